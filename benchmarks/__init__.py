@@ -1,0 +1,1 @@
+"""Measurements of memory and time; each module prints a table."""

@@ -1,0 +1,265 @@
+"""Peak memory, time and accuracy of reversible against stored training, by depth.
+
+    python -m benchmarks.memory
+
+Every memory point is a process of its own, since a peak never falls: peak resident memory on CPU,
+the allocator's peak on GPU. Times are taken alternately in one process. Prints the tables and
+writes them, with a plot, to `--out`.
+"""
+
+import dataclasses
+import json
+import pathlib
+import platform
+import resource
+import subprocess
+import sys
+import time
+from typing import Literal
+
+import numpy as np
+import tyro
+
+MEGABYTE = 2**20
+Mode = Literal["function", "eager", "xla"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Memory and time of a GRevNet against depth."""
+
+    nodes: int = 20_000
+    """nodes of the graph"""
+    edges: int = 80_000
+    """edges of the graph, drawn at random"""
+    node_size: int = 64
+    """width of the node features"""
+    depths: tuple[int, ...] = (4, 8, 16, 32, 64)
+    """numbers of steps at which both ways are measured"""
+    deeper: tuple[int, ...] = (128, 256, 512)
+    """further numbers of steps, reversible only"""
+    modes: tuple[Mode, ...] = ("function", "eager", "xla")
+    """how the training step is executed"""
+    time_depth: int = 12
+    """number of steps at which times are compared"""
+    repeats: int = 7
+    """timed training steps of each kind"""
+    out: pathlib.Path = pathlib.Path("benchmarks/results")
+    """folder for memory.json and memory.png"""
+
+
+def make_graph(nodes: int, edges: int, node_size: int, dtype):
+    """A random graph: the topology and features that every point uses."""
+    import tensorflow as tf
+
+    from gnf_tf import graphs
+
+    rng = np.random.default_rng(0)
+    return graphs.GraphsTuple(
+        nodes=tf.constant(rng.normal(size=[nodes, node_size]), dtype),
+        edges=tf.zeros([edges, 0], dtype),
+        globals=tf.zeros([1, 0], dtype),
+        senders=tf.constant(rng.integers(nodes, size=edges), tf.int32),
+        receivers=tf.constant(rng.integers(nodes, size=edges), tf.int32),
+        n_node=tf.constant([nodes], tf.int32),
+        n_edge=tf.constant([edges], tf.int32),
+    )
+
+
+def make_step(num_steps: int, memory: str, mode: str, graph):
+    """(network, one training step's loss and gradient as a function of the graph)."""
+    import tensorflow as tf
+
+    import gnf_tf
+
+    tf.random.set_seed(0)
+    net = gnf_tf.models.GRevNet(
+        num_steps, graph.nodes.shape[-1], memory=memory, dtype=graph.nodes.dtype
+    )
+
+    def step(graph):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(net(graph).nodes))
+        return loss, tape.gradient(loss, net.trainable_variables)
+
+    if mode != "eager":
+        step = tf.function(step, jit_compile=mode == "xla")
+    return net, step
+
+
+def measure_peak(config: Config, num_steps: int, memory: str, mode: str) -> dict:
+    """Worker: peak memory [MB] of two training steps, and the seconds of the second."""
+    import tensorflow as tf
+
+    graph = make_graph(config.nodes, config.edges, config.node_size, tf.float32)
+    _, step = make_step(num_steps, memory, mode, graph)
+    step(graph)
+    start = time.perf_counter()
+    loss, _ = step(graph)
+    loss.numpy()
+    seconds = time.perf_counter() - start
+    if tf.config.list_physical_devices("GPU"):
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"peak_mb": peak / MEGABYTE, "seconds": seconds}
+
+
+def measure_times(config: Config, mode: str) -> dict:
+    """Worker: seconds of a training step, reversible and stored taken in turn."""
+    import tensorflow as tf
+
+    graph = make_graph(config.nodes, config.edges, config.node_size, tf.float32)
+    steps = {m: make_step(config.time_depth, m, mode, graph)[1] for m in ("reversible", "stored")}
+    seconds = {memory: [] for memory in steps}
+    for repeat in range(config.repeats + 1):
+        for memory, step in steps.items():
+            start = time.perf_counter()
+            step(graph)[0].numpy()
+            if repeat:  # the first call traces
+                seconds[memory].append(time.perf_counter() - start)
+    return {memory: float(np.median(values)) for memory, values in seconds.items()}
+
+
+def measure_accuracy(config: Config, num_steps: int, dtype_name: str) -> dict:
+    """Worker: reconstruction error, and gradients against the stored ones, on a smaller graph."""
+    import tensorflow as tf
+
+    dtype = tf.dtypes.as_dtype(dtype_name)
+    graph = make_graph(1000, 4000, config.node_size, dtype)
+    gradients = {}
+    for memory in ("reversible", "stored"):
+        net, step = make_step(num_steps, memory, "function", graph)
+        gradients[memory] = np.concatenate([np.ravel(g) for g in step(graph)[1]])
+        if memory == "reversible":
+            back = net.inverse(net(graph))
+            error = float(np.abs(back.nodes - graph.nodes).max())
+    difference = np.linalg.norm(gradients["reversible"] - gradients["stored"])
+    return {
+        "reconstruction_error": error,
+        "gradient_difference": float(difference / np.linalg.norm(gradients["stored"])),
+    }
+
+
+WORKERS = {f.__name__: f for f in (measure_peak, measure_times, measure_accuracy)}
+
+
+def in_process(config: Config, worker: str, **arguments) -> dict:
+    """Runs a worker in a fresh process; its last line of output is its answer."""
+    values = dataclasses.asdict(config) | {"out": str(config.out)}
+    order = json.dumps({"config": values, "worker": worker, "arguments": arguments})
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory", "--worker", order],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        return {"error": done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def growth(points: dict[int, float], depths: tuple[int, ...]) -> float:
+    """MB for each added step, from the first to the last depth."""
+    return (points[depths[-1]] - points[depths[0]]) / (depths[-1] - depths[0])
+
+
+def report_memory(config: Config, mode: str) -> dict:
+    """Measures and prints the table of one execution mode."""
+    print(f"\n{mode}: peak memory and time of a training step")
+    print(f"{'steps':>6} {'reversible MB':>14} {'stored MB':>10} {'reversible s':>13} {'stored s':>9}")
+    peaks: dict[str, dict[int, float]] = {"reversible": {}, "stored": {}}
+    seconds: dict[str, dict[int, float]] = {"reversible": {}, "stored": {}}
+    for depth in (*config.depths, *config.deeper):
+        cells = {}
+        for memory in peaks:
+            cells[memory] = ("-", "-")
+            if memory == "stored" and depth not in config.depths:
+                continue
+            point = in_process(config, "measure_peak", num_steps=depth, memory=memory, mode=mode)
+            if "error" in point:
+                cells[memory] = ("failed", "-")
+                print(f"  {depth} steps, {memory}: {point['error']}", file=sys.stderr)
+                continue
+            peaks[memory][depth], seconds[memory][depth] = point["peak_mb"], point["seconds"]
+            cells[memory] = (f"{point['peak_mb']:.0f}", f"{point['seconds']:.2f}")
+        (a, c), (b, d) = cells["reversible"], cells["stored"]
+        print(f"{depth:>6} {a:>14} {b:>10} {c:>13} {d:>9}", flush=True)
+    result = {"peak_mb": peaks, "seconds": seconds}
+    if all(depth in peaks[m] for m in peaks for depth in (config.depths[0], config.depths[-1])):
+        slopes = {memory: growth(points, config.depths) for memory, points in peaks.items()}
+        result["mb_per_step"] = slopes
+        share = slopes["reversible"] / slopes["stored"]
+        print(
+            f"growth per added step, {config.depths[0]} to {config.depths[-1]}: reversible "
+            f"{slopes['reversible']:.2f} MB, stored {slopes['stored']:.2f} MB, share {share:.1%}"
+        )
+    return result
+
+
+def plot(results: dict, path: pathlib.Path) -> None:
+    """Peak memory against depth, a panel for each execution mode."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, len(results), figsize=(4.2 * len(results), 3.6), sharey=True, squeeze=False
+    )
+    for axis, (mode, result) in zip(axes[0], results.items(), strict=True):
+        for memory, points in result["peak_mb"].items():
+            axis.plot(list(points), [p / 1024 for p in points.values()], "o-", label=memory)
+        axis.set(title=mode, xlabel="message passing steps", xscale="log")
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("peak memory [GiB]")
+    axes[0][0].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+
+
+def main(config: Config) -> None:
+    """Measures everything, prints tables, writes memory.json and memory.png."""
+    config.out.mkdir(parents=True, exist_ok=True)
+    print(
+        f"{config.nodes} nodes, {config.edges} edges, node width {config.node_size}, float32; "
+        f"{platform.machine()}, Python {platform.python_version()}"
+    )
+    memory = {mode: report_memory(config, mode) for mode in config.modes}
+    times = {}
+    print(f"\nseconds a training step at {config.time_depth} steps, taken in turn (medians)")
+    for mode in config.modes:
+        times[mode] = in_process(config, "measure_times", mode=mode)
+        if "error" in times[mode]:
+            print(f"{mode:>9} failed: {times[mode]['error']}")
+            continue
+        a, b = times[mode]["reversible"], times[mode]["stored"]
+        print(f"{mode:>9} reversible {a:.3f}, stored {b:.3f}, ratio {a / b:.2f}", flush=True)
+    accuracy = {}
+    print("\naccuracy on 1000 nodes, 4000 edges (default initialisation)")
+    print(f"{'dtype':>8} {'steps':>6} {'reconstruction':>15} {'gradient difference':>20}")
+    for dtype in ("float32", "float64"):
+        accuracy[dtype] = {}
+        for depth in sorted({12, *config.depths, *config.deeper}):
+            row = in_process(config, "measure_accuracy", num_steps=depth, dtype_name=dtype)
+            accuracy[dtype][depth] = row
+            if "error" in row:
+                print(f"{dtype:>8} {depth:>6} failed: {row['error']}")
+                continue
+            print(
+                f"{dtype:>8} {depth:>6} {row['reconstruction_error']:>15.2e} "
+                f"{row['gradient_difference']:>20.2e}",
+                flush=True,
+            )
+    plot(memory, config.out / "memory.png")
+    results = {"memory": memory, "seconds": times, "accuracy": accuracy}
+    (config.out / "memory.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        order = json.loads(sys.argv[2])
+        worker_config = Config(**order["config"])
+        answer = WORKERS[order["worker"]](worker_config, **order["arguments"])
+        print(json.dumps(answer))
+    else:
+        main(tyro.cli(Config, description=__doc__))

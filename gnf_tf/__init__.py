@@ -1,0 +1,22 @@
+"""gnf_tf: graph normalizing flows and reversible graph neural networks for TensorFlow."""
+
+from gnf_tf import bijectors, distributions, graphs, models, networks, reversible
+from gnf_tf.bijectors import GNF, GNFStep, GraphBatchNorm, GraphCoupling
+from gnf_tf.distributions import NodePrior
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GNF",
+    "GNFStep",
+    "GraphBatchNorm",
+    "GraphCoupling",
+    "NodePrior",
+    "__version__",
+    "bijectors",
+    "distributions",
+    "graphs",
+    "models",
+    "networks",
+    "reversible",
+]

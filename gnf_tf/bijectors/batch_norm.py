@@ -1,0 +1,134 @@
+"""Batch normalisation of node features as a bijector over GraphsTuples (RealNVP, section 3.7)."""
+
+import tensorflow as tf
+
+from gnf_tf import graphs
+from gnf_tf.bijectors.base import GraphBijector
+
+__all__ = ["GraphBatchNorm"]
+
+
+class GraphBatchNorm(GraphBijector):
+    """Normalises each node feature, with an exact log-determinant per graph.
+
+        forward:   y = (x - mean) / sqrt(variance + epsilon) * exp(log_scale) + shift
+        inverse:   x = (y - shift) * exp(-log_scale) * sqrt(variance + epsilon) + mean
+        log|det|:  n_node * sum over features of (log_scale - log(variance + epsilon) / 2)
+
+    With `is_training=True`, `forward` takes mean and variance over the nodes of the whole batch
+    (so graphs of a batch do affect each other, and the gradient runs through the statistics),
+    and moves the moving averages towards them once for each evaluation. The log-determinant then
+    takes the statistics as given, as RealNVP does. Otherwise, for `log_prob`, sampling and
+    inversion alike, the moving averages are used: constants, so that forward and inverse are
+    mutual inverses and graphs are independent. They start as mean 0 and variance 1.
+
+    `inverse` with `is_training=True` raises: the statistics of the input that it would need
+    are not known.
+    """
+
+    updates = None  # the engine's word for 'all features at once'
+
+    def __init__(
+        self,
+        node_size: int,
+        *,
+        momentum: float = 0.99,
+        epsilon: float = 1e-5,
+        padded: bool = False,
+        dtype: tf.DType = tf.float32,
+        memory: str = "reversible",
+        validate_args: bool = False,
+        name: str = "graph_batch_norm",
+    ):
+        """Makes the variables.
+
+        Args:
+          node_size: width of the node features, even.
+          momentum: share of the moving averages kept at each training step, in [0, 1).
+          epsilon: added to the variance, positive.
+          padded: training batches come from `graphs.pad`; padding nodes are left out of the
+            batch statistics. (Nothing else in a graph tells padding from data.)
+          dtype: float type of the graphs.
+          memory: see `gnf_tf.reversible.run`.
+          validate_args: check the values of each graph too.
+          name: as TFP.
+
+        Raises:
+          ValueError: for an argument out of its range.
+        """
+        parameters = dict(locals())
+        if not 0.0 <= momentum < 1.0:
+            raise ValueError(f"`momentum` must be in [0, 1), got {momentum}")
+        if not epsilon > 0.0:
+            raise ValueError(f"`epsilon` must be positive, got {epsilon}")
+        super().__init__(
+            node_size,
+            memory=memory,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+        self._momentum = momentum
+        self._epsilon = epsilon
+        self._padded = padded
+        self.log_scale = tf.Variable(tf.zeros([node_size], dtype), name="log_scale")
+        self.shift = tf.Variable(tf.zeros([node_size], dtype), name="shift")
+        self.moving_mean = tf.Variable(
+            tf.zeros([node_size], dtype), trainable=False, name="moving_mean"
+        )
+        self.moving_variance = tf.Variable(
+            tf.ones([node_size], dtype), trainable=False, name="moving_variance"
+        )
+
+    @property
+    def steps(self):
+        return (self,)
+
+    def condition(self, kept, graph, is_training):
+        """`(log_scale, shift, node weights [num_nodes, 1] or None for the moving statistics)`."""
+        del kept
+        weights = None
+        if is_training:
+            mask = graphs.node_mask(graph) if self._padded else tf.ones_like(graph.nodes[:, 0])
+            weights = tf.cast(mask, self.log_scale.dtype)[:, tf.newaxis]
+        return tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.shift), weights
+
+    def transform(self, changed, params):
+        """Data to latent; the residual is the (mean, variance) that were used."""
+        log_scale, shift, weights = params
+        if weights is None:
+            mean, variance = self._moving_statistics()
+        else:
+            total = tf.reduce_sum(weights)
+            mean = tf.reduce_sum(weights * changed, axis=0) / total
+            variance = tf.reduce_sum(weights * tf.square(changed - mean), axis=0) / total
+        scale_log = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
+        changed = (changed - mean) * tf.exp(scale_log) + shift
+        residual = None if weights is None else (mean, variance)
+        return changed, self._per_node(scale_log, changed), residual
+
+    def invert(self, changed, params, residual=None):
+        """Latent to data, by the statistics that `transform` left or else the moving ones."""
+        log_scale, shift, weights = params
+        if residual is None and weights is not None:
+            raise ValueError(
+                f"{self.name}: inverse with `is_training=True` is not defined, since the batch "
+                "statistics belong to the unknown input; use `is_training=False`"
+            )
+        mean, variance = self._moving_statistics() if residual is None else residual
+        scale_log = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
+        changed = (changed - shift) * tf.exp(-scale_log) + mean
+        return changed, self._per_node(-scale_log, changed)
+
+    def update_statistics(self, residual):
+        """Moves the averages towards the (mean, variance) of a training batch."""
+        if residual is None:
+            return
+        for moving, value in zip((self.moving_mean, self.moving_variance), residual, strict=True):
+            moving.assign_sub((1.0 - self._momentum) * (moving - value))
+
+    def _moving_statistics(self):
+        return tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
+
+    def _per_node(self, scale_log, changed):
+        return tf.fill(tf.shape(changed)[:1], tf.reduce_sum(scale_log))

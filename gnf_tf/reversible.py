@@ -1,0 +1,278 @@
+"""One O(nodes) gradient engine for every reversible stack (paper, section 3.1).
+
+A reversible step changes one part of the state by a map whose parameters depend on the part that
+it keeps. `run` composes steps; under `memory="reversible"` it keeps only the final state and
+walks back from it: each step is undone and differentiated from one evaluation of its network.
+"""
+
+import functools
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+
+__all__ = ["MEMORY_MODES", "Memory", "ReversibleStep", "run"]
+
+Memory = Literal["reversible", "stored"]
+MEMORY_MODES = ("reversible", "stored")
+
+
+class ReversibleStep(Protocol):
+    """What the engine asks of a step. All tensors are per node: [num_nodes, ...].
+
+    `updates` names the half of the features that the step changes (0 or 1); None: it changes all
+    of them at once, and `kept` is None.
+    """
+
+    updates: int | None
+
+    def condition(self, kept: tf.Tensor | None, graph: GraphsTuple, is_training: bool) -> Any:
+        """The map's parameters, any structure of tensors: the expensive part, a network."""
+
+    def transform(self, changed: tf.Tensor, params: Any) -> tuple[tf.Tensor, tf.Tensor, Any]:
+        """(new value, log|det J| per node [num_nodes], what `invert` needs besides the params)."""
+
+    def invert(
+        self, changed: tf.Tensor, params: Any, residual: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """(old value, log|det J| per node of this inverse direction)."""
+
+    def update_statistics(self, residual: Any) -> None:
+        """Side effects of a forward pass, called once for each: moving averages."""
+
+
+class _Inverse:
+    """A step run the other way, so that the engine knows one direction only."""
+
+    def __init__(self, step: ReversibleStep):
+        self.step = step
+        self.updates = step.updates
+        self.condition = step.condition
+
+    def transform(self, changed, params):
+        changed, log_det = self.step.invert(changed, params)
+        return changed, log_det, None
+
+    def invert(self, changed, params, residual=None):
+        changed, log_det, _ = self.step.transform(changed, params)
+        return changed, log_det
+
+    def update_statistics(self, residual):
+        pass
+
+
+def run(
+    steps: Sequence[ReversibleStep],
+    graph: GraphsTuple,
+    *,
+    inverse: bool = False,
+    memory: Memory = "reversible",
+    is_training: bool = False,
+) -> tuple[GraphsTuple, tf.Tensor]:
+    """Applies `steps` in order (or, with `inverse`, undoes them from the last to the first).
+
+    Args:
+      steps: what to compose.
+      graph: nodes [num_nodes, node_size] with an even node_size, float. Edges and globals, if
+        float, are differentiable inputs of every step.
+      inverse: run the inverse map.
+      memory: "reversible" keeps O(num_nodes) values for the gradient, "stored" keeps every
+        intermediate one, as automatic differentiation does. Same numbers, up to rounding.
+      is_training: handed to every step's `condition`.
+
+    Returns:
+      The graph with its new nodes, and log|det J| per node [num_nodes]; sum it over the nodes of
+      a graph for the log-determinant of that graph.
+
+    Gradients reach the graph's float fields, every trainable variable, and float tensors that
+    the steps hold as attributes, closure cells or partial arguments. A tensor that a network
+    reaches in another way (a Python global, say) gets no gradient: hand it over in the graph's
+    edges or globals. Higher derivatives work.
+
+    Raises:
+      ValueError: for an unknown `memory`, or a node width that does not split in two.
+    """
+    if memory not in MEMORY_MODES:
+        raise ValueError(f"`memory` must be one of {MEMORY_MODES}, got {memory!r}")
+    width = graph.nodes.shape[-1]
+    if width is None or width % 2:
+        raise ValueError(
+            f"`graph.nodes` must have an even, static width to split in halves, got {width}"
+        )
+    if inverse:
+        steps = [_Inverse(step) for step in reversed(steps)]
+    halves = tuple(tf.split(graph.nodes, 2, axis=-1))
+    if memory == "stored":
+        halves, log_det, _ = _forward(steps, halves, graph, is_training)
+    else:
+        halves, log_det = _run_reversible(steps, halves, graph, is_training)
+    return graph.replace(nodes=tf.concat(halves, axis=-1)), log_det
+
+
+def _forward(steps, halves, graph, is_training):
+    log_det = tf.zeros_like(halves[0][:, 0])
+    residuals = []
+    for step in steps:
+        changed, kept = _split(step, halves)
+        params = step.condition(kept, graph, is_training)
+        changed, step_log_det, residual = step.transform(changed, params)
+        step.update_statistics(residual)
+        halves = _join(step, changed, kept)
+        log_det += step_log_det
+        residuals.append(residual)
+    return halves, log_det, residuals
+
+
+def _run_reversible(steps, halves, graph, is_training):
+    context = {
+        field: value
+        for field in ("edges", "globals")
+        if (value := getattr(graph, field)) is not None and value.dtype.is_floating
+    }
+    captured = list(_captured_tensors(steps))
+
+    # What custom_gradient calls inputs are the tensors it hands a gradient to. The networks see
+    # the captured tensors where they hold them, so the body has no use for those arguments.
+    @tf.custom_gradient
+    def apply(first, second, *others):
+        inner_graph = graph.replace(**dict(zip(context, others)))  # noqa: B905
+        final, log_det, residuals = _forward(steps, (first, second), inner_graph, is_training)
+        watched = [*others[: len(context)], *captured]
+
+        def gradient(d_first, d_second, d_log_det, variables=None):
+            d_halves, d_watched, d_variables = _backward(
+                steps,
+                residuals,
+                final,
+                (d_first, d_second),
+                d_log_det,
+                inner_graph,
+                watched,
+                is_training,
+            )
+            if variables is None:
+                return [*d_halves, *d_watched]
+            return [*d_halves, *d_watched], [d_variables.get(v.ref()) for v in variables]
+
+        return (*final, log_det), gradient
+
+    first, second, log_det = apply(*halves, *context.values(), *captured)
+    return (first, second), log_det
+
+
+def _backward(steps, residuals, halves, d_halves, d_log_det, graph, others, is_training):
+    """Walks from the final state to the first one, one network evaluation a step.
+
+    Returns gradients of the two halves, of `others`, and of variables by reference.
+    """
+    d_others: list[tf.Tensor | None] = [None] * len(others)
+    d_variables: dict[Any, tf.Tensor] = {}
+    computed: list[tf.Tensor] = [*d_halves, d_log_det]
+    for step, residual in zip(reversed(steps), reversed(residuals), strict=True):
+        changed, kept = _split(step, _after(halves, computed))
+        d_changed, d_kept = _split(step, d_halves)
+        inputs = [] if kept is None else [kept]
+        with tf.GradientTape() as tape:
+            tape.watch([*inputs, *others])
+            params = step.condition(kept, graph, is_training)
+            # The old value starts the vector-Jacobian product, as a constant; its dependence on
+            # the params through the inversion is no part of the step. Outer tapes do record it.
+            with tape.stop_recording():
+                changed, _ = step.invert(changed, params, residual)
+            tape.watch(changed)
+            new, log_det, _ = step.transform(changed, params)
+        variables = tape.watched_variables()
+        gradients = tape.gradient(
+            (new, log_det),
+            [changed, *inputs, *others, *variables],
+            output_gradients=(d_changed, d_log_det),
+        )
+        gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+        computed = [g for g in gradients if g is not None]
+
+        d_changed = gradients.pop(0)
+        if kept is not None:
+            d_kept = _add(d_kept, gradients.pop(0))
+        halves = _join(step, changed, kept)
+        d_halves = _join(step, d_changed, d_kept)
+        d_others = [_add(a, b) for a, b in zip(d_others, gradients, strict=False)]
+        for variable, g in zip(variables, gradients[len(others) :], strict=True):
+            d_variables[variable.ref()] = _add(d_variables.get(variable.ref()), g)
+    return d_halves, d_others, d_variables
+
+
+def _after(halves, tensors):
+    """`halves`, not available before `tensors` are.
+
+    The chain of inversions depends on no gradient: left alone, a graph executor runs it ahead of
+    them and holds every state at once, which is the memory that reversibility is to save.
+    """
+    if tf.executing_eagerly():
+        return halves
+    with tf.control_dependencies(tensors):
+        return tuple(tf.identity(half) for half in halves)
+
+
+def _split(step, halves):
+    """(what the step changes, what it keeps)."""
+    if step.updates is None:
+        return tf.concat(halves, axis=-1), None
+    return halves[step.updates], halves[1 - step.updates]
+
+
+def _join(step, changed, kept):
+    """The inverse of `_split`."""
+    if step.updates is None:
+        return tuple(tf.split(changed, 2, axis=-1))
+    return (changed, kept) if step.updates == 0 else (kept, changed)
+
+
+def _add(a, b):
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def _captured_tensors(root: Any) -> Iterator[tf.Tensor]:
+    """Float tensors (no variables) reachable from `root` through what Python shows."""
+    seen: set[int] = set()
+    stack: list[Any] = [root]
+    while stack:
+        item = stack.pop()
+        if id(item) in seen or isinstance(item, (tf.Variable, str, bytes, type)):
+            continue
+        seen.add(id(item))
+        if tf.is_tensor(item):
+            if item.dtype.is_floating:
+                yield item
+        else:
+            stack.extend(_held_by(item))
+
+
+def _held_by(item: Any) -> Sequence[Any]:
+    if isinstance(item, Mapping):
+        return list(item.values())
+    if isinstance(item, (list, tuple, set, frozenset)):
+        return list(item)
+    if isinstance(item, functools.partial):
+        return [item.func, item.args, item.keywords]
+    if inspect.ismethod(item):
+        return [item.__self__, item.__func__]
+    if inspect.isfunction(item):
+        cells: Sequence[Any] = item.__closure__ or ()
+        held = [cell.cell_contents for cell in cells if _is_filled(cell)]
+        return [*held, item.__defaults__, item.__kwdefaults__]
+    if isinstance(item, (tf.Module, _Inverse)):
+        return list(vars(item).values())
+    return []
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 -- reading an empty cell is what raises
+    except ValueError:
+        return False
+    return True
+

@@ -1,0 +1,99 @@
+"""Tables for the conformance tests: every bijector, and the graphs they are tried on."""
+
+import numpy as np
+import tensorflow as tf
+
+import gnf_tf
+from gnf_tf import graphs, networks
+
+NODE_SIZE = 4
+EDGE_SIZE = 2
+GLOBAL_SIZE = 1
+WIDTHS = {"edge_size": EDGE_SIZE, "global_size": GLOBAL_SIZE}
+
+
+def message_passing(output_size):
+    return networks.MessagePassing(message_sizes=(5, 6), output_size=output_size)
+
+
+def attention(output_size):
+    return networks.AttentionBlock(
+        num_heads=2, key_size=3, hidden_sizes=(7,), output_size=output_size
+    )
+
+
+def additive_attention(output_size):
+    return networks.AdditiveAttention(num_heads=output_size, value_size=1)
+
+
+# name -> constructor(dtype). A new bijector is one line here; test_conformance fails without it.
+BIJECTORS = {
+    "coupling_attention": lambda dtype: gnf_tf.GraphCoupling(
+        attention, NODE_SIZE, dtype=dtype, **WIDTHS
+    ),
+    "coupling_messages_second_half": lambda dtype: gnf_tf.GraphCoupling(
+        message_passing, NODE_SIZE, updates=1, dtype=dtype, **WIDTHS
+    ),
+    "coupling_additive_attention": lambda dtype: gnf_tf.GraphCoupling(
+        additive_attention, NODE_SIZE, dtype=dtype, **WIDTHS
+    ),
+    "coupling_volume_preserving": lambda dtype: gnf_tf.GraphCoupling(
+        message_passing, NODE_SIZE, coupling="additive", dtype=dtype, **WIDTHS
+    ),
+    "step": lambda dtype: gnf_tf.GNFStep(NODE_SIZE, make_conditioner=attention, dtype=dtype, **WIDTHS),
+    "batch_norm": lambda dtype: gnf_tf.GraphBatchNorm(NODE_SIZE, dtype=dtype),
+    "gnf": lambda dtype: gnf_tf.GNF(
+        3, NODE_SIZE, make_conditioner=attention, dtype=dtype, **WIDTHS
+    ),
+    "gnf_shared": lambda dtype: gnf_tf.GNF(
+        3, NODE_SIZE, make_conditioner=message_passing, share_weights=True, dtype=dtype, **WIDTHS
+    ),
+    "gnf_stored": lambda dtype: gnf_tf.GNF(
+        2, NODE_SIZE, make_conditioner=message_passing, memory="stored", dtype=dtype, **WIDTHS
+    ),
+}
+
+
+def randomise(module, seed=0, scale=0.4):
+    """New weights: a zero-initialised coupling is the identity and would pass vacuously."""
+    rng = np.random.default_rng(seed)
+    for variable in sorted(module.variables, key=lambda v: (v.name, v.shape.as_list())):
+        value = rng.normal(size=variable.shape) * scale
+        if "variance" in variable.name:
+            value = np.exp(value)
+        variable.assign(tf.cast(value, variable.dtype))
+    return module
+
+
+def make_bijector(name, dtype=tf.float64, seed=0):
+    return randomise(BIJECTORS[name](dtype), seed)
+
+
+def mixed_graph(dtype=tf.float64, seed=0, n_node=(3, 1, 0, 4)):
+    """Several sizes, a single node, a graph of no nodes, a self loop, a repeated edge."""
+    rng = np.random.default_rng(seed)
+    senders, receivers, n_edge, offset = [], [], [], 0
+    for size in n_node:
+        pairs = []
+        if size > 1:
+            pairs = [(i, (i + 1) % size) for i in range(size)] + [(0, 0), (0, 1), (size - 1, 0)]
+        senders += [offset + s for s, _ in pairs]
+        receivers += [offset + r for _, r in pairs]
+        n_edge.append(len(pairs))
+        offset += size
+    floats = lambda *shape: tf.constant(rng.normal(size=shape), dtype)  # noqa: E731
+    return graphs.GraphsTuple(
+        nodes=floats(offset, NODE_SIZE),
+        edges=floats(len(senders), EDGE_SIZE),
+        globals=floats(len(n_node), GLOBAL_SIZE),
+        senders=tf.constant(senders, tf.int32),
+        receivers=tf.constant(receivers, tf.int32),
+        n_node=tf.constant(n_node, tf.int32),
+        n_edge=tf.constant(n_edge, tf.int32),
+    )
+
+
+def randomise_after(module, graph, seed=0):
+    """`randomise` for a network whose variables are made at the first call."""
+    module(graph)
+    return randomise(module, seed)
