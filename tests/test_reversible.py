@@ -106,13 +106,15 @@ def test_gradient_to_captured_tensors():
             return graph.replace(nodes=graph.nodes * self.factor)
 
     def make_conditioner(output_size):
-        module, shift = Scaled(output_size), held["closure"]
+        shift = held["closure"]
 
-        def conditioner(graph, factor):
+        def conditioner(graph, module, factor):
             graph = module(graph)
             return graph.replace(nodes=tf.sin(graph.nodes * factor) + shift)
 
-        return functools.partial(conditioner, factor=held["partial"])
+        return functools.partial(
+            conditioner, module=Scaled(output_size), factor=held["partial"]
+        )
 
     graph = cases.mixed_graph()
     results = []
@@ -256,7 +258,7 @@ def test_keras_fit_with_clipping_follows_the_stored_network():
         assert losses[1] < losses[0]
         weights.append(model.get_weights())
     for a, b in zip(*weights, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
 
 
 def test_bad_arguments():

@@ -17,7 +17,7 @@ def _attention_conditioner(output_size: int) -> networks.AttentionBlock:
         key_size=10,
         hidden_sizes=(64, 64),
         output_size=output_size,
-        zero_init_last=True,
+        output_scale=0.0,
     )
 
 

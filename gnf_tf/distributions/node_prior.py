@@ -70,6 +70,9 @@ class NodePrior(tfp.distributions.Distribution):
                 f"`sample_shape` must be (), got {sample_shape}: a batch of graphs is one "
                 "GraphsTuple; for more samples use the topology graphs.batch([topology] * n)"
             )
+        if isinstance(seed, int):
+            # TFP hands integers to a stateful generator; here the same seed is the same sample.
+            seed = (0, seed)
         nodes = self._topology.nodes
         # Every field a new tensor: TFP's cache must not take two samples for one.
         fields = graphs.map_fields(tf.identity, self._topology)
@@ -78,6 +81,7 @@ class NodePrior(tfp.distributions.Distribution):
         )
 
     def _log_prob(self, graph):
+        graph = GraphsTuple(*graph)  # TFP may have repacked it
         node_size = self._topology.nodes.shape[-1]
         graphs.validate(graph, node_size=node_size, check_values=self.validate_args)
         log_prob = -0.5 * (

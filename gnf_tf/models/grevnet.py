@@ -1,6 +1,5 @@
 """GRevNet: a graph neural network that is exactly reversible (paper, section 3.1)."""
 
-import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
@@ -9,7 +8,7 @@ from gnf_tf import bijectors, graphs, networks, reversible
 __all__ = ["GRevNet"]
 
 
-class GRevNet(snt.Module):
+class GRevNet(tf.Module):
     """Reversible message passing, GraphsTuple -> GraphsTuple, trained in O(nodes) memory.
 
     The node features are split in halves that update each other in turn by equation 3, with
@@ -49,12 +48,13 @@ class GRevNet(snt.Module):
           max_log_scale: bound of the affine coupling's log-scale, see `GraphCoupling`.
           memory: "reversible" or "stored", see `gnf_tf.reversible.run`.
           make_conditioner: output width -> network, called for each half step. Default:
-            `networks.MessagePassing` with two message layers as wide as `node_size`.
+            `networks.MessagePassing` with two message layers as wide as `node_size` and initial
+            outputs scaled by 1 / num_steps, which keeps deep stacks well conditioned.
           batch_norm: batch normalisation before each step, for deep stacks.
           padded: training batches come from `graphs.pad`, see `GraphBatchNorm`.
           share_weights: all steps share one pair of networks.
           dtype: float type of the graphs.
-          name: as Sonnet.
+          name: as `tf.Module`.
 
         Raises:
           ValueError: for an argument out of its range.
@@ -64,7 +64,9 @@ class GRevNet(snt.Module):
 
             def make_conditioner(output_size):
                 return networks.MessagePassing(
-                    message_sizes=(node_size, node_size), output_size=output_size
+                    message_sizes=(node_size, node_size),
+                    output_size=output_size,
+                    output_scale=1.0 / num_steps,
                 )
 
         self._stack = bijectors.GNF(

@@ -1,0 +1,124 @@
+"""Padded batches of static shape, with little padding, as a tf.data pipeline."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from gnf_tf.graphs import GraphsTuple
+
+__all__ = ["GraphDataset", "batches", "plan_batches"]
+
+
+class GraphDataset(Protocol):
+    """What can be batched: labelled graphs that are looked up by row."""
+
+    targets: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """[num_graphs, 2]: nodes and edges of each graph."""
+
+    def graph(self, rows: np.ndarray) -> GraphsTuple:
+        """The graphs at `rows`, in numpy arrays."""
+
+    def signature(self, num_nodes: int, num_edges: int, num_graphs: int) -> GraphsTuple:
+        """TensorSpecs of padded graphs."""
+
+
+def plan_batches(
+    dataset: GraphDataset, batch_size: int, *, seed: int | None = None, epoch: int = 0
+) -> list[np.ndarray]:
+    """Rows of each batch of one epoch: every graph once, every batch a like mix of sizes.
+
+    The graphs, ordered by size, are dealt out to the batches like cards. Node and edge totals
+    then differ between batches by about one graph, and don't depend on the shuffling, which is
+    among graphs of equal size and of the order of the batches.
+
+    Args:
+      dataset: what to batch.
+      batch_size: graphs a batch; the last cards make some batches one graph smaller.
+      seed: shuffles, differently in each epoch; None: no shuffling.
+      epoch: which epoch's order.
+
+    Raises:
+      ValueError: if the data set is empty or `batch_size` is below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
+    if not len(dataset):
+        raise ValueError("`dataset` holds no graph to batch")
+    rng = None if seed is None else np.random.default_rng([seed, epoch])
+    order = np.arange(len(dataset)) if rng is None else rng.permutation(len(dataset))
+    nodes, edges = dataset.sizes[order].T
+    order = order[np.lexsort((edges, nodes))]
+    num_batches = -(-len(dataset) // batch_size)
+    plan = [order[i::num_batches] for i in range(num_batches)]
+    if rng is not None:
+        plan = [plan[i] for i in rng.permutation(num_batches)]
+    return plan
+
+
+def batches(
+    dataset: GraphDataset, batch_size: int, *, seed: int | None = None, first_epoch: int = 0
+) -> tf.data.Dataset:
+    """(graph, targets, weights) for each batch of `plan_batches`; iterate again for the next epoch.
+
+    graph: GraphsTuple padded as by `graphs.pad` to static shapes, the same in every epoch.
+    targets: [n_graphs, num_targets] float32, zero on padding graphs.
+    weights: [n_graphs] float32, 1 on real graphs, 0 on padding graphs.
+
+    Args:
+      dataset: what to batch.
+      batch_size: real graphs a batch.
+      seed: see `plan_batches`.
+      first_epoch: the epoch of the first iteration; the k-th one has `first_epoch + k`.
+    """
+    plan = plan_batches(dataset, batch_size)
+    totals = np.array([dataset.sizes[rows].sum(axis=0) for rows in plan]).max(axis=0)
+    num_nodes, num_edges = int(totals[0]) + 1, int(totals[1])
+    num_graphs = max(map(len, plan)) + 1
+    epoch = first_epoch - 1
+
+    def one_epoch() -> Iterator[tuple]:
+        nonlocal epoch
+        epoch += 1
+        for rows in plan_batches(dataset, batch_size, seed=seed, epoch=epoch):
+            graph = _pad(dataset.graph(rows), num_nodes, num_edges, num_graphs)
+            targets = np.zeros([num_graphs, dataset.targets.shape[1]], np.float32)
+            targets[: len(rows)] = dataset.targets[rows]
+            weights = (np.arange(num_graphs) < len(rows)).astype(np.float32)
+            yield graph, targets, weights
+
+    signature = (
+        dataset.signature(num_nodes, num_edges, num_graphs),
+        tf.TensorSpec([num_graphs, dataset.targets.shape[1]], tf.float32),
+        tf.TensorSpec([num_graphs], tf.float32),
+    )
+    stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
+    return stream.apply(tf.data.experimental.assert_cardinality(len(plan))).prefetch(4)
+
+
+def _pad(graph, num_nodes, num_edges, num_graphs):
+    """`graphs.pad` in numpy: no TensorFlow op inside a generator's thread."""
+    nodes, edges, members = len(graph.nodes), len(graph.senders), len(graph.n_node)
+
+    def extended(values, total, fill=0):
+        result = np.full([total, *values.shape[1:]], fill, values.dtype)
+        result[: len(values)] = values
+        return result
+
+    n_node, n_edge = extended(graph.n_node, num_graphs), extended(graph.n_edge, num_graphs)
+    n_node[members], n_edge[members] = num_nodes - nodes, num_edges - edges
+    return GraphsTuple(
+        nodes=extended(graph.nodes, num_nodes),
+        edges=extended(graph.edges, num_edges),
+        globals=extended(graph.globals, num_graphs),
+        receivers=extended(graph.receivers, num_edges, nodes),
+        senders=extended(graph.senders, num_edges, nodes),
+        n_node=n_node,
+        n_edge=n_edge,
+    )

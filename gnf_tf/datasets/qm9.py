@@ -1,0 +1,226 @@
+"""QM9: 130,831 small organic molecules with geometries and properties from DFT.
+
+Ramakrishnan, Dral, Rupp, von Lilienfeld, Scientific Data 1, 140022 (2014). Read from the CSV
+files of the PyPI package `qm9pack`, which leaves out the 3,054 molecules that failed the
+consistency check; converted once into a cache file.
+"""
+
+import importlib.util
+import os
+import pathlib
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pooch
+from tqdm import tqdm
+
+from gnf_tf.datasets.molecules import ELEMENTS, Molecules
+
+__all__ = ["DataError", "QM9_TARGETS", "Target", "qm9"]
+
+Split = Literal["train", "validation", "test"]
+
+_EV = 27.211386245988  # eV in a hartree (CODATA 2018)
+_SPLIT_SIZES = {"train": 110_000, "validation": 10_000}  # the rest is test
+_CACHE_NAME = "qm9-1.npz"  # the number is the format's
+
+# Energies of single atoms in hartree, for H, C, N, O, F: the values published with QM9
+# (atomref.txt; Ramakrishnan et al. 2014).
+_ATOM_ENERGIES = {
+    "u0": (-0.500273, -37.846772, -54.583861, -75.064579, -99.718730),
+    "u": (-0.498857, -37.845355, -54.582445, -75.063163, -99.717314),
+    "h": (-0.497912, -37.844411, -54.581501, -75.062219, -99.716370),
+    "g": (-0.510927, -37.861317, -54.598897, -75.079532, -99.733544),
+}
+
+
+class DataError(RuntimeError):
+    """A data file that is missing, damaged, or can't be written; the message names it."""
+
+
+class Target(NamedTuple):
+    """A property: its column in the CSV files, the unit given out, that unit in the file's."""
+
+    column: str
+    unit: str
+    factor: float
+    description: str
+
+
+# In the paper's order (table 1).
+QM9_TARGETS: dict[str, Target] = {
+    "mu": Target("Dipole_debye", "D", 1.0, "dipole moment"),
+    "alpha": Target("Polarizability_bohr3", "bohr^3", 1.0, "isotropic polarizability"),
+    "homo": Target("HOMO_au", "eV", _EV, "energy of the highest occupied orbital"),
+    "lumo": Target("LUMO_au", "eV", _EV, "energy of the lowest unoccupied orbital"),
+    "gap": Target("HOMO_LUMO_gap_au", "eV", _EV, "LUMO minus HOMO"),
+    "r2": Target("R2_bohr2", "bohr^2", 1.0, "electronic spatial extent"),
+    "zpve": Target("ZPVE_au", "eV", _EV, "zero-point vibrational energy"),
+    "u0": Target("InternalEnergy_0K_au", "eV", _EV, "internal energy at 0 K"),
+    "u": Target("InternalEnergy_298K_au", "eV", _EV, "internal energy at 298.15 K"),
+    "h": Target("Enthalphy_298K_au", "eV", _EV, "enthalpy at 298.15 K"),
+    "g": Target("GibbsFreeEnergy_298K_au", "eV", _EV, "free energy at 298.15 K"),
+    "cv": Target("Heatcapacity_Cv_cal_mol_K", "cal/(mol K)", 1.0, "heat capacity at 298.15 K"),
+}
+
+
+def qm9(
+    split: Split,
+    *,
+    size: int | None = None,
+    targets: Sequence[str] = tuple(QM9_TARGETS),
+    atomisation: bool = True,
+    seed: int = 0,
+    data_dir: str | os.PathLike | None = None,
+) -> Molecules:
+    """A split of QM9; the three are disjoint for one seed.
+
+    Args:
+      split: "train" (110,000 molecules), "validation" (10,000) or "test" (the rest, 10,831) of a
+        seeded permutation of all molecules.
+      size: only the first so many of the split; None for all.
+      targets: names from `QM9_TARGETS`, the columns of `targets`.
+      atomisation: give u0, u, h and g relative to the free atoms, instead of in total.
+      seed: of the permutation.
+      data_dir: folder of the cache file; default the user's cache folder. Made if absent, and the
+        file in it.
+
+    Raises:
+      ValueError: for an unknown split or target, or a size that the split doesn't have.
+      DataError: if the source is missing or damaged, or the cache is damaged or can't be written.
+    """
+    unknown = [name for name in targets if name not in QM9_TARGETS]
+    if unknown or not targets:
+        raise ValueError(f"`targets` must be among {', '.join(QM9_TARGETS)}; got {unknown}")
+    if split not in ("train", "validation", "test"):
+        raise ValueError(f"`split` must be 'train', 'validation' or 'test', got {split!r}")
+    arrays = _load(pathlib.Path(data_dir or pooch.os_cache("gnf_tf")).expanduser())
+    columns = [list(QM9_TARGETS).index(name) for name in targets]
+    values = arrays["targets"][:, columns] * [QM9_TARGETS[name].factor for name in targets]
+    if atomisation:
+        values -= _atom_energies(arrays, targets)
+    everything = Molecules(
+        n_atoms=arrays["n_atoms"].astype(np.int64),
+        atomic_numbers=arrays["atomic_numbers"],
+        positions=arrays["positions"],
+        targets=values,
+        target_names=tuple(targets),
+        target_units=tuple(QM9_TARGETS[name].unit for name in targets),
+        index=arrays["index"],
+    )
+    rows = _split_rows(len(everything), split, seed)
+    if size is not None and not 1 <= size <= len(rows):
+        raise ValueError(f"`size` must be from 1 to {len(rows)} for {split!r}, got {size}")
+    return everything.select(rows[:size])
+
+
+def _split_rows(total, split, seed):
+    order = np.random.default_rng(seed).permutation(total)
+    # A source cut short (for a test, say) is split in the same proportions.
+    whole = 130_831
+    ends = np.cumsum([n * min(total, whole) // whole for n in _SPLIT_SIZES.values()])
+    parts = np.split(order, ends)
+    return parts[("train", "validation", "test").index(split)]
+
+
+def _atom_energies(arrays, targets):
+    """[num_molecules, num_targets] in eV: the energies of the free atoms, 0 for other targets."""
+    molecule = np.repeat(np.arange(len(arrays["n_atoms"])), arrays["n_atoms"])
+    element = np.searchsorted(ELEMENTS, arrays["atomic_numbers"])
+    counts = np.zeros([len(arrays["n_atoms"]), len(ELEMENTS)])
+    np.add.at(counts, (molecule, element), 1.0)
+    zeros = (0.0,) * len(ELEMENTS)
+    table = np.array([_ATOM_ENERGIES.get(name, zeros) for name in targets])
+    return counts @ table.T * _EV
+
+
+def _load(folder):
+    path = folder / _CACHE_NAME
+    if not path.exists():
+        _write_atomically(path, _convert(_source_files()))
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        if arrays["n_atoms"].sum() != len(arrays["positions"]):
+            raise ValueError("atom counts don't add up")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"the data cache {path} is damaged ({error}); delete it, and it is made again"
+        ) from error
+    return arrays
+
+
+def _source_files():
+    spec = importlib.util.find_spec("qm9pack")
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError("QM9 comes with the package qm9pack: pip install qm9pack==1.0.3")
+    folder = pathlib.Path(spec.submodule_search_locations[0]) / "data"
+    return [folder / f"qm9_part{part}.csv" for part in (1, 2, 3)]
+
+
+def _convert(paths):
+    """All arrays from the CSV files."""
+    parts = [_read(path) for path in tqdm(paths, desc="converting QM9 (once)", unit="file")]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _read(path):
+    columns = ["Index", "N_atoms", "Elements", "XYZ_Ang"]
+    values = [target.column for target in QM9_TARGETS.values()]
+    try:
+        table = pd.read_csv(path, usecols=[*columns, *values])
+    except FileNotFoundError as error:
+        raise DataError(f"the data file {path} is missing; reinstall qm9pack==1.0.3") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"the data file {path} is damaged ({error})") from error
+    # A file cut short ends in a row without its last columns.
+    missing = table.isna().any(axis=1)
+    if missing.any():
+        raise DataError(f"the data file {path} is damaged in line {int(missing.argmax()) + 2}")
+    symbols = table["Elements"].str.count(",") + 1
+    coordinates = table["XYZ_Ang"].str.count(",") + 1
+    wrong = (symbols != table["N_atoms"]) | (coordinates != 3 * table["N_atoms"])
+    if wrong.any():
+        raise DataError(
+            f"the data file {path} is damaged in line {int(wrong.argmax()) + 2}: its atoms don't "
+            "agree in number"
+        )
+    no_brackets = str.maketrans("", "", "[]' ")
+    number = {"H": 1, "C": 6, "N": 7, "O": 8, "F": 9}
+    try:
+        elements = ",".join(table["Elements"]).translate(no_brackets).split(",")
+        atomic_numbers = np.array([number[element] for element in elements], np.uint8)
+        text = ",".join(table["XYZ_Ang"]).translate(no_brackets)
+        positions = np.array(text.split(","), np.float64).reshape(-1, 3)
+        targets = table[values].to_numpy(np.float64)
+    except (KeyError, ValueError) as error:
+        raise DataError(f"the data file {path} is damaged: {error} is no value") from error
+    return {
+        "index": table["Index"].to_numpy(np.int32),
+        "n_atoms": table["N_atoms"].to_numpy(np.uint8),
+        "atomic_numbers": atomic_numbers,
+        "positions": positions.astype(np.float32),
+        "targets": targets,
+    }
+
+
+def _write_atomically(path, arrays):
+    """An npz that is whole or not there, whatever interrupts it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            pathlib.Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DataError(f"can't write the data cache {path}: {error.strerror or error}") from error

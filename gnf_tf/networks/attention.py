@@ -1,0 +1,271 @@
+"""Graph attention: every node chooses among the messages it receives (paper, section 2.1)."""
+
+import math
+from collections.abc import Sequence
+
+import sonnet as snt
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+
+from gnf_tf import graphs
+from gnf_tf.networks.mlp import MLP, Activation
+
+__all__ = ["AdditiveAttention", "AttentionBlock", "DotProductAttention"]
+
+
+def _check_positive(**arguments):
+    for name, value in arguments.items():
+        if value is not None and value < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {value}")
+
+
+def _softmax_over_incoming(logits, receivers, num_nodes):
+    """Softmax of [num_edges, num_heads] over the edges that share a receiver."""
+    highest = tf.stop_gradient(tf.math.unsorted_segment_max(logits, receivers, num_nodes))
+    weights = tf.exp(logits - tf.gather(highest, receivers))
+    total = tf.math.unsorted_segment_sum(weights, receivers, num_nodes)
+    return weights / tf.gather(total, receivers)
+
+
+class DotProductAttention(snt.Module):
+    """Multi-head scaled dot-product attention along the edges, the paper's main block.
+
+    For node v and head k, with queries q, keys k and values w linear in the node features:
+
+        alpha_vu = softmax over senders u of (q_v . k_u / sqrt(key_size))
+        message_v = sum over u of alpha_vu w_u
+
+    The heads' messages are concatenated and mapped linearly to `output_size`. A node without
+    incoming edges gets the zero message, and so the output layer's bias.
+
+    `fully_connected=True` takes every node of a graph as a sender of every other and of itself,
+    whatever the edges say, and works on dense [n_graphs, size, size] blocks: the same result as
+    the edge list of `graphs.fully_connected`, faster.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_size: int,
+        *,
+        value_size: int | None = None,
+        output_size: int | None = None,
+        fully_connected: bool = False,
+        max_num_nodes: int | None = None,
+        name: str | None = None,
+    ):
+        """Stores the sizes; variables are made at the first call, in the nodes' dtype.
+
+        Args:
+          num_heads: number of heads.
+          key_size: width of queries and keys, per head.
+          value_size: width of values per head; default `key_size`.
+          output_size: width of the new node features; default `num_heads * value_size`.
+          fully_connected: dense path, see above.
+          max_num_nodes: size of the dense blocks; default the largest graph of the batch, which
+            XLA can't know. Nodes beyond it send and get nothing, and may be padding only.
+          name: as Sonnet.
+
+        Raises:
+          ValueError: if a size is below 1, or `max_num_nodes` is given without
+            `fully_connected`; at the call, eager, if a graph that can't be padding exceeds
+            `max_num_nodes`.
+        """
+        super().__init__(name=name)
+        value_size = key_size if value_size is None else value_size
+        output_size = num_heads * value_size if output_size is None else output_size
+        _check_positive(
+            num_heads=num_heads,
+            key_size=key_size,
+            value_size=value_size,
+            output_size=output_size,
+            max_num_nodes=max_num_nodes,
+        )
+        if max_num_nodes is not None and not fully_connected:
+            raise ValueError("`max_num_nodes` belongs to `fully_connected=True`")
+        self._num_heads = num_heads
+        self._key_size = key_size
+        self._value_size = value_size
+        self._fully_connected = fully_connected
+        self._max_num_nodes = max_num_nodes
+        self._project = snt.Linear(num_heads * (2 * key_size + value_size), name="project")
+        self._output = snt.Linear(output_size, name="output")
+
+    def __call__(self, graph: GraphsTuple) -> GraphsTuple:
+        per_head = tf.reshape(
+            self._project(graph.nodes),
+            [-1, self._num_heads, 2 * self._key_size + self._value_size],
+        )
+        parts = [self._key_size, self._key_size, self._value_size]
+        queries, keys, values = tf.split(per_head, parts, axis=-1)
+        queries = queries / math.sqrt(self._key_size)
+        attend = self._attend_dense if self._fully_connected else self._attend_edges
+        messages = attend(queries, keys, values, graph)
+        messages = tf.reshape(messages, [-1, self._num_heads * self._value_size])
+        return graph.replace(nodes=self._output(messages))
+
+    def _attend_edges(self, queries, keys, values, graph):
+        num_nodes = tf.shape(graph.nodes)[0]
+        logits = tf.reduce_sum(  # [num_edges, num_heads]
+            tf.gather(queries, graph.receivers) * tf.gather(keys, graph.senders), axis=-1
+        )
+        weights = _softmax_over_incoming(logits, graph.receivers, num_nodes)
+        return tf.math.unsorted_segment_sum(
+            weights[..., tf.newaxis] * tf.gather(values, graph.senders),
+            graph.receivers,
+            num_nodes,
+        )
+
+    def _attend_dense(self, queries, keys, values, graph):
+        size, row = self._dense_rows(graph)
+        n_graphs = tf.shape(graph.n_node)[0]
+
+        def dense(per_node):  # [num_nodes, heads, width] -> [n_graphs, size, heads, width]
+            blocks = tf.math.unsorted_segment_sum(per_node, row, n_graphs * size)
+            return tf.reshape(blocks, [n_graphs, size, *per_node.shape[1:]])
+
+        logits = tf.einsum("gihk,gjhk->ghij", dense(queries), dense(keys))
+        is_node = tf.range(size) < graph.n_node[:, tf.newaxis]  # [n_graphs, size]
+        lowest = tf.constant(logits.dtype.min / 2, logits.dtype)
+        logits = tf.where(is_node[:, tf.newaxis, tf.newaxis, :], logits, lowest)
+        messages = tf.einsum("ghij,gjhw->gihw", tf.nn.softmax(logits), dense(values))
+        messages = tf.reshape(messages, [n_graphs * size, *values.shape[1:]])
+        found = tf.gather(messages, tf.maximum(row, 0))
+        return tf.where((row >= 0)[:, tf.newaxis, tf.newaxis], found, 0.0)
+
+    def _dense_rows(self, graph):
+        """(block size, row of each node among the n_graphs * size dense rows, -1 beyond it)."""
+        ids = graphs.node_graph_ids(graph)
+        size = self._max_num_nodes
+        if size is None:
+            size = tf.maximum(tf.reduce_max(graph.n_node), 1)
+        elif tf.executing_eagerly():
+            exceeding = tf.where(graph.n_node > size)[:, 0].numpy().tolist()
+            if any(tf.reduce_any(graph.n_node[i + 1 :] > 0) for i in exceeding):
+                raise ValueError(
+                    f"`max_num_nodes` is {size}, but graph {exceeding[0]} has "
+                    f"{int(graph.n_node[exceeding[0]])} nodes"
+                )
+        starts = tf.cumsum(graph.n_node, exclusive=True)
+        position = tf.range(tf.shape(ids)[0]) - tf.gather(starts, ids)
+        return size, tf.where(position < size, ids * size + position, -1)
+
+
+class AttentionBlock(snt.Module):
+    """Attention, then an MLP on [own features, message, globals]: the GNF's conditioner (5.1)."""
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_size: int,
+        hidden_sizes: Sequence[int],
+        output_size: int,
+        *,
+        activation: Activation = tf.nn.relu,
+        output_scale: float = 1.0,
+        fully_connected: bool = False,
+        max_num_nodes: int | None = None,
+        name: str | None = None,
+    ):
+        """Stores the sizes; variables are made at the first call, in the nodes' dtype.
+
+        Args:
+          num_heads: see `DotProductAttention`, as `key_size`, `fully_connected`, `max_num_nodes`.
+          key_size: width of queries, keys and values, per head.
+          hidden_sizes: hidden layers of the MLP.
+          output_size: width of the new node features.
+          activation: of the MLP.
+          output_scale: factor of the last layer's initial weights.
+          fully_connected: dense path.
+          max_num_nodes: bound of the dense path.
+          name: as Sonnet.
+
+        Raises:
+          ValueError: as the parts.
+        """
+        super().__init__(name=name)
+        self._attention = DotProductAttention(
+            num_heads, key_size, fully_connected=fully_connected, max_num_nodes=max_num_nodes
+        )
+        self._mlp = MLP(
+            (*hidden_sizes, output_size), activation=activation, output_scale=output_scale
+        )
+
+    def __call__(self, graph: GraphsTuple) -> GraphsTuple:
+        parts = [graph.nodes, self._attention(graph).nodes]
+        if graph.globals is not None and graph.globals.shape[-1]:
+            parts.append(tf.gather(graph.globals, graphs.node_graph_ids(graph)))
+        return self._mlp(graph.replace(nodes=tf.concat(parts, axis=-1)))
+
+
+class AdditiveAttention(snt.Module):
+    """Graph attention with an additive score, the paper's equation in section 2.1.
+
+    With x = W h for the nodes and, where there are edge features, y = W_e Omega:
+
+        e_vu = leaky_relu(a_r . x_v + a_s . x_u + a_e . y_vu)
+        alpha_vu = softmax over senders u of e_vu
+        m_v = activation(sum over u of alpha_vu (x_u + y_vu))
+
+    for each head; the heads are concatenated: nodes [num_nodes, num_heads * value_size].
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        value_size: int,
+        *,
+        activation: Activation = tf.nn.elu,
+        name: str | None = None,
+    ):
+        """Stores the sizes; variables are made at the first call, in the nodes' dtype.
+
+        Args:
+          num_heads: number of heads.
+          value_size: width of x, per head.
+          activation: on the aggregated messages.
+          name: as Sonnet.
+
+        Raises:
+          ValueError: if a size is below 1.
+        """
+        super().__init__(name=name)
+        _check_positive(num_heads=num_heads, value_size=value_size)
+        self._num_heads = num_heads
+        self._value_size = value_size
+        self._activation = activation
+        self._project = snt.Linear(num_heads * value_size, name="project")
+        self._project_edges = snt.Linear(num_heads * value_size, with_bias=False, name="edges")
+
+    @snt.once
+    def _initialize(self, dtype, with_edges):
+        init = snt.initializers.TruncatedNormal(1.0 / math.sqrt(self._value_size))
+        names = ("score_receiver", "score_sender", *(("score_edge",) if with_edges else ()))
+        self._scores = [
+            tf.Variable(init([self._num_heads, self._value_size], dtype), name=name)
+            for name in names
+        ]
+
+    def __call__(self, graph: GraphsTuple) -> GraphsTuple:
+        with_edges = graph.edges is not None and bool(graph.edges.shape[-1])
+        self._initialize(graph.nodes.dtype, with_edges)
+        num_nodes = tf.shape(graph.nodes)[0]
+        shape = [-1, self._num_heads, self._value_size]
+        x = tf.reshape(self._project(graph.nodes), shape)
+
+        def score(values, vector):  # [rows, num_heads]
+            return tf.reduce_sum(values * vector, axis=-1)
+
+        logits = tf.gather(score(x, self._scores[0]), graph.receivers)
+        logits += tf.gather(score(x, self._scores[1]), graph.senders)
+        values = tf.gather(x, graph.senders)
+        if with_edges:
+            y = tf.reshape(self._project_edges(graph.edges), shape)
+            logits += score(y, self._scores[2])
+            values += y
+        alpha = _softmax_over_incoming(tf.nn.leaky_relu(logits), graph.receivers, num_nodes)
+        messages = tf.math.unsorted_segment_sum(
+            alpha[..., tf.newaxis] * values, graph.receivers, num_nodes
+        )
+        messages = tf.reshape(messages, [-1, self._num_heads * self._value_size])
+        return graph.replace(nodes=self._activation(messages))

@@ -1,0 +1,92 @@
+"""Message passing with edge features and a GRU-like update (paper, equations 1 and 2)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import sonnet as snt
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+
+from gnf_tf.networks.mlp import MLP, Activation, output_layer
+
+__all__ = ["MessagePassing"]
+
+Aggregation = Literal["sum", "mean"]
+
+
+class MessagePassing(snt.Module):
+    """One step of message passing, the supervised block of the paper (section 4, 7.1).
+
+        m_v = Agg over incoming edges (u, v) of MLP(h_u, h_v, Omega_uv)       (equation 1)
+        h_v' = Linear(GRU(h_v, m_v))                                         (equation 2)
+
+    The message MLP's layers end in a linear one. It commutes with the sum, so it is applied to
+    the nodes after aggregation; and the first layer is linear in each of its three inputs, so it
+    is applied to nodes, once, before they are gathered along the edges. Same function, and no
+    product of an edge's features with a square matrix for a two-layer MLP.
+
+    A node without incoming edges gets the zero message.
+    """
+
+    def __init__(
+        self,
+        message_sizes: Sequence[int],
+        output_size: int,
+        *,
+        activation: Activation = tf.nn.relu,
+        aggregation: Aggregation = "sum",
+        output_scale: float = 1.0,
+        name: str | None = None,
+    ):
+        """Stores the sizes; variables are made at the first call, in the nodes' dtype.
+
+        Args:
+          message_sizes: layers of the message MLP, at least two: hidden ones, then the message.
+          output_size: width of the new node features.
+          activation: between the layers of the message MLP.
+          aggregation: "sum" or "mean" over the incoming edges.
+          output_scale: factor of the last layer's initial weights.
+          name: as Sonnet.
+
+        Raises:
+          ValueError: if an argument is out of its range.
+        """
+        super().__init__(name=name)
+        sizes = tuple(message_sizes)
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise ValueError(
+                f"`message_sizes` must be two or more numbers of at least 1, got {message_sizes}"
+            )
+        if aggregation not in ("sum", "mean"):
+            raise ValueError(f"`aggregation` must be 'sum' or 'mean', got {aggregation!r}")
+        self._activation = activation
+        self._aggregation = aggregation
+        self._from_nodes = snt.Linear(2 * sizes[0], with_bias=False, name="from_nodes")
+        self._from_edges = snt.Linear(sizes[0], with_bias=False, name="from_edges")
+        self._bias = snt.Bias(bias_dims=[-1], name="message_bias")
+        self._hidden = MLP(sizes[1:-1], activation=activation) if len(sizes) > 2 else None
+        self._message = snt.Linear(sizes[-1], with_bias=False, name="message")
+        self._output = output_layer(output_size, output_scale)
+
+    @snt.once
+    def _initialize(self, node_size, dtype):
+        self._update = snt.GRU(node_size, dtype=dtype)
+
+    def __call__(self, graph: GraphsTuple) -> GraphsTuple:
+        nodes = graph.nodes
+        self._initialize(nodes.shape[-1], nodes.dtype)
+        sent, received = tf.split(self._from_nodes(nodes), 2, axis=-1)
+        hidden = tf.gather(sent, graph.senders) + tf.gather(received, graph.receivers)
+        if graph.edges is not None and graph.edges.shape[-1]:
+            hidden += self._from_edges(graph.edges)
+        hidden = self._activation(self._bias(hidden))
+        if self._hidden is not None:
+            hidden = self._activation(self._hidden(graph.replace(nodes=hidden)).nodes)
+        total = tf.math.unsorted_segment_sum(hidden, graph.receivers, tf.shape(nodes)[0])
+        if self._aggregation == "mean":
+            degree = tf.math.unsorted_segment_sum(
+                tf.ones_like(hidden[:, :1]), graph.receivers, tf.shape(nodes)[0]
+            )
+            total = total / tf.maximum(degree, 1.0)
+        updated, _ = self._update(self._message(total), nodes)
+        return graph.replace(nodes=self._output(updated))

@@ -1,0 +1,65 @@
+"""A multi-layer perceptron applied to every node."""
+
+from collections.abc import Callable, Sequence
+
+import sonnet as snt
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+
+__all__ = ["MLP", "Activation", "output_layer"]
+
+Activation = Callable[[tf.Tensor], tf.Tensor]
+
+
+def output_layer(output_size: int, output_scale: float) -> snt.Linear:
+    """A linear layer whose initial weights are Sonnet's usual ones times `output_scale`.
+
+    Zero makes a coupling start as the identity; 1 / depth keeps a deep stack close to it.
+    """
+    if output_scale < 0:
+        raise ValueError(f"`output_scale` must not be negative, got {output_scale}")
+    if output_scale == 0:
+        w_init = snt.initializers.Zeros()
+    else:
+        w_init = snt.initializers.VarianceScaling(output_scale**2)
+    return snt.Linear(output_size, w_init=w_init)
+
+
+class MLP(snt.Module):
+    """GraphsTuple -> GraphsTuple, the same perceptron on every node's features.
+
+    nodes [num_nodes, any] -> [num_nodes, output_sizes[-1]]; no activation after the last layer.
+    """
+
+    def __init__(
+        self,
+        output_sizes: Sequence[int],
+        *,
+        activation: Activation = tf.nn.relu,
+        output_scale: float = 1.0,
+        name: str | None = None,
+    ):
+        """Stores the sizes; variables are made at the first call, in the nodes' dtype.
+
+        Args:
+          output_sizes: width of each layer, at least one.
+          activation: between the layers.
+          output_scale: factor of the last layer's initial weights, see `output_layer`.
+          name: as Sonnet.
+
+        Raises:
+          ValueError: if a size is missing or below 1, or the scale is negative.
+        """
+        super().__init__(name=name)
+        sizes = tuple(output_sizes)
+        if not sizes or min(sizes) < 1:
+            raise ValueError(f"`output_sizes` must be numbers of at least 1, got {output_sizes}")
+        self._layers = [snt.Linear(size) for size in sizes[:-1]]
+        self._layers.append(output_layer(sizes[-1], output_scale))
+        self._activation = activation
+
+    def __call__(self, graph: GraphsTuple) -> GraphsTuple:
+        nodes = graph.nodes
+        for layer in self._layers[:-1]:
+            nodes = self._activation(layer(nodes))
+        return graph.replace(nodes=self._layers[-1](nodes))
