@@ -45,7 +45,7 @@ def log_dets_mirror(bijector, graph):
 
 def jacobian_blocks(bijector, graph):
     """log|det| per graph is that of the autodiff Jacobian, whose graphs don't touch each other."""
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(graph.nodes)
         nodes = bijector.forward(copied(graph)).nodes
     size = int(tf.size(nodes))

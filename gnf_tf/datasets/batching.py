@@ -65,9 +65,11 @@ def plan_batches(
 def batches(
     dataset: GraphDataset, batch_size: int, *, seed: int | None = None, first_epoch: int = 0
 ) -> tf.data.Dataset:
-    """(graph, targets, weights) for each batch of `plan_batches`; iterate again for the next epoch.
+    """(inputs, targets, weights) for each batch of `plan_batches`; iterate again for the next epoch.
 
-    graph: GraphsTuple padded as by `graphs.pad` to static shapes, the same in every epoch.
+    inputs: dict of the fields of a GraphsTuple, padded as by `graphs.pad` to static shapes, the
+      same in every epoch: `GraphsTuple(**inputs)`. (tf_keras retraces at every batch if it gets
+      the GraphsTuple itself.)
     targets: [n_graphs, num_targets] float32, zero on padding graphs.
     weights: [n_graphs] float32, 1 on real graphs, 0 on padding graphs.
 
@@ -91,10 +93,10 @@ def batches(
             targets = np.zeros([num_graphs, dataset.targets.shape[1]], np.float32)
             targets[: len(rows)] = dataset.targets[rows]
             weights = (np.arange(num_graphs) < len(rows)).astype(np.float32)
-            yield graph, targets, weights
+            yield graph._asdict(), targets, weights
 
     signature = (
-        dataset.signature(num_nodes, num_edges, num_graphs),
+        dataset.signature(num_nodes, num_edges, num_graphs)._asdict(),
         tf.TensorSpec([num_graphs, dataset.targets.shape[1]], tf.float32),
         tf.TensorSpec([num_graphs], tf.float32),
     )

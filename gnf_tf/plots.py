@@ -1,0 +1,66 @@
+"""Matplotlib figures from arrays, for TensorBoard, result folders and notebooks."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+__all__ = ["loss_curves", "predicted_against_true", "to_image"]
+
+
+def predicted_against_true(
+    true: np.ndarray, predicted: np.ndarray, names: Sequence[str], units: Sequence[str]
+) -> Figure:
+    """A panel for each target: predicted over true values, the diagonal, the mean absolute error.
+
+    Args:
+      true: [n, num_targets].
+      predicted: [n, num_targets].
+      names: of the targets.
+      units: of the targets.
+
+    Raises:
+      ValueError: if the shapes don't agree.
+    """
+    if true.shape != predicted.shape or true.ndim != 2 or true.shape[1] != len(names):
+        raise ValueError(
+            f"`true` and `predicted` must have shape [n, {len(names)}], got {true.shape} and "
+            f"{predicted.shape}"
+        )
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(3.1 * columns, 2.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[len(names) :]:
+        axis.set_axis_off()
+    for i, (axis, name, unit) in enumerate(zip(axes, names, units, strict=False)):
+        ends = [true[:, i].min(), true[:, i].max()]
+        error = np.abs(true[:, i] - predicted[:, i]).mean()
+        axis.plot(ends, ends, color="0.6", linewidth=1)
+        axis.plot(true[:, i], predicted[:, i], ".", markersize=2, alpha=0.4)
+        axis.set_title(f"{name}  (MAE {error:.3g} {unit})", fontsize=9)
+        axis.set_xlabel(f"true [{unit}]", fontsize=8)
+        axis.set_ylabel(f"predicted [{unit}]", fontsize=8)
+        axis.tick_params(labelsize=7)
+    return figure
+
+
+def loss_curves(history: Mapping[str, Sequence[float]], ylabel: str = "loss") -> Figure:
+    """One curve for each entry of `history`, over epochs counted from 1."""
+    figure = Figure(figsize=(5.0, 3.4), layout="constrained")
+    axis = figure.subplots()
+    for name, values in history.items():
+        axis.plot(np.arange(1, len(values) + 1), values, "o-", markersize=3, label=name)
+    axis.set(xlabel="epoch", ylabel=ylabel, yscale="log")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return figure
+
+
+def to_image(figure: Figure) -> tf.Tensor:
+    """The figure as [1, height, width, 4] uint8, for `tf.summary.image`."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return tf.image.decode_png(buffer.getvalue(), channels=4)[tf.newaxis]
