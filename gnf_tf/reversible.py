@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
+from tensorflow.python.eager import record
 
 __all__ = ["MEMORY_MODES", "Memory", "ReversibleStep", "run"]
 
@@ -63,6 +64,7 @@ class _Inverse:
         pass
 
 
+@tf.autograph.experimental.do_not_convert
 def run(
     steps: Sequence[ReversibleStep],
     graph: GraphsTuple,
@@ -126,26 +128,32 @@ def _forward(steps, halves, graph, is_training):
 
 
 def _run_reversible(steps, halves, graph, is_training):
+    context = {field: getattr(graph, field) for field in ("edges", "globals")}
     context = {
         field: value
-        for field in ("edges", "globals")
-        if (value := getattr(graph, field)) is not None and value.dtype.is_floating
+        for field, value in context.items()
+        if value is not None and value.dtype.is_floating
     }
     captured = list(_captured_tensors(steps))
+    # Where the walk back begins: the outputs as an outer tape knows them, so that the gradient
+    # can be differentiated again. Filled once they are there.
+    final: list[tf.Tensor] = []
 
     # What custom_gradient calls inputs are the tensors it hands a gradient to. The networks see
     # the captured tensors where they hold them, so the body has no use for those arguments.
     @tf.custom_gradient
     def apply(first, second, *others):
         inner_graph = graph.replace(**dict(zip(context, others)))  # noqa: B905
-        final, log_det, residuals = _forward(steps, (first, second), inner_graph, is_training)
+        # As in tf.recompute_grad: an eager outer tape would otherwise keep every state.
+        with record.stop_recording():
+            halves, log_det, residuals = _forward(steps, (first, second), inner_graph, is_training)
         watched = [*others[: len(context)], *captured]
 
         def gradient(d_first, d_second, d_log_det, variables=None):
             d_halves, d_watched, d_variables = _backward(
                 steps,
                 residuals,
-                final,
+                tuple(final),
                 (d_first, d_second),
                 d_log_det,
                 inner_graph,
@@ -156,9 +164,10 @@ def _run_reversible(steps, halves, graph, is_training):
                 return [*d_halves, *d_watched]
             return [*d_halves, *d_watched], [d_variables.get(v.ref()) for v in variables]
 
-        return (*final, log_det), gradient
+        return (*halves, log_det), gradient
 
     first, second, log_det = apply(*halves, *context.values(), *captured)
+    final += [first, second]
     return (first, second), log_det
 
 
