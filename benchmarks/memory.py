@@ -37,7 +37,9 @@ class Config:
     depths: tuple[int, ...] = (4, 8, 16, 32, 64)
     """numbers of steps at which both ways are measured"""
     deeper: tuple[int, ...] = (128, 256, 512)
-    """further numbers of steps, reversible only"""
+    """further numbers of steps, reversible and eager only (unrolled, they trace for minutes)"""
+    parts: tuple[Literal["memory", "time", "accuracy"], ...] = ("memory", "time", "accuracy")
+    """what to measure; parts measured before are kept in memory.json"""
     modes: tuple[Mode, ...] = ("function", "eager", "xla")
     """how the training step is executed"""
     time_depth: int = 12
@@ -129,7 +131,7 @@ def measure_accuracy(config: Config, num_steps: int, dtype_name: str) -> dict:
     graph = make_graph(1000, 4000, config.node_size, dtype)
     gradients = {}
     for memory in ("reversible", "stored"):
-        net, step = make_step(num_steps, memory, "function", graph)
+        net, step = make_step(num_steps, memory, "eager", graph)
         gradients[memory] = np.concatenate([np.ravel(g) for g in step(graph)[1]])
         if memory == "reversible":
             back = net.inverse(net(graph))
@@ -166,10 +168,13 @@ def growth(points: dict[int, float], depths: tuple[int, ...]) -> float:
 def report_memory(config: Config, mode: str) -> dict:
     """Measures and prints the table of one execution mode."""
     print(f"\n{mode}: peak memory and time of a training step")
-    print(f"{'steps':>6} {'reversible MB':>14} {'stored MB':>10} {'reversible s':>13} {'stored s':>9}")
+    print(
+        f"{'steps':>6} {'reversible MB':>14} {'stored MB':>10} {'reversible s':>13} {'stored s':>9}"
+    )
     peaks: dict[str, dict[int, float]] = {"reversible": {}, "stored": {}}
     seconds: dict[str, dict[int, float]] = {"reversible": {}, "stored": {}}
-    for depth in (*config.depths, *config.deeper):
+    depths = config.depths + (config.deeper if mode == "eager" else ())
+    for depth in depths:
         cells = {}
         for memory in peaks:
             cells[memory] = ("-", "-")
@@ -217,42 +222,57 @@ def plot(results: dict, path: pathlib.Path) -> None:
     figure.savefig(path, dpi=150)
 
 
+def report_times(config: Config, mode: str) -> dict:
+    """Measures and prints one line of the table of times."""
+    row = in_process(config, "measure_times", mode=mode)
+    if "error" in row:
+        print(f"{mode:>9} failed: {row['error']}")
+        return row
+    a, b = row["reversible"], row["stored"]
+    print(f"{mode:>9} reversible {a:.3f}, stored {b:.3f}, ratio {a / b:.2f}", flush=True)
+    return row
+
+
+def report_accuracy(config: Config, dtype: str, depth: int) -> dict:
+    """Measures and prints one line of the table of accuracy."""
+    row = in_process(config, "measure_accuracy", num_steps=depth, dtype_name=dtype)
+    if "error" in row:
+        print(f"{dtype:>8} {depth:>6} failed: {row['error']}")
+        return row
+    print(
+        f"{dtype:>8} {depth:>6} {row['reconstruction_error']:>15.2e} "
+        f"{row['gradient_difference']:>20.2e}",
+        flush=True,
+    )
+    return row
+
+
 def main(config: Config) -> None:
-    """Measures everything, prints tables, writes memory.json and memory.png."""
+    """Measures what is asked for, prints tables, writes memory.json and memory.png."""
     config.out.mkdir(parents=True, exist_ok=True)
+    path = config.out / "memory.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
     print(
         f"{config.nodes} nodes, {config.edges} edges, node width {config.node_size}, float32; "
         f"{platform.machine()}, Python {platform.python_version()}"
     )
-    memory = {mode: report_memory(config, mode) for mode in config.modes}
-    times = {}
-    print(f"\nseconds a training step at {config.time_depth} steps, taken in turn (medians)")
-    for mode in config.modes:
-        times[mode] = in_process(config, "measure_times", mode=mode)
-        if "error" in times[mode]:
-            print(f"{mode:>9} failed: {times[mode]['error']}")
-            continue
-        a, b = times[mode]["reversible"], times[mode]["stored"]
-        print(f"{mode:>9} reversible {a:.3f}, stored {b:.3f}, ratio {a / b:.2f}", flush=True)
-    accuracy = {}
-    print("\naccuracy on 1000 nodes, 4000 edges (default initialisation)")
-    print(f"{'dtype':>8} {'steps':>6} {'reconstruction':>15} {'gradient difference':>20}")
-    for dtype in ("float32", "float64"):
-        accuracy[dtype] = {}
-        for depth in sorted({12, *config.depths, *config.deeper}):
-            row = in_process(config, "measure_accuracy", num_steps=depth, dtype_name=dtype)
-            accuracy[dtype][depth] = row
-            if "error" in row:
-                print(f"{dtype:>8} {depth:>6} failed: {row['error']}")
-                continue
-            print(
-                f"{dtype:>8} {depth:>6} {row['reconstruction_error']:>15.2e} "
-                f"{row['gradient_difference']:>20.2e}",
-                flush=True,
-            )
-    plot(memory, config.out / "memory.png")
-    results = {"memory": memory, "seconds": times, "accuracy": accuracy}
-    (config.out / "memory.json").write_text(json.dumps(results, indent=1) + "\n")
+    for mode in config.modes if "memory" in config.parts else ():
+        results.setdefault("memory", {})[mode] = report_memory(config, mode)
+        path.write_text(json.dumps(results, indent=1) + "\n")
+    if "memory" in results:
+        plot(results["memory"], config.out / "memory.png")
+    if "time" in config.parts:
+        print(f"\nseconds a training step at {config.time_depth} steps, taken in turn (medians)")
+        results["seconds"] = {mode: report_times(config, mode) for mode in config.modes}
+    if "accuracy" in config.parts:
+        print("\naccuracy on 1000 nodes, 4000 edges (default initialisation)")
+        print(f"{'dtype':>8} {'steps':>6} {'reconstruction':>15} {'gradient difference':>20}")
+        depths = sorted({12, *config.depths, *config.deeper})
+        results["accuracy"] = {
+            dtype: {depth: report_accuracy(config, dtype, depth) for depth in depths}
+            for dtype in ("float32", "float64")
+        }
+    path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -284,4 +284,3 @@ def _is_filled(cell: Any) -> bool:
     except ValueError:
         return False
     return True
-

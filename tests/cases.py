@@ -40,7 +40,9 @@ BIJECTORS = {
     "coupling_volume_preserving": lambda dtype: gnf_tf.GraphCoupling(
         message_passing, NODE_SIZE, coupling="additive", dtype=dtype, **WIDTHS
     ),
-    "step": lambda dtype: gnf_tf.GNFStep(NODE_SIZE, make_conditioner=attention, dtype=dtype, **WIDTHS),
+    "step": lambda dtype: gnf_tf.GNFStep(
+        NODE_SIZE, make_conditioner=attention, dtype=dtype, **WIDTHS
+    ),
     "batch_norm": lambda dtype: gnf_tf.GraphBatchNorm(NODE_SIZE, dtype=dtype),
     "gnf": lambda dtype: gnf_tf.GNF(
         3, NODE_SIZE, make_conditioner=attention, dtype=dtype, **WIDTHS

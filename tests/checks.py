@@ -86,7 +86,9 @@ def permutation_equivariant(bijector, graph):
     moved, order = relabelled(graph)
     dtype = graph.nodes.dtype
     close(
-        bijector.forward(moved).nodes, tf.gather(bijector.forward(copied(graph)).nodes, order), dtype
+        bijector.forward(moved).nodes,
+        tf.gather(bijector.forward(copied(graph)).nodes, order),
+        dtype,
     )
     close(
         bijector.forward_log_det_jacobian(copied(moved)),
@@ -102,9 +104,7 @@ def graphs_one_by_one(bijector, graph):
     alone = [bijector.forward(member) for member in graphs.unbatch(graph)]
     close(together.nodes, tf.concat([member.nodes for member in alone], axis=0), dtype)
     log_dets = [bijector.forward_log_det_jacobian(m) for m in graphs.unbatch(graph)]
-    close(
-        bijector.forward_log_det_jacobian(copied(graph)), tf.concat(log_dets, axis=0), dtype
-    )
+    close(bijector.forward_log_det_jacobian(copied(graph)), tf.concat(log_dets, axis=0), dtype)
 
 
 def padding_changes_nothing(bijector, graph):

@@ -202,7 +202,9 @@ def test_realnvp_is_the_flow_on_edgeless_graphs():
     np.testing.assert_array_equal(between, 0.0)
     # Four graphs of one node each are the same four nodes: the log-density is their sum.
     split = graph.replace(
-        n_node=tf.ones(4, tf.int32), n_edge=tf.zeros(4, tf.int32), globals=tf.zeros([4, 0], tf.float64)
+        n_node=tf.ones(4, tf.int32),
+        n_edge=tf.zeros(4, tf.int32),
+        globals=tf.zeros([4, 0], tf.float64),
     )
     np.testing.assert_allclose(
         tf.reduce_sum(flow.log_prob(split)), flow.log_prob(graph)[0], rtol=1e-12
@@ -220,7 +222,9 @@ def test_chain_with_our_own_and_tfp_bijectors(topology):
     scale = tfb.JointMap(
         type(graphs.event_ndims())(
             **{
-                field: tfb.Scale(tf.constant(2.0, tf.float64)) if field == "nodes" else tfb.Identity()
+                field: tfb.Scale(tf.constant(2.0, tf.float64))
+                if field == "nodes"
+                else tfb.Identity()
                 for field in graphs.GraphsTuple._fields
             }
         )
@@ -330,7 +334,10 @@ def test_batch_norm_in_training():
         (lambda: gnf_tf.GNF(1, 4, max_log_scale=0.0), "`max_log_scale` must be positive, got 0.0"),
         (lambda: gnf_tf.GNF(1, 4, coupling="cubic"), "`coupling` must be .*'cubic'"),
         (lambda: gnf_tf.GraphCoupling(cases.attention, 4, updates=2), "`updates` must be .* got 2"),
-        (lambda: gnf_tf.GraphBatchNorm(4, momentum=1.0), r"`momentum` must be in \[0, 1\), got 1.0"),
+        (
+            lambda: gnf_tf.GraphBatchNorm(4, momentum=1.0),
+            r"`momentum` must be in \[0, 1\), got 1.0",
+        ),
         (lambda: gnf_tf.GraphBatchNorm(4, epsilon=0.0), "`epsilon` must be positive, got 0.0"),
         (
             lambda: gnf_tf.GraphCoupling(lambda _: cases.attention(3), 4),
@@ -349,9 +356,7 @@ def test_graph_of_the_wrong_width_is_refused(topology):
 
 
 def test_validate_args_finds_nan(topology):
-    gnf = gnf_tf.GNF(
-        1, 4, make_conditioner=cases.attention, dtype=tf.float64, validate_args=True
-    )
+    gnf = gnf_tf.GNF(1, 4, make_conditioner=cases.attention, dtype=tf.float64, validate_args=True)
     nodes = topology.nodes.numpy()
     nodes[2, 1] = np.nan
     with pytest.raises(ValueError, match="nodes"):

@@ -41,7 +41,9 @@ def relative_difference(actual, expected):
     return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("options", [{}, {"jit_compile": True}, None], ids=["graph", "xla", "eager"])
+@pytest.mark.parametrize(
+    "options", [{}, {"jit_compile": True}, None], ids=["graph", "xla", "eager"]
+)
 @pytest.mark.parametrize("coupling", ["affine", "additive"])
 def test_gradients_equal_stored_ones(coupling, options):
     graph = cases.mixed_graph()
@@ -115,9 +117,7 @@ def test_gradient_to_captured_tensors():
             graph = module(graph)
             return graph.replace(nodes=tf.sin(graph.nodes * factor) + shift)
 
-        return functools.partial(
-            conditioner, module=Scaled(output_size), factor=held["partial"]
-        )
+        return functools.partial(conditioner, module=Scaled(output_size), factor=held["partial"])
 
     graph = cases.mixed_graph()
     results = []
@@ -185,8 +185,12 @@ def test_only_the_final_state_is_kept(monkeypatch):
     for memory in reversible.MEMORY_MODES:
         make_conditioner, states = observed(memory)
         net = gnf_tf.models.GRevNet(
-            6, cases.NODE_SIZE, memory=memory, make_conditioner=make_conditioner,
-            dtype=tf.float64, **cases.WIDTHS,
+            6,
+            cases.NODE_SIZE,
+            memory=memory,
+            make_conditioner=make_conditioner,
+            dtype=tf.float64,
+            **cases.WIDTHS,
         )
         cases.randomise(net)
         states.clear()
@@ -256,7 +260,9 @@ def test_keras_fit_with_clipping_follows_the_stored_network():
                 return self.head(self.net(graph, is_training=bool(training))).nodes
 
         model = Regressor(net)
-        model.compile(optimizer=tf_keras.optimizers.Adam(1e-2, clipnorm=0.5, jit_compile=False), loss="mse")
+        model.compile(
+            optimizer=tf_keras.optimizers.Adam(1e-2, clipnorm=0.5, jit_compile=False), loss="mse"
+        )
         data = tf.data.Dataset.from_tensors((graph._asdict(), target)).repeat(10)
         losses = model.fit(data, epochs=2, verbose=0).history["loss"]
         assert losses[1] < losses[0]

@@ -64,9 +64,7 @@ def parse(presets: Mapping[str, Config], default: str, description: str) -> Conf
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(
-                type(presets[chosen]), default=presets[chosen], description=description
-            )
+            return tyro.cli(type(presets[chosen]), default=presets[chosen], description=description)
     except SystemExit as stop:
         if not stop.code:
             raise

@@ -65,7 +65,7 @@ def plan_batches(
 def batches(
     dataset: GraphDataset, batch_size: int, *, seed: int | None = None, first_epoch: int = 0
 ) -> tf.data.Dataset:
-    """(inputs, targets, weights) for each batch of `plan_batches`; iterate again for the next epoch.
+    """(inputs, targets, weights) for each batch of `plan_batches`; iterate again for a new epoch.
 
     inputs: dict of the fields of a GraphsTuple, padded as by `graphs.pad` to static shapes, the
       same in every epoch: `GraphsTuple(**inputs)`. (tf_keras retraces at every batch if it gets

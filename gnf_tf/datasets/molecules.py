@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["ELEMENTS", "NODE_SIZE", "EDGE_SIZE", "Molecules"]
+__all__ = ["EDGE_SIZE", "ELEMENTS", "NODE_SIZE", "Molecules"]
 
 # Atomic numbers in the order of the one-hot node features: H, C, N, O, F.
 ELEMENTS = (1, 6, 7, 8, 9)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from gnf_tf.datasets.molecules import ELEMENTS, Molecules
 
-__all__ = ["DataError", "QM9_TARGETS", "Target", "qm9"]
+__all__ = ["QM9_TARGETS", "DataError", "Target", "qm9"]
 
 Split = Literal["train", "validation", "test"]
 

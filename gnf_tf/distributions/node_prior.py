@@ -1,4 +1,4 @@
-"""The prior of a graph normalizing flow: independent standard normal node features (section 3.2)."""
+"""The prior of a graph normalizing flow: standard normal node features (section 3.2)."""
 
 import math
 

@@ -8,23 +8,31 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
+from gnf_tf.networks.arguments import (
+    check_activation,
+    check_edge_size,
+    check_positive,
+    check_sizes,
+    edge_size,
+)
 from gnf_tf.networks.mlp import MLP, Activation
 
 __all__ = ["AdditiveAttention", "AttentionBlock", "DotProductAttention"]
 
 
-def _check_positive(**arguments):
-    for name, value in arguments.items():
-        if value is not None and value < 1:
-            raise ValueError(f"`{name}` must be at least 1, got {value}")
+def _attend(logits, values, receivers, num_nodes):
+    """Sum of `values` over the edges that share a receiver, weighted by the softmax of `logits`.
 
-
-def _softmax_over_incoming(logits, receivers, num_nodes):
-    """Softmax of [num_edges, num_heads] over the edges that share a receiver."""
+    logits [num_edges, num_heads], values [num_edges, num_heads, value_size] ->
+    [num_nodes, num_heads, value_size], zero for a node without incoming edges.
+    """
     highest = tf.stop_gradient(tf.math.unsorted_segment_max(logits, receivers, num_nodes))
-    weights = tf.exp(logits - tf.gather(highest, receivers))
-    total = tf.math.unsorted_segment_sum(weights, receivers, num_nodes)
-    return weights / tf.gather(total, receivers)
+    weights = tf.exp(logits - tf.gather(highest, receivers))[..., tf.newaxis]
+    # A segment sum costs by the row, whatever its width: numerator and denominator go together.
+    sums = tf.math.unsorted_segment_sum(
+        tf.concat([weights * values, weights], axis=-1), receivers, num_nodes
+    )
+    return tf.math.divide_no_nan(sums[..., :-1], sums[..., -1:])
 
 
 class DotProductAttention(snt.Module):

@@ -7,6 +7,7 @@ import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
+from gnf_tf.networks.arguments import check_activation, check_edge_size, check_sizes, edge_size
 from gnf_tf.networks.mlp import MLP, Activation, output_layer
 
 __all__ = ["MessagePassing"]
@@ -23,9 +24,11 @@ class MessagePassing(snt.Module):
     The message MLP's layers end in a linear one. It commutes with the sum, so it is applied to
     the nodes after aggregation; and the first layer is linear in each of its three inputs, so it
     is applied to nodes, once, before they are gathered along the edges. Same function, and no
-    product of an edge's features with a square matrix for a two-layer MLP.
+    product of an edge's features with a square matrix for a two-layer MLP. The last layer has no
+    bias, which would tell a node its degree under "sum" and nothing under "mean".
 
-    A node without incoming edges gets the zero message.
+    A node without incoming edges gets the zero message. Edge features are used where the first
+    call has some; later calls must have as many. Globals are not used.
     """
 
     def __init__(
@@ -49,14 +52,13 @@ class MessagePassing(snt.Module):
           name: as Sonnet.
 
         Raises:
-          ValueError: if an argument is out of its range.
+          ValueError: if an argument is out of its range; at the call, if the width of the edges
+            changes.
+          TypeError: if `activation` can't be called.
         """
         super().__init__(name=name)
-        sizes = tuple(message_sizes)
-        if len(sizes) < 2 or min(sizes) < 1:
-            raise ValueError(
-                f"`message_sizes` must be two or more numbers of at least 1, got {message_sizes}"
-            )
+        sizes = check_sizes("message_sizes", message_sizes, at_least=2)
+        check_activation(activation)
         if aggregation not in ("sum", "mean"):
             raise ValueError(f"`aggregation` must be 'sum' or 'mean', got {aggregation!r}")
         self._activation = activation
@@ -69,17 +71,20 @@ class MessagePassing(snt.Module):
         self._output = output_layer(output_size, output_scale)
 
     @snt.once
-    def _initialize(self, node_size, dtype):
-        self._update = snt.GRU(node_size, dtype=dtype)
+    def _initialize(self, graph):
+        self._edge_size = edge_size(graph)
+        self._update = snt.GRU(graph.nodes.shape[-1], dtype=graph.nodes.dtype)
 
     def __call__(self, graph: GraphsTuple) -> GraphsTuple:
+        self._initialize(graph)
+        check_edge_size(graph, self._edge_size)
         nodes = graph.nodes
-        self._initialize(nodes.shape[-1], nodes.dtype)
         sent, received = tf.split(self._from_nodes(nodes), 2, axis=-1)
+        received = self._bias(received)  # here, since a batch has far fewer nodes than edges
         hidden = tf.gather(sent, graph.senders) + tf.gather(received, graph.receivers)
-        if graph.edges is not None and graph.edges.shape[-1]:
+        if self._edge_size:
             hidden += self._from_edges(graph.edges)
-        hidden = self._activation(self._bias(hidden))
+        hidden = self._activation(hidden)
         if self._hidden is not None:
             hidden = self._activation(self._hidden(graph.replace(nodes=hidden)).nodes)
         total = tf.math.unsorted_segment_sum(hidden, graph.receivers, tf.shape(nodes)[0])

@@ -6,6 +6,8 @@ import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
+from gnf_tf.networks.arguments import check_activation, check_positive, check_sizes
+
 __all__ = ["MLP", "Activation", "output_layer"]
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
@@ -15,8 +17,12 @@ def output_layer(output_size: int, output_scale: float) -> snt.Linear:
     """A linear layer whose initial weights are Sonnet's usual ones times `output_scale`.
 
     Zero makes a coupling start as the identity; 1 / depth keeps a deep stack close to it.
+
+    Raises:
+      ValueError: if the size is below 1 or the scale is negative.
     """
-    if output_scale < 0:
+    check_positive(output_size=output_size)
+    if not output_scale >= 0:
         raise ValueError(f"`output_scale` must not be negative, got {output_scale}")
     if output_scale == 0:
         w_init = snt.initializers.Zeros()
@@ -49,11 +55,11 @@ class MLP(snt.Module):
 
         Raises:
           ValueError: if a size is missing or below 1, or the scale is negative.
+          TypeError: if `activation` can't be called.
         """
         super().__init__(name=name)
-        sizes = tuple(output_sizes)
-        if not sizes or min(sizes) < 1:
-            raise ValueError(f"`output_sizes` must be numbers of at least 1, got {output_sizes}")
+        sizes = check_sizes("output_sizes", output_sizes, at_least=1)
+        check_activation(activation)
         self._layers = [snt.Linear(size) for size in sizes[:-1]]
         self._layers.append(output_layer(sizes[-1], output_scale))
         self._activation = activation

@@ -1,0 +1,175 @@
+"""Making and batching GraphsTuples, and their structure as an event of TFP."""
+
+import collections
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+
+__all__ = [
+    "FEATURE_FIELDS",
+    "INDEX_FIELDS",
+    "batch",
+    "edgeless",
+    "event_ndims",
+    "fill_missing",
+    "fully_connected",
+    "map_fields",
+    "restore_missing",
+    "unbatch",
+]
+
+INDEX_FIELDS = ("receivers", "senders", "n_node", "n_edge")
+FEATURE_FIELDS = ("nodes", "edges", "globals")
+
+# TFP maps None over the structure of an event, which GraphsTuple's own constructor refuses. A
+# namedtuple of the same name and fields counts as the same structure to `tf.nest`.
+_Event = collections.namedtuple("GraphsTuple", GraphsTuple._fields)  # type: ignore[name-match]
+
+
+def map_fields(fn: Callable[[Any], Any], graph: GraphsTuple) -> tuple:
+    """`fn` of every field, as an event structure: a namedtuple with the fields of a GraphsTuple."""
+    return _Event(*map(fn, graph))
+
+
+def event_ndims() -> tuple:
+    """Rank of every field: what TFP calls the event_ndims of a graph-valued event."""
+    return _Event(nodes=2, edges=2, receivers=1, senders=1, globals=2, n_node=1, n_edge=1)
+
+
+def fully_connected(
+    n_node: Sequence[int],
+    node_size: int,
+    *,
+    self_loops: bool = True,
+    dtype: tf.DType = tf.float32,
+) -> GraphsTuple:
+    """Graphs in which every node sends to every node of its graph, with zero features.
+
+    Args:
+      n_node: number of nodes of each graph, each at least 0.
+      node_size: width of the node features.
+      self_loops: each node sends to itself too (as in the paper).
+      dtype: of the features.
+
+    Raises:
+      ValueError: if `n_node` is empty or has a negative number, or `node_size` is negative.
+    """
+    sizes = _check_sizes(n_node, node_size)
+    starts = np.cumsum(sizes) - sizes
+    pairs = [np.indices((n, n)).reshape(2, -1) for n in sizes]
+    if not self_loops:
+        pairs = [pair[:, pair[0] != pair[1]] for pair in pairs]
+    senders, receivers = np.concatenate(
+        [pair + start for pair, start in zip(pairs, starts, strict=True)], axis=1
+    )
+    n_edge = [pair.shape[1] for pair in pairs]
+    return _zero_features(sizes, senders, receivers, n_edge, node_size, dtype)
+
+
+def edgeless(n_node: Sequence[int], node_size: int, *, dtype: tf.DType = tf.float32) -> GraphsTuple:
+    """Graphs without edges, with zero features: on them a GNF is a RealNVP (section 3.2).
+
+    Args and errors as `fully_connected`.
+    """
+    sizes = _check_sizes(n_node, node_size)
+    return _zero_features(sizes, [], [], np.zeros_like(sizes), node_size, dtype)
+
+
+def _check_sizes(n_node, node_size):
+    sizes = np.asarray(n_node, dtype=np.int64)
+    if sizes.ndim != 1 or not sizes.size or (sizes < 0).any():
+        raise ValueError(
+            f"`n_node` must be a non-empty sequence of numbers of at least 0, got {n_node!r}"
+        )
+    if node_size < 0:
+        raise ValueError(f"`node_size` must be at least 0, got {node_size}")
+    return sizes
+
+
+def _zero_features(n_node, senders, receivers, n_edge, node_size, dtype):
+    return GraphsTuple(
+        nodes=tf.zeros([int(np.sum(n_node)), node_size], dtype),
+        edges=tf.zeros([len(senders), 0], dtype),
+        globals=tf.zeros([len(n_node), 0], dtype),
+        receivers=tf.constant(receivers, tf.int32),
+        senders=tf.constant(senders, tf.int32),
+        n_node=tf.constant(n_node, tf.int32),
+        n_edge=tf.constant(n_edge, tf.int32),
+    )
+
+
+def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
+    """One GraphsTuple of all graphs in order.
+
+    Raises:
+      ValueError: for an empty sequence, or feature widths or dtypes that differ, naming the field.
+    """
+    graphs = [fill_missing(graph) for graph in graphs]
+    if not graphs:
+        raise ValueError("`graphs` must hold at least one GraphsTuple, got none")
+    for field in FEATURE_FIELDS:
+        kinds = {(getattr(g, field).dtype.name, getattr(g, field).shape[-1]) for g in graphs}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"`graphs` must agree in dtype and width of `{field}`, got {sorted(kinds)}"
+            )
+    starts = np.cumsum([0] + [int(graph.nodes.shape[0]) for graph in graphs[:-1]])
+    moved = [
+        graph.replace(senders=graph.senders + start, receivers=graph.receivers + start)
+        for graph, start in zip(graphs, starts.astype(np.int32), strict=True)
+    ]
+    return GraphsTuple(*(tf.concat(values, axis=0) for values in zip(*moved, strict=True)))
+
+
+def unbatch(graph: GraphsTuple) -> list[GraphsTuple]:
+    """The graphs of a batch, each a GraphsTuple of one graph. Eager only."""
+    graph = fill_missing(graph)
+    node_ends = np.cumsum(graph.n_node)
+    edge_ends = np.cumsum(graph.n_edge)
+    members = []
+    for i, (node_end, edge_end) in enumerate(zip(node_ends, edge_ends, strict=True)):
+        nodes = slice(node_end - int(graph.n_node[i]), node_end)
+        edges = slice(edge_end - int(graph.n_edge[i]), edge_end)
+        members.append(
+            GraphsTuple(
+                nodes=graph.nodes[nodes],
+                edges=graph.edges[edges],
+                globals=graph.globals[i : i + 1],
+                receivers=graph.receivers[edges] - nodes.start,
+                senders=graph.senders[edges] - nodes.start,
+                n_node=graph.n_node[i : i + 1],
+                n_edge=graph.n_edge[i : i + 1],
+            )
+        )
+    return members
+
+
+def fill_missing(graph: GraphsTuple) -> GraphsTuple:
+    """The graph as tensors, indices int32, with zero-width tensors for absent edges and globals.
+
+    Raises:
+      ValueError: if any other field is None, naming it.
+    """
+    for field in ("nodes", *INDEX_FIELDS):
+        if getattr(graph, field) is None:
+            raise ValueError(f"`graph.{field}` must not be None")
+    fields = {"nodes": tf.convert_to_tensor(graph.nodes)}
+    for field in INDEX_FIELDS:
+        value = tf.convert_to_tensor(getattr(graph, field))
+        fields[field] = tf.cast(value, tf.int32) if value.dtype == tf.int64 else value
+    for field, rows in (("edges", fields["senders"]), ("globals", fields["n_node"])):
+        value = getattr(graph, field)
+        if value is None:
+            value = tf.zeros(tf.concat([tf.shape(rows)[:1], [0]], 0), fields["nodes"].dtype)
+            value = tf.ensure_shape(value, [rows.shape[0], 0])
+        fields[field] = tf.convert_to_tensor(value)
+    return GraphsTuple(**fields)
+
+
+def restore_missing(graph: GraphsTuple, like: GraphsTuple) -> GraphsTuple:
+    """`graph` with None in the fields that are None in `like`: undoes `fill_missing`."""
+    absent = {f: None for f in ("edges", "globals") if getattr(like, f) is None}
+    return GraphsTuple(*graph).replace(**absent)

@@ -1,0 +1,58 @@
+"""Checks of what a network is given, shared by all networks."""
+
+import numbers
+from collections.abc import Callable, Iterable
+
+from graph_nets.graphs import GraphsTuple
+
+__all__ = ["check_activation", "check_edge_size", "check_positive", "check_sizes", "edge_size"]
+
+
+def check_positive(**arguments: int) -> None:
+    """Raises a ValueError for the first argument that is no whole number of at least 1."""
+    for name, value in arguments.items():
+        if not _is_positive(value):
+            raise ValueError(f"`{name}` must be a whole number of at least 1, got {value!r}")
+
+
+def check_sizes(name: str, sizes: Iterable[int], *, at_least: int) -> tuple[int, ...]:
+    """`sizes` as a tuple of `at_least` so many positive whole numbers, or a ValueError."""
+    found = tuple(sizes) if isinstance(sizes, Iterable) else None
+    if found is None or len(found) < at_least or not all(map(_is_positive, found)):
+        raise ValueError(
+            f"`{name}` must be {at_least} or more whole numbers of at least 1, got {sizes!r}"
+        )
+    return found
+
+
+def check_activation(activation: Callable) -> None:
+    """Raises a TypeError for what can't be called."""
+    if not callable(activation):
+        raise TypeError(f"`activation` must be a function of a tensor, got {activation!r}")
+
+
+def edge_size(graph: GraphsTuple) -> int:
+    """Width of the edge features, 0 where there are none.
+
+    Raises:
+      ValueError: if the width isn't static: edges would be left out silently.
+    """
+    if graph.edges is None:
+        return 0
+    size = graph.edges.shape[-1]
+    if size is None:
+        raise ValueError(f"`graph.edges` must have a static width, got shape {graph.edges.shape}")
+    return size
+
+
+def check_edge_size(graph: GraphsTuple, expected: int) -> None:
+    """Raises a ValueError if the edges aren't as wide as at the first call."""
+    if edge_size(graph) != expected:
+        raise ValueError(
+            f"`graph.edges` must be {expected} wide, as at the network's first call, "
+            f"got {edge_size(graph)}"
+        )
+
+
+def _is_positive(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1

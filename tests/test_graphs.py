@@ -1,0 +1,250 @@
+"""The GraphsTuple door."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gnf_tf import graphs
+from tests import cases
+
+
+def arrays(graph):
+    return [np.asarray(value) for value in graph]
+
+
+def assert_equal(a, b):
+    for field, x, y in zip(graphs.GraphsTuple._fields, arrays(a), arrays(b), strict=True):
+        np.testing.assert_array_equal(x, y, err_msg=field)
+        assert x.dtype == y.dtype, field
+
+
+def test_fully_connected():
+    graph = graphs.fully_connected([2, 0, 1], node_size=3, dtype=tf.float64)
+    assert graph.nodes.shape == [3, 3] and graph.nodes.dtype == tf.float64
+    pairs = set(zip(graph.senders.numpy(), graph.receivers.numpy(), strict=True))
+    assert pairs == {(0, 0), (0, 1), (1, 0), (1, 1), (2, 2)}
+    np.testing.assert_array_equal(graph.n_edge, [4, 0, 1])
+    graphs.validate(graph)
+    without = graphs.fully_connected([3], 1, self_loops=False)
+    assert (without.senders != without.receivers).numpy().all() and without.n_edge.numpy() == [6]
+
+
+def test_edgeless():
+    graph = graphs.edgeless([2, 0, 1], node_size=3)
+    assert graph.senders.shape == [0] and graph.edges.shape == [0, 0]
+    np.testing.assert_array_equal(graph.n_edge, [0, 0, 0])
+    graphs.validate(graph)
+
+
+@pytest.mark.parametrize("n_node", [[], [-1], [[2]]])
+def test_sizes_are_checked(n_node):
+    for make in (graphs.fully_connected, graphs.edgeless):
+        with pytest.raises(ValueError, match="`n_node` must be a non-empty sequence"):
+            make(n_node, 2)
+    with pytest.raises(ValueError, match="`node_size` must be at least 0, got -1"):
+        graphs.edgeless([2], -1)
+
+
+def undirected():
+    """Labels that are no integers, a self loop, an isolated node, features everywhere."""
+    graph = nx.Graph(features=[7.0])
+    graph.add_nodes_from((label, {"features": [i, -i]}) for i, label in enumerate("abcd"))
+    graph.add_edge("b", "a", features=0.5)
+    graph.add_edge("c", "c", features=1.5)
+    return graph
+
+
+def test_from_networkx_by_hand():
+    graph = graphs.from_networkx([undirected()])
+    np.testing.assert_array_equal(graph.nodes, [[0, 0], [1, -1], [2, -2], [3, -3]])
+    edges = list(zip(*map(lambda t: t.numpy().tolist(), (graph.senders, graph.receivers))))  # noqa: B905
+    assert sorted(edges) == [(0, 1), (1, 0), (2, 2)]  # an edge both ways, a self loop once
+    by_pair = dict(zip(edges, graph.edges.numpy()[:, 0], strict=True))
+    assert by_pair == {(0, 1): 0.5, (1, 0): 0.5, (2, 2): 1.5}
+    np.testing.assert_array_equal(graph.globals, [[7.0]])
+
+
+def same(a, b):
+    """Isomorphic with features; a scalar feature comes back as a vector."""
+
+    def match(x, y):
+        return np.array_equal(np.atleast_1d(x.get("features", [])), y.get("features", []))
+
+    return type(a) is type(b) and nx.is_isomorphic(
+        a, b, node_match=match, edge_match=None if a.is_multigraph() else match
+    )
+
+
+def test_networkx_round_trip():
+    directed = nx.DiGraph([(0, 1), (1, 2), (2, 2)])
+    repeated = nx.MultiDiGraph([(0, 1), (0, 1), (1, 0)])
+    empty, single = nx.Graph(), nx.empty_graph(1)
+    members = [nx.karate_club_graph(), directed, repeated, empty, single, nx.path_graph(4)]
+    for node, data in members[0].nodes(data=True):
+        data["features"] = [float(node)]
+    graph = graphs.from_networkx([members[0]])
+    assert same(nx.Graph(members[0]), graphs.to_networkx(graph)[0])
+    back = graphs.to_networkx(graphs.from_networkx(members[1:]))
+    assert [type(m) for m in back] == [nx.DiGraph, nx.MultiDiGraph, nx.Graph, nx.Graph, nx.Graph]
+    assert all(same(a, b) for a, b in zip(members[1:], back, strict=True))
+    assert same(undirected(), graphs.to_networkx(graphs.from_networkx([undirected()]))[0])
+
+
+def test_from_networkx_errors():
+    with pytest.raises(ValueError, match="at least one networkx graph"):
+        graphs.from_networkx([])
+    with pytest.raises(TypeError, match="sequence of networkx graphs, got a single one"):
+        graphs.from_networkx(nx.path_graph(2))
+    graph = undirected()
+    del graph.nodes["c"]["features"]
+    with pytest.raises(ValueError, match="node 'c' of graph 1 has no 'features'"):
+        graphs.from_networkx([undirected(), graph])
+    graph.nodes["c"]["features"] = [1.0]
+    with pytest.raises(ValueError, match=r"node 'c' of graph 0 .* shape \(1,\)"):
+        graphs.from_networkx([graph])
+
+
+def test_batch_and_unbatch():
+    graph = cases.mixed_graph()
+    members = graphs.unbatch(graph)
+    assert [int(m.n_node[0]) for m in members] == [3, 1, 0, 4]
+    for member in members:
+        graphs.validate(member)
+    assert_equal(graphs.batch(members), graph)
+    with pytest.raises(ValueError, match="at least one GraphsTuple"):
+        graphs.batch([])
+    with pytest.raises(ValueError, match="agree in dtype and width of `nodes`"):
+        graphs.batch([graphs.edgeless([1], 2), graphs.edgeless([1], 3)])
+
+
+def test_pad_by_hand():
+    graph = graphs.fully_connected([2], 1, self_loops=False)
+    padded = graphs.pad(graph.replace(nodes=tf.constant([[1.0], [2.0]])), 5, 4, 4)
+    np.testing.assert_array_equal(padded.nodes[:, 0], [1, 2, 0, 0, 0])
+    np.testing.assert_array_equal(padded.senders, [0, 1, 2, 2])
+    np.testing.assert_array_equal(padded.receivers, [1, 0, 2, 2])
+    np.testing.assert_array_equal(padded.n_node, [2, 3, 0, 0])
+    np.testing.assert_array_equal(padded.n_edge, [2, 2, 0, 0])
+    np.testing.assert_array_equal(graphs.graph_mask(padded), [True, False, False, False])
+    np.testing.assert_array_equal(graphs.node_mask(padded), [True, True, False, False, False])
+    np.testing.assert_array_equal(graphs.edge_mask(padded), [True, True, False, False])
+    graphs.validate(padded)
+
+
+@pytest.mark.parametrize("n_node", [(3, 1, 0, 4), (3, 0), (0, 0), (1,)])
+def test_unpad_undoes_pad(n_node):
+    """Also where the last real graphs have no nodes."""
+    graph = cases.mixed_graph(n_node=n_node)
+    assert_equal(graphs.unpad(graphs.pad(graph, 20, 40, 9)), graph)
+    sizes = (sum(n_node) + 1, int(graph.senders.shape[0]), len(n_node) + 1)
+    assert_equal(graphs.unpad(graphs.pad(graph, *sizes)), graph)
+
+
+@pytest.mark.parametrize(
+    "sizes, message",
+    [
+        ((8, 30, 6), "`num_nodes` must be at least 9 here, got 8"),
+        ((9, 12, 6), "`num_edges` must be at least 13 here, got 12"),
+        ((9, 30, 4), "`num_graphs` must be at least 5 here, got 4"),
+    ],
+)
+def test_pad_too_small(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        graphs.pad(cases.mixed_graph(), *sizes)
+
+
+def test_pad_with_dynamic_sizes():
+    graph = cases.mixed_graph()
+    signature = graphs.GraphsTuple(
+        *(tf.TensorSpec([None, *value.shape[1:]], value.dtype) for value in graph)
+    )
+    pad = tf.function(lambda g: graphs.pad(g, 12, 30, 6), input_signature=[signature])
+    padded = pad(graph)
+    assert pad.get_concrete_function().structured_outputs.nodes.shape == [12, 4]
+    assert_equal(padded, graphs.pad(graph, 12, 30, 6))
+
+
+@pytest.mark.parametrize(
+    "options", [None, {}, {"jit_compile": True}], ids=["eager", "graph", "xla"]
+)
+def test_segments(options):
+    def segments(graph):
+        return (
+            graphs.node_graph_ids(graph),
+            graphs.edge_graph_ids(graph),
+            graphs.sum_nodes(graph.nodes, graph),
+        )
+
+    graph = cases.mixed_graph()
+    run = segments if options is None else tf.function(segments, **options)
+    nodes, edges, sums = run(graph)
+    np.testing.assert_array_equal(nodes, [0, 0, 0, 1, 3, 3, 3, 3])
+    np.testing.assert_array_equal(edges, [0] * 6 + [3] * 7)
+    expected = [graph.nodes[:3], graph.nodes[3:4], graph.nodes[:0], graph.nodes[4:]]
+    np.testing.assert_allclose(sums, [np.sum(part, axis=0) for part in expected])
+
+
+def test_missing_fields_are_filled_and_restored():
+    graph = graphs.GraphsTuple(
+        nodes=np.ones([3, 2], np.float32),
+        edges=None,
+        globals=None,
+        senders=np.array([0], np.int64),
+        receivers=np.array([1], np.int64),
+        n_node=np.array([3]),
+        n_edge=np.array([1]),
+    )
+    filled = graphs.fill_missing(graph)
+    assert filled.edges.shape == [1, 0] and filled.globals.shape == [1, 0]
+    assert filled.edges.dtype == tf.float32 and filled.senders.dtype == tf.int32
+    restored = graphs.restore_missing(filled, graph)
+    assert restored.edges is None and restored.globals is None
+    with pytest.raises(ValueError, match="`graph.receivers` must not be None"):
+        graphs.fill_missing(graph.replace(senders=None, receivers=None))
+
+
+def _broken(**fields):
+    return cases.mixed_graph().replace(**fields)
+
+
+@pytest.mark.parametrize(
+    "graph, message",
+    [
+        (_broken(nodes=tf.zeros([8], tf.float64)), "`graph.nodes` must have rank 2"),
+        (_broken(nodes=tf.zeros([8, 4], tf.int32)), "`graph.nodes` must be floating point"),
+        (_broken(edges=tf.zeros([13, 2])), "`graph.edges` must have the nodes' dtype, float64"),
+        (_broken(nodes=tf.zeros([8, 3], tf.float64)), "`graph.nodes` must have width 4"),
+        (_broken(senders=tf.zeros([13])), "`graph.senders` must be int32 or int64, got float32"),
+        (_broken(n_node=tf.constant([[8]])), "`graph.n_node` must have rank 1"),
+        (_broken(receivers=tf.zeros([12], tf.int32)), "`graph.receivers` must have as many rows"),
+        (_broken(edges=tf.zeros([3, 2], tf.float64)), "`graph.edges` must have as many rows"),
+        (_broken(globals=tf.zeros([3, 1], tf.float64)), "`graph.globals` must have as many rows"),
+        (_broken(n_node=tf.constant([3, 1, 1, 4])), "`graph.n_node` must add up .* 8, got 9"),
+        (_broken(n_node=tf.constant([4, 1, -1, 4])), "`graph.n_node` must not be negative, got -1"),
+        (_broken(n_edge=tf.constant([6, 0, 0, 6])), "`graph.n_edge` must add up .* 13, got 12"),
+        (
+            _broken(senders=tf.constant([0, 1, 2, 0, 0, 9, 4, 5, 6, 7, 4, 4, 7])),
+            "`graph.senders` must stay .* edge 5 of graph 0 has 9, expected 0 to 2",
+        ),
+        (
+            _broken(receivers=tf.constant([1, 2, 0, 0, 1, 0, 0, 6, 7, 4, 4, 5, 4])),
+            "`graph.receivers` must stay .* edge 6 of graph 3 has 0, expected 4 to 7",
+        ),
+        (
+            _broken(edges=tf.fill([13, 2], tf.constant(np.nan, tf.float64))),
+            "`graph.edges` must be fin",
+        ),
+        (graphs.edgeless([1], 4).replace(n_node=tf.zeros([0], tf.int32)), "at least one graph"),
+    ],
+)
+def test_validate_names_what_is_wrong(graph, message):
+    with pytest.raises(ValueError, match=message):
+        graphs.validate(graph, node_size=4)
+
+
+def test_validate_accepts_good_graphs():
+    graphs.validate(cases.mixed_graph(), node_size=4, edge_size=2, global_size=1)
+    graphs.validate(cases.mixed_graph().replace(edges=None, globals=None))
+    with pytest.raises(ValueError, match="`graph.edges` must have width 2, got None"):
+        graphs.validate(cases.mixed_graph().replace(edges=None), edge_size=2)
