@@ -48,7 +48,7 @@ def library_modules():
             yield pytest.param(path, relative.parts[0].removesuffix(".py"), id=str(relative))
 
 
-@pytest.mark.parametrize("path, part", library_modules())
+@pytest.mark.parametrize("path, part", list(library_modules()))
 def test_library_imports_downwards_only(path, part):
     assert part in ALLOWED, f"{part}: give its place in the order of dependence"
     assert list(violations(part, path.read_text(), path.name)) == []
@@ -69,7 +69,7 @@ def test_every_module_has_a_docstring_and_stays_short(folder):
         assert len(source.splitlines()) <= 400, f"{path.name}: split it"
 
 
-@pytest.mark.parametrize("path, part", library_modules())
+@pytest.mark.parametrize("path, part", list(library_modules()))
 def test_every_module_lists_its_public_names(path, part):
     names = {
         target.id

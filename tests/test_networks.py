@@ -1,4 +1,4 @@
-"""Networks GraphsTuple -> GraphsTuple."""
+"""Every network against what all networks promise, and what their constructors refuse."""
 
 import numpy as np
 import pytest
@@ -6,190 +6,243 @@ import tensorflow as tf
 
 from gnf_tf import graphs, networks
 from tests import cases, checks
+from tests.network_cases import (
+    DTYPES,
+    NETWORKS,
+    USE_EDGES,
+    USE_GLOBALS,
+    USE_TOPOLOGY,
+    all_close,
+    make_network,
+    padded_with_noise,
+    value_and_gradients,
+)
 
-NETWORKS = {
-    "mlp": lambda: networks.MLP((5, 3)),
-    "dot_product": lambda: networks.DotProductAttention(2, 3, value_size=4, output_size=5),
-    "block": lambda: networks.AttentionBlock(2, 3, (6,), 5),
-    "additive": lambda: networks.AdditiveAttention(2, 3),
-    "messages": lambda: networks.MessagePassing((5, 6), 3),
-    "messages_mean_deep": lambda: networks.MessagePassing((5, 4, 6), 3, aggregation="mean"),
-}
+every_network = pytest.mark.parametrize("name", NETWORKS)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
 
 
-def make(name, graph, seed=0):
-    return cases.randomise_after(NETWORKS[name](), graph, seed)
+def test_every_public_network_is_in_the_table():
+    assert {type(make()).__name__ for make in NETWORKS.values()} == set(networks.__all__)
 
 
-@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda d: d.name)
-@pytest.mark.parametrize("name", NETWORKS)
+@every_dtype
+@every_network
 def test_permutation_equivariant(name, dtype):
-    graph = cases.mixed_graph(dtype)
-    network = make(name, graph)
+    network, graph = make_network(name, dtype), cases.mixed_graph(dtype)
     moved, order = checks.relabelled(graph)
-    assert network(graph).nodes.dtype == dtype
+    assert not np.array_equal(order, np.arange(len(order)))
     checks.close(network(moved).nodes, tf.gather(network(graph).nodes, order), dtype)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_batch_equals_graphs_one_by_one_and_padding_changes_nothing(name):
-    graph = cases.mixed_graph()
-    network = make(name, graph)
-    together = network(graph).nodes
-    alone = tf.concat([network(m).nodes for m in graphs.unbatch(graph)], axis=0)
-    checks.close(together, alone, tf.float64)
-    padded = graphs.pad(graph, 15, 20, 7)
-    padded = padded.replace(nodes=tf.concat([graph.nodes, tf.fill([7, 4], padded.nodes[0, 0])], 0))
-    checks.close(network(padded).nodes[:8], together, tf.float64)
+@every_dtype
+@every_network
+def test_a_batch_gives_what_its_graphs_give_alone(name, dtype):
+    network, graph = make_network(name, dtype), cases.mixed_graph(dtype)
+    alone = [network(member).nodes for member in graphs.unbatch(graph)]
+    checks.close(network(graph).nodes, tf.concat(alone, axis=0), dtype)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_execution_modes_agree_and_every_variable_has_a_gradient(name):
-    graph = graphs.pad(cases.mixed_graph(), 12, 20, 6)
-    network = make(name, graph)
-
-    def value_and_gradients(graph):
-        with tf.GradientTape() as tape:
-            nodes = network(graph).nodes
-            loss = tf.reduce_sum(tf.sin(nodes[:8]))
-        return nodes, tape.gradient(loss, network.trainable_variables)
-
-    eager = value_and_gradients(graph)
-    assert all(np.abs(gradient).max() > 0 for gradient in eager[1])
-    for options in ({}, {"jit_compile": True}):
-        compiled = tf.function(value_and_gradients, **options)(graph)
-        tf.nest.map_structure(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10), compiled, eager
-        )
+@every_dtype
+@every_network
+def test_padding_changes_neither_values_nor_gradients(name, dtype):
+    network, graph = make_network(name, dtype), cases.mixed_graph(dtype)
+    num_nodes = len(graph.nodes)
+    expected = value_and_gradients(network, graph, num_nodes)
+    actual = value_and_gradients(network, padded_with_noise(graph), num_nodes)
+    np.testing.assert_array_equal(actual[1][num_nodes:], 0.0)
+    all_close((actual[0], actual[1][:num_nodes], *actual[2:]), expected, dtype)
 
 
-@pytest.mark.parametrize("name", ["additive", "messages", "messages_mean_deep"])
-def test_edges_count_where_present(name):
-    graph = cases.mixed_graph()
-    network = make(name, graph)
-    changed = graph.replace(edges=graph.edges + 1.0)
-    assert np.abs(network(changed).nodes - network(graph).nodes).max() > 1e-3
-    without = graph.replace(edges=None)
-    network = make(name, without)
-    assert network(without).nodes.shape[0] == 8
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["function", "xla"])
+@every_network
+def test_compiled_equals_eager_on_a_padded_batch(name, jit_compile):
+    network, graph = make_network(name), padded_with_noise(cases.mixed_graph())
+    compiled = tf.function(value_and_gradients, jit_compile=jit_compile)
+    num_nodes = len(graph.nodes)
+    actual = compiled(network, graph, num_nodes)
+    all_close(actual, value_and_gradients(network, graph, num_nodes), tf.float64)
 
 
-def test_other_fields_are_untouched():
-    graph = cases.mixed_graph()
-    for name in NETWORKS:
-        checks.topology_unchanged(graph, make(name, graph)(graph))
-
-
-def test_dot_product_attention_by_hand():
-    """Edges 0 -> 2 and 1 -> 2, one head, all projections the identity on scalars.
-
-    Queries, keys and values are the node features 1, 2, 3, so node 2 scores 3 and 6 and takes
-    (1 e^3 + 2 e^6) / (e^3 + e^6) = 1 + e^3 / (1 + e^3).
-    """
-    graph = graphs.edgeless([3], 1, dtype=tf.float64).replace(
-        nodes=tf.constant([[1.0], [2.0], [3.0]], tf.float64),
-        senders=tf.constant([0, 1]),
-        receivers=tf.constant([2, 2]),
-        edges=tf.zeros([2, 0], tf.float64),
-        n_edge=tf.constant([2]),
+@every_network
+def test_runs_with_sizes_unknown_when_traced(name):
+    """One trace serves batches of every size."""
+    network = make_network(name)
+    batches = [cases.mixed_graph(), cases.mixed_graph(n_node=(2, 4, 3))]
+    unknown = {
+        field: tf.TensorSpec([None, *value.shape[1:]], value.dtype)
+        for field, value in zip(graphs.GraphsTuple._fields, batches[0], strict=True)
+    }
+    compiled = tf.function(
+        lambda graph: network(graph).nodes, input_signature=[graphs.GraphsTuple(**unknown)]
     )
-    network = networks.DotProductAttention(1, 1)
-    network(graph)
-    for variable in network.variables:
-        variable.assign(
-            tf.zeros_like(variable) if "b:" in variable.name else tf.ones_like(variable)
-        )
-    expected = 1.0 + np.exp(3.0) / (1.0 + np.exp(3.0))
-    # Nodes 0 and 1 have no incoming edge: the zero message.
-    np.testing.assert_allclose(network(graph).nodes[:, 0], [0.0, 0.0, expected], rtol=1e-12)
+    for graph in batches:
+        checks.close(compiled(graph), network(graph).nodes, tf.float64)
+    assert compiled.experimental_get_tracing_count() == 1
 
 
-def test_softmax_is_stable():
-    graph = cases.mixed_graph(tf.float32)
-    network = make("dot_product", graph)
-    large = network(graph.replace(nodes=1e3 * graph.nodes)).nodes
-    assert np.isfinite(large).all()
+@every_dtype
+@every_network
+def test_every_variable_has_the_nodes_dtype_and_a_gradient(name, dtype):
+    network, graph = make_network(name, dtype), cases.mixed_graph(dtype)
+    nodes, *gradients = value_and_gradients(network, graph, len(graph.nodes))
+    assert nodes.dtype == dtype
+    assert network.trainable_variables
+    for variable, gradient in zip(network.trainable_variables, gradients[1:], strict=True):
+        assert variable.dtype == dtype, variable.name
+        assert np.abs(gradient).max() > 0.0, variable.name
 
 
-@pytest.mark.parametrize("max_num_nodes", [None, 6])
-def test_dense_path_equals_the_edge_list(max_num_nodes):
-    graph = graphs.fully_connected([4, 1, 0, 6], 4, dtype=tf.float64)
-    graph = graph.replace(nodes=cases.mixed_graph(n_node=(4, 1, 0, 6)).nodes)
-    results = []
-    for options in ({}, {"fully_connected": True, "max_num_nodes": max_num_nodes}):
-        network = cases.randomise_after(networks.AttentionBlock(2, 3, (6,), 5, **options), graph)
-        with tf.GradientTape() as tape:
-            tape.watch(graph.nodes)
-            nodes = network(graph).nodes
-            loss = tf.reduce_sum(tf.sin(nodes))
-        results.append([nodes, *tape.gradient(loss, [graph.nodes, *network.trainable_variables])])
-    for a, b in zip(*results, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
-
-
-def test_dense_path_under_xla_on_a_padded_batch():
-    graph = graphs.fully_connected([4, 1, 3], 4, dtype=tf.float64)
-    graph = graph.replace(nodes=cases.mixed_graph().nodes)
-    network = cases.randomise_after(
-        networks.DotProductAttention(2, 3, fully_connected=True, max_num_nodes=4), graph
-    )
-    padded = graphs.pad(graph, 20, 40, 5)  # the padding graph exceeds 4 nodes, and may
-    compiled = tf.function(network, jit_compile=True)(padded).nodes[:8]
-    checks.close(compiled, network(graph).nodes, tf.float64)
-    checks.close(network(padded).nodes[:8], network(graph).nodes, tf.float64)
-    with pytest.raises(ValueError, match="`max_num_nodes` is 4, but graph 0 has 5 nodes"):
-        network(graphs.fully_connected([5, 2], 4, dtype=tf.float64))
-
-
-def test_message_passing_equals_a_loop_over_edges():
-    """Equations 1 and 2 written out: the shortcuts in the module change nothing."""
+@every_network
+def test_only_nodes_are_replaced(name):
     graph = cases.mixed_graph()
-    network = make("messages", graph)
-    from_nodes, from_edges = network._from_nodes.w.numpy(), network._from_edges.w.numpy()
-    bias, message = network._bias.b.numpy(), network._message.w.numpy()
-    hidden_size = from_edges.shape[1]
-    messages = np.zeros([8, message.shape[1]])
-    for s, r, edge in zip(
-        graph.senders.numpy(), graph.receivers.numpy(), graph.edges.numpy(), strict=True
-    ):
-        sent = graph.nodes[s].numpy() @ from_nodes[:, :hidden_size]
-        received = graph.nodes[r].numpy() @ from_nodes[:, hidden_size:]
-        hidden = np.maximum(sent + received + edge @ from_edges + bias, 0.0)
-        messages[r] += hidden @ message
-    updated, _ = network._update(tf.constant(messages), graph.nodes)
-    expected = network._output(updated)
-    np.testing.assert_allclose(network(graph).nodes, expected, rtol=1e-10)
+    out = make_network(name)(graph)
+    assert len(out.nodes) == len(graph.nodes)
+    for field in set(graph._fields) - {"nodes"}:
+        assert getattr(out, field) is getattr(graph, field), field
 
 
-def test_zero_output_scale_starts_at_zero():
-    graph = cases.mixed_graph()
-    for network in (
-        networks.MLP((3, 2), output_scale=0.0),
-        networks.AttentionBlock(2, 3, (4,), 2, output_scale=0.0),
-        networks.MessagePassing((3, 4), 2, output_scale=0.0),
-    ):
-        np.testing.assert_array_equal(network(graph).nodes, np.zeros([8, 2]))
+@every_network
+def test_edges_globals_and_topology_matter_where_they_are_said_to(name):
+    network, graph = make_network(name), cases.mixed_graph()
+
+    def differs(**fields):
+        return np.abs(network(graph.replace(**fields)).nodes - network(graph).nodes).max() > 1e-3
+
+    assert differs(edges=graph.edges + 1.0) == (name in USE_EDGES)
+    assert differs(globals=graph.globals + 1.0) == (name in USE_GLOBALS)
+    # The first graph's edge 1 -> 2 (see `mixed_graph`) becomes 1 -> 0.
+    receivers = tf.tensor_scatter_nd_update(graph.receivers, [[1]], [0])
+    assert differs(receivers=receivers) == (name in USE_TOPOLOGY)
+
+
+@every_network
+def test_none_is_the_same_as_zero_width(name):
+    graph = cases.mixed_graph().replace(edges=None, globals=None)
+    network = cases.randomise_after(NETWORKS[name](), graph)
+    out = network(graph)
+    assert out.edges is None and out.globals is None
+    np.testing.assert_array_equal(network(graphs.fill_missing(graph)).nodes, out.nodes)
+
+
+@every_network
+def test_variables_are_made_once_by_the_first_small_graph(name):
+    small = cases.mixed_graph(n_node=(2,))
+    network = NETWORKS[name]()
+    network(small)
+    variables = [variable.ref() for variable in network.variables]
+    tf.function(lambda graph: network(graph).nodes)(cases.mixed_graph())
+    assert [variable.ref() for variable in network.variables] == variables
+
+
+@pytest.mark.parametrize("n_node", [(0,), (1,), (0, 0), (1, 1, 1)], ids=str)
+@every_network
+def test_graphs_without_edges_or_nodes(name, n_node):
+    network = make_network(name)
+    graph = cases.mixed_graph(n_node=n_node)
+    nodes, *gradients = value_and_gradients(network, graph, len(graph.nodes))
+    assert nodes.shape[0] == sum(n_node)
+    assert np.isfinite(nodes).all()
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
 @pytest.mark.parametrize(
-    "make_bad, message",
+    "make",
     [
-        (lambda: networks.MLP(()), "`output_sizes` must be numbers of at least 1"),
-        (
-            lambda: networks.MLP((3,), output_scale=-1.0),
-            "`output_scale` must not be negative, got -1",
-        ),
-        (lambda: networks.DotProductAttention(0, 3), "`num_heads` must be at least 1, got 0"),
-        (lambda: networks.DotProductAttention(1, 0), "`key_size` must be at least 1, got 0"),
-        (
-            lambda: networks.DotProductAttention(1, 1, max_num_nodes=3),
-            "belongs to `fully_connected",
-        ),
-        (lambda: networks.AdditiveAttention(1, 0), "`value_size` must be at least 1, got 0"),
-        (lambda: networks.MessagePassing((3,), 2), "`message_sizes` must be two or more"),
-        (lambda: networks.MessagePassing((3, 3), 2, aggregation="max"), "`aggregation` .*'max'"),
+        lambda scale: networks.MLP((7, 50), output_scale=scale),
+        lambda scale: networks.AttentionBlock(2, 3, (7,), 50, output_scale=scale),
+        lambda scale: networks.MessagePassing((5, 6), 50, output_scale=scale),
     ],
+    ids=["mlp", "attention_block", "messages"],
 )
-def test_constructor_errors(make_bad, message):
+def test_output_scale_scales_the_first_outputs_down_to_zero(make):
+    graph = cases.mixed_graph()
+    sizes = []
+    for scale in (1.0, 0.1, 0.0):
+        tf.random.set_seed(0)
+        sizes.append(np.std(make(scale)(graph).nodes))
+    assert sizes[0] > 0.0 and sizes[2] == 0.0
+    np.testing.assert_allclose(sizes[1] / sizes[0], 0.1, rtol=1e-6)
+
+
+# What is refused.
+
+REFUSED = {
+    "mlp_empty": (lambda: networks.MLP(()), "`output_sizes` must be 1 or more .* got ..$"),
+    "mlp_number": (lambda: networks.MLP(3), "`output_sizes` .* got 3"),
+    "mlp_zero": (lambda: networks.MLP((4, 0)), "`output_sizes` .* got .4, 0."),
+    "mlp_fraction": (lambda: networks.MLP((4, 2.5)), "`output_sizes` .* got .4, 2.5."),
+    "mlp_scale": (lambda: networks.MLP((4,), output_scale=-1.0), "`output_scale` .* got -1.0"),
+    "mlp_scale_nan": (lambda: networks.MLP((4,), output_scale=np.nan), "`output_scale` .* nan"),
+    "heads": (lambda: networks.DotProductAttention(0, 3), "`num_heads` .* at least 1, got 0"),
+    "heads_text": (lambda: networks.DotProductAttention("8", 3), "`num_heads` .* got '8'"),
+    "heads_bool": (lambda: networks.DotProductAttention(True, 3), "`num_heads` .* got True"),
+    "key": (lambda: networks.DotProductAttention(2, -1), "`key_size` .* got -1"),
+    "value": (lambda: networks.DotProductAttention(2, 3, value_size=0), "`value_size` .* got 0"),
+    "output": (lambda: networks.DotProductAttention(2, 3, output_size=0), "`output_size` .* got 0"),
+    "bound": (
+        lambda: networks.DotProductAttention(2, 3, fully_connected=True, max_num_nodes=0),
+        "`max_num_nodes` .* at least 1, got 0",
+    ),
+    "bound_of_edge_list": (
+        lambda: networks.DotProductAttention(2, 3, max_num_nodes=5),
+        "`max_num_nodes` must be None without `fully_connected=True`, got 5",
+    ),
+    "block_heads": (lambda: networks.AttentionBlock(0, 3, (7,), 4), "`num_heads` .* got 0"),
+    "block_hidden": (lambda: networks.AttentionBlock(2, 3, (0,), 4), "`hidden_sizes` .* got .0,."),
+    "block_number": (lambda: networks.AttentionBlock(2, 3, 7, 4), "`hidden_sizes` .* got 7"),
+    "block_output": (lambda: networks.AttentionBlock(2, 3, (), 0), "`output_size` .* got 0"),
+    "additive_heads": (lambda: networks.AdditiveAttention(0, 3), "`num_heads` .* got 0"),
+    "additive_value": (lambda: networks.AdditiveAttention(2, 0), "`value_size` .* got 0"),
+    "messages_one": (
+        lambda: networks.MessagePassing((5,), 3),
+        "`message_sizes` must be 2 or more .* got .5,.",
+    ),
+    "messages_zero": (lambda: networks.MessagePassing((5, 0), 3), "`message_sizes` .* got .5, 0."),
+    "messages_output": (lambda: networks.MessagePassing((5, 6), 0), "`output_size` .* got 0"),
+    "messages_aggregation": (
+        lambda: networks.MessagePassing((5, 6), 3, aggregation="max"),
+        "`aggregation` must be 'sum' or 'mean', got 'max'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_wrong_argument_is_refused_by_name_and_value(case):
+    make, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
-        make_bad()
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda activation: networks.MLP((3,), activation=activation),
+        lambda activation: networks.AttentionBlock(2, 3, (), 4, activation=activation),
+        lambda activation: networks.AdditiveAttention(2, 3, activation=activation),
+        lambda activation: networks.MessagePassing((5, 6), 3, activation=activation),
+    ],
+    ids=["mlp", "attention_block", "additive", "messages"],
+)
+def test_an_activation_must_be_callable(make):
+    with pytest.raises(TypeError, match="`activation` must be a function of a tensor, got 'relu'"):
+        make("relu")
+
+
+@pytest.mark.parametrize("name", sorted(USE_EDGES))
+def test_edges_of_another_width_than_at_first_are_refused(name):
+    network, graph = make_network(name), cases.mixed_graph()
+    for edges, found in ((None, 0), (tf.concat([graph.edges] * 2, axis=-1), 4)):
+        with pytest.raises(ValueError, match=f"`graph.edges` must be 2 wide, .* got {found}"):
+            network(graph.replace(edges=edges))
+
+
+def test_edges_of_unknown_width_are_refused():
+    network, graph = networks.MessagePassing((5, 6), 3), cases.mixed_graph()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float64)])
+    def compiled(edges):
+        return network(graph.replace(edges=edges)).nodes
+
+    with pytest.raises(ValueError, match="`graph.edges` must have a static width"):
+        compiled(graph.edges)

@@ -20,19 +20,12 @@ from gnf_tf.networks.mlp import MLP, Activation
 __all__ = ["AdditiveAttention", "AttentionBlock", "DotProductAttention"]
 
 
-def _attend(logits, values, receivers, num_nodes):
-    """Sum of `values` over the edges that share a receiver, weighted by the softmax of `logits`.
-
-    logits [num_edges, num_heads], values [num_edges, num_heads, value_size] ->
-    [num_nodes, num_heads, value_size], zero for a node without incoming edges.
-    """
+def _softmax_over_incoming(logits, receivers, num_nodes):
+    """Softmax of [num_edges, num_heads] over the edges that share a receiver."""
     highest = tf.stop_gradient(tf.math.unsorted_segment_max(logits, receivers, num_nodes))
-    weights = tf.exp(logits - tf.gather(highest, receivers))[..., tf.newaxis]
-    # A segment sum costs by the row, whatever its width: numerator and denominator go together.
-    sums = tf.math.unsorted_segment_sum(
-        tf.concat([weights * values, weights], axis=-1), receivers, num_nodes
-    )
-    return tf.math.divide_no_nan(sums[..., :-1], sums[..., -1:])
+    weights = tf.exp(logits - tf.gather(highest, receivers))
+    total = tf.math.unsorted_segment_sum(weights, receivers, num_nodes)
+    return weights / tf.gather(total, receivers)
 
 
 class DotProductAttention(snt.Module):
@@ -44,7 +37,8 @@ class DotProductAttention(snt.Module):
         message_v = sum over u of alpha_vu w_u
 
     The heads' messages are concatenated and mapped linearly to `output_size`. A node without
-    incoming edges gets the zero message, and so the output layer's bias.
+    incoming edges gets the zero message, and so the output layer's bias. Edge features and
+    globals are not used.
 
     `fully_connected=True` takes every node of a graph as a sender of every other and of itself,
     whatever the edges say, and works on dense [n_graphs, size, size] blocks: the same result as
@@ -70,27 +64,28 @@ class DotProductAttention(snt.Module):
           value_size: width of values per head; default `key_size`.
           output_size: width of the new node features; default `num_heads * value_size`.
           fully_connected: dense path, see above.
-          max_num_nodes: size of the dense blocks; default the largest graph of the batch, which
-            XLA can't know. Nodes beyond it send and get nothing, and may be padding only.
+          max_num_nodes: size of the dense blocks; default the largest graph of the batch, for
+            which XLA compiles anew at each new `n_node`. Nodes beyond it send and get nothing:
+            only the last graph with nodes may exceed it, where `graphs.pad` leaves the padding.
           name: as Sonnet.
 
         Raises:
           ValueError: if a size is below 1, or `max_num_nodes` is given without
-            `fully_connected`; at the call, eager, if a graph that can't be padding exceeds
-            `max_num_nodes`.
+            `fully_connected`; at the call, if another graph than the last exceeds
+            `max_num_nodes` (in a `tf.function` as tf.errors.InvalidArgumentError; XLA can't tell).
         """
         super().__init__(name=name)
+        check_positive(num_heads=num_heads, key_size=key_size)
         value_size = key_size if value_size is None else value_size
         output_size = num_heads * value_size if output_size is None else output_size
-        _check_positive(
-            num_heads=num_heads,
-            key_size=key_size,
-            value_size=value_size,
-            output_size=output_size,
-            max_num_nodes=max_num_nodes,
-        )
-        if max_num_nodes is not None and not fully_connected:
-            raise ValueError("`max_num_nodes` belongs to `fully_connected=True`")
+        check_positive(value_size=value_size, output_size=output_size)
+        if max_num_nodes is not None:
+            check_positive(max_num_nodes=max_num_nodes)
+            if not fully_connected:
+                raise ValueError(
+                    "`max_num_nodes` must be None without `fully_connected=True`, "
+                    f"got {max_num_nodes}"
+                )
         self._num_heads = num_heads
         self._key_size = key_size
         self._value_size = value_size
@@ -143,24 +138,32 @@ class DotProductAttention(snt.Module):
 
     def _dense_rows(self, graph):
         """(block size, row of each node among the n_graphs * size dense rows, -1 beyond it)."""
-        ids = graphs.node_graph_ids(graph)
-        size = self._max_num_nodes
-        if size is None:
+        if self._max_num_nodes is None:
             size = tf.maximum(tf.reduce_max(graph.n_node), 1)
-        elif tf.executing_eagerly():
-            exceeding = tf.where(graph.n_node > size)[:, 0].numpy().tolist()
-            if any(tf.reduce_any(graph.n_node[i + 1 :] > 0) for i in exceeding):
-                raise ValueError(
-                    f"`max_num_nodes` is {size}, but graph {exceeding[0]} has "
-                    f"{int(graph.n_node[exceeding[0]])} nodes"
-                )
+        else:
+            size = self._max_num_nodes
+            _check_all_fit(graph.n_node, size)
+        ids = graphs.node_graph_ids(graph)
         starts = tf.cumsum(graph.n_node, exclusive=True)
         position = tf.range(tf.shape(ids)[0]) - tf.gather(starts, ids)
         return size, tf.where(position < size, ids * size + position, -1)
 
 
+def _check_all_fit(n_node, max_num_nodes):
+    nodes_after = tf.cumsum(n_node, exclusive=True, reverse=True)
+    too_large = (n_node > max_num_nodes) & (nodes_after > 0)
+    rule = "`max_num_nodes` must hold every graph but the last that has nodes, got"
+    if not tf.executing_eagerly():
+        tf.debugging.Assert(~tf.reduce_any(too_large), [f"{rule} {max_num_nodes} for", n_node])
+    elif tf.reduce_any(too_large):
+        raise ValueError(f"{rule} {max_num_nodes} for sizes {n_node.numpy().tolist()}")
+
+
 class AttentionBlock(snt.Module):
-    """Attention, then an MLP on [own features, message, globals]: the GNF's conditioner (5.1)."""
+    """Attention, then an MLP on [own features, message, globals]: the GNF's conditioner (5.1).
+
+    Globals are used where they are not None and of positive width; edge features are not used.
+    """
 
     def __init__(
         self,
@@ -189,9 +192,12 @@ class AttentionBlock(snt.Module):
           name: as Sonnet.
 
         Raises:
-          ValueError: as the parts.
+          ValueError: as `DotProductAttention` and `MLP`.
+          TypeError: if `activation` can't be called.
         """
         super().__init__(name=name)
+        hidden_sizes = check_sizes("hidden_sizes", hidden_sizes, at_least=0)
+        check_positive(output_size=output_size)
         self._attention = DotProductAttention(
             num_heads, key_size, fully_connected=fully_connected, max_num_nodes=max_num_nodes
         )
@@ -215,7 +221,9 @@ class AdditiveAttention(snt.Module):
         alpha_vu = softmax over senders u of e_vu
         m_v = activation(sum over u of alpha_vu (x_u + y_vu))
 
-    for each head; the heads are concatenated: nodes [num_nodes, num_heads * value_size].
+    for each head; the heads are concatenated: nodes [num_nodes, num_heads * value_size]. A node
+    without incoming edges gets the message activation(0). Edge features are used where the first
+    call has some; later calls must have as many. Globals are not used.
     """
 
     def __init__(
@@ -235,10 +243,12 @@ class AdditiveAttention(snt.Module):
           name: as Sonnet.
 
         Raises:
-          ValueError: if a size is below 1.
+          ValueError: if a size is below 1; at the call, if the width of the edges changes.
+          TypeError: if `activation` can't be called.
         """
         super().__init__(name=name)
-        _check_positive(num_heads=num_heads, value_size=value_size)
+        check_positive(num_heads=num_heads, value_size=value_size)
+        check_activation(activation)
         self._num_heads = num_heads
         self._value_size = value_size
         self._activation = activation
@@ -246,17 +256,18 @@ class AdditiveAttention(snt.Module):
         self._project_edges = snt.Linear(num_heads * value_size, with_bias=False, name="edges")
 
     @snt.once
-    def _initialize(self, dtype, with_edges):
+    def _initialize(self, graph):
+        self._edge_size = edge_size(graph)
         init = snt.initializers.TruncatedNormal(1.0 / math.sqrt(self._value_size))
-        names = ("score_receiver", "score_sender", *(("score_edge",) if with_edges else ()))
+        names = ["score_receiver", "score_sender"] + ["score_edge"] * bool(self._edge_size)
         self._scores = [
-            tf.Variable(init([self._num_heads, self._value_size], dtype), name=name)
+            tf.Variable(init([self._num_heads, self._value_size], graph.nodes.dtype), name=name)
             for name in names
         ]
 
     def __call__(self, graph: GraphsTuple) -> GraphsTuple:
-        with_edges = graph.edges is not None and bool(graph.edges.shape[-1])
-        self._initialize(graph.nodes.dtype, with_edges)
+        self._initialize(graph)
+        check_edge_size(graph, self._edge_size)
         num_nodes = tf.shape(graph.nodes)[0]
         shape = [-1, self._num_heads, self._value_size]
         x = tf.reshape(self._project(graph.nodes), shape)
@@ -267,7 +278,7 @@ class AdditiveAttention(snt.Module):
         logits = tf.gather(score(x, self._scores[0]), graph.receivers)
         logits += tf.gather(score(x, self._scores[1]), graph.senders)
         values = tf.gather(x, graph.senders)
-        if with_edges:
+        if self._edge_size:
             y = tf.reshape(self._project_edges(graph.edges), shape)
             logits += score(y, self._scores[2])
             values += y

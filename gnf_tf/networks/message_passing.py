@@ -25,7 +25,7 @@ class MessagePassing(snt.Module):
     the nodes after aggregation; and the first layer is linear in each of its three inputs, so it
     is applied to nodes, once, before they are gathered along the edges. Same function, and no
     product of an edge's features with a square matrix for a two-layer MLP. The last layer has no
-    bias, which would tell a node its degree under "sum" and nothing under "mean".
+    bias: added after aggregation, it would reach nodes without messages too.
 
     A node without incoming edges gets the zero message. Edge features are used where the first
     call has some; later calls must have as many. Globals are not used.

@@ -14,7 +14,7 @@ Activation = Callable[[tf.Tensor], tf.Tensor]
 
 
 def output_layer(output_size: int, output_scale: float) -> snt.Linear:
-    """A linear layer whose initial weights are Sonnet's usual ones times `output_scale`.
+    """A linear layer with zero bias and weights of deviation `output_scale` / sqrt(input width).
 
     Zero makes a coupling start as the identity; 1 / depth keeps a deep stack close to it.
 

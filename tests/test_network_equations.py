@@ -1,0 +1,191 @@
+"""Each network against its own equations: by hand, by a loop over the edges, by another path."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gnf_tf import graphs, networks
+from tests import cases
+from tests.network_cases import (
+    DTYPES,
+    NETWORKS,
+    USE_TOPOLOGY,
+    all_close,
+    make_network,
+    set_variables,
+    three_nodes,
+    value_and_gradients,
+)
+
+# Dot-product attention.
+
+
+@pytest.mark.parametrize("max_num_nodes", [None, 5, 9])
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
+def test_dense_path_equals_the_edge_list_path(dtype, max_num_nodes):
+    """On mixed sizes, 0 and 1 among them: values, gradients to nodes and to variables."""
+    graph = graphs.fully_connected([3, 1, 0, 5, 2, 0], cases.NODE_SIZE, dtype=dtype)
+    nodes = tf.random.stateless_normal(graph.nodes.shape, seed=[3, 4], dtype=dtype)
+    graph = graph.replace(nodes=nodes)
+    sizes = {"value_size": 2, "output_size": 7}
+    by_edges = cases.randomise_after(networks.DotProductAttention(3, 4, **sizes), graph)
+    dense = networks.DotProductAttention(
+        3, 4, **sizes, fully_connected=True, max_num_nodes=max_num_nodes
+    )
+    edgeless = graphs.edgeless(graph.n_node, cases.NODE_SIZE, dtype=dtype).replace(nodes=nodes)
+    dense(edgeless)
+    for target, source in zip(dense.variables, by_edges.variables, strict=True):
+        target.assign(source)
+    all_close(
+        value_and_gradients(dense, edgeless, len(nodes)),
+        value_and_gradients(by_edges, graph, len(nodes)),
+        dtype,
+    )
+
+
+def hand_made_dot_product(graph):
+    """q_v . k_u / sqrt(key_size) = a_v a_u and value w_u = b_u, for node features (a, b)."""
+    network = networks.DotProductAttention(1, 4, value_size=1)
+    network(graph)
+    queries = [[2, 0, 0, 0], [0, 0, 0, 0]]  # the 2 undoes the division by sqrt(4)
+    keys = [[1, 0, 0, 0], [0, 0, 0, 0]]
+    values = [[0], [1]]
+    set_variables(
+        network,
+        {
+            "project/w": np.hstack([queries, keys, values]),
+            "project/b": np.zeros(9),
+            "output/w": 1.0,
+            "output/b": 0.5,
+        },
+    )
+    return network
+
+
+def test_dot_product_attention_by_hand():
+    graph = three_nodes([[0.0, 6.0], [np.log(2.0), 9.0], [1.0, 5.0]])
+    expected = [
+        # Node 0: one sender, node 2, gets all the weight, whatever its score.
+        5.0,
+        # Node 1: no sender, message zero.
+        0.0,
+        # Node 2: scores 1 * 0 and 1 * log 2, so weights 1/3 and 2/3: 6/3 + 18/3.
+        8.0,
+    ]
+    out = hand_made_dot_product(graph)(graph).nodes[:, 0]
+    np.testing.assert_allclose(out, np.add(expected, 0.5), rtol=1e-12)  # 0.5: output bias
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_dot_product_softmax_is_stable(sign):
+    """Scores of -+1e6 and more, where exp overflows, or underflows for all senders at once."""
+    graph = three_nodes([[sign * 2e3, 6.0], [sign * 1e3, 9.0], [1e3, 5.0]])
+    network = hand_made_dot_product(graph)
+    nodes, gradient, *_ = value_and_gradients(network, graph, 3)
+    winner = 6.0 if sign > 0 else 9.0  # node 2 hears the higher score: node 0's or node 1's
+    np.testing.assert_allclose(nodes[:, 0], [5.5, 0.5, winner + 0.5], rtol=1e-12)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", ["dot_product_dense", "additive"])
+def test_softmax_is_stable_in_float32(name):
+    network, graph = make_network(name, tf.float32), cases.mixed_graph(tf.float32)
+    scaled = graph.replace(nodes=1e6 * graph.nodes)
+    for values in value_and_gradients(network, scaled, len(graph.nodes)):
+        assert np.isfinite(values).all()
+
+
+def test_max_num_nodes_too_small_is_refused():
+    network = networks.DotProductAttention(2, 3, fully_connected=True, max_num_nodes=3)
+    network(cases.mixed_graph(n_node=(3, 2)))
+    graph = cases.mixed_graph(n_node=(3, 4, 1))
+    with pytest.raises(ValueError, match=r"`max_num_nodes` .* got 3 for sizes \[3, 4, 1\]"):
+        network(graph)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"`max_num_nodes` .* got 3 for"):
+        tf.function(lambda graph: network(graph).nodes)(graph)
+
+
+# Additive attention.
+
+
+def test_additive_attention_by_hand():
+    log2 = np.log(2.0)
+    graph = three_nodes([[1.0], [1.0], [1.0]], edges=[[-3.0], [0.0], [log2], [-5.0 * log2]])
+    network = networks.AdditiveAttention(1, 1)
+    network(graph)
+    set_variables(
+        network,
+        {
+            "project/w": 1.0,
+            "project/b": 0.0,
+            "edges/w": 1.0,
+            "score_receiver": -1.0,
+            "score_sender": 1.0,
+            "score_edge": 1.0,
+        },
+    )
+    expected = [
+        # Node 0 hears node 2 alone: value 1 - 3, then elu.
+        np.exp(-2.0) - 1.0,
+        # Node 1 hears nobody: elu(0).
+        0.0,
+        # Node 2: scores -1 + 1 + (0, log 2, -5 log 2), of which leaky_relu keeps 0 and log 2 and
+        # makes -log 2 of the last; weights (1, 2, 1/2) / 3.5 on 1 + (0, log 2, -5 log 2).
+        (1.0 + 2.0 * (1.0 + log2) + 0.5 * (1.0 - 5.0 * log2)) / 3.5,
+    ]
+    np.testing.assert_allclose(network(graph).nodes[:, 0], expected, rtol=1e-12)
+
+
+# Message passing.
+
+
+def loop_over_edges(network, graph, aggregation):
+    """Equations 1 and 2 in numpy, edge by edge, the message MLP applied to each edge whole."""
+    values = {v.name.split("/", 1)[1]: v.numpy() for v in network.variables}
+    nodes, edges = graph.nodes.numpy(), graph.edges.numpy()
+    sent, received = np.split(values["from_nodes/w:0"], 2, axis=1)
+    weights = np.vstack([sent, received, values["from_edges/w:0"]])
+    messages = [[] for _ in nodes]
+    for sender, receiver, edge in zip(graph.senders, graph.receivers, edges, strict=True):
+        h = np.concatenate([nodes[sender], nodes[receiver], edge])
+        h = np.maximum(h @ weights + values["message_bias/b:0"], 0.0)
+        if "mlp/linear/w:0" in values:
+            h = np.maximum(h @ values["mlp/linear/w:0"] + values["mlp/linear/b:0"], 0.0)
+        messages[int(receiver)].append(h @ values["message/w:0"])
+
+    def sigmoid(x):
+        return 1.0 / (1.0 + np.exp(-x))
+
+    w_h, b = (np.split(values[f"gru/{key}:0"], 3, axis=-1) for key in ("w_h", "b"))
+    updated = []
+    for h, incoming in zip(nodes, messages, strict=True):
+        m = np.sum(incoming, axis=0) if incoming else np.zeros(values["message/w:0"].shape[1])
+        if aggregation == "mean":
+            m = m / max(len(incoming), 1)
+        m = np.split(m @ values["gru/w_i:0"], 3)
+        z = sigmoid(m[0] + h @ w_h[0] + b[0])
+        r = sigmoid(m[1] + h @ w_h[1] + b[1])
+        a = np.tanh(m[2] + (r * h) @ w_h[2] + b[2])
+        updated.append((1.0 - z) * h + z * a)
+    return np.stack(updated) @ values["linear/w:0"] + values["linear/b:0"]
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "mean"])
+@pytest.mark.parametrize("message_sizes", [(5, 6), (5, 7, 6)], ids=str)
+def test_message_passing_equals_a_loop_over_edges(message_sizes, aggregation):
+    graph = cases.mixed_graph()
+    network = networks.MessagePassing(message_sizes, 3, aggregation=aggregation)
+    cases.randomise_after(network, graph)
+    expected = loop_over_edges(network, graph, aggregation)
+    np.testing.assert_allclose(network(graph).nodes, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(USE_TOPOLOGY))
+def test_a_node_without_incoming_edges_gets_the_zero_message(name):
+    """Node 1 of the three, which hears nobody, ends as it would in a graph without edges."""
+    graph = three_nodes(np.random.default_rng(0).normal(size=(3, cases.NODE_SIZE)))
+    network = cases.randomise_after(NETWORKS[name](), graph)
+    edgeless = graphs.edgeless([3], cases.NODE_SIZE, dtype=tf.float64).replace(nodes=graph.nodes)
+    out, alone = network(graph).nodes, network(edgeless).nodes
+    np.testing.assert_allclose(out[1], alone[1], rtol=1e-12)
+    assert np.abs(out - alone).numpy()[[0, 2]].max(axis=1).min() > 1e-3
