@@ -30,7 +30,6 @@ USE_GLOBALS = {name for name in NETWORKS if name.startswith("attention_block")}
 USE_TOPOLOGY = {name for name in NETWORKS if "dense" not in name and name != "mlp"}
 
 
-
 def make_network(name, dtype=tf.float64, seed=0):
     return cases.randomise_after(NETWORKS[name](), cases.mixed_graph(dtype), seed)
 

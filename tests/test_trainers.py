@@ -18,6 +18,7 @@ from gnf_tf import datasets
 from trainers import common, qm9
 from trainers.qm9_model import composition
 
+SIDES = ("train", "validation")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SMALL = {
     "train_size": 64,
@@ -101,6 +102,7 @@ def test_tensorboard_has_what_is_promised(finished):
     tags = set(events.Tags()["tensors"])
     expected = {"loss/train", "loss/validation", "learning_rate", "gradient_norm/train"}
     expected |= {"reconstruction_error", "predicted_against_true", "configuration"}
+    expected |= {"input_wait_share"}
     expected |= {
         f"mae_{t}/{side}" for t in datasets.QM9_TARGETS for side in ("train", "validation")
     }
@@ -146,18 +148,18 @@ def test_resuming_restores_optimizer_and_early_stopping(tmp_path):
     """Stopped between epochs by an exception in the next one."""
     run_dir = tmp_path / "run"
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def after(state, epoch, logs=None):
         original(state, epoch, logs)
         if epoch == 1:
-            raise Stop
+            raise StopError
 
     original = common.TrainingState.on_epoch_end
     try:
         common.TrainingState.on_epoch_end = after
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             run_trainer(run_dir, patience=3)
     finally:
         common.TrainingState.on_epoch_end = original

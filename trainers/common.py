@@ -166,7 +166,7 @@ class TrainingState(tf_keras.callbacks.Callback):
 
         Args:
           folder: the run folder.
-          model: compiled, its variables made.
+          model: compiled, its variables made, with a property `input_wait_share`.
           patience: epochs without a better `val_loss` after which training stops.
         """
         super().__init__()
@@ -174,6 +174,7 @@ class TrainingState(tf_keras.callbacks.Callback):
         self.best = tf.Variable(np.inf, dtype=tf.float64)
         self.wait = tf.Variable(0, dtype=tf.int64)
         self.seconds = tf.Variable(0.0, dtype=tf.float64)
+        self.wait_share = tf.Variable(0.0, dtype=tf.float64)
         self.history: list[dict[str, float]] = []
         self._patience = patience
         self._history_path = folder / "history.json"
@@ -186,6 +187,7 @@ class TrainingState(tf_keras.callbacks.Callback):
             best=self.best,
             wait=self.wait,
             seconds=self.seconds,
+            wait_share=self.wait_share,
         )
         self._manager = tf.train.CheckpointManager(state, str(folder / "checkpoints"), 2)
         model.optimizer.build(model.trainable_variables)
@@ -220,6 +222,7 @@ class TrainingState(tf_keras.callbacks.Callback):
             self._best.write(self._best_prefix)
         else:
             self.wait.assign_add(1)
+        self.wait_share.assign(self.model.input_wait_share)
         now = time.monotonic()
         self.seconds.assign_add(now - self._started)
         self._started = now

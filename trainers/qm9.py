@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import sys
-import time
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -174,32 +173,11 @@ def make_model(config: Config, train: Molecules, batch) -> MoleculeRegressor:
 
 def predict(model: MoleculeRegressor, molecules: Molecules, batch_size: int) -> np.ndarray:
     """[num_molecules, num_targets] in the molecules' order."""
-    step = tf.function(model.predicted, jit_compile=model.jit_compile)
     plan = datasets.plan_batches(molecules, batch_size)
     result = np.zeros(molecules.targets.shape)
     for rows, (inputs, _, _) in zip(plan, datasets.batches(molecules, batch_size), strict=True):
-        result[rows] = step(inputs)[: len(rows)]
+        result[rows] = model.predict_compiled(inputs)[: len(rows)]
     return result
-
-
-def input_wait_share(model: MoleculeRegressor, stream: tf.data.Dataset, steps: int = 30) -> float:
-    """Share of a training step that waits for its batch; the model stays as it is."""
-
-    @tf.function(jit_compile=model.jit_compile)
-    def step(data):
-        with tf.GradientTape() as tape:
-            loss, _, _ = model.loss_and_errors(data, training=True)
-        return tape.gradient(loss, model.trainable_variables)
-
-    iterator = iter(stream.repeat())
-    step(next(iterator))
-    waited, start = 0.0, time.perf_counter()
-    for _ in range(steps):
-        before = time.perf_counter()
-        data = next(iterator)
-        waited += time.perf_counter() - before
-        step(data)[0].numpy()
-    return waited / (time.perf_counter() - start)
 
 
 def table(rows: Sequence[dict], model: str) -> str:
@@ -278,6 +256,7 @@ def train_and_evaluate(config: Config) -> dict:
 
     def figures(epoch: int) -> None:
         tf.summary.scalar("reconstruction_error", model.reconstruction_error(first[0]))
+        tf.summary.scalar("input_wait_share", model.input_wait_share)
         sample = validation.select(np.arange(min(len(validation), 500)))
         figure = plots.predicted_against_true(
             sample.targets,
@@ -316,7 +295,7 @@ def train_and_evaluate(config: Config) -> dict:
         "training_seconds": float(state.seconds),
         "best_validation_loss": float(state.best),
         "reconstruction_error": model.reconstruction_error(first[0]),
-        "input_wait_share": input_wait_share(model, stream),
+        "input_wait_share": float(state.wait_share),
         **common.environment(),
     }
     common.write_json(results_path, results)
