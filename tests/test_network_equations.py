@@ -105,6 +105,17 @@ def test_max_num_nodes_too_small_is_refused():
         tf.function(lambda graph: network(graph).nodes)(graph)
 
 
+def test_nodes_beyond_max_num_nodes_get_nothing():
+    """The last graph is one node larger than the bound: its fourth node hears nobody."""
+    graph = cases.mixed_graph(n_node=(2, 4))
+    network = networks.DotProductAttention(2, 3, fully_connected=True, max_num_nodes=3)
+    cases.randomise_after(network, graph)
+    (bias,) = [v for v in network.variables if v.name.endswith("output/b:0")]
+    out = network(graph).nodes
+    np.testing.assert_array_equal(out[5], bias)
+    assert np.abs(out[:5] - bias).max(axis=1).min() > 1e-3
+
+
 # Additive attention.
 
 

@@ -94,6 +94,27 @@ def test_every_variable_has_the_nodes_dtype_and_a_gradient(name, dtype):
 
 
 @every_network
+def test_gradients_are_those_of_finite_differences(name):
+    """Along one random direction in the nodes and in each variable."""
+    network, graph = make_network(name), cases.mixed_graph()
+    nodes, variables = graph.nodes, network.trainable_variables
+    _, *gradients = value_and_gradients(network, graph, len(nodes))
+    values = [nodes, *map(tf.identity, variables)]
+    for index, gradient in enumerate(gradients):
+        direction = tf.random.stateless_normal(gradient.shape, [index, 5], tf.float64)
+        losses = []
+        for step in (1e-6, -1e-6):
+            moved = [*values]
+            moved[index] += step * direction
+            for variable, value in zip(variables, moved[1:], strict=True):
+                variable.assign(value)
+            losses.append(tf.reduce_sum(tf.sin(network(graph.replace(nodes=moved[0])).nodes)))
+        slope = (losses[0] - losses[1]) / 2e-6
+        expected = tf.reduce_sum(gradient * direction)
+        np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-7)
+
+
+@every_network
 def test_only_nodes_are_replaced(name):
     graph = cases.mixed_graph()
     out = make_network(name)(graph)
