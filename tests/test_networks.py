@@ -101,7 +101,7 @@ def test_gradients_are_those_of_finite_differences(name):
     _, *gradients = value_and_gradients(network, graph, len(nodes))
     values = [nodes, *map(tf.identity, variables)]
     for index, gradient in enumerate(gradients):
-        direction = tf.random.stateless_normal(gradient.shape, [index, 5], tf.float64)
+        direction = tf.random.stateless_normal(gradient.shape, [index, 5], dtype=tf.float64)
         losses = []
         for step in (1e-6, -1e-6):
             moved = [*values]
