@@ -1,6 +1,15 @@
 """gnf_tf: graph normalizing flows and reversible graph neural networks for TensorFlow."""
 
-from gnf_tf import bijectors, distributions, graphs, models, networks, reversible
+from gnf_tf import (
+    bijectors,
+    datasets,
+    distributions,
+    graphs,
+    models,
+    networks,
+    plots,
+    reversible,
+)
 from gnf_tf.bijectors import GNF, GNFStep, GraphBatchNorm, GraphCoupling
 from gnf_tf.distributions import NodePrior
 
@@ -14,9 +23,11 @@ __all__ = [
     "NodePrior",
     "__version__",
     "bijectors",
+    "datasets",
     "distributions",
     "graphs",
     "models",
     "networks",
+    "plots",
     "reversible",
 ]

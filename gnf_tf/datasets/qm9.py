@@ -215,6 +215,7 @@ def _write_atomically(path, arrays):
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
         try:
             with os.fdopen(handle, "wb") as file:
+                os.fchmod(handle, 0o644)  # a folder may be shared
                 np.savez(file, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
