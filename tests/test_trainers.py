@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import tf_keras
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gnf_tf import datasets
-from trainers import common, qm9
+from trainers import common, qm9, training
 from trainers.qm9_model import composition
 
 SIDES = ("train", "validation")
@@ -145,31 +146,70 @@ def test_resumes_after_sigkill_as_if_uninterrupted(finished, tmp_path):
         np.testing.assert_allclose(a["mae"], b["mae"], rtol=1e-4)
 
 
-def test_resuming_restores_optimizer_and_early_stopping(tmp_path):
-    """Stopped between epochs by an exception in the next one."""
-    run_dir = tmp_path / "run"
+class StopError(Exception):
+    pass
 
-    class StopError(Exception):
-        pass
 
-    def after(state, epoch, logs=None):
-        original(state, epoch, logs)
-        if epoch == 1:
+def stopping(monkeypatch, method, when):
+    """Training ends with StopError after that method of the state, once `when(state)`."""
+    original = getattr(training.TrainingState, method)
+
+    def after(state, *args, **kwargs):
+        original(state, *args, **kwargs)
+        if when(state):
             raise StopError
 
-    original = common.TrainingState.on_epoch_end
-    try:
-        common.TrainingState.on_epoch_end = after
+    monkeypatch.setattr(training.TrainingState, method, after)
+
+
+def test_resumes_in_the_middle_of_an_epoch(finished, monkeypatch, tmp_path):
+    """With the batches and the metrics that the epoch has left, to the same history and results."""
+    options = {"run_dir": tmp_path / "run", "checkpoint_minutes": 0.0}
+    with monkeypatch.context() as patch:
+        stopping(patch, "on_train_batch_end", lambda state: state.done_steps == 2 and state.epoch)
+        with pytest.raises(StopError):
+            run_trainer(**options)
+    results = run_trainer(**options)
+    for a, b in zip(results["rows"], finished[1]["rows"], strict=True):
+        np.testing.assert_allclose(a["mae"], b["mae"], rtol=1e-4)
+    resumed, expected = (
+        json.loads((folder / "history.json").read_text())
+        for folder in (tmp_path / "run", finished[0])
+    )
+    assert len(resumed) == len(expected) == 3
+    for a, b in zip(resumed, expected, strict=True):
+        np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-3)
+
+
+def test_interrupting_saves_the_place_in_the_epoch(monkeypatch, tmp_path):
+    run_dir = tmp_path / "run"
+
+    def interrupt(state, batch, logs=None):
+        if state.done_steps == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.TrainingState, "on_train_batch_end", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_trainer(run_dir)
+    checkpoint = tf.train.latest_checkpoint(run_dir / "checkpoints")
+    assert checkpoint
+    variable = "optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"
+    assert tf.train.load_checkpoint(checkpoint).get_tensor(variable) == 3
+
+
+def test_resuming_restores_optimizer_and_early_stopping(monkeypatch, tmp_path):
+    run_dir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stopping(patch, "on_epoch_end", lambda state: state.next_epoch == 2)
         with pytest.raises(StopError):
             run_trainer(run_dir, patience=3)
-    finally:
-        common.TrainingState.on_epoch_end = original
     train = datasets.qm9("train", size=64)
     config = qm9.resolve(
         dataclasses.replace(qm9.PRESETS["quick"], **SMALL, run_dir=run_dir, patience=3)
     )
     model = qm9.make_model(config, train, next(iter(datasets.batches(train, 16))))
-    state = common.TrainingState(run_dir, model, 3)
+    state = training.TrainingState(run_dir, model, steps_per_epoch=4, patience=3, save_seconds=60.0)
     assert state.next_epoch == 2 and len(state.history) == 2
     assert int(model.optimizer.iterations) == 2 * 4
     assert float(state.best) == min(epoch["val_loss"] for epoch in state.history)
@@ -243,9 +283,35 @@ def test_bad_folders_and_files_are_one_line(capsys, monkeypatch, tmp_path, finis
     assert "holds a run with learning_rate = 0.002, not 0.5" in line
 
 
+def test_a_moved_run_is_the_same_run(finished, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(finished[0], moved)
+    assert run_trainer(moved, checkpoint_minutes=1.0) == finished[1]
+
+
+def test_progress_fits_a_terminal(capsys, tmp_path):
+    run_trainer(tmp_path / "run", epochs=1)
+    lines = [line for line in capsys.readouterr().out.splitlines() if " loss: " in line]
+    assert lines and "val_loss: " in lines[-1]
+    assert max(map(len, lines)) < 90
+
+
 def test_a_loss_that_is_not_a_number_is_one_line(capsys, monkeypatch, tmp_path):
     line = fails(capsys, monkeypatch, *options(tmp_path / "nan", learning_rate=1e30))
     assert "the loss is" in line and "--learning-rate" in line
+
+
+def test_damaged_run_files_are_one_line(capsys, monkeypatch, tmp_path):
+    run_dir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stopping(patch, "on_epoch_end", lambda state: True)
+        with pytest.raises(StopError):
+            run_trainer(run_dir)
+    for path in (run_dir / "checkpoints").glob("*.data*"):
+        path.write_bytes(path.read_bytes()[:1000])
+    assert "can't be read" in fails(capsys, monkeypatch, *options(run_dir))
+    (run_dir / "results.json").write_text("{")
+    assert "results.json is damaged" in fails(capsys, monkeypatch, *options(run_dir))
 
 
 def test_full_disk_is_one_line(capsys, monkeypatch, tmp_path):

@@ -7,7 +7,6 @@ Run it again to go on after an interruption, or to print a finished run's table 
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import sys
@@ -26,7 +25,7 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
 
 from gnf_tf import datasets, plots
 from gnf_tf.datasets.molecules import Molecules
-from trainers import common
+from trainers import common, training
 from trainers.qm9_model import MoleculeRegressor, composition
 
 # Table 1 of the paper, in the order of TARGETS. Units are not stated there; judged by magnitude
@@ -36,6 +35,8 @@ PAPER = {
     "gnn": "0.474 0.421 0.097 0.124 0.170 27.150 0.035 0.410 0.396 0.381 0.373 0.198",
 }
 TARGETS = tuple(datasets.QM9_TARGETS)
+# Options that change no number: a run may be resumed with others.
+PLACES = ("run_dir", "data_dir", "checkpoint_minutes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,8 @@ class Config:
     """gradients are scaled down to this global norm"""
     patience: int = 20
     """epochs without a better validation loss before stopping"""
+    checkpoint_minutes: float = 5.0
+    """longest time between checkpoints, which every epoch ends with too"""
     jit: bool = True
     """compile the training step with XLA"""
     seed: int = 0
@@ -222,10 +225,10 @@ def evaluate(config: Config, model: MoleculeRegressor, train: Molecules, test: M
 def train_and_evaluate(config: Config) -> dict:
     """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
     folder = config.run_dir
-    common.open_run(folder, config)
+    common.open_run(folder, config, places=PLACES)
     results_path = folder / "results.json"
     if results_path.exists():
-        return json.loads(results_path.read_text())
+        return common.read_json(results_path)
     tf_keras.utils.set_random_seed(config.seed)
     names = TARGETS if config.target == "all" else (config.target,)
     try:
@@ -246,13 +249,19 @@ def train_and_evaluate(config: Config) -> dict:
     validation_stream = datasets.batches(validation, config.batch_size)
     first = next(iter(validation_stream))
     model = make_model(config, train, first)
-    state = common.TrainingState(folder, model, config.patience)
+    state = training.TrainingState(
+        folder,
+        model,
+        steps_per_epoch=-(-len(train) // config.batch_size),
+        patience=config.patience,
+        save_seconds=60.0 * config.checkpoint_minutes,
+    )
     print(
         f"{len(train)} training, {len(validation)} validation, {len(test)} test molecules; "
         f"{sum(int(tf.size(v)) for v in model.trainable_variables)} weights; run folder {folder}"
     )
-    if state.next_epoch:
-        print(f"resuming after epoch {state.next_epoch}")
+    if state.next_epoch or state.done_steps:
+        print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
 
     def figures(epoch: int) -> None:
         tf.summary.scalar("reconstruction_error", model.reconstruction_error(first[0]))
@@ -266,18 +275,14 @@ def train_and_evaluate(config: Config) -> dict:
         )
         tf.summary.image("predicted_against_true", plots.to_image(figure))
 
-    stream = datasets.batches(
-        train, config.batch_size, seed=config.seed, first_epoch=state.next_epoch
+    training.fit(
+        model,
+        datasets.batches(train, config.batch_size, seed=config.seed, first_epoch=state.next_epoch),
+        state,
+        epochs=config.epochs,
+        validation_data=validation_stream,
+        callbacks=[training.Scalars(folder, config, figures)],
     )
-    if state.next_epoch < config.epochs and not state.stopped:
-        model.fit(
-            stream,
-            validation_data=validation_stream,
-            initial_epoch=state.next_epoch,
-            epochs=config.epochs,
-            callbacks=[common.Scalars(folder, config, figures), state],
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
     state.restore_best()
     rows, predicted = evaluate(config, model, train, test)
     plots.predicted_against_true(
