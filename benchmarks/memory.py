@@ -213,7 +213,12 @@ def plot(results: dict, path: pathlib.Path) -> None:
     )
     for axis, (mode, result) in zip(axes[0], results.items(), strict=True):
         for memory, points in result["peak_mb"].items():
-            axis.plot(list(points), [p / 1024 for p in points.values()], "o-", label=memory)
+            axis.plot(
+                [int(depth) for depth in points],
+                [p / 1024 for p in points.values()],
+                "o-",
+                label=memory,
+            )
         axis.set(title=mode, xlabel="message passing steps", xscale="log")
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("peak memory [GiB]")

@@ -110,12 +110,15 @@ def test_tensorboard_has_what_is_promised(finished):
     }
     assert expected <= tags
     assert any(tag.startswith("weights/") for tag in tags)
-    assert [event.step for event in events.Tensors("loss/train")] == [1, 2, 3]
+    assert [event.step for event in events.Tensors("loss/validation")] == [4, 8, 12]
+    assert {event.step for event in events.Tensors("loss/train")} == set(range(1, 13))
     rates = [float(tf.make_ndarray(e.tensor_proto)) for e in events.Tensors("learning_rate")]
     assert rates[-1] < rates[0]
     history = json.loads((folder / "history.json").read_text())
-    losses = [float(tf.make_ndarray(e.tensor_proto)) for e in events.Tensors("loss/train")]
-    np.testing.assert_allclose(losses, [epoch["loss"] for epoch in history], rtol=1e-6)
+    for tag, name in ("loss/train", "loss"), ("loss/validation", "val_loss"):
+        values = {e.step: float(tf.make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)}
+        expected = [epoch[name] for epoch in history]
+        np.testing.assert_allclose([values[step] for step in (4, 8, 12)], expected, rtol=1e-6)
 
 
 def test_gnn_is_the_identical_network(finished, tmp_path):

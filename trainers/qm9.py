@@ -263,7 +263,7 @@ def train_and_evaluate(config: Config) -> dict:
     if state.next_epoch or state.done_steps:
         print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
 
-    def figures(epoch: int) -> None:
+    def figures() -> None:
         tf.summary.scalar("reconstruction_error", model.reconstruction_error(first[0]))
         tf.summary.scalar("input_wait_share", model.input_wait_share)
         sample = validation.select(np.arange(min(len(validation), 500)))

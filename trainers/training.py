@@ -215,15 +215,18 @@ def fit(
 
 
 class Scalars(tf_keras.callbacks.Callback):
-    """TensorBoard: every metric, the learning rate, weight histograms, and what `extra` writes."""
+    """TensorBoard, against training steps: metrics, learning rate, weights, what `extra` writes.
 
-    def __init__(self, folder: pathlib.Path, config: Any, extra: Callable[[int], None]):
+    Metrics of the training side are means over the epoch so far, twenty an epoch, as in Keras.
+    """
+
+    def __init__(self, folder: pathlib.Path, config: Any, extra: Callable[[], None]):
         """Opens the writer.
 
         Args:
           folder: the run folder; event files go to its `tensorboard`.
           config: a dataclass, written as text.
-          extra: called with the epoch, inside the writer, after each epoch.
+          extra: called inside the writer after each epoch.
         """
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
@@ -232,17 +235,25 @@ class Scalars(tf_keras.callbacks.Callback):
         with self._writer.as_default(step=0):
             tf.summary.text("configuration", f"| option | value |\n| --- | --- |\n{rows}")
 
+    def on_train_batch_end(self, batch, logs=None):
+        if batch % max(1, self.params["steps"] // 20) == 0:
+            with self._writer.as_default(step=self.model.optimizer.iterations):
+                self._write(logs)
+
     def on_epoch_end(self, epoch, logs=None):
-        with self._writer.as_default(step=epoch + 1):
-            for name, value in (logs or {}).items():
-                side = "validation" if name.startswith("val_") else "train"
-                tf.summary.scalar(f"{name.removeprefix('val_')}/{side}", value)
-            optimizer = self.model.optimizer
-            rate = optimizer.learning_rate
-            if isinstance(rate, tf_keras.optimizers.schedules.LearningRateSchedule):
-                rate = rate(optimizer.iterations)
-            tf.summary.scalar("learning_rate", rate)
+        with self._writer.as_default(step=self.model.optimizer.iterations):
+            self._write(logs)
             for index, variable in enumerate(self.model.trainable_variables):
                 tf.summary.histogram(f"weights/{index:03d}/{variable.name}", variable)
-            self._extra(epoch)
+            self._extra()
         self._writer.flush()
+
+    def _write(self, logs):
+        for name, value in logs.items():
+            side = "validation" if name.startswith("val_") else "train"
+            tf.summary.scalar(f"{name.removeprefix('val_')}/{side}", value)
+        optimizer = self.model.optimizer
+        rate = optimizer.learning_rate
+        if isinstance(rate, tf_keras.optimizers.schedules.LearningRateSchedule):
+            rate = rate(optimizer.iterations)
+        tf.summary.scalar("learning_rate", rate)
