@@ -3,17 +3,22 @@
     python -m benchmarks.memory
 
 Every memory point is a process of its own, since a peak never falls: peak resident memory on CPU,
-the allocator's peak on GPU. Times are taken alternately in one process. Prints the tables and
+the allocator's peak on GPU. Beside it stand the peak of the same depth on a graph a hundredth as
+large, which is the program alone (Python, the traced and compiled steps), and under XLA the
+buffers of the compiled step. Times are taken alternately in one process. Prints the tables and
 writes them, with a plot, to `--out`.
 """
 
 import dataclasses
 import json
+import os
 import pathlib
 import platform
+import re
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Literal
 
@@ -21,7 +26,12 @@ import numpy as np
 import tyro
 
 MEGABYTE = 2**20
-Mode = Literal["function", "eager", "xla"]
+Mode = Literal["xla", "function", "eager"]
+
+# glibc's heap fragments under TensorFlow's aligned blocks of changing sizes, so that an eager
+# process grows whatever it keeps; blocks from this size on come from the system instead, slowly.
+# Of memory points only, reversible and stored alike.
+ENVIRONMENT = {"eager": {"MALLOC_MMAP_THRESHOLD_": "1000000"}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Config:
     """further numbers of steps, reversible and eager only (unrolled, they trace for minutes)"""
     parts: tuple[Literal["memory", "time", "accuracy"], ...] = ("memory", "time", "accuracy")
     """what to measure; parts measured before are kept in memory.json"""
-    modes: tuple[Mode, ...] = ("function", "eager", "xla")
+    modes: tuple[Mode, ...] = ("xla", "function", "eager")
     """how the training step is executed"""
     time_depth: int = 12
     """number of steps at which times are compared"""
@@ -90,21 +100,18 @@ def make_step(num_steps: int, memory: str, mode: str, graph):
 
 
 def measure_peak(config: Config, num_steps: int, memory: str, mode: str) -> dict:
-    """Worker: peak memory [MB] of two training steps, and the seconds of the second."""
+    """Worker: peak memory [MB] of two training steps (eager: of one)."""
     import tensorflow as tf
 
     graph = make_graph(config.nodes, config.edges, config.node_size, tf.float32)
     _, step = make_step(num_steps, memory, mode, graph)
-    step(graph)
-    start = time.perf_counter()
-    loss, _ = step(graph)
-    loss.numpy()
-    seconds = time.perf_counter() - start
+    for _ in range(1 if mode == "eager" else 2):
+        step(graph)[0].numpy()
     if tf.config.list_physical_devices("GPU"):
         peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"peak_mb": peak / MEGABYTE, "seconds": seconds}
+    return {"peak_mb": peak / MEGABYTE}
 
 
 def measure_times(config: Config, mode: str) -> dict:
@@ -146,7 +153,7 @@ def measure_accuracy(config: Config, num_steps: int, dtype_name: str) -> dict:
 WORKERS = {f.__name__: f for f in (measure_peak, measure_times, measure_accuracy)}
 
 
-def in_process(config: Config, worker: str, **arguments) -> dict:
+def in_process(config: Config, worker: str, environment=None, **arguments) -> dict:
     """Runs a worker in a fresh process; its last line of output is its answer."""
     values = dataclasses.asdict(config) | {"out": str(config.out)}
     order = json.dumps({"config": values, "worker": worker, "arguments": arguments})
@@ -154,10 +161,29 @@ def in_process(config: Config, worker: str, **arguments) -> dict:
         [sys.executable, "-m", "benchmarks.memory", "--worker", order],
         capture_output=True,
         text=True,
+        env=os.environ | (environment or {}),
     )
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def memory_point(config: Config, mode: str, depth: int, memory: str) -> dict:
+    """`measure_peak` in its process; under XLA with the buffers [MB] of the compiled step."""
+    environment = dict(ENVIRONMENT.get(mode, {}))
+    with tempfile.TemporaryDirectory() as folder:
+        if mode == "xla":
+            environment["XLA_FLAGS"] = f"--xla_dump_to={folder} --xla_dump_hlo_as_text"
+        point = in_process(
+            config, "measure_peak", environment, num_steps=depth, memory=memory, mode=mode
+        )
+        totals = [
+            re.search(r"Total bytes used: (\d+)", path.read_text())
+            for path in pathlib.Path(folder).glob("*memory-usage-report*")
+        ]
+    if totals:
+        point["buffers_mb"] = max(int(total[1]) for total in totals) / MEGABYTE
+    return point
 
 
 def growth(points: dict[int, float], depths: tuple[int, ...]) -> float:
@@ -167,36 +193,38 @@ def growth(points: dict[int, float], depths: tuple[int, ...]) -> float:
 
 def report_memory(config: Config, mode: str) -> dict:
     """Measures and prints the table of one execution mode."""
-    print(f"\n{mode}: peak memory and time of a training step")
-    print(
-        f"{'steps':>6} {'reversible MB':>14} {'stored MB':>10} {'reversible s':>13} {'stored s':>9}"
-    )
-    peaks: dict[str, dict[int, float]] = {"reversible": {}, "stored": {}}
-    seconds: dict[str, dict[int, float]] = {"reversible": {}, "stored": {}}
-    depths = config.depths + (config.deeper if mode == "eager" else ())
-    for depth in depths:
-        cells = {}
-        for memory in peaks:
-            cells[memory] = ("-", "-")
+    ways = ("reversible", "stored")
+    small = dataclasses.replace(config, nodes=config.nodes // 100, edges=config.edges // 100)
+    columns = [*ways, "program"] + [f"{way} buffers" for way in ways if mode == "xla"]
+    peaks: dict[str, dict[int, float]] = {column: {} for column in columns}
+    print(f"\n{mode}: peak memory of a training step [MB]")
+    print(f"{'steps':>6}" + "".join(f"{column:>20}" for column in columns))
+    for depth in config.depths + (config.deeper if mode == "eager" else ()):
+        for column, sizes, memory in (
+            ("reversible", config, "reversible"),
+            ("stored", config, "stored"),
+            ("program", small, "reversible"),
+        ):
             if memory == "stored" and depth not in config.depths:
                 continue
-            point = in_process(config, "measure_peak", num_steps=depth, memory=memory, mode=mode)
+            point = memory_point(sizes, mode, depth, memory)
             if "error" in point:
-                cells[memory] = ("failed", "-")
-                print(f"  {depth} steps, {memory}: {point['error']}", file=sys.stderr)
+                print(f"  {depth} steps, {column}: {point['error']}", file=sys.stderr)
                 continue
-            peaks[memory][depth], seconds[memory][depth] = point["peak_mb"], point["seconds"]
-            cells[memory] = (f"{point['peak_mb']:.0f}", f"{point['seconds']:.2f}")
-        (a, c), (b, d) = cells["reversible"], cells["stored"]
-        print(f"{depth:>6} {a:>14} {b:>10} {c:>13} {d:>9}", flush=True)
-    result = {"peak_mb": peaks, "seconds": seconds}
-    if all(depth in peaks[m] for m in peaks for depth in (config.depths[0], config.depths[-1])):
-        slopes = {memory: growth(points, config.depths) for memory, points in peaks.items()}
+            peaks[column][depth] = point["peak_mb"]
+            if f"{column} buffers" in peaks and "buffers_mb" in point:
+                peaks[f"{column} buffers"][depth] = point["buffers_mb"]
+        cells = (f"{peaks[column].get(depth, float('nan')):>20.0f}" for column in columns)
+        print(f"{depth:>6}" + "".join(cells), flush=True)
+    result: dict = {"peak_mb": peaks}
+    ends = (config.depths[0], config.depths[-1])
+    if all(end in points for points in peaks.values() for end in ends):
+        slopes = {column: growth(points, config.depths) for column, points in peaks.items()}
         result["mb_per_step"] = slopes
-        share = slopes["reversible"] / slopes["stored"]
         print(
-            f"growth per added step, {config.depths[0]} to {config.depths[-1]}: reversible "
-            f"{slopes['reversible']:.2f} MB, stored {slopes['stored']:.2f} MB, share {share:.1%}"
+            f"MB per added step, {ends[0]} to {ends[1]}: "
+            + ", ".join(f"{column} {slope:.2f}" for column, slope in slopes.items())
+            + f"; reversible / stored {slopes['reversible'] / slopes['stored']:.1%}"
         )
     return result
 
@@ -213,6 +241,8 @@ def plot(results: dict, path: pathlib.Path) -> None:
     )
     for axis, (mode, result) in zip(axes[0], results.items(), strict=True):
         for memory, points in result["peak_mb"].items():
+            if "buffers" in memory:
+                continue
             axis.plot(
                 [int(depth) for depth in points],
                 [p / 1024 for p in points.values()],

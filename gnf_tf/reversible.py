@@ -14,6 +14,8 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import record
 
+from gnf_tf import xla
+
 __all__ = ["MEMORY_MODES", "Memory", "ReversibleStep", "run"]
 
 Memory = Literal["reversible", "stored"]
@@ -220,6 +222,9 @@ def _after(halves, tensors):
     """
     if tf.executing_eagerly():
         return halves
+    if xla.is_compiling():
+        zero = xla.zero_after(tensors, halves[0].dtype)
+        return tuple(half + zero for half in halves)
     with tf.control_dependencies(tensors):
         return tuple(tf.identity(half) for half in halves)
 

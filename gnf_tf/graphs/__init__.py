@@ -16,7 +16,13 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf.graphs.exchange import from_networkx, to_networkx
 from gnf_tf.graphs.padding import edge_mask, graph_mask, node_mask, pad, unpad
-from gnf_tf.graphs.segments import edge_graph_ids, node_graph_ids, sum_nodes
+from gnf_tf.graphs.segments import (
+    edge_graph_ids,
+    gather,
+    node_graph_ids,
+    scatter_sum,
+    sum_nodes,
+)
 from gnf_tf.graphs.structure import (
     batch,
     edgeless,
@@ -39,12 +45,14 @@ __all__ = [
     "fill_missing",
     "from_networkx",
     "fully_connected",
+    "gather",
     "graph_mask",
     "map_fields",
     "node_graph_ids",
     "node_mask",
     "pad",
     "restore_missing",
+    "scatter_sum",
     "sum_nodes",
     "to_networkx",
     "unbatch",

@@ -1,9 +1,11 @@
-"""Which graph a node or edge belongs to, and sums over a graph's nodes."""
+"""Which graph a node or edge belongs to; from nodes to edges and back; sums over a graph."""
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-__all__ = ["edge_graph_ids", "node_graph_ids", "sum_nodes"]
+from gnf_tf import xla
+
+__all__ = ["edge_graph_ids", "gather", "node_graph_ids", "scatter_sum", "sum_nodes"]
 
 
 def node_graph_ids(graph: GraphsTuple) -> tf.Tensor:
@@ -25,3 +27,43 @@ def _segment_ids(counts, total):
 def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
     """Sums over the nodes of each graph: [num_nodes, ...] -> [n_graphs, ...]."""
     return tf.math.unsorted_segment_sum(values, node_graph_ids(graph), tf.shape(graph.n_node)[0])
+
+
+def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """`values[index]`, as nodes to edges: [num_nodes, ...], [num_edges] -> [num_edges, ...]."""
+    if not xla.is_compiling():
+        return tf.gather(values, index)
+    size = tf.shape(values)[0]
+
+    @tf.custom_gradient
+    def gathered(values):
+        return tf.gather(values, index), lambda d_out: scatter_sum(d_out, index, size)
+
+    return gathered(values)
+
+
+def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
+    """Sums of the rows with equal index, as edges to receivers, the transpose of `gather`.
+
+    Args:
+      values: [num_edges, ...] float.
+      index: [num_edges] in [0, size).
+      size: rows of the result.
+
+    Returns:
+      [size, ...]; rows that no index names are 0.
+    """
+    if not xla.is_compiling():
+        return tf.math.unsorted_segment_sum(values, index, size)
+
+    # XLA adds in place to a buffer of zeros. Were that a constant, as in unsorted_segment_sum, it
+    # would be one constant for the whole program, copied for every sum before any of them runs:
+    # all those buffers at once, O(nodes x steps).
+    @tf.custom_gradient
+    def summed(values):
+        zero = xla.zero_after([tf.reshape(values, [-1])[:1]], values.dtype)
+        zeros = tf.fill(tf.concat([[size], tf.shape(values)[1:]], axis=0), zero)
+        out = tf.tensor_scatter_nd_add(zeros, index[:, tf.newaxis], values)
+        return out, lambda d_out: gather(d_out, index)
+
+    return summed(values)

@@ -24,8 +24,8 @@ def _softmax_over_incoming(logits, receivers, num_nodes):
     """Softmax of [num_edges, num_heads] over the edges that share a receiver."""
     highest = tf.stop_gradient(tf.math.unsorted_segment_max(logits, receivers, num_nodes))
     weights = tf.exp(logits - tf.gather(highest, receivers))
-    total = tf.math.unsorted_segment_sum(weights, receivers, num_nodes)
-    return weights / tf.gather(total, receivers)
+    total = graphs.scatter_sum(weights, receivers, num_nodes)
+    return weights / graphs.gather(total, receivers)
 
 
 class DotProductAttention(snt.Module):
@@ -110,11 +110,11 @@ class DotProductAttention(snt.Module):
     def _attend_edges(self, queries, keys, values, graph):
         num_nodes = tf.shape(graph.nodes)[0]
         logits = tf.reduce_sum(  # [num_edges, num_heads]
-            tf.gather(queries, graph.receivers) * tf.gather(keys, graph.senders), axis=-1
+            graphs.gather(queries, graph.receivers) * graphs.gather(keys, graph.senders), axis=-1
         )
         weights = _softmax_over_incoming(logits, graph.receivers, num_nodes)
-        return tf.math.unsorted_segment_sum(
-            weights[..., tf.newaxis] * tf.gather(values, graph.senders),
+        return graphs.scatter_sum(
+            weights[..., tf.newaxis] * graphs.gather(values, graph.senders),
             graph.receivers,
             num_nodes,
         )
@@ -133,7 +133,7 @@ class DotProductAttention(snt.Module):
         logits = tf.where(is_node[:, tf.newaxis, tf.newaxis, :], logits, lowest)
         messages = tf.einsum("ghij,gjhw->gihw", tf.nn.softmax(logits), dense(values))
         messages = tf.reshape(messages, [n_graphs * size, *values.shape[1:]])
-        found = tf.gather(messages, tf.maximum(row, 0))
+        found = graphs.gather(messages, tf.maximum(row, 0))
         return tf.where((row >= 0)[:, tf.newaxis, tf.newaxis], found, 0.0)
 
     def _dense_rows(self, graph):
@@ -208,7 +208,7 @@ class AttentionBlock(snt.Module):
     def __call__(self, graph: GraphsTuple) -> GraphsTuple:
         parts = [graph.nodes, self._attention(graph).nodes]
         if graph.globals is not None and graph.globals.shape[-1]:
-            parts.append(tf.gather(graph.globals, graphs.node_graph_ids(graph)))
+            parts.append(graphs.gather(graph.globals, graphs.node_graph_ids(graph)))
         return self._mlp(graph.replace(nodes=tf.concat(parts, axis=-1)))
 
 
@@ -275,16 +275,14 @@ class AdditiveAttention(snt.Module):
         def score(values, vector):  # [rows, num_heads]
             return tf.reduce_sum(values * vector, axis=-1)
 
-        logits = tf.gather(score(x, self._scores[0]), graph.receivers)
-        logits += tf.gather(score(x, self._scores[1]), graph.senders)
-        values = tf.gather(x, graph.senders)
+        logits = graphs.gather(score(x, self._scores[0]), graph.receivers)
+        logits += graphs.gather(score(x, self._scores[1]), graph.senders)
+        values = graphs.gather(x, graph.senders)
         if self._edge_size:
             y = tf.reshape(self._project_edges(graph.edges), shape)
             logits += score(y, self._scores[2])
             values += y
         alpha = _softmax_over_incoming(tf.nn.leaky_relu(logits), graph.receivers, num_nodes)
-        messages = tf.math.unsorted_segment_sum(
-            alpha[..., tf.newaxis] * values, graph.receivers, num_nodes
-        )
+        messages = graphs.scatter_sum(alpha[..., tf.newaxis] * values, graph.receivers, num_nodes)
         messages = tf.reshape(messages, [-1, self._num_heads * self._value_size])
         return graph.replace(nodes=self._activation(messages))

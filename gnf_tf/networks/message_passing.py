@@ -7,6 +7,7 @@ import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
+from gnf_tf import graphs
 from gnf_tf.networks.arguments import check_activation, check_edge_size, check_sizes, edge_size
 from gnf_tf.networks.mlp import MLP, Activation, output_layer
 
@@ -81,15 +82,15 @@ class MessagePassing(snt.Module):
         nodes = graph.nodes
         sent, received = tf.split(self._from_nodes(nodes), 2, axis=-1)
         received = self._bias(received)  # here, since a batch has far fewer nodes than edges
-        hidden = tf.gather(sent, graph.senders) + tf.gather(received, graph.receivers)
+        hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
         if self._edge_size:
             hidden += self._from_edges(graph.edges)
         hidden = self._activation(hidden)
         if self._hidden is not None:
             hidden = self._activation(self._hidden(graph.replace(nodes=hidden)).nodes)
-        total = tf.math.unsorted_segment_sum(hidden, graph.receivers, tf.shape(nodes)[0])
+        total = graphs.scatter_sum(hidden, graph.receivers, tf.shape(nodes)[0])
         if self._aggregation == "mean":
-            degree = tf.math.unsorted_segment_sum(
+            degree = graphs.scatter_sum(
                 tf.ones_like(hidden[:, :1]), graph.receivers, tf.shape(nodes)[0]
             )
             total = total / tf.maximum(degree, 1.0)
