@@ -248,3 +248,69 @@ def test_validate_accepts_good_graphs():
     graphs.validate(cases.mixed_graph().replace(edges=None, globals=None))
     with pytest.raises(ValueError, match="`graph.edges` must have width 2, got None"):
         graphs.validate(cases.mixed_graph().replace(edges=None), edge_size=2)
+
+
+INDEX = tf.constant([2, 0, 2, 1, 0], tf.int32)
+
+
+def in_both(function, *args):
+    """What eager execution and XLA give."""
+    compiled = tf.function(function, jit_compile=True, autograph=False)(*args)
+    return function(*args), compiled
+
+
+def test_gather_and_scatter_sum_are_transposes_also_in_xla():
+    rng = np.random.default_rng(0)
+    nodes, edges = rng.normal(size=[4, 2, 3]), rng.normal(size=[5, 2, 3])
+    matrix = np.eye(4)[INDEX.numpy()]  # [edges, nodes]
+
+    def gathered(nodes, d_edges):
+        with tf.GradientTape() as tape:
+            tape.watch(nodes)
+            out = graphs.gather(nodes, INDEX)
+        return out, tape.gradient(out, nodes, output_gradients=d_edges)
+
+    def summed(edges, d_nodes):
+        with tf.GradientTape() as tape:
+            tape.watch(edges)
+            out = graphs.scatter_sum(edges, INDEX, 4)
+        return out, tape.gradient(out, edges, output_gradients=d_nodes)
+
+    there = np.einsum("en,nij->eij", matrix, nodes)
+    back = np.einsum("en,eij->nij", matrix, edges)
+    for out, gradient in in_both(gathered, tf.constant(nodes), tf.constant(edges)):
+        np.testing.assert_allclose(out, there)
+        np.testing.assert_allclose(tf.convert_to_tensor(gradient), back)
+    for out, gradient in in_both(summed, tf.constant(edges), tf.constant(nodes)):
+        np.testing.assert_allclose(out, back)
+        np.testing.assert_allclose(gradient, there)
+
+
+def test_gather_and_scatter_sum_have_second_derivatives():
+    def second(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                edges = graphs.gather(x, INDEX) ** 2
+                y = tf.reduce_sum(graphs.scatter_sum(edges, INDEX, 3) ** 2)
+            first = tf.convert_to_tensor(inner.gradient(y, x))
+        return outer.gradient(first, x)
+
+    x = np.array([0.5, -1.0, 2.0])
+    degree = np.array([2.0, 1.0, 2.0])  # y = sum_v degree_v^2 x_v^4
+    for value in in_both(second, tf.constant(x)):
+        np.testing.assert_allclose(tf.convert_to_tensor(value), 12.0 * degree**2 * x**2)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_bad_value_stays_in_its_row(bad):
+    values = tf.constant([bad, 1.0, 2.0, 3.0, 4.0])
+    for out in in_both(lambda values: graphs.scatter_sum(values, INDEX, 4), values):
+        np.testing.assert_array_equal(out, [5.0, 3.0, bad, 0.0])
+
+
+def test_no_edges_sum_to_zero():
+    none = tf.zeros([0], tf.int32)
+    for out in in_both(lambda values: graphs.scatter_sum(values, none, 3), tf.zeros([0, 2])):
+        np.testing.assert_array_equal(out, np.zeros([3, 2]))
