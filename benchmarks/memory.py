@@ -214,8 +214,8 @@ def report_memory(config: Config, mode: str) -> dict:
             peaks[column][depth] = point["peak_mb"]
             if f"{column} buffers" in peaks and "buffers_mb" in point:
                 peaks[f"{column} buffers"][depth] = point["buffers_mb"]
-        cells = (f"{peaks[column].get(depth, float('nan')):>20.0f}" for column in columns)
-        print(f"{depth:>6}" + "".join(cells), flush=True)
+        cells = [f"{peaks[c][depth]:.0f}" if depth in peaks[c] else "-" for c in columns]
+        print(f"{depth:>6}" + "".join(f"{cell:>20}" for cell in cells), flush=True)
     result: dict = {"peak_mb": peaks}
     ends = (config.depths[0], config.depths[-1])
     if all(end in points for points in peaks.values() for end in ends):
