@@ -235,6 +235,7 @@ def plot(results: dict, path: pathlib.Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib import ticker
 
     figure, axes = plt.subplots(
         1, len(results), figsize=(4.2 * len(results), 3.6), sharey=True, squeeze=False
@@ -249,7 +250,9 @@ def plot(results: dict, path: pathlib.Path) -> None:
                 "o-",
                 label=memory,
             )
-        axis.set(title=mode, xlabel="message passing steps", xscale="log")
+        axis.set(title=mode, xlabel="message passing steps")
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter(ticker.ScalarFormatter())
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("peak memory [GiB]")
     axes[0][0].legend()
