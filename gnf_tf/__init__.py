@@ -10,7 +10,14 @@ from gnf_tf import (
     plots,
     reversible,
 )
-from gnf_tf.bijectors import GNF, GNFStep, GraphBatchNorm, GraphCoupling
+from gnf_tf.bijectors import (
+    GNF,
+    GNFStep,
+    GraphActNorm,
+    GraphBatchNorm,
+    GraphCoupling,
+    GraphMixing,
+)
 from gnf_tf.distributions import NodePrior
 
 __version__ = "0.1.0"
@@ -18,8 +25,10 @@ __version__ = "0.1.0"
 __all__ = [
     "GNF",
     "GNFStep",
+    "GraphActNorm",
     "GraphBatchNorm",
     "GraphCoupling",
+    "GraphMixing",
     "NodePrior",
     "__version__",
     "bijectors",

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-__all__ = ["loss_curves", "predicted_against_true", "to_image"]
+__all__ = ["loss_curves", "point_sets", "predicted_against_true", "to_image"]
 
 
 def predicted_against_true(
@@ -47,15 +47,49 @@ def predicted_against_true(
     return figure
 
 
-def loss_curves(history: Mapping[str, Sequence[float]], ylabel: str = "loss") -> Figure:
+def loss_curves(
+    history: Mapping[str, Sequence[float]], ylabel: str = "loss", yscale: str = "log"
+) -> Figure:
     """One curve for each entry of `history`, over epochs counted from 1."""
     figure = Figure(figsize=(5.0, 3.4), layout="constrained")
     axis = figure.subplots()
     for name, values in history.items():
         axis.plot(np.arange(1, len(values) + 1), values, "o-", markersize=3, label=name)
-    axis.set(xlabel="epoch", ylabel=ylabel, yscale="log")
+    axis.set(xlabel="epoch", ylabel=ylabel, yscale=yscale)
     axis.grid(alpha=0.3)
     axis.legend()
+    return figure
+
+
+def point_sets(panels: Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]]) -> Figure:
+    """A panel for each entry: the density of all points in gray, some sets in a colour each.
+
+    As figure 2 of the paper. The panels share their axes, which fit the first one's points.
+
+    Args:
+      panels: title -> (points [n, 2] for the density, sets [n_i, 2] to draw).
+
+    Raises:
+      ValueError: for points that are not in the plane.
+    """
+    figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    lowest, highest = None, None
+    for axis, (title, (points, sets)) in zip(axes, panels.items(), strict=True):
+        if any(np.ndim(p) != 2 or np.shape(p)[1] != 2 for p in (points, *sets)):
+            raise ValueError(f"{title}: points must have shape [n, 2], got {np.shape(points)}")
+        if lowest is None:
+            lowest, highest = points.min(axis=0), points.max(axis=0)
+            margin = 0.08 * (highest - lowest).max()
+            lowest, highest = lowest - margin, highest + margin
+        edges = [np.linspace(a, b, 121) for a, b in zip(lowest, highest, strict=True)]
+        density, *_ = np.histogram2d(*points.T, bins=edges)
+        shade = np.log1p(density.T)
+        axis.pcolormesh(*edges, shade, cmap="Greys", vmax=1.5 * max(shade.max(), 1.0))
+        for i, one in enumerate(sets):
+            axis.plot(*one.T, "o", color=f"C{i % 10}", markersize=5, markeredgecolor="white")
+        axis.set(title=title, aspect="equal", xlim=edges[0][[0, -1]], ylim=edges[1][[0, -1]])
+        axis.tick_params(labelsize=7)
     return figure
 
 

@@ -32,7 +32,10 @@ class ReversibleStep(Protocol):
     updates: int | None
 
     def condition(self, kept: tf.Tensor | None, graph: GraphsTuple, is_training: bool) -> Any:
-        """The map's parameters, any structure of tensors: the expensive part, a network."""
+        """The map's parameters, any structure of tensors: the expensive part, a network.
+
+        The nodes of `graph` are the conditional input [num_nodes, conditional size, 0 if none].
+        """
 
     def transform(self, changed: tf.Tensor, params: Any) -> tuple[tf.Tensor, tf.Tensor, Any]:
         """(new value, log|det J| per node [num_nodes], what `invert` needs besides the params)."""
@@ -70,6 +73,7 @@ class _Inverse:
 def run(
     steps: Sequence[ReversibleStep],
     graph: GraphsTuple,
+    conditional_input: tf.Tensor | None = None,
     *,
     inverse: bool = False,
     memory: Memory = "reversible",
@@ -81,6 +85,8 @@ def run(
       steps: what to compose.
       graph: nodes [num_nodes, node_size] with an even node_size, float. Edges and globals, if
         float, are differentiable inputs of every step.
+      conditional_input: [num_nodes, any width] features that the steps' networks see and that
+        stay as they are.
       inverse: run the inverse map.
       memory: "reversible" keeps O(num_nodes) values for the gradient, "stored" keeps every
         intermediate one, as automatic differentiation does. Same numbers, up to rounding.
@@ -90,10 +96,10 @@ def run(
       The graph with its new nodes, and log|det J| per node [num_nodes]; sum it over the nodes of
       a graph for the log-determinant of that graph.
 
-    Gradients reach the graph's float fields, every trainable variable, and float tensors that
-    the steps hold as attributes, closure cells or partial arguments. A tensor that a network
-    reaches in another way (a Python global, say) gets no gradient: hand it over in the graph's
-    edges or globals. Higher derivatives work.
+    Gradients reach the float fields of the graph, the conditional input, every trainable variable,
+    and float tensors that the steps hold as attributes, closure cells or partial arguments. A
+    tensor that a network reaches in another way (a Python global, say) gets no gradient: hand it
+    over in the edges or globals of the graph. Higher derivatives work.
 
     Raises:
       ValueError: for an unknown `memory`, or a node width that does not split in two.
@@ -108,10 +114,13 @@ def run(
     if inverse:
         steps = [_Inverse(step) for step in reversed(steps)]
     halves = tuple(tf.split(graph.nodes, 2, axis=-1))
+    if conditional_input is None:
+        conditional_input = graph.nodes[:, :0]
+    inputs = graph.replace(nodes=conditional_input)
     if memory == "stored":
-        halves, log_det, _ = _forward(steps, halves, graph, is_training)
+        halves, log_det, _ = _forward(steps, halves, inputs, is_training)
     else:
-        halves, log_det = _run_reversible(steps, halves, graph, is_training)
+        halves, log_det = _run_reversible(steps, halves, inputs, is_training)
     return graph.replace(nodes=tf.concat(halves, axis=-1)), log_det
 
 
@@ -130,7 +139,7 @@ def _forward(steps, halves, graph, is_training):
 
 
 def _run_reversible(steps, halves, graph, is_training):
-    context = {field: getattr(graph, field) for field in ("edges", "globals")}
+    context = {field: getattr(graph, field) for field in ("nodes", "edges", "globals")}
     context = {
         field: value
         for field, value in context.items()

@@ -22,6 +22,10 @@ def attention(output_size):
     )
 
 
+def transformer(output_size):
+    return networks.GraphTransformer(4, output_size, num_heads=2, output_scale=1.0)
+
+
 def additive_attention(output_size):
     return networks.AdditiveAttention(num_heads=output_size, value_size=1)
 
@@ -43,12 +47,32 @@ BIJECTORS = {
     "step": lambda dtype: gnf_tf.GNFStep(
         NODE_SIZE, make_conditioner=attention, dtype=dtype, **WIDTHS
     ),
+    "coupling_spline": lambda dtype: gnf_tf.GraphCoupling(
+        transformer,
+        NODE_SIZE,
+        coupling=gnf_tf.bijectors.Spline(num_bins=5, bound=2.0),
+        dtype=dtype,
+        **WIDTHS,
+    ),
+    "act_norm": lambda dtype: gnf_tf.GraphActNorm(NODE_SIZE, dtype=dtype),
+    "mixing": lambda dtype: gnf_tf.GraphMixing(NODE_SIZE, dtype=dtype),
     "batch_norm": lambda dtype: gnf_tf.GraphBatchNorm(NODE_SIZE, dtype=dtype),
     "gnf": lambda dtype: gnf_tf.GNF(
         3, NODE_SIZE, make_conditioner=attention, dtype=dtype, **WIDTHS
     ),
     "gnf_shared": lambda dtype: gnf_tf.GNF(
         3, NODE_SIZE, make_conditioner=message_passing, share_weights=True, dtype=dtype, **WIDTHS
+    ),
+    "gnf_spline": lambda dtype: gnf_tf.GNF(
+        2,
+        NODE_SIZE,
+        make_conditioner=transformer,
+        # Random weights make steep splines; how steep is what float32 pays for in the inverse.
+        coupling=gnf_tf.bijectors.Spline(num_bins=4, bound=2.0, min_slope=0.2),
+        normalization="act_norm",
+        mixing=True,
+        dtype=dtype,
+        **WIDTHS,
     ),
     "gnf_stored": lambda dtype: gnf_tf.GNF(
         2, NODE_SIZE, make_conditioner=message_passing, memory="stored", dtype=dtype, **WIDTHS

@@ -20,14 +20,28 @@ NETWORKS = {
     "attention_block_dense": lambda: networks.AttentionBlock(
         2, 3, (7,), 4, fully_connected=True, max_num_nodes=MAX_NUM_NODES
     ),
+    "transformer": lambda: networks.GraphTransformer(4, 3, num_heads=2, output_scale=1.0),
+    "transformer_alone": lambda: networks.GraphTransformer(
+        4, 3, num_heads=0, num_blocks=2, output_scale=1.0
+    ),
+    "transformer_dense": lambda: networks.GraphTransformer(
+        4,
+        3,
+        num_heads=2,
+        output_scale=1.0,
+        fully_connected=True,
+        max_num_nodes=MAX_NUM_NODES,
+    ),
     "additive": lambda: networks.AdditiveAttention(2, 3),
     "messages_sum": lambda: networks.MessagePassing((5, 6), 3),
     "messages_mean": lambda: networks.MessagePassing((5, 6), 3, aggregation="mean"),
     "messages_deep": lambda: networks.MessagePassing((5, 7, 6), 3),
 }
 USE_EDGES = {name for name in NETWORKS if name.startswith(("additive", "messages"))}
-USE_GLOBALS = {name for name in NETWORKS if name.startswith("attention_block")}
-USE_TOPOLOGY = {name for name in NETWORKS if "dense" not in name and name != "mlp"}
+USE_GLOBALS = {name for name in NETWORKS if name.startswith(("attention_block", "transformer"))}
+USE_TOPOLOGY = {
+    name for name in NETWORKS if "dense" not in name and name not in ("mlp", "transformer_alone")
+}
 
 
 def make_network(name, dtype=tf.float64, seed=0):

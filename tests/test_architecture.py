@@ -16,7 +16,7 @@ OURS = {"gnf_tf", "trainers", "benchmarks", "tests"}
 ALLOWED = {
     "xla": set(),
     "graphs": {"xla"},
-    "networks": {"graphs"},
+    "networks": {"graphs", "xla"},
     "reversible": {"graphs", "xla"},
     "bijectors": {"graphs", "networks", "reversible"},
     "distributions": {"graphs", "networks", "reversible"},

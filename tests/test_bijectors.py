@@ -70,7 +70,7 @@ def test_kept_half_is_bit_equal(updates):
 
 
 def test_a_new_gnf_is_the_identity(topology):
-    gnf = gnf_tf.GNF(num_steps=4, node_size=cases.NODE_SIZE, batch_norm=False, dtype=tf.float64)
+    gnf = gnf_tf.GNF(num_steps=4, node_size=cases.NODE_SIZE, normalization=None, dtype=tf.float64)
     graph = gnf_tf.NodePrior(topology).sample(seed=1)
     np.testing.assert_array_equal(gnf.forward(checks.copied(graph)).nodes, graph.nodes)
     np.testing.assert_array_equal(gnf.forward_log_det_jacobian(graph), np.zeros(3))
@@ -304,7 +304,7 @@ def test_trains_through_keras(topology):
     history = model.fit(data, epochs=2, verbose=0).history["loss"]
     assert len(model.trainable_variables) == len(gnf.trainable_variables) > 0
     assert history[1] < history[0]
-    assert np.abs(gnf.batch_norms[0].moving_mean.numpy()[0] - 5.0 * (1 - 0.99**40)) < 0.2
+    assert np.abs(gnf.normalizations[0].moving_mean.numpy()[0] - 5.0 * (1 - 0.99**40)) < 0.2
 
 
 def test_batch_norm_in_training():
@@ -361,3 +361,130 @@ def test_validate_args_finds_nan(topology):
     nodes[2, 1] = np.nan
     with pytest.raises(ValueError, match="nodes"):
         gnf.forward(topology.replace(nodes=tf.constant(nodes)))
+
+
+def test_act_norm_normalises_what_it_is_initialised_with():
+    graph = graphs.batch([cases.mixed_graph(tf.float64, seed) for seed in range(20)])
+    graph = graph.replace(nodes=graph.nodes * [3.0, 0.1, 1.0, 0.0] + [5.0, -2.0, 0.0, 7.0])
+    act_norm = gnf_tf.GraphActNorm(4, dtype=tf.float64)
+    np.testing.assert_array_equal(act_norm.forward(checks.copied(graph)).nodes, graph.nodes)
+    act_norm.initialize(graph)
+    out = act_norm.forward(checks.copied(graph)).nodes.numpy()
+    np.testing.assert_allclose(out.mean(axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(out.std(axis=0), [1.0, 1.0, 1.0, 0.0], atol=1e-12)
+
+
+def test_initialize_normalises_the_input_of_every_step():
+    graph = graphs.batch([cases.mixed_graph(tf.float64, seed) for seed in range(20)])
+    gnf = cases.make_bijector("gnf_spline")
+    before = [v.numpy() for v in gnf.gnf_steps[0].variables]
+    gnf.initialize(graph)
+    np.testing.assert_array_equal(before[0], gnf.gnf_steps[0].variables[0])
+    for step in gnf.steps:
+        graph = step.forward(graph)
+        if isinstance(step, gnf_tf.GraphActNorm):
+            np.testing.assert_allclose(tf.reduce_mean(graph.nodes, axis=0), 0.0, atol=1e-10)
+            np.testing.assert_allclose(tf.math.reduce_std(graph.nodes, axis=0), 1.0, atol=1e-10)
+
+
+def test_initialize_needs_act_norm_and_data():
+    with pytest.raises(ValueError, match="nothing to initialise without 'act_norm'"):
+        gnf_tf.GNF(1, 2).initialize(graphs.edgeless([3], 2))
+    with pytest.raises(ValueError, match="`graph` must have at least 2 nodes, got 1"):
+        gnf_tf.GraphActNorm(2).initialize(graphs.edgeless([1], 2))
+
+
+def test_mixing_starts_as_a_rotation_and_multiplies_rows():
+    mixing = gnf_tf.GraphMixing(4, seed=3, dtype=tf.float64)
+    eye = graphs.edgeless([4], 4, dtype=tf.float64).replace(nodes=tf.eye(4, dtype=tf.float64))
+    weights = mixing.forward(eye).nodes.numpy()
+    np.testing.assert_allclose(weights @ weights.T, np.eye(4), atol=1e-12)
+    assert np.abs(weights - np.eye(4)).max() > 0.1
+    cases.randomise(mixing)
+    weights = mixing.forward(checks.copied(eye)).nodes.numpy()
+    graph = cases.mixed_graph()
+    np.testing.assert_allclose(mixing.forward(graph).nodes, graph.nodes @ weights, rtol=1e-12)
+    log_det = np.linalg.slogdet(weights)[1]
+    expected = graph.n_node.numpy() * log_det
+    np.testing.assert_allclose(mixing.forward_log_det_jacobian(graph), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("memory", ["reversible", "stored"])
+def test_conditional_density(memory):
+    """The condition moves the density, gets gradients, and graphs stay independent of others'."""
+    graph = cases.mixed_graph()
+    gnf = cases.randomise(
+        gnf_tf.GNF(
+            2,
+            cases.NODE_SIZE,
+            make_conditioner=cases.attention,
+            conditional_size=3,
+            memory=memory,
+            dtype=tf.float64,
+            **cases.WIDTHS,
+        )
+    )
+    flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
+    condition = tf.constant(np.random.default_rng(1).normal(size=[8, 3]))
+    kwargs = {"conditional_input": condition}
+    log_prob = flow.log_prob(checks.copied(graph), bijector_kwargs=kwargs)
+
+    # Round trip, and the Jacobian's determinant, under the condition.
+    there = gnf.forward(checks.copied(graph), **kwargs)
+    back = gnf.inverse(checks.copied(there), **kwargs)
+    np.testing.assert_allclose(back.nodes, graph.nodes, atol=1e-10)
+    assert (
+        np.abs(
+            gnf.forward(checks.copied(graph), conditional_input=-condition).nodes - there.nodes
+        ).max()
+        > 0.1
+    )
+
+    # Only the graph whose node's condition changed has another density: nodes 3 is graph 1.
+    changed = tf.tensor_scatter_nd_add(condition, [[3]], [[1.0, 1.0, 1.0]])
+    other = flow.log_prob(checks.copied(graph), bijector_kwargs={"conditional_input": changed})
+    moved = np.abs(other - log_prob) > 1e-6
+    np.testing.assert_array_equal(moved, [False, True, False, False])
+
+    sample = flow.sample(seed=1, bijector_kwargs=kwargs)
+    again = flow.sample(seed=1, bijector_kwargs={"conditional_input": changed})
+    assert np.abs(sample.nodes - again.nodes)[3].max() > 1e-3
+
+    with tf.GradientTape() as tape:
+        tape.watch(condition)
+        value = tf.reduce_sum(
+            flow.log_prob(checks.copied(graph), bijector_kwargs={"conditional_input": condition})
+        )
+    gradient = tape.gradient(value, condition).numpy()
+    step = 1e-6 * np.ones([8, 3])
+    ends = [
+        flow.log_prob(
+            checks.copied(graph), bijector_kwargs={"conditional_input": condition + sign * step}
+        )
+        .numpy()
+        .sum()
+        for sign in (1, -1)
+    ]
+    np.testing.assert_allclose(gradient.sum(), (ends[0] - ends[1]) / 2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "value, found",
+    [
+        (None, "None"),
+        (np.zeros([8, 2]), "float64 of shape .8, 2."),
+        (tf.zeros([8, 3]), "float32 of shape .8, 3."),
+    ],
+)
+def test_wrong_conditional_input_is_refused(value, found):
+    gnf = gnf_tf.GNF(1, 4, conditional_size=3, dtype=tf.float64, **cases.WIDTHS)
+    with pytest.raises(ValueError, match=f"`conditional_input` must .*8, 3.* got {found}"):
+        gnf.forward(cases.mixed_graph(), conditional_input=value)
+    with pytest.raises(ValueError, match="`conditional_size` must be at least 0, got -1"):
+        gnf_tf.GNF(1, 4, conditional_size=-1)
+
+
+def test_conditional_input_without_conditional_size_is_refused():
+    gnf = gnf_tf.GNF(1, 4, dtype=tf.float64, **cases.WIDTHS)
+    with pytest.raises(ValueError, match="`conditional_input` must be .*8, 0.* got .*8, 3"):
+        gnf.forward(cases.mixed_graph(), conditional_input=np.zeros([8, 3]))

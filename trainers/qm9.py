@@ -160,17 +160,7 @@ def make_model(config: Config, train: Molecules, batch) -> MoleculeRegressor:
     model = MoleculeRegressor(config, train)
     model(batch[0])
     total = config.epochs * -(-len(train) // config.batch_size)
-    warmup = max(1, total // 20)
-    schedule = tf_keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=config.learning_rate / 20,
-        decay_steps=max(1, total - warmup),
-        warmup_target=config.learning_rate,
-        warmup_steps=warmup,
-    )
-    # One XLA program for each shape of variable is what the optimizer's own jit would compile.
-    optimizer = tf_keras.optimizers.Adam(
-        schedule, global_clipnorm=config.clip_norm, jit_compile=False
-    )
+    optimizer = training.cosine_adam(config.learning_rate, total, clip_norm=config.clip_norm)
     model.compile(optimizer=optimizer, jit_compile=config.jit, weighted_metrics=[])
     return model
 

@@ -1,6 +1,5 @@
 """The model of the QM9 trainer: atoms and distances to targets, through a GRevNet."""
 
-import time
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ import tf_keras
 from gnf_tf import graphs, networks
 from gnf_tf.datasets.molecules import ELEMENTS, Molecules
 from gnf_tf.models import GRevNet
+from trainers.training import TimedModel
 
 __all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
 
@@ -36,7 +36,7 @@ def composition(molecules: Molecules) -> np.ndarray:
     return counts
 
 
-class MoleculeRegressor(tf_keras.Model):
+class MoleculeRegressor(TimedModel):
     """Atoms and distances -> GRevNet -> gated sum over atoms -> targets in their units.
 
     The targets are normalised by training statistics: a least-squares fit on the numbers of
@@ -85,37 +85,6 @@ class MoleculeRegressor(tf_keras.Model):
         """As `tf_keras.Model.compile`."""
         super().compile(*args, **kwargs)
         self.predict_compiled = tf.function(self.predicted, jit_compile=self.jit_compile)
-
-    def make_train_function(self, force=False):
-        """One training step with its batch fetched in sight, so that the wait is measured.
-
-        Keras's own fetches inside of the compiled step.
-        """
-        if self.train_function is None or force:
-            # Our code needs no AutoGraph, which takes half of the tracing time.
-            step = tf.function(self.train_step, jit_compile=self.jit_compile, autograph=False)
-            self._waited = self._elapsed = 0.0
-            traced = False
-
-            def train(iterator):
-                nonlocal traced
-                start = time.perf_counter()
-                data = next(iterator)
-                fetched = time.perf_counter()
-                logs = step(data)
-                if traced:
-                    self._waited += fetched - start
-                    self._elapsed += time.perf_counter() - start
-                traced = True
-                return logs
-
-            self.train_function = train
-        return self.train_function
-
-    @property
-    def input_wait_share(self) -> float:
-        """Share of the training steps' time, the first one's apart, spent waiting for batches."""
-        return self._waited / self._elapsed if self._elapsed else 0.0
 
     @property
     def metrics(self):

@@ -1,8 +1,23 @@
 """TFP bijectors whose event is a GraphsTuple."""
 
+from gnf_tf.bijectors.act_norm import GraphActNorm
 from gnf_tf.bijectors.base import GraphBijector
 from gnf_tf.bijectors.batch_norm import GraphBatchNorm
 from gnf_tf.bijectors.coupling import GraphCoupling, MakeConditioner
+from gnf_tf.bijectors.elementwise import Additive, Affine, Spline
 from gnf_tf.bijectors.gnf import GNF, GNFStep
+from gnf_tf.bijectors.mixing import GraphMixing
 
-__all__ = ["GNF", "GNFStep", "GraphBatchNorm", "GraphBijector", "GraphCoupling", "MakeConditioner"]
+__all__ = [
+    "GNF",
+    "Additive",
+    "Affine",
+    "GNFStep",
+    "GraphActNorm",
+    "GraphBatchNorm",
+    "GraphBijector",
+    "GraphCoupling",
+    "GraphMixing",
+    "MakeConditioner",
+    "Spline",
+]

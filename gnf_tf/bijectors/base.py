@@ -25,8 +25,11 @@ class GraphBijector(tfp.bijectors.Bijector):
     cache goes by the identity of the tensors: while the *output* of an earlier call is alive, the
     same input gives the same output even if the variables have changed in between.
 
-    Every method takes `is_training=False`; within a `TransformedDistribution` write
-    `log_prob(graph, bijector_kwargs={"is_training": True})`.
+    Every method takes `is_training=False` and, for a conditional density, `conditional_input`:
+    [num_nodes, conditional_size] features of the nodes that are not transformed and that every
+    network sees. (Conditions of a whole graph go into its globals, of an edge into its edges.)
+    Within a `TransformedDistribution` write `log_prob(graph, bijector_kwargs={"is_training":
+    True})`, and likewise for `sample`.
     """
 
     # As in TFP's own FFJORD: the two directions return (value, attributes of the cache's entry).
@@ -38,6 +41,7 @@ class GraphBijector(tfp.bijectors.Bijector):
         self,
         node_size: int,
         *,
+        conditional_size: int = 0,
         memory: reversible.Memory,
         validate_args: bool,
         parameters: dict[str, Any],
@@ -47,6 +51,7 @@ class GraphBijector(tfp.bijectors.Bijector):
 
         Args:
           node_size: width of the node features, even.
+          conditional_size: width of the `conditional_input`.
           memory: how the gradient gets its activations, see `gnf_tf.reversible.run`.
           validate_args: check the values of each graph too (ranges, sums, NaN) where eager.
           parameters: the subclass constructor's arguments.
@@ -56,7 +61,10 @@ class GraphBijector(tfp.bijectors.Bijector):
             raise ValueError(f"`node_size` must be even and at least 2, got {node_size}")
         if memory not in reversible.MEMORY_MODES:
             raise ValueError(f"`memory` must be one of {reversible.MEMORY_MODES}, got {memory!r}")
+        if conditional_size < 0:
+            raise ValueError(f"`conditional_size` must be at least 0, got {conditional_size}")
         self._node_size = node_size
+        self._conditional_size = conditional_size
         self._memory = memory
         super().__init__(
             forward_min_event_ndims=graphs.event_ndims(),
@@ -69,6 +77,11 @@ class GraphBijector(tfp.bijectors.Bijector):
     def node_size(self) -> int:
         """Width of the node features."""
         return self._node_size
+
+    @property
+    def conditional_size(self) -> int:
+        """Width of the `conditional_input`."""
+        return self._conditional_size
 
     @property
     def memory(self) -> str:
@@ -130,18 +143,40 @@ class GraphBijector(tfp.bijectors.Bijector):
         self._cache.forward(x, **kwargs)
         return -self._cache.forward_attributes(x, **kwargs)["ildj"]
 
-    def _forward_and_attributes(self, x, is_training=False):
-        y, log_det = self._run(x, inverse=False, is_training=is_training)
+    def _forward_and_attributes(self, x, **kwargs):
+        y, log_det = self._run(x, inverse=False, **kwargs)
         return y, {"ildj": -log_det}
 
-    def _inverse_and_attributes(self, y, is_training=False):
-        x, log_det = self._run(y, inverse=True, is_training=is_training)
+    def _inverse_and_attributes(self, y, **kwargs):
+        x, log_det = self._run(y, inverse=True, **kwargs)
         return x, {"ildj": log_det}
 
-    def _run(self, graph, *, inverse, is_training):
+    def _run(self, graph, *, inverse, is_training=False, conditional_input=None):
         graph = GraphsTuple(*graph)  # TFP may have repacked it
         graphs.validate(graph, node_size=self.node_size, check_values=self.validate_args)
         graph, log_det = reversible.run(
-            self.steps, graph, inverse=inverse, memory=self.memory, is_training=is_training
+            self.steps,
+            graph,
+            self._checked(conditional_input, graph),
+            inverse=inverse,
+            memory=self.memory,
+            is_training=is_training,
         )
         return graph, graphs.sum_nodes(log_det, graph)
+
+    def _checked(self, conditional_input, graph):
+        """The conditional input as a tensor, or None if this bijector has none."""
+        expected = [graph.nodes.shape[0], self.conditional_size]
+        if conditional_input is None:
+            if self.conditional_size:
+                raise ValueError(
+                    f"{self.name}: `conditional_input` must have shape {expected}, got None"
+                )
+            return None
+        value = tf.convert_to_tensor(conditional_input, dtype_hint=graph.nodes.dtype)
+        if value.dtype != graph.nodes.dtype or not value.shape.is_compatible_with(expected):
+            raise ValueError(
+                f"{self.name}: `conditional_input` must be {graph.nodes.dtype.name} of shape "
+                f"{expected}, got {value.dtype.name} of shape {value.shape}"
+            )
+        return value

@@ -89,7 +89,8 @@ class GraphBatchNorm(GraphBijector):
         del kept
         weights = None
         if is_training:
-            mask = graphs.node_mask(graph) if self._padded else tf.ones_like(graph.nodes[:, 0])
+            num_nodes = tf.shape(graph.nodes)[:1]
+            mask = graphs.node_mask(graph) if self._padded else tf.ones(num_nodes)
             weights = tf.cast(mask, self.log_scale.dtype)[:, tf.newaxis]
         return tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.shift), weights
 

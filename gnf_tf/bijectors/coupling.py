@@ -1,4 +1,4 @@
-"""Affine couplings by message passing: half of a GRevNet step (paper, equation 3)."""
+"""Couplings by message passing: half of a GRevNet step (paper, equation 3)."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -8,27 +8,26 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
 from gnf_tf.bijectors.base import GraphBijector
+from gnf_tf.bijectors.elementwise import Additive, Affine, Elementwise, Spline
 
 __all__ = ["Conditioner", "Coupling", "GraphCoupling", "MakeConditioner"]
 
 Conditioner = Callable[[GraphsTuple], GraphsTuple]
 MakeConditioner = Callable[[int], Conditioner]
-Coupling = Literal["affine", "additive"]
+Coupling = Literal["affine", "additive", "spline"] | Elementwise
 
 
 class GraphCoupling(GraphBijector):
     """One half of the node features moves by message passing on the other half.
 
     With the features split as [kept, changed] (or the other way round) and
-    `log_scale, shift = conditioner(kept)`, message passing along the edges:
+    `params = conditioner(kept)`, message passing along the edges:
 
-        forward:   changed' = changed * exp(log_scale) + shift
-        inverse:   changed  = (changed' - shift) * exp(-log_scale)
-        log|det|:  sum of log_scale over the nodes of a graph and the features
+        forward:   changed' = map(changed; params), feature by feature
+        inverse:   changed = map^-1(changed'; params)
+        log|det|:  sum of the map's log-derivatives over the nodes of a graph and the features
 
-    The raw log-scale s of the network is bounded smoothly, `log_scale = b tanh(s / b)` with
-    b = `max_log_scale`: one step stretches by at most exp(b), which is what keeps a deep stack
-    invertible in floating point. `coupling="additive"` has log_scale = 0 (volume preserving).
+    The map is the paper's `Affine`, changed * exp(log_scale) + shift, or another of `elementwise`.
     """
 
     def __init__(
@@ -39,6 +38,7 @@ class GraphCoupling(GraphBijector):
         updates: int = 0,
         coupling: Coupling = "affine",
         max_log_scale: float = 2.0,
+        conditional_size: int = 0,
         edge_size: int = 0,
         global_size: int = 0,
         dtype: tf.DType = tf.float32,
@@ -50,12 +50,14 @@ class GraphCoupling(GraphBijector):
 
         Args:
           make_conditioner: output width -> a network GraphsTuple -> GraphsTuple; called once. The
-            network gets nodes [num_nodes, node_size / 2] and must return that many rows of the
-            asked width: node_size for "affine" (log-scale, then shift), node_size / 2 otherwise.
+            network gets nodes [num_nodes, node_size / 2 + conditional_size] and must return that
+            many rows of the asked width: node_size / 2 times the map's parameters, parameter by
+            parameter (for "affine": log-scale, then shift).
           node_size: width of the node features, even.
           updates: which half changes, 0 (the first) or 1.
-          coupling: "affine" or "additive".
-          max_log_scale: b above, positive.
+          coupling: "affine", "additive", "spline", or a map as in `elementwise`.
+          max_log_scale: of "affine", see `Affine`.
+          conditional_size: width of the `conditional_input` that every call must then give.
           edge_size: width of the graphs' edge features.
           global_size: width of the graphs' global features.
           dtype: float type of the graphs.
@@ -69,25 +71,30 @@ class GraphCoupling(GraphBijector):
         parameters = dict(locals())
         if updates not in (0, 1):
             raise ValueError(f"`updates` must be 0 or 1, got {updates!r}")
-        if coupling not in ("affine", "additive"):
-            raise ValueError(f"`coupling` must be 'affine' or 'additive', got {coupling!r}")
-        if not max_log_scale > 0:
-            raise ValueError(f"`max_log_scale` must be positive, got {max_log_scale}")
+        if isinstance(coupling, str):
+            maps = {
+                "affine": lambda: Affine(max_log_scale),
+                "additive": Additive,
+                "spline": Spline,
+            }
+            if coupling not in maps:
+                raise ValueError(f"`coupling` must be one of {tuple(maps)}, got {coupling!r}")
+            coupling = maps[coupling]()
         super().__init__(
             node_size,
+            conditional_size=conditional_size,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,
             name=name,
         )
         self.updates = updates
-        self._coupling = coupling
-        self._max_log_scale = max_log_scale
-        output_size = node_size if coupling == "affine" else node_size // 2
+        self._map = coupling
+        output_size = coupling.num_params * (node_size // 2)
         self._conditioner = make_conditioner(output_size)
         # Variables made here, not at the first call: a tf.function, a checkpoint or an optimizer
         # then finds them whatever comes first.
-        sample = graphs.fully_connected([2], node_size // 2, dtype=dtype)
+        sample = graphs.fully_connected([2], node_size // 2 + conditional_size, dtype=dtype)
         sample = sample.replace(
             edges=tf.zeros([sample.edges.shape[0], edge_size], dtype),
             globals=tf.zeros([1, global_size], dtype),
@@ -102,7 +109,7 @@ class GraphCoupling(GraphBijector):
 
     @property
     def conditioner(self) -> Conditioner:
-        """The network that maps the kept half to log-scale and shift."""
+        """The network that maps the kept half to the parameters."""
         return self._conditioner
 
     @property
@@ -110,28 +117,24 @@ class GraphCoupling(GraphBijector):
         return (self,)
 
     def condition(self, kept, graph, is_training):
-        """`(log_scale, shift)`, each [num_nodes, node_size / 2]; log_scale None if additive."""
+        """The map's parameters."""
         del is_training
-        output = self._conditioner(graph.replace(nodes=kept)).nodes
-        if self._coupling == "additive":
-            return None, output
-        raw, shift = tf.split(output, 2, axis=-1)
-        return self._max_log_scale * tf.tanh(raw / self._max_log_scale), shift
+        inputs = tf.concat([kept, graph.nodes], axis=-1) if graph.nodes.shape[-1] else kept
+        output = self._conditioner(graph.replace(nodes=inputs)).nodes
+        return self._map.parameters(
+            tf.reshape(output, [-1, self._map.num_params, self.node_size // 2])
+        )
 
     def transform(self, changed, params):
         """Equation 3, one half step, with log|det| per node."""
-        log_scale, shift = params
-        if log_scale is None:
-            return changed + shift, tf.zeros_like(changed[:, 0]), None
-        return changed * tf.exp(log_scale) + shift, tf.reduce_sum(log_scale, axis=-1), None
+        changed, log_slope = self._map.forward(changed, params)
+        return changed, tf.reduce_sum(log_slope, axis=-1), None
 
     def invert(self, changed, params, residual=None):
         """Equation 4, one half step, with log|det| per node."""
         del residual
-        log_scale, shift = params
-        if log_scale is None:
-            return changed - shift, tf.zeros_like(changed[:, 0])
-        return (changed - shift) * tf.exp(-log_scale), -tf.reduce_sum(log_scale, axis=-1)
+        changed, log_slope = self._map.inverse(changed, params)
+        return changed, tf.reduce_sum(log_slope, axis=-1)
 
     def update_statistics(self, residual):
         """A coupling has none."""

@@ -1,13 +1,20 @@
 """The graph normalizing flow: T reversible message passing steps (paper, sections 3.1 and 3.2)."""
 
-import tensorflow as tf
+from typing import Literal, get_args
 
-from gnf_tf import networks
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+
+from gnf_tf import graphs, networks, reversible
+from gnf_tf.bijectors.act_norm import GraphActNorm
 from gnf_tf.bijectors.base import GraphBijector
 from gnf_tf.bijectors.batch_norm import GraphBatchNorm
 from gnf_tf.bijectors.coupling import Coupling, GraphCoupling, MakeConditioner
+from gnf_tf.bijectors.mixing import GraphMixing
 
-__all__ = ["GNF", "GNFStep"]
+__all__ = ["GNF", "GNFStep", "Normalization"]
+
+Normalization = Literal["batch_norm", "act_norm"]
 
 
 def _attention_conditioner(output_size: int) -> networks.AttentionBlock:
@@ -39,6 +46,7 @@ class GNFStep(GraphBijector):
         make_conditioner: MakeConditioner = _attention_conditioner,
         coupling: Coupling = "affine",
         max_log_scale: float = 2.0,
+        conditional_size: int = 0,
         edge_size: int = 0,
         global_size: int = 0,
         dtype: tf.DType = tf.float32,
@@ -50,6 +58,7 @@ class GNFStep(GraphBijector):
         parameters = dict(locals())
         super().__init__(
             node_size,
+            conditional_size=conditional_size,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,
@@ -62,6 +71,7 @@ class GNFStep(GraphBijector):
                 updates=half,
                 coupling=coupling,
                 max_log_scale=max_log_scale,
+                conditional_size=conditional_size,
                 edge_size=edge_size,
                 global_size=global_size,
                 dtype=dtype,
@@ -79,7 +89,8 @@ class GNFStep(GraphBijector):
 class GNF(GraphBijector):
     """`forward` is the paper's message passing, data H_0 to latent H_T, in `num_steps` steps.
 
-    Each step is a `GraphBatchNorm` (optional) and a `GNFStep`. The density of node features given
+    Each step is a normalisation (`GraphBatchNorm`, `GraphActNorm` or none), a `GraphMixing`
+    (optional) and a `GNFStep`. The density of node features given
     a topology, and RealNVP, which is the same flow where there are no edges:
 
         topology = gnf_tf.graphs.fully_connected(n_node=[4, 7], node_size=6)   # or edgeless(...)
@@ -87,7 +98,7 @@ class GNF(GraphBijector):
         flow = tfd.TransformedDistribution(gnf_tf.NodePrior(topology), tfb.Invert(gnf))
         flow.log_prob(flow.sample(seed=1))                                      # [n_graphs]
 
-    A new GNF is the identity map, with the default conditioner.
+    A new GNF is the identity map, with the default conditioner and no mixing.
 
     References: Liu, Kumar, Ba, Kiros, Swersky, "Graph Normalizing Flows", NeurIPS 2019; Dinh,
     Sohl-Dickstein, Bengio, "Density estimation using Real NVP", ICLR 2017.
@@ -100,10 +111,12 @@ class GNF(GraphBijector):
         *,
         make_conditioner: MakeConditioner = _attention_conditioner,
         share_weights: bool = False,
-        batch_norm: bool = True,
+        normalization: Normalization | None = "batch_norm",
+        mixing: bool = False,
         padded: bool = False,
         coupling: Coupling = "affine",
         max_log_scale: float = 2.0,
+        conditional_size: int = 0,
         edge_size: int = 0,
         global_size: int = 0,
         dtype: tf.DType = tf.float32,
@@ -117,10 +130,16 @@ class GNF(GraphBijector):
           num_steps: T, at least 1.
           node_size: width of the node features, even.
           make_conditioner: see `GraphCoupling`; called twice a step (twice in all if shared).
-          share_weights: every step uses the same two couplings. Batch norm stays separate.
-          batch_norm: a `GraphBatchNorm` before each step, as in the paper.
+          share_weights: every step uses the same two couplings. The rest stays separate.
+          normalization: before each step: "batch_norm" as in the paper, "act_norm" (then call
+            `initialize` with data before training), or None.
+          mixing: a `GraphMixing` before each step.
           padded: training batches come from `graphs.pad`, see `GraphBatchNorm`.
-          coupling, max_log_scale, edge_size, global_size, dtype: see `GraphCoupling`.
+          coupling, max_log_scale: see `GraphCoupling`, as the next four.
+          conditional_size: width of the `conditional_input`.
+          edge_size: width of the edge features.
+          global_size: width of the global features.
+          dtype: float type of the graphs.
           memory: see `gnf_tf.reversible.run`.
           validate_args: check the values of each graph too.
           name: as TFP.
@@ -131,8 +150,14 @@ class GNF(GraphBijector):
         parameters = dict(locals())
         if num_steps < 1:
             raise ValueError(f"`num_steps` must be at least 1, got {num_steps}")
+        if normalization not in (None, *get_args(Normalization)):
+            raise ValueError(
+                f"`normalization` must be one of {get_args(Normalization)} or None, "
+                f"got {normalization!r}"
+            )
         super().__init__(
             node_size,
+            conditional_size=conditional_size,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,
@@ -144,6 +169,7 @@ class GNF(GraphBijector):
                 make_conditioner=make_conditioner,
                 coupling=coupling,
                 max_log_scale=max_log_scale,
+                conditional_size=conditional_size,
                 edge_size=edge_size,
                 global_size=global_size,
                 dtype=dtype,
@@ -152,11 +178,18 @@ class GNF(GraphBijector):
             )
             for t in range(1 if share_weights else num_steps)
         )
-        self.batch_norms = tuple(
-            GraphBatchNorm(
-                node_size, padded=padded, dtype=dtype, memory=memory, name=f"batch_norm_{t}"
-            )
-            for t in range(num_steps if batch_norm else 0)
+        shared = {"dtype": dtype, "memory": memory}
+
+        def normalize(t):
+            if normalization == "batch_norm":
+                return GraphBatchNorm(node_size, padded=padded, name=f"batch_norm_{t}", **shared)
+            return GraphActNorm(node_size, name=f"act_norm_{t}", **shared)
+
+        steps_with = range(num_steps)
+        self.normalizations = tuple(normalize(t) for t in steps_with) if normalization else ()
+        self.mixings = tuple(
+            GraphMixing(node_size, seed=t, name=f"mixing_{t}", **shared)
+            for t in (steps_with if mixing else ())
         )
         self._num_steps = num_steps
 
@@ -169,7 +202,21 @@ class GNF(GraphBijector):
     def steps(self):
         steps = []
         for t in range(self.num_steps):
-            if self.batch_norms:
-                steps.append(self.batch_norms[t])
+            steps.extend(parts[t] for parts in (self.normalizations, self.mixings) if parts)
             steps.extend(self.gnf_steps[t % len(self.gnf_steps)].steps)
         return tuple(steps)
+
+    def initialize(self, graph: GraphsTuple, *, conditional_input: tf.Tensor | None = None) -> None:
+        """Initialises every `GraphActNorm` in turn from what reaches it of a batch of data.
+
+        Raises:
+          ValueError: if the graph is malformed, or has fewer than two nodes; without "act_norm".
+        """
+        if not any(isinstance(step, GraphActNorm) for step in self.steps):
+            raise ValueError(f"{self.name}: there is nothing to initialise without 'act_norm'")
+        graph = graphs.fill_missing(graph)
+        conditional_input = self._checked(conditional_input, graph)
+        for step in self.steps:
+            if isinstance(step, GraphActNorm):
+                step.initialize(graph)
+            graph, _ = reversible.run([step], graph, conditional_input)

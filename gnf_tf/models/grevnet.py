@@ -74,7 +74,7 @@ class GRevNet(tf.Module):
             node_size,
             make_conditioner=make_conditioner,
             share_weights=share_weights,
-            batch_norm=batch_norm,
+            normalization="batch_norm" if batch_norm else None,
             padded=padded,
             coupling=coupling,
             max_log_scale=max_log_scale,

@@ -3,5 +3,13 @@
 from gnf_tf.networks.attention import AdditiveAttention, AttentionBlock, DotProductAttention
 from gnf_tf.networks.message_passing import MessagePassing
 from gnf_tf.networks.mlp import MLP
+from gnf_tf.networks.transformer import GraphTransformer
 
-__all__ = ["MLP", "AdditiveAttention", "AttentionBlock", "DotProductAttention", "MessagePassing"]
+__all__ = [
+    "MLP",
+    "AdditiveAttention",
+    "AttentionBlock",
+    "DotProductAttention",
+    "GraphTransformer",
+    "MessagePassing",
+]

@@ -7,7 +7,7 @@ import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs
+from gnf_tf import graphs, xla
 from gnf_tf.networks.arguments import (
     check_activation,
     check_edge_size,
@@ -18,6 +18,10 @@ from gnf_tf.networks.arguments import (
 from gnf_tf.networks.mlp import MLP, Activation
 
 __all__ = ["AdditiveAttention", "AttentionBlock", "DotProductAttention"]
+
+_SMALL = (
+    16  # nodes of a block up to which sums beat XLA's matrix products on a CPU; benchmarks.flows
+)
 
 
 def _softmax_over_incoming(logits, receivers, num_nodes):
@@ -120,6 +124,17 @@ class DotProductAttention(snt.Module):
         )
 
     def _attend_dense(self, queries, keys, values, graph):
+        sizes = tf.get_static_value(graph.n_node)
+        if (
+            sizes is not None
+            and len(set(sizes)) == 1
+            and sizes[0] <= (self._max_num_nodes or sizes[0])
+        ):
+            # Sets of one size, known while tracing: the rows are the blocks.
+            blocks = [
+                tf.reshape(x, [len(sizes), sizes[0], *x.shape[1:]]) for x in (queries, keys, values)
+            ]
+            return tf.reshape(_attend_blocks(*blocks), [-1, *values.shape[1:]])
         size, row = self._dense_rows(graph)
         n_graphs = tf.shape(graph.n_node)[0]
 
@@ -127,11 +142,8 @@ class DotProductAttention(snt.Module):
             blocks = tf.math.unsorted_segment_sum(per_node, row, n_graphs * size)
             return tf.reshape(blocks, [n_graphs, size, *per_node.shape[1:]])
 
-        logits = tf.einsum("gihk,gjhk->ghij", dense(queries), dense(keys))
         is_node = tf.range(size) < graph.n_node[:, tf.newaxis]  # [n_graphs, size]
-        lowest = tf.constant(logits.dtype.min / 2, logits.dtype)
-        logits = tf.where(is_node[:, tf.newaxis, tf.newaxis, :], logits, lowest)
-        messages = tf.einsum("ghij,gjhw->gihw", tf.nn.softmax(logits), dense(values))
+        messages = _attend_blocks(dense(queries), dense(keys), dense(values), is_node)
         messages = tf.reshape(messages, [n_graphs * size, *values.shape[1:]])
         found = graphs.gather(messages, tf.maximum(row, 0))
         return tf.where((row >= 0)[:, tf.newaxis, tf.newaxis], found, 0.0)
@@ -147,6 +159,26 @@ class DotProductAttention(snt.Module):
         starts = tf.cumsum(graph.n_node, exclusive=True)
         position = tf.range(tf.shape(ids)[0]) - tf.gather(starts, ids)
         return size, tf.where(position < size, ids * size + position, -1)
+
+
+def _attend_blocks(queries, keys, values, is_node=None):
+    """Attention within blocks, [n_graphs, size, heads, width] each, among the rows `is_node`."""
+    size = queries.shape[1]
+    if xla.is_compiling() and size is not None and size <= _SMALL:
+        # XLA calls a matrix product for each tiny block; a sum it fuses with what is around it.
+        logits = tf.reduce_sum(queries[:, :, tf.newaxis] * keys[:, tf.newaxis], axis=-1)
+        if is_node is not None:
+            logits = _masked(logits, is_node[:, tf.newaxis, :, tf.newaxis])
+        weights = tf.nn.softmax(logits, axis=2)  # [n_graphs, receiver, sender, heads]
+        return tf.reduce_sum(weights[..., tf.newaxis] * values[:, tf.newaxis], axis=2)
+    logits = tf.einsum("gihk,gjhk->ghij", queries, keys)
+    if is_node is not None:
+        logits = _masked(logits, is_node[:, tf.newaxis, tf.newaxis, :])
+    return tf.einsum("ghij,gjhw->gihw", tf.nn.softmax(logits), values)
+
+
+def _masked(logits, mask):
+    return tf.where(mask, logits, tf.constant(logits.dtype.min / 2, logits.dtype))
 
 
 def _check_all_fit(n_node, max_num_nodes):

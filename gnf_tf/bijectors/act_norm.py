@@ -1,0 +1,90 @@
+"""Activation normalisation as a bijector over GraphsTuples (Glow, section 3.1)."""
+
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+
+from gnf_tf import graphs
+from gnf_tf.bijectors.base import GraphBijector
+
+__all__ = ["GraphActNorm"]
+
+
+class GraphActNorm(GraphBijector):
+    """A scale and a shift for each node feature, initialised from data.
+
+        forward:   y = x * exp(log_scale) + shift
+        inverse:   x = (y - shift) * exp(-log_scale)
+        log|det|:  n_node * sum over features of log_scale
+
+    It starts as the identity; `initialize` makes the features of a batch have mean 0 and
+    deviation 1. Unlike `GraphBatchNorm` it is the same map in training and after, and no graph
+    of a batch affects another. Kingma, Dhariwal, "Glow", NeurIPS 2018.
+    """
+
+    updates = None  # the engine's word for 'all features at once'
+
+    def __init__(
+        self,
+        node_size: int,
+        *,
+        dtype: tf.DType = tf.float32,
+        memory: str = "reversible",
+        validate_args: bool = False,
+        name: str = "graph_act_norm",
+    ):
+        """Makes the variables; the arguments are those of `GraphCoupling`."""
+        parameters = dict(locals())
+        super().__init__(
+            node_size,
+            memory=memory,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+        self.log_scale = tf.Variable(tf.zeros([node_size], dtype), name="log_scale")
+        self.shift = tf.Variable(tf.zeros([node_size], dtype), name="shift")
+
+    def initialize(self, graph: GraphsTuple) -> None:
+        """Assigns scale and shift so that `forward(graph)` has mean 0 and deviation 1 over nodes.
+
+        Args:
+          graph: data without padding; a feature that is constant in it is only shifted.
+
+        Raises:
+          ValueError: if the graph is malformed, or has fewer than two nodes.
+        """
+        graph = graphs.fill_missing(graph)
+        graphs.validate(graph, node_size=self.node_size)
+        if graph.nodes.shape[0] < 2:
+            raise ValueError(f"`graph` must have at least 2 nodes, got {graph.nodes.shape[0]}")
+        mean, variance = tf.nn.moments(graph.nodes, axes=[0])
+        # What rounding leaves of a constant's variance is no scale.
+        tiny = 1e-10 * (1.0 + tf.square(mean))
+        log_scale = tf.where(variance > tiny, -0.5 * tf.math.log(variance), 0.0)
+        self.log_scale.assign(log_scale)
+        self.shift.assign(-mean * tf.exp(log_scale))
+
+    @property
+    def steps(self):
+        return (self,)
+
+    def condition(self, kept, graph, is_training):
+        """`(log_scale, shift)`, each [node_size]."""
+        del kept, graph, is_training
+        return tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.shift)
+
+    def transform(self, changed, params):
+        """Data to latent, with log|det| per node."""
+        log_scale, shift = params
+        changed = changed * tf.exp(log_scale) + shift
+        return changed, tf.fill(tf.shape(changed)[:1], tf.reduce_sum(log_scale)), None
+
+    def invert(self, changed, params, residual=None):
+        """Latent to data, with log|det| per node."""
+        del residual
+        log_scale, shift = params
+        changed = (changed - shift) * tf.exp(-log_scale)
+        return changed, tf.fill(tf.shape(changed)[:1], -tf.reduce_sum(log_scale))
+
+    def update_statistics(self, residual):
+        """There are none after `initialize`."""

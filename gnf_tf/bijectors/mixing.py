@@ -1,0 +1,86 @@
+"""Invertible linear mixing of node features as a bijector over GraphsTuples (Glow, section 3.2)."""
+
+import numpy as np
+import scipy.linalg
+import tensorflow as tf
+
+from gnf_tf.bijectors.base import GraphBijector
+
+__all__ = ["GraphMixing"]
+
+
+class GraphMixing(GraphBijector):
+    """The same invertible matrix on the features of every node, so that halves meet.
+
+        forward:   y = x W,  W = P L (U + diag(sign * exp(log_diagonal)))
+        log|det|:  n_node * sum of log_diagonal
+
+    with P a fixed permutation, L lower triangular with ones on its diagonal, U strictly upper
+    triangular. It starts as a random rotation: a coupling transforms one half of the features
+    only, and without mixing the same ones meet throughout. Kingma, Dhariwal, "Glow", NeurIPS 2018.
+    """
+
+    updates = None  # the engine's word for 'all features at once'
+
+    def __init__(
+        self,
+        node_size: int,
+        *,
+        seed: int = 0,
+        dtype: tf.DType = tf.float32,
+        memory: str = "reversible",
+        validate_args: bool = False,
+        name: str = "graph_mixing",
+    ):
+        """Makes the variables; `seed` chooses the first rotation, the rest as `GraphCoupling`."""
+        parameters = dict(locals())
+        super().__init__(
+            node_size,
+            memory=memory,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+        normal = np.random.default_rng(seed).normal(size=[node_size, node_size])
+        permutation, lower, upper = scipy.linalg.lu(np.linalg.qr(normal)[0])
+        diagonal = np.diag(upper)
+        self._permutation = tf.constant(permutation, dtype)
+        self._sign = tf.constant(np.sign(diagonal), dtype)
+        self._strictly_lower = np.tril(np.ones([node_size, node_size]), -1)
+        self.lower = tf.Variable(tf.cast(lower * self._strictly_lower, dtype), name="lower")
+        self.upper = tf.Variable(tf.cast(upper * self._strictly_lower.T, dtype), name="upper")
+        self.log_diagonal = tf.Variable(
+            tf.cast(np.log(np.abs(diagonal)), dtype), name="log_diagonal"
+        )
+
+    @property
+    def steps(self):
+        return (self,)
+
+    def condition(self, kept, graph, is_training):
+        """`(lower, upper, log_diagonal)`: the triangular factors of W and its diagonal."""
+        del kept, graph, is_training
+        below = tf.constant(self._strictly_lower, self.lower.dtype)
+        lower = self.lower * below + tf.eye(self.node_size, dtype=self.lower.dtype)
+        log_diagonal = tf.convert_to_tensor(self.log_diagonal)
+        diagonal = tf.linalg.diag(self._sign * tf.exp(log_diagonal))
+        return lower, self.upper * tf.transpose(below) + diagonal, log_diagonal
+
+    def transform(self, changed, params):
+        """Data to latent, with log|det| per node."""
+        lower, upper, log_diagonal = params
+        weights = tf.matmul(self._permutation, tf.matmul(lower, upper))
+        log_det = tf.fill(tf.shape(changed)[:1], tf.reduce_sum(log_diagonal))
+        return tf.matmul(changed, weights), log_det, None
+
+    def invert(self, changed, params, residual=None):
+        """Latent to data, with log|det| per node."""
+        del residual
+        lower, upper, log_diagonal = params
+        inverse = tf.linalg.triangular_solve(lower, tf.transpose(self._permutation))
+        inverse = tf.linalg.triangular_solve(upper, inverse, lower=False)
+        log_det = tf.fill(tf.shape(changed)[:1], -tf.reduce_sum(log_diagonal))
+        return tf.matmul(changed, inverse), log_det
+
+    def update_statistics(self, residual):
+        """There are none."""

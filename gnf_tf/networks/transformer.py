@@ -1,0 +1,99 @@
+"""A deep conditioner: residual attention and perceptrons on embedded features."""
+
+import math
+
+import sonnet as snt
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+
+from gnf_tf import graphs
+from gnf_tf.networks.arguments import check_positive
+from gnf_tf.networks.attention import DotProductAttention
+from gnf_tf.networks.mlp import output_layer
+
+__all__ = ["GraphTransformer"]
+
+
+class GraphTransformer(snt.Module):
+    """Embedding, `num_blocks` times residual attention and perceptron, linear output.
+
+        z = W_1 silu(W_0 h + b_0) + b_1
+        z = z + attention(norm(z)),  z = z + MLP(norm(z))      each block
+        output = W norm(z) + b,      norm(z) = z / sqrt(mean of z^2 + 1e-6)
+
+    A half of node features can be a single number: the embedding gives it steps at many places,
+    so that attention can tell nodes apart that are close. Globals, where they are not None and
+    of positive width, are embedded with the nodes; edge features are not used.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        output_size: int,
+        *,
+        num_heads: int = 4,
+        num_blocks: int = 1,
+        output_scale: float = 0.0,
+        fully_connected: bool = False,
+        max_num_nodes: int | None = None,
+        name: str | None = None,
+    ):
+        """Stores the sizes; variables are made at the first call, in the nodes' dtype.
+
+        Args:
+          width: of z, a multiple of `num_heads`; the perceptrons' hidden layer is twice as wide.
+          output_size: width of the new node features.
+          num_heads: of the attention; 0: none, each node on its own.
+          num_blocks: how many, at least 1.
+          output_scale: factor of the last layer's initial weights, see `output_layer`.
+          fully_connected: see `DotProductAttention`, as `max_num_nodes`.
+          max_num_nodes: bound of the dense path.
+          name: as Sonnet.
+
+        Raises:
+          ValueError: for an argument out of its range.
+        """
+        super().__init__(name=name)
+        check_positive(width=width, num_blocks=num_blocks)
+        if num_heads < 0 or (num_heads and width % num_heads):
+            raise ValueError(f"`num_heads` must be 0 or divide `width`, {width}, got {num_heads}")
+        self._width = width
+        self._output = output_layer(output_size, output_scale)
+        self._project = snt.Linear(width, name="project")
+        self._attentions = [
+            DotProductAttention(
+                num_heads,
+                width // num_heads,
+                fully_connected=fully_connected,
+                max_num_nodes=max_num_nodes,
+            )
+            for _ in range(num_blocks if num_heads else 0)
+        ]
+        self._hidden = [snt.Linear(2 * width, name="hidden") for _ in range(num_blocks)]
+        self._merge = [
+            snt.Linear(width, w_init=snt.initializers.VarianceScaling(0.25), name="merge")
+            for _ in range(num_blocks)
+        ]
+
+    @snt.once
+    def _initialize(self, input_size):
+        spread = snt.initializers.RandomNormal(stddev=2.0)
+        scaled = snt.initializers.RandomNormal(stddev=2.0 / math.sqrt(input_size))
+        self._embed = snt.Linear(self._width, w_init=scaled, b_init=spread, name="embed")
+
+    def __call__(self, graph: GraphsTuple) -> GraphsTuple:
+        features = graph.nodes
+        if graph.globals is not None and graph.globals.shape[-1]:
+            of_graph = graphs.gather(graph.globals, graphs.node_graph_ids(graph))
+            features = tf.concat([features, of_graph], axis=-1)
+        self._initialize(features.shape[-1])
+        z = self._project(tf.nn.silu(self._embed(features)))
+        for i, (hidden, merge) in enumerate(zip(self._hidden, self._merge, strict=True)):
+            if self._attentions:
+                z += self._attentions[i](graph.replace(nodes=_normalized(z))).nodes
+            z += merge(tf.nn.silu(hidden(_normalized(z))))
+        return graph.replace(nodes=self._output(_normalized(z)))
+
+
+def _normalized(z):
+    return z * tf.math.rsqrt(tf.reduce_mean(tf.square(z), axis=-1, keepdims=True) + 1e-6)
