@@ -1,5 +1,6 @@
 """Which graph a node or edge belongs to; from nodes to edges and back; sums over a graph."""
 
+import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
@@ -19,6 +20,9 @@ def edge_graph_ids(graph: GraphsTuple) -> tf.Tensor:
 
 
 def _segment_ids(counts, total):
+    known = tf.get_static_value(counts)
+    if known is not None:
+        return tf.constant(np.repeat(np.arange(len(known)), known), tf.int32)
     # tf.repeat would need a size that XLA can't know; counting the ends passed does not.
     ends = tf.cumsum(counts)
     return tf.searchsorted(ends, tf.range(total, dtype=ends.dtype), side="right")
@@ -26,6 +30,10 @@ def _segment_ids(counts, total):
 
 def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
     """Sums over the nodes of each graph: [num_nodes, ...] -> [n_graphs, ...]."""
+    sizes = tf.get_static_value(graph.n_node)
+    if sizes is not None and len(set(sizes)) == 1:
+        blocks = tf.reshape(values, [len(sizes), sizes[0], *values.shape[1:]])
+        return tf.reduce_sum(blocks, axis=1)
     return tf.math.unsorted_segment_sum(values, node_graph_ids(graph), tf.shape(graph.n_node)[0])
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
@@ -124,41 +125,76 @@ class DotProductAttention(snt.Module):
         )
 
     def _attend_dense(self, queries, keys, values, graph):
+        parts = (queries, keys, values)
         sizes = tf.get_static_value(graph.n_node)
         if (
             sizes is not None
             and len(set(sizes)) == 1
             and sizes[0] <= (self._max_num_nodes or sizes[0])
         ):
-            # Sets of one size, known while tracing: the rows are the blocks.
-            blocks = [
-                tf.reshape(x, [len(sizes), sizes[0], *x.shape[1:]]) for x in (queries, keys, values)
-            ]
+            # Graphs of one size, known while tracing: the rows are the blocks.
+            shape = [len(sizes), sizes[0]]
+            blocks = [tf.reshape(part, [*shape, *part.shape[1:]]) for part in parts]
             return tf.reshape(_attend_blocks(*blocks), [-1, *values.shape[1:]])
-        size, row = self._dense_rows(graph)
-        n_graphs = tf.shape(graph.n_node)[0]
+        if graph.nodes.shape[0] == 0:
+            return values
+        layout = self._layout(graph)
+        blocks = [_to_blocks(part, layout) for part in parts]
+        return _from_blocks(_attend_blocks(*blocks, layout.is_node), layout)
 
-        def dense(per_node):  # [num_nodes, heads, width] -> [n_graphs, size, heads, width]
-            blocks = tf.math.unsorted_segment_sum(per_node, row, n_graphs * size)
-            return tf.reshape(blocks, [n_graphs, size, *per_node.shape[1:]])
-
-        is_node = tf.range(size) < graph.n_node[:, tf.newaxis]  # [n_graphs, size]
-        messages = _attend_blocks(dense(queries), dense(keys), dense(values), is_node)
-        messages = tf.reshape(messages, [n_graphs * size, *values.shape[1:]])
-        found = graphs.gather(messages, tf.maximum(row, 0))
-        return tf.where((row >= 0)[:, tf.newaxis, tf.newaxis], found, 0.0)
-
-    def _dense_rows(self, graph):
-        """(block size, row of each node among the n_graphs * size dense rows, -1 beyond it)."""
+    def _layout(self, graph):
         if self._max_num_nodes is None:
-            size = tf.maximum(tf.reduce_max(graph.n_node), 1)
+            size = tf.reduce_max(graph.n_node)
         else:
             size = self._max_num_nodes
             _check_all_fit(graph.n_node, size)
         ids = graphs.node_graph_ids(graph)
-        starts = tf.cumsum(graph.n_node, exclusive=True)
-        position = tf.range(tf.shape(ids)[0]) - tf.gather(starts, ids)
-        return size, tf.where(position < size, ids * size + position, -1)
+        starts = tf.cumsum(graph.n_node, exclusive=True)[:, tf.newaxis]
+        position = tf.range(tf.shape(ids)[0]) - tf.gather(starts[:, 0], ids)
+        is_node = tf.range(size) < graph.n_node[:, tf.newaxis]
+        return _Layout(
+            is_node=is_node,
+            node=tf.where(is_node, starts + tf.range(size), 0),
+            is_inside=position < size,
+            row=tf.where(position < size, ids * size + position, 0),
+        )
+
+
+class _Layout(NamedTuple):
+    """Where nodes stand in dense blocks, one block a graph."""
+
+    is_node: tf.Tensor  # [n_graphs, size]: whether a place in a block is taken
+    node: tf.Tensor  # [n_graphs, size]: by which node
+    is_inside: tf.Tensor  # [num_nodes]: whether a node has a place
+    row: tf.Tensor  # [num_nodes]: which one of n_graphs * size
+
+
+def _to_blocks(per_node, layout):
+    """[num_nodes, heads, width] -> [n_graphs, size, heads, width], zero where there is no node.
+
+    Its transpose is `_from_blocks`: both are gathers, and so are their gradients.
+    """
+
+    @tf.custom_gradient
+    def moved(per_node):
+        taken = layout.is_node[..., tf.newaxis, tf.newaxis]
+        blocks = tf.where(taken, tf.gather(per_node, layout.node), 0.0)
+        return blocks, lambda d_out: _from_blocks(d_out, layout)
+
+    return moved(per_node)
+
+
+def _from_blocks(blocks, layout):
+    """The inverse of `_to_blocks`; zero for nodes without a place."""
+
+    @tf.custom_gradient
+    def moved(blocks):
+        inside = layout.is_inside[:, tf.newaxis, tf.newaxis]
+        rows = tf.reshape(blocks, [-1, *blocks.shape[2:]])
+        per_node = tf.where(inside, tf.gather(rows, layout.row), 0.0)
+        return per_node, lambda d_out: _to_blocks(d_out, layout)
+
+    return moved(blocks)
 
 
 def _attend_blocks(queries, keys, values, is_node=None):
