@@ -20,13 +20,19 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import tyro
 
 Mode = Literal["eager", "function", "xla"]
-Calls = dict[str, Callable[[], object]]
 TASKS = ("training step", "log_prob", "sample")
+
+
+class Timed(NamedTuple):
+    """A flow to be timed."""
+
+    calls: dict[str, Callable[[], object]]  # one for each of TASKS
+    num_weights: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +72,7 @@ def compiled(function, mode: Mode):
     return tf.function(function, jit_compile=mode == "xla", autograph=False)
 
 
-def flow_calls(flow, variables, event, mode: Mode) -> Calls:
+def timed_flow(flow, variables, event, mode: Mode) -> Timed:
     """The three tasks for a TFP distribution."""
     import tensorflow as tf
 
@@ -78,11 +84,12 @@ def flow_calls(flow, variables, event, mode: Mode) -> Calls:
     tasks = (train, flow.log_prob, lambda seed: flow.sample(seed=seed))
     train, log_prob, sample = (compiled(task, mode) for task in tasks)
     seed = tf.constant([1, 2])
-    return {
+    calls = {
         "training step": lambda: train(_fresh(event))[0].numpy(),
         "log_prob": lambda: log_prob(_fresh(event)).numpy(),
         "sample": lambda: tf.nest.map_structure(lambda t: t.numpy(), sample(seed)),
     }
+    return Timed(calls, sum(int(tf.size(v)) for v in variables))
 
 
 def _fresh(event):
@@ -92,7 +99,7 @@ def _fresh(event):
     return tf.nest.map_structure(tf.identity, event)
 
 
-def our_realnvp(config: Config, size: int, mode: Mode) -> Calls:
+def our_realnvp(config: Config, size: int, mode: Mode) -> Timed:
     """Ours on edgeless graphs."""
     import tensorflow as tf
     import tensorflow_probability as tfp
@@ -111,7 +118,7 @@ def our_realnvp(config: Config, size: int, mode: Mode) -> Calls:
         gnf_tf.NodePrior(topology), tfp.bijectors.Invert(gnf)
     )
     event = topology.replace(nodes=_points(tf, config, size))
-    return flow_calls(flow, gnf.trainable_variables, event, mode)
+    return timed_flow(flow, gnf.trainable_variables, event, mode)
 
 
 def _points(tf, config, size):
@@ -119,7 +126,7 @@ def _points(tf, config, size):
     return tf.random.stateless_normal([rows, config.node_size], seed=[0, 1])
 
 
-def tfp_realnvp(config: Config, size: int, mode: Mode) -> Calls:
+def tfp_realnvp(config: Config, size: int, mode: Mode) -> Timed:
     """TFP's, over the same points."""
     import tensorflow as tf
     import tensorflow_probability as tfp
@@ -150,10 +157,10 @@ def tfp_realnvp(config: Config, size: int, mode: Mode) -> Calls:
     rows = config.nodes // size * size
     flow = tfd.TransformedDistribution(tfd.Sample(prior, [rows]), tfb.Invert(chain))
     variables = [v for network in networks for v in network.trainable_variables]
-    return flow_calls(flow, variables, _points(tf, config, size), mode)
+    return timed_flow(flow, variables, _points(tf, config, size), mode)
 
 
-def zuko_realnvp(config: Config, size: int, mode: Mode) -> Calls:
+def zuko_realnvp(config: Config, size: int, mode: Mode) -> Timed:
     """zuko's, over the same points."""
     import torch
     import zuko
@@ -178,10 +185,11 @@ def zuko_realnvp(config: Config, size: int, mode: Mode) -> Calls:
     def sample():
         return flow().sample((rows,))
 
-    return {"training step": train, "log_prob": log_prob, "sample": sample}
+    calls = {"training step": train, "log_prob": log_prob, "sample": sample}
+    return Timed(calls, sum(p.numel() for p in parameters))
 
 
-def attention_gnf(config: Config, size: int, mode: Mode, *, dense: bool) -> Calls:
+def attention_gnf(config: Config, size: int, mode: Mode, *, dense: bool) -> Timed:
     """Ours on fully connected graphs, the paper's conditioner."""
     import tensorflow as tf
     import tensorflow_probability as tfp
@@ -212,10 +220,10 @@ def attention_gnf(config: Config, size: int, mode: Mode, *, dense: bool) -> Call
         gnf_tf.NodePrior(topology), tfp.bijectors.Invert(gnf)
     )
     event = topology.replace(nodes=_points(tf, config, size))
-    return flow_calls(flow, gnf.trainable_variables, event, mode)
+    return timed_flow(flow, gnf.trainable_variables, event, mode)
 
 
-def timed(calls: Calls, repeats: int) -> dict[str, float]:
+def medians(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median milliseconds of each call, taken in turn; the first round warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(repeats + 1):
@@ -228,13 +236,20 @@ def timed(calls: Calls, repeats: int) -> dict[str, float]:
 
 
 def compare(
-    config: Config, size: int, mode: Mode, flows: dict[str, Callable[[], Calls]], ours: str
+    config: Config, size: int, mode: Mode, flows: dict[str, Callable[[], Timed]], ours: str
 ) -> list[dict]:
-    """Times the flows' tasks side by side and prints them; ratio: the flow's time over ours."""
-    calls = {name: make() for name, make in flows.items()}
+    """Times the flows' tasks side by side and prints them; ratio: the flow's time over ours.
+
+    Raises:
+      RuntimeError: if the flows aren't of one shape.
+    """
+    made = {name: make() for name, make in flows.items()}
+    weights = {name: flow.num_weights for name, flow in made.items()}
+    if len(set(weights.values())) > 1:
+        raise RuntimeError(f"the flows to compare have different numbers of weights: {weights}")
     rows = []
     for task in TASKS:
-        times = timed({name: each[task] for name, each in calls.items()}, config.repeats)
+        times = medians({name: flow.calls[task] for name, flow in made.items()}, config.repeats)
         row = {"mode": mode, "size": size, "task": task, "ms": times}
         row["ratio"] = {name: ms / times[ours] for name, ms in times.items() if name != ours}
         rows.append(row)
@@ -260,6 +275,9 @@ def header(title: str, names: list[str], ours: str) -> None:
 
 def main(config: Config) -> None:
     """Measures, prints, writes."""
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # it takes many flows in one process for retracing
     results: dict = {"config": dataclasses.asdict(config) | {"out": str(config.out)}}
     results["cpu"] = platform.processor() or platform.machine()
     if "peers" in config.parts:

@@ -1,6 +1,11 @@
 """What the benchmarks measure, where it doesn't depend on the machine."""
 
-from benchmarks import memory
+import dataclasses
+import functools
+
+import pytest
+
+from benchmarks import flows, memory
 
 
 def test_buffers_of_a_compiled_training_step_do_not_grow_with_depth():
@@ -14,3 +19,27 @@ def test_buffers_of_a_compiled_training_step_do_not_grow_with_depth():
         return deep - shallow
 
     assert growth("reversible") < 0.1 * growth("stored")
+
+
+def test_flows_run_and_what_is_compared_is_of_one_shape():
+    """Ours against TFP's, dense against edge list; the third peer is not installed here."""
+    config = flows.Config(nodes=8, num_steps=1, hidden=(5,), num_heads=2, key_size=3, repeats=1)
+    pairs = [
+        {"ours": flows.our_realnvp, "tfp": flows.tfp_realnvp},
+        {
+            "ours": functools.partial(flows.attention_gnf, dense=True),
+            "edges": functools.partial(flows.attention_gnf, dense=False),
+        },
+    ]
+    for pair in pairs:
+        made = {name: functools.partial(make, config, 4, "eager") for name, make in pair.items()}
+        rows = flows.compare(config, 4, "eager", made, "ours")
+        assert [row["task"] for row in rows] == list(flows.TASKS)
+        assert all(ms > 0 for row in rows for ms in row["ms"].values())
+    other = dataclasses.replace(config, hidden=(6,))
+    wrong = {
+        "ours": lambda: flows.our_realnvp(config, 4, "eager"),
+        "tfp": lambda: flows.tfp_realnvp(other, 4, "eager"),
+    }
+    with pytest.raises(RuntimeError, match="different numbers of weights"):
+        flows.compare(config, 4, "eager", wrong, "ours")

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from gnf_tf import bijectors
 
@@ -52,18 +51,6 @@ def test_raw_zeros_are_the_identity(name):
     y, log_slope = elementwise.forward(x, params)
     np.testing.assert_allclose(y, x, atol=1e-14)
     np.testing.assert_allclose(log_slope, 0.0, atol=1e-14)
-
-
-def test_spline_is_that_of_tfp():
-    spline = MAPS["spline"]()
-    x, params = drawn(spline)
-    _, widths, _, heights, _, slopes_after = params
-    tfp_spline = tfp.bijectors.RationalQuadraticSpline(
-        widths, heights, slopes_after[..., :-1], range_min=-3.0
-    )
-    y, log_slope = spline.forward(x, params)
-    np.testing.assert_allclose(y, tfp_spline.forward(x), atol=1e-10)
-    np.testing.assert_allclose(log_slope, tfp_spline.forward_log_det_jacobian(x), atol=1e-9)
 
 
 def test_spline_by_hand():
