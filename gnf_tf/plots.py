@@ -64,7 +64,7 @@ def loss_curves(
 def point_sets(panels: Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]]) -> Figure:
     """A panel for each entry: the density of all points in gray, some sets in a colour each.
 
-    As figure 2 of the paper. The panels share their axes, which fit the first one's points.
+    As figure 2 of the paper. The panels' axes are alike, fit to the first one's points.
 
     Args:
       panels: title -> (points [n, 2] for the density, sets [n_i, 2] to draw).
@@ -72,17 +72,17 @@ def point_sets(panels: Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]]) ->
     Raises:
       ValueError: for points that are not in the plane.
     """
-    figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    lowest, highest = None, None
-    for axis, (title, (points, sets)) in zip(axes, panels.items(), strict=True):
+    for title, (points, sets) in panels.items():
         if any(np.ndim(p) != 2 or np.shape(p)[1] != 2 for p in (points, *sets)):
             raise ValueError(f"{title}: points must have shape [n, 2], got {np.shape(points)}")
-        if lowest is None:
-            lowest, highest = points.min(axis=0), points.max(axis=0)
-            margin = 0.08 * (highest - lowest).max()
-            lowest, highest = lowest - margin, highest + margin
-        edges = [np.linspace(a, b, 121) for a, b in zip(lowest, highest, strict=True)]
+    first = next(iter(panels.values()))[0]
+    margin = 0.08 * np.ptp(first, axis=0).max()
+    lowest, highest = first.min(axis=0) - margin, first.max(axis=0) + margin
+    edges = [np.linspace(a, b, 121) for a, b in zip(lowest, highest, strict=True)]
+    width, height = highest - lowest
+    figure = Figure(figsize=(4.2 * len(panels), 0.5 + 4.0 * height / width), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, (points, sets)) in zip(axes, panels.items(), strict=True):
         density, *_ = np.histogram2d(*points.T, bins=edges)
         shade = np.log1p(density.T)
         axis.pcolormesh(*edges, shade, cmap="Greys", vmax=1.5 * max(shade.max(), 1.0))

@@ -25,3 +25,23 @@ def test_loss_curves():
     lines = figure.axes[0].get_lines()
     assert [line.get_label() for line in lines] == ["training", "validation"]
     np.testing.assert_array_equal(lines[0].get_xdata(), [1, 2])
+
+
+def test_point_sets_draw_each_set_in_its_colour_over_the_density():
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=[400, 2]) * [2.0, 1.0]
+    sets = [data[:4], data[4:13]]
+    figure = plots.point_sets({"data": (data, sets), "samples": (data + 0.1, sets[:1])})
+    left, right = figure.axes
+    assert left.get_title() == "data" and right.get_title() == "samples"
+    assert left.get_xlim() == right.get_xlim() and left.get_ylim() == right.get_ylim()
+    np.testing.assert_array_equal(left.lines[1].get_xydata(), sets[1])
+    assert left.lines[0].get_color() != left.lines[1].get_color()
+    counts = left.collections[0].get_array()
+    np.testing.assert_allclose(np.expm1(counts).sum(), 400)
+    assert plots.to_image(figure).shape[0] == 1
+
+
+def test_point_sets_must_be_in_the_plane():
+    with pytest.raises(ValueError, match="samples: points must have shape .n, 2., got .3, 3."):
+        plots.point_sets({"data": (np.zeros([3, 2]), []), "samples": (np.zeros([3, 3]), [])})

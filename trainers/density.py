@@ -153,7 +153,7 @@ def resolve(config: Config) -> Config:
             f"--steps must be a multiple of --epochs x --steps-per-call, "
             f"{config.epochs} x {config.steps_per_call}, got {config.steps}"
         )
-    if config.width % config.num_heads:
+    if config.conditioner == "transformer" and config.width % config.num_heads:
         raise common.UserError(
             f"--width must be a multiple of --num-heads, {config.num_heads}, got {config.width}"
         )
