@@ -61,13 +61,16 @@ def loss_curves(
     return figure
 
 
-def point_sets(panels: Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]]) -> Figure:
+def point_sets(
+    panels: Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]], *, share_axes: bool = True
+) -> Figure:
     """A panel for each entry: the density of all points in gray, some sets in a colour each.
 
-    As figure 2 of the paper. The panels' axes are alike, fit to the first one's points.
+    As figure 2 of the paper.
 
     Args:
       panels: title -> (points [n, 2] for the density, sets [n_i, 2] to draw).
+      share_axes: all panels show what fits the first one's points; else each its own.
 
     Raises:
       ValueError: for points that are not in the plane.
@@ -75,14 +78,15 @@ def point_sets(panels: Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]]) ->
     for title, (points, sets) in panels.items():
         if any(np.ndim(p) != 2 or np.shape(p)[1] != 2 for p in (points, *sets)):
             raise ValueError(f"{title}: points must have shape [n, 2], got {np.shape(points)}")
-    first = next(iter(panels.values()))[0]
-    margin = 0.08 * np.ptp(first, axis=0).max()
-    lowest, highest = first.min(axis=0) - margin, first.max(axis=0) + margin
-    edges = [np.linspace(a, b, 121) for a, b in zip(lowest, highest, strict=True)]
-    width, height = highest - lowest
-    figure = Figure(figsize=(4.2 * len(panels), 0.5 + 4.0 * height / width), layout="constrained")
+    clouds = [points for points, _ in panels.values()]
+    limits = [_limits(clouds[0] if share_axes else points) for points in clouds]
+    aspect = max((high[1] - low[1]) / (high[0] - low[0]) for low, high in limits)
+    figure = Figure(figsize=(4.2 * len(panels), 0.5 + 4.0 * aspect), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (title, (points, sets)) in zip(axes, panels.items(), strict=True):
+    for axis, (low, high), (title, (points, sets)) in zip(
+        axes, limits, panels.items(), strict=True
+    ):
+        edges = [np.linspace(*ends, 121) for ends in zip(low, high, strict=True)]
         density, *_ = np.histogram2d(*points.T, bins=edges)
         shade = np.log1p(density.T)
         axis.pcolormesh(*edges, shade, cmap="Greys", vmax=1.5 * max(shade.max(), 1.0))
@@ -91,6 +95,12 @@ def point_sets(panels: Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]]) ->
         axis.set(title=title, aspect="equal", xlim=edges[0][[0, -1]], ylim=edges[1][[0, -1]])
         axis.tick_params(labelsize=7)
     return figure
+
+
+def _limits(points):
+    """(lowest, highest) corner of a box around the points, with a margin."""
+    margin = 0.08 * np.ptp(points, axis=0).max()
+    return points.min(axis=0) - margin, points.max(axis=0) + margin
 
 
 def to_image(figure: Figure) -> tf.Tensor:

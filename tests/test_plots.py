@@ -40,6 +40,8 @@ def test_point_sets_draw_each_set_in_its_colour_over_the_density():
     counts = left.collections[0].get_array()
     np.testing.assert_allclose(np.expm1(counts).sum(), 400)
     assert plots.to_image(figure).shape[0] == 1
+    own = plots.point_sets({"a": (data, []), "b": (0.1 * data, [])}, share_axes=False)
+    np.testing.assert_allclose(own.axes[0].get_xlim(), 10 * np.array(own.axes[1].get_xlim()))
 
 
 def test_point_sets_must_be_in_the_plane():
