@@ -101,9 +101,6 @@ def _fresh(event):
 
 def our_realnvp(config: Config, size: int, mode: Mode) -> Timed:
     """Ours on edgeless graphs."""
-    import tensorflow as tf
-    import tensorflow_probability as tfp
-
     import gnf_tf
 
     topology = gnf_tf.graphs.edgeless([size] * (config.nodes // size), config.node_size)
@@ -114,9 +111,17 @@ def our_realnvp(config: Config, size: int, mode: Mode) -> Timed:
         normalization=None,
         memory="stored",
     )
-    flow = tfp.distributions.TransformedDistribution(
-        gnf_tf.NodePrior(topology), tfp.bijectors.Invert(gnf)
-    )
+    return _timed_gnf(config, size, mode, topology, gnf)
+
+
+def _timed_gnf(config, size, mode, topology, gnf):
+    import tensorflow as tf
+    import tensorflow_probability as tfp
+
+    import gnf_tf
+
+    prior = gnf_tf.NodePrior(topology)
+    flow = tfp.distributions.TransformedDistribution(prior, tfp.bijectors.Invert(gnf))
     event = topology.replace(nodes=_points(tf, config, size))
     return timed_flow(flow, gnf.trainable_variables, event, mode)
 
@@ -191,9 +196,6 @@ def zuko_realnvp(config: Config, size: int, mode: Mode) -> Timed:
 
 def attention_gnf(config: Config, size: int, mode: Mode, *, dense: bool) -> Timed:
     """Ours on fully connected graphs, the paper's conditioner."""
-    import tensorflow as tf
-    import tensorflow_probability as tfp
-
     import gnf_tf
 
     topology = gnf_tf.graphs.fully_connected([size] * (config.nodes // size), config.node_size)
@@ -216,11 +218,7 @@ def attention_gnf(config: Config, size: int, mode: Mode, *, dense: bool) -> Time
         normalization=None,
         memory="stored",
     )
-    flow = tfp.distributions.TransformedDistribution(
-        gnf_tf.NodePrior(topology), tfp.bijectors.Invert(gnf)
-    )
-    event = topology.replace(nodes=_points(tf, config, size))
-    return timed_flow(flow, gnf.trainable_variables, event, mode)
+    return _timed_gnf(config, size, mode, topology, gnf)
 
 
 def medians(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
