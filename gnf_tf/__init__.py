@@ -16,6 +16,7 @@ from gnf_tf.bijectors import (
     GraphActNorm,
     GraphBatchNorm,
     GraphCoupling,
+    GraphMeanScale,
     GraphMixing,
 )
 from gnf_tf.distributions import NodePrior
@@ -28,6 +29,7 @@ __all__ = [
     "GraphActNorm",
     "GraphBatchNorm",
     "GraphCoupling",
+    "GraphMeanScale",
     "GraphMixing",
     "NodePrior",
     "__version__",

@@ -55,6 +55,7 @@ BIJECTORS = {
         **WIDTHS,
     ),
     "act_norm": lambda dtype: gnf_tf.GraphActNorm(NODE_SIZE, dtype=dtype),
+    "mean_scale": lambda dtype: gnf_tf.GraphMeanScale(NODE_SIZE, dtype=dtype),
     "mixing": lambda dtype: gnf_tf.GraphMixing(NODE_SIZE, dtype=dtype),
     "batch_norm": lambda dtype: gnf_tf.GraphBatchNorm(NODE_SIZE, dtype=dtype),
     "gnf": lambda dtype: gnf_tf.GNF(
@@ -70,6 +71,7 @@ BIJECTORS = {
         # Random weights make steep splines; how steep is what float32 pays for in the inverse.
         coupling=gnf_tf.bijectors.Spline(num_bins=4, bound=2.0, min_slope=0.2),
         normalization="act_norm",
+        mean_scaling=True,
         mixing=True,
         dtype=dtype,
         **WIDTHS,

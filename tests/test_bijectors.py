@@ -388,10 +388,49 @@ def test_initialize_normalises_the_input_of_every_step():
 
 
 def test_initialize_needs_act_norm_and_data():
-    with pytest.raises(ValueError, match="nothing to initialise without 'act_norm'"):
+    with pytest.raises(
+        ValueError, match="nothing to initialise without 'act_norm' or mean scaling"
+    ):
         gnf_tf.GNF(1, 2).initialize(graphs.edgeless([3], 2))
     with pytest.raises(ValueError, match="`graph` must have at least 2 nodes, got 1"):
         gnf_tf.GraphActNorm(2).initialize(graphs.edgeless([1], 2))
+
+
+def test_mean_scale_is_the_equivariant_linear_map():
+    """Against the matrix I + (s - 1)/n 11^T of each graph, its determinant s for a feature."""
+    mean_scale = cases.randomise(gnf_tf.GraphMeanScale(2, dtype=tf.float64))
+    scale = np.exp(mean_scale.log_scale.numpy())
+    sizes = [3, 1, 0, 4]
+    graph = graphs.edgeless(sizes, 2, dtype=tf.float64)
+    nodes = np.random.default_rng(0).normal(size=[8, 2])
+    graph = graph.replace(nodes=tf.constant(nodes))
+    expected, log_dets, start = np.zeros_like(nodes), np.zeros(4), 0
+    for i, n in enumerate(sizes):
+        for feature in range(2):
+            matrix = np.eye(n) + (scale[feature] - 1.0) * np.full([n, n], 1.0 / max(n, 1))
+            expected[start : start + n, feature] = matrix @ nodes[start : start + n, feature]
+            log_dets[i] += np.linalg.slogdet(matrix)[1]
+        start += n
+    np.testing.assert_allclose(mean_scale.forward(graph).nodes, expected, rtol=1e-12)
+    np.testing.assert_allclose(mean_scale.forward_log_det_jacobian(graph), log_dets, atol=1e-12)
+
+
+def test_mean_scale_initialize_makes_means_those_of_independent_nodes():
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(0, 5, size=1000)
+    graph = graphs.edgeless(sizes, 4, dtype=tf.float64)
+    num_nodes = graph.nodes.shape[0]
+    nodes = rng.normal(size=[num_nodes, 4]) * [0.1, 1.0, 10.0, 0.0]
+    nodes += rng.normal(size=[1000, 1]).repeat(sizes, axis=0) * [0.0, 3.0, 1.0, 0.0]
+    graph = graph.replace(nodes=tf.constant(nodes))
+    mean_scale = gnf_tf.GraphMeanScale(4, dtype=tf.float64)
+    mean_scale.initialize(graph)
+    sums = graphs.sum_nodes(mean_scale.forward(graph).nodes, graph).numpy()[sizes > 0]
+    sizes = sizes[sizes > 0][:, np.newaxis]
+    np.testing.assert_allclose((sums**2 / sizes).mean(axis=0), [1.0, 1.0, 1.0, 0.0], rtol=1e-10)
+    assert mean_scale.log_scale[3] == 0.0
+    with pytest.raises(ValueError, match="`graph` must have at least 1 node, got none"):
+        mean_scale.initialize(graphs.edgeless([0], 4, dtype=tf.float64))
 
 
 def test_mixing_starts_as_a_rotation_and_multiplies_rows():

@@ -174,13 +174,15 @@ def test_segments(options):
             graphs.node_graph_ids(graph),
             graphs.edge_graph_ids(graph),
             graphs.sum_nodes(graph.nodes, graph),
+            graphs.to_nodes(tf.range(4.0)[:, tf.newaxis], graph),
         )
 
     graph = cases.mixed_graph()
     run = segments if options is None else tf.function(segments, **options)
-    nodes, edges, sums = run(graph)
+    nodes, edges, sums, spread = run(graph)
     np.testing.assert_array_equal(nodes, [0, 0, 0, 1, 3, 3, 3, 3])
     np.testing.assert_array_equal(edges, [0] * 6 + [3] * 7)
+    np.testing.assert_array_equal(spread[:, 0], nodes)
     expected = [graph.nodes[:3], graph.nodes[3:4], graph.nodes[:0], graph.nodes[4:]]
     np.testing.assert_allclose(sums, [np.sum(part, axis=0) for part in expected])
 

@@ -84,6 +84,8 @@ class Config:
     """of the splines"""
     normalization: Literal["act_norm", "batch_norm", "none"] = "act_norm"
     """before each step of the flow"""
+    mean_scaling: bool = True
+    """scale the mean of each set before each step of the flow; realnvp can't have it"""
     mixing: bool = True
     """an invertible linear map of the features before each step of the flow"""
     learning_rate: float = 2e-3
@@ -120,6 +122,7 @@ PRESETS = {
         num_heads=8,
         coupling="affine",
         normalization="batch_norm",
+        mean_scaling=False,
         mixing=False,
         learning_rate=1e-4,
         beta_2=0.9,

@@ -32,6 +32,7 @@ class DensityConfig(Protocol):
     coupling: str
     num_bins: int
     normalization: str
+    mean_scaling: bool
     mixing: bool
     averaging: float
     memory: reversible.Memory
@@ -64,6 +65,7 @@ class SetDensity(TimedModel):
             make_conditioner=self._make_conditioner,
             coupling=coupling,
             normalization=None if config.normalization == "none" else config.normalization,
+            mean_scaling=config.mean_scaling and config.model == "gnf",
             mixing=config.mixing,
             memory=config.memory,
         )

@@ -6,6 +6,7 @@ from gnf_tf.bijectors.batch_norm import GraphBatchNorm
 from gnf_tf.bijectors.coupling import GraphCoupling, MakeConditioner
 from gnf_tf.bijectors.elementwise import Additive, Affine, Spline
 from gnf_tf.bijectors.gnf import GNF, GNFStep
+from gnf_tf.bijectors.mean_scale import GraphMeanScale
 from gnf_tf.bijectors.mixing import GraphMixing
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "GraphBatchNorm",
     "GraphBijector",
     "GraphCoupling",
+    "GraphMeanScale",
     "GraphMixing",
     "MakeConditioner",
     "Spline",

@@ -10,6 +10,7 @@ from gnf_tf.bijectors.act_norm import GraphActNorm
 from gnf_tf.bijectors.base import GraphBijector
 from gnf_tf.bijectors.batch_norm import GraphBatchNorm
 from gnf_tf.bijectors.coupling import Coupling, GraphCoupling, MakeConditioner
+from gnf_tf.bijectors.mean_scale import GraphMeanScale
 from gnf_tf.bijectors.mixing import GraphMixing
 
 __all__ = ["GNF", "GNFStep", "Normalization"]
@@ -89,9 +90,9 @@ class GNFStep(GraphBijector):
 class GNF(GraphBijector):
     """`forward` is the paper's message passing, data H_0 to latent H_T, in `num_steps` steps.
 
-    Each step is a normalisation (`GraphBatchNorm`, `GraphActNorm` or none), a `GraphMixing`
-    (optional) and a `GNFStep`. The density of node features given
-    a topology, and RealNVP, which is the same flow where there are no edges:
+    Each step is a normalisation (`GraphBatchNorm`, `GraphActNorm` or none), a `GraphMeanScale`
+    and a `GraphMixing` (both optional), and a `GNFStep`. The density of node features given a
+    topology, and RealNVP, which is the same flow where there are no edges (and no mean scaling):
 
         topology = gnf_tf.graphs.fully_connected(n_node=[4, 7], node_size=6)   # or edgeless(...)
         gnf = gnf_tf.GNF(num_steps=12, node_size=6)
@@ -112,6 +113,7 @@ class GNF(GraphBijector):
         make_conditioner: MakeConditioner = _attention_conditioner,
         share_weights: bool = False,
         normalization: Normalization | None = "batch_norm",
+        mean_scaling: bool = False,
         mixing: bool = False,
         padded: bool = False,
         coupling: Coupling = "affine",
@@ -133,6 +135,7 @@ class GNF(GraphBijector):
           share_weights: every step uses the same two couplings. The rest stays separate.
           normalization: before each step: "batch_norm" as in the paper, "act_norm" (then call
             `initialize` with data before training), or None.
+          mean_scaling: a `GraphMeanScale` before each step; `initialize` is for it too.
           mixing: a `GraphMixing` before each step.
           padded: training batches come from `graphs.pad`, see `GraphBatchNorm`.
           coupling, max_log_scale: see `GraphCoupling`, as the next four.
@@ -187,6 +190,10 @@ class GNF(GraphBijector):
 
         steps_with = range(num_steps)
         self.normalizations = tuple(normalize(t) for t in steps_with) if normalization else ()
+        self.mean_scalings = tuple(
+            GraphMeanScale(node_size, name=f"mean_scale_{t}", **shared)
+            for t in (steps_with if mean_scaling else ())
+        )
         self.mixings = tuple(
             GraphMixing(node_size, seed=t, name=f"mixing_{t}", **shared)
             for t in (steps_with if mixing else ())
@@ -201,22 +208,26 @@ class GNF(GraphBijector):
     @property
     def steps(self):
         steps = []
+        before = (self.normalizations, self.mean_scalings, self.mixings)
         for t in range(self.num_steps):
-            steps.extend(parts[t] for parts in (self.normalizations, self.mixings) if parts)
+            steps.extend(parts[t] for parts in before if parts)
             steps.extend(self.gnf_steps[t % len(self.gnf_steps)].steps)
         return tuple(steps)
 
     def initialize(self, graph: GraphsTuple, *, conditional_input: tf.Tensor | None = None) -> None:
-        """Initialises every `GraphActNorm` in turn from what reaches it of a batch of data.
+        """Initialises the steps that can be, in turn, from what reaches them of a batch of data.
 
         Raises:
-          ValueError: if the graph is malformed, or has fewer than two nodes; without "act_norm".
+          ValueError: if the graph is malformed, or has fewer than two nodes; if there are no such
+            steps: neither "act_norm" nor `mean_scaling`.
         """
-        if not any(isinstance(step, GraphActNorm) for step in self.steps):
-            raise ValueError(f"{self.name}: there is nothing to initialise without 'act_norm'")
+        if not any(isinstance(step, (GraphActNorm, GraphMeanScale)) for step in self.steps):
+            raise ValueError(
+                f"{self.name}: there is nothing to initialise without 'act_norm' or mean scaling"
+            )
         graph = graphs.fill_missing(graph)
         conditional_input = self._checked(conditional_input, graph)
         for step in self.steps:
-            if isinstance(step, GraphActNorm):
+            if isinstance(step, (GraphActNorm, GraphMeanScale)):
                 step.initialize(graph)
             graph, _ = reversible.run([step], graph, conditional_input)

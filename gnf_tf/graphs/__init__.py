@@ -22,6 +22,7 @@ from gnf_tf.graphs.segments import (
     node_graph_ids,
     scatter_sum,
     sum_nodes,
+    to_nodes,
 )
 from gnf_tf.graphs.structure import (
     batch,
@@ -55,6 +56,7 @@ __all__ = [
     "scatter_sum",
     "sum_nodes",
     "to_networkx",
+    "to_nodes",
     "unbatch",
     "unpad",
     "validate",

@@ -6,7 +6,7 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import xla
 
-__all__ = ["edge_graph_ids", "gather", "node_graph_ids", "scatter_sum", "sum_nodes"]
+__all__ = ["edge_graph_ids", "gather", "node_graph_ids", "scatter_sum", "sum_nodes", "to_nodes"]
 
 
 def node_graph_ids(graph: GraphsTuple) -> tf.Tensor:
@@ -30,11 +30,28 @@ def _segment_ids(counts, total):
 
 def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
     """Sums over the nodes of each graph: [num_nodes, ...] -> [n_graphs, ...]."""
-    sizes = tf.get_static_value(graph.n_node)
-    if sizes is not None and len(set(sizes)) == 1:
-        blocks = tf.reshape(values, [len(sizes), sizes[0], *values.shape[1:]])
-        return tf.reduce_sum(blocks, axis=1)
+    shape = _static_blocks(graph)
+    if shape:
+        return tf.reduce_sum(tf.reshape(values, [*shape, *values.shape[1:]]), axis=1)
     return tf.math.unsorted_segment_sum(values, node_graph_ids(graph), tf.shape(graph.n_node)[0])
+
+
+def to_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
+    """Each node's graph's row, the transpose of `sum_nodes`: [n_graphs, ...] -> [num_nodes, ...]"""
+    shape = _static_blocks(graph)
+    if shape:
+        width = values.shape[1:]
+        blocks = tf.broadcast_to(values[:, tf.newaxis], [*shape, *width])
+        return tf.reshape(blocks, [shape[0] * shape[1], *width])
+    return gather(values, node_graph_ids(graph))
+
+
+def _static_blocks(graph):
+    """[n_graphs, n_node] where all graphs are known to be of one size, or None."""
+    sizes = tf.get_static_value(graph.n_node)
+    if sizes is None or len(set(sizes)) != 1:
+        return None
+    return [len(sizes), int(sizes[0])]
 
 
 def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:

@@ -276,7 +276,7 @@ class AttentionBlock(snt.Module):
     def __call__(self, graph: GraphsTuple) -> GraphsTuple:
         parts = [graph.nodes, self._attention(graph).nodes]
         if graph.globals is not None and graph.globals.shape[-1]:
-            parts.append(graphs.gather(graph.globals, graphs.node_graph_ids(graph)))
+            parts.append(graphs.to_nodes(graph.globals, graph))
         return self._mlp(graph.replace(nodes=tf.concat(parts, axis=-1)))
 
 

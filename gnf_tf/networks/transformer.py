@@ -84,7 +84,7 @@ class GraphTransformer(snt.Module):
     def __call__(self, graph: GraphsTuple) -> GraphsTuple:
         features = graph.nodes
         if graph.globals is not None and graph.globals.shape[-1]:
-            of_graph = graphs.gather(graph.globals, graphs.node_graph_ids(graph))
+            of_graph = graphs.to_nodes(graph.globals, graph)
             features = tf.concat([features, of_graph], axis=-1)
         self._initialize(features.shape[-1])
         z = self._project(tf.nn.silu(self._embed(features)))
