@@ -16,6 +16,7 @@ from gnf_tf.networks.arguments import (
     check_sizes,
     edge_size,
 )
+from gnf_tf.networks.linear import Linear
 from gnf_tf.networks.mlp import MLP, Activation
 
 __all__ = ["AdditiveAttention", "AttentionBlock", "DotProductAttention"]
@@ -96,8 +97,8 @@ class DotProductAttention(snt.Module):
         self._value_size = value_size
         self._fully_connected = fully_connected
         self._max_num_nodes = max_num_nodes
-        self._project = snt.Linear(num_heads * (2 * key_size + value_size), name="project")
-        self._output = snt.Linear(output_size, name="output")
+        self._project = Linear(num_heads * (2 * key_size + value_size), name="project")
+        self._output = Linear(output_size, name="output")
 
     def __call__(self, graph: GraphsTuple) -> GraphsTuple:
         per_head = tf.reshape(
@@ -320,8 +321,8 @@ class AdditiveAttention(snt.Module):
         self._num_heads = num_heads
         self._value_size = value_size
         self._activation = activation
-        self._project = snt.Linear(num_heads * value_size, name="project")
-        self._project_edges = snt.Linear(num_heads * value_size, with_bias=False, name="edges")
+        self._project = Linear(num_heads * value_size, name="project")
+        self._project_edges = Linear(num_heads * value_size, with_bias=False, name="edges")
 
     @snt.once
     def _initialize(self, graph):

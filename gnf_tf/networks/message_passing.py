@@ -9,7 +9,8 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
 from gnf_tf.networks.arguments import check_activation, check_edge_size, check_sizes, edge_size
-from gnf_tf.networks.mlp import MLP, Activation, output_layer
+from gnf_tf.networks.linear import Linear, output_layer
+from gnf_tf.networks.mlp import MLP, Activation
 
 __all__ = ["MessagePassing"]
 
@@ -64,11 +65,11 @@ class MessagePassing(snt.Module):
             raise ValueError(f"`aggregation` must be 'sum' or 'mean', got {aggregation!r}")
         self._activation = activation
         self._aggregation = aggregation
-        self._from_nodes = snt.Linear(2 * sizes[0], with_bias=False, name="from_nodes")
-        self._from_edges = snt.Linear(sizes[0], with_bias=False, name="from_edges")
+        self._from_nodes = Linear(2 * sizes[0], with_bias=False, name="from_nodes")
+        self._from_edges = Linear(sizes[0], with_bias=False, name="from_edges")
         self._bias = snt.Bias(bias_dims=[-1], name="message_bias")
         self._hidden = MLP(sizes[1:-1], activation=activation) if len(sizes) > 2 else None
-        self._message = snt.Linear(sizes[-1], with_bias=False, name="message")
+        self._message = Linear(sizes[-1], with_bias=False, name="message")
         self._output = output_layer(output_size, output_scale)
 
     @snt.once

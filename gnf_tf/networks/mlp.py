@@ -6,29 +6,12 @@ import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf.networks.arguments import check_activation, check_positive, check_sizes
+from gnf_tf.networks.arguments import check_activation, check_sizes
+from gnf_tf.networks.linear import Linear, output_layer
 
-__all__ = ["MLP", "Activation", "output_layer"]
+__all__ = ["MLP", "Activation"]
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
-
-
-def output_layer(output_size: int, output_scale: float) -> snt.Linear:
-    """A linear layer with zero bias and weights of deviation `output_scale` / sqrt(input width).
-
-    Zero makes a coupling start as the identity; 1 / depth keeps a deep stack close to it.
-
-    Raises:
-      ValueError: if the size is below 1 or the scale is negative.
-    """
-    check_positive(output_size=output_size)
-    if not output_scale >= 0:
-        raise ValueError(f"`output_scale` must not be negative, got {output_scale}")
-    if output_scale == 0:
-        w_init = snt.initializers.Zeros()
-    else:
-        w_init = snt.initializers.VarianceScaling(output_scale**2)
-    return snt.Linear(output_size, w_init=w_init)
 
 
 class MLP(snt.Module):
@@ -60,7 +43,7 @@ class MLP(snt.Module):
         super().__init__(name=name)
         sizes = check_sizes("output_sizes", output_sizes, at_least=1)
         check_activation(activation)
-        self._layers = [snt.Linear(size) for size in sizes[:-1]]
+        self._layers = [Linear(size) for size in sizes[:-1]]
         self._layers.append(output_layer(sizes[-1], output_scale))
         self._activation = activation
 

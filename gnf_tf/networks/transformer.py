@@ -9,7 +9,7 @@ from graph_nets.graphs import GraphsTuple
 from gnf_tf import graphs
 from gnf_tf.networks.arguments import check_positive
 from gnf_tf.networks.attention import DotProductAttention
-from gnf_tf.networks.mlp import output_layer
+from gnf_tf.networks.linear import Linear, output_layer
 
 __all__ = ["GraphTransformer"]
 
@@ -59,7 +59,7 @@ class GraphTransformer(snt.Module):
             raise ValueError(f"`num_heads` must be 0 or divide `width`, {width}, got {num_heads}")
         self._width = width
         self._output = output_layer(output_size, output_scale)
-        self._project = snt.Linear(width, name="project")
+        self._project = Linear(width, name="project")
         self._attentions = [
             DotProductAttention(
                 num_heads,
@@ -69,9 +69,9 @@ class GraphTransformer(snt.Module):
             )
             for _ in range(num_blocks if num_heads else 0)
         ]
-        self._hidden = [snt.Linear(2 * width, name="hidden") for _ in range(num_blocks)]
+        self._hidden = [Linear(2 * width, name="hidden") for _ in range(num_blocks)]
         self._merge = [
-            snt.Linear(width, w_init=snt.initializers.VarianceScaling(0.25), name="merge")
+            Linear(width, w_init=snt.initializers.VarianceScaling(0.25), name="merge")
             for _ in range(num_blocks)
         ]
 
@@ -79,7 +79,7 @@ class GraphTransformer(snt.Module):
     def _initialize(self, input_size):
         spread = snt.initializers.RandomNormal(stddev=2.0)
         scaled = snt.initializers.RandomNormal(stddev=2.0 / math.sqrt(input_size))
-        self._embed = snt.Linear(self._width, w_init=scaled, b_init=spread, name="embed")
+        self._embed = Linear(self._width, w_init=scaled, b_init=spread, name="embed")
 
     def __call__(self, graph: GraphsTuple) -> GraphsTuple:
         features = graph.nodes
