@@ -129,7 +129,7 @@ PRESETS = {
         averaging=0.0,
     ),
     "best": Config(
-        preset="best", steps=16_000, epochs=40, num_steps=8, width=48, learning_rate=3e-3
+        preset="best", steps=28_000, epochs=40, num_steps=8, width=48, learning_rate=3e-3
     ),
 }
 
