@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
 import tensorflow as tf
 
@@ -233,3 +234,54 @@ def test_floors_are_cross_entropies_of_a_density_s_own_samples():
     graph = sets.sample(4000, seed=1, dtype=tf.float64)
     nll = -tf.reduce_mean(gnf_tf.NodePrior(graph).log_prob(graph)) / 3.0
     np.testing.assert_allclose(nll, datasets.nll_floor(sets, 100).value, atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["mog_ring", "mog_4_9"])
+def test_exact_densities_average_to_the_floors(name):
+    sets = datasets.POINT_SETS[name]
+    graph = sets.sample(600, seed=5, dtype=tf.float64)
+    n_node = graph.n_node.numpy()
+    for log_prob, floor in (
+        (datasets.log_prob, datasets.nll_floor),
+        (datasets.independent_log_prob, datasets.independent_floor),
+    ):
+        values = -log_prob(sets, graph)
+        mean = values.sum() / n_node.sum()
+        error = np.std(values - mean * n_node) / n_node.mean() / math.sqrt(len(values))
+        floor = floor(sets, 300)
+        np.testing.assert_allclose(mean, floor.value, atol=4 * (error + floor.error))
+
+
+def test_exact_density_by_hand():
+    """Of two points, the mean over both orders; of the ring, the mean over angles as well."""
+    places = np.array([[1.0, 0.0], [-1.0, 0.5]])
+    points = np.array([[0.3, 0.2], [-0.7, 1.0]])
+    graph = graphs.edgeless([2], 2, dtype=tf.float64).replace(nodes=tf.constant(points))
+
+    def normal(x, place):
+        return scipy.stats.multivariate_normal.pdf(x, place, 0.25)
+
+    def density(places):
+        orders = [(0, 1), (1, 0)]
+        return np.mean(
+            [normal(points[0], places[i]) * normal(points[1], places[j]) for i, j in orders]
+        )
+
+    sets = datasets.PointSets((places,), noise=0.5)
+    np.testing.assert_allclose(datasets.log_prob(sets, graph), [np.log(density(places))])
+    alone = [np.mean([normal(x, place) for place in places]) for x in points]
+    independent = datasets.independent_log_prob(sets, graph)
+    np.testing.assert_allclose(independent, [np.log(alone).sum()])
+
+    def turned(angle):
+        cos, sin = math.cos(angle), math.sin(angle)
+        return places @ np.array([[cos, sin], [-sin, cos]])
+
+    ring = datasets.PointSets((places,), noise=0.5, max_angle=1.0)
+    mean, _ = scipy.integrate.quad(lambda angle: density(turned(angle)), 0.0, 1.0)
+    np.testing.assert_allclose(datasets.log_prob(ring, graph), [math.log(mean)], rtol=1e-5)
+
+
+def test_exact_density_knows_only_its_own_sizes():
+    with pytest.raises(ValueError, match=r"set 1 of `graph` has 5 nodes, `sets` only \[4\]"):
+        datasets.log_prob(datasets.POINT_SETS["mog"], graphs.edgeless([4, 5], 2))

@@ -10,8 +10,16 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gnf_tf.datasets.synthetic import PointSets
+from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["Estimate", "independent_floor", "log_permanent", "nll_floor"]
+__all__ = [
+    "Estimate",
+    "independent_floor",
+    "independent_log_prob",
+    "log_permanent",
+    "log_prob",
+    "nll_floor",
+]
 
 _ANGLES = 512  # quadrature; a set of radius 7 and noise 1 is about 40 angles wide
 
@@ -68,6 +76,40 @@ def independent_floor(sets: PointSets, num_samples: int = 2000, seed: int = 0) -
     return _per_node(sets, sum(costs))
 
 
+def log_prob(sets: PointSets, graph: GraphsTuple) -> np.ndarray:
+    """Exact log density of each set given its size, [n_graphs] in nats, in float64.
+
+    The mean of its difference to a model's log_prob, on the same sets, is what that model lacks:
+    the sets' own randomness cancels, so that it is known better than the model's NLL is.
+
+    Args:
+      sets: the distribution.
+      graph: batch of sets, nodes [num_nodes, 2]; their edges don't matter.
+
+    Raises:
+      ValueError: for a set of a size that `sets` doesn't have.
+    """
+    turns = {len(places): _all_turns(sets, places) for places in sets.places}
+    members = _members(graph)
+    for i, points in enumerate(members):
+        if len(points) not in turns:
+            raise ValueError(
+                f"set {i} of `graph` has {len(points)} nodes, `sets` only {sorted(turns)}"
+            )
+    return np.array([_log_set_density(x, turns[len(x)], sets.noise) for x in members])
+
+
+def independent_log_prob(sets: PointSets, graph: GraphsTuple) -> np.ndarray:
+    """Log density of each set, were its points independent: [n_graphs] in nats, in float64.
+
+    Arguments as `log_prob`; sets of any size.
+    """
+    turns = _all_turns(sets, np.concatenate(sets.places))
+    members = _members(graph)
+    log_p = _log_point_density(np.concatenate(members), turns, sets.noise)
+    return np.array([p.sum() for p in np.split(log_p, np.cumsum([len(x) for x in members])[:-1])])
+
+
 def log_permanent(log_matrix: np.ndarray) -> np.ndarray:
     """log of the permanent of exp(log_matrix), [..., n, n] -> [...], exact, all terms positive.
 
@@ -89,6 +131,11 @@ def log_permanent(log_matrix: np.ndarray) -> np.ndarray:
             after[full] += taken[free] * entry
         taken = after
     return np.log(taken[(..., *[1] * n)]) + highest.sum(axis=-1)
+
+
+def _members(graph):
+    points = np.asarray(graph.nodes, np.float64)
+    return np.split(points, np.cumsum(graph.n_node)[:-1])
 
 
 def _generator(num_samples, seed):
