@@ -16,6 +16,9 @@ NETWORKS = {
     "dot_product_dense_bounded": lambda: networks.DotProductAttention(
         2, 3, fully_connected=True, max_num_nodes=MAX_NUM_NODES
     ),
+    "dot_product_edge_blocks": lambda: networks.DotProductAttention(
+        2, 3, max_num_nodes=MAX_NUM_NODES
+    ),
     "attention_block": lambda: networks.AttentionBlock(2, 3, (7,), 4),
     "attention_block_dense": lambda: networks.AttentionBlock(
         2, 3, (7,), 4, fully_connected=True, max_num_nodes=MAX_NUM_NODES

@@ -43,6 +43,23 @@ def test_dense_path_equals_the_edge_list_path(dtype, max_num_nodes):
     )
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
+def test_blocks_equal_the_edge_list(dtype, compiled):
+    """With repeated edges, a self loop, and nodes that nobody sends to."""
+    graph = cases.mixed_graph(dtype)
+    by_edges = cases.randomise_after(networks.DotProductAttention(3, 4, output_size=7), graph)
+    blocks = networks.DotProductAttention(3, 4, output_size=7, max_num_nodes=5)
+    blocks(graph)
+    for target, source in zip(blocks.variables, by_edges.variables, strict=True):
+        target.assign(source)
+    run = value_and_gradients
+    if compiled:
+        run = tf.function(run, jit_compile=True)
+    num_nodes = len(graph.nodes)
+    all_close(run(blocks, graph, num_nodes), run(by_edges, graph, num_nodes), dtype)
+
+
 def hand_made_dot_product(graph):
     """q_v . k_u / sqrt(key_size) = a_v a_u and value w_u = b_u, for node features (a, b)."""
     network = networks.DotProductAttention(1, 4, value_size=1)

@@ -205,10 +205,6 @@ REFUSED = {
         lambda: networks.DotProductAttention(2, 3, fully_connected=True, max_num_nodes=0),
         "`max_num_nodes` .* at least 1, got 0",
     ),
-    "bound_of_edge_list": (
-        lambda: networks.DotProductAttention(2, 3, max_num_nodes=5),
-        "`max_num_nodes` must be None without `fully_connected=True`, got 5",
-    ),
     "block_heads": (lambda: networks.AttentionBlock(0, 3, (7,), 4), "`num_heads` .* got 0"),
     "block_hidden": (lambda: networks.AttentionBlock(2, 3, (0,), 4), "`hidden_sizes` .* got .0,."),
     "block_number": (lambda: networks.AttentionBlock(2, 3, 7, 4), "`hidden_sizes` .* got 7"),

@@ -46,9 +46,9 @@ class DotProductAttention(snt.Module):
     incoming edges gets the zero message, and so the output layer's bias. Edge features and
     globals are not used.
 
-    `fully_connected=True` takes every node of a graph as a sender of every other and of itself,
-    whatever the edges say, and works on dense [n_graphs, size, size] blocks: the same result as
-    the edge list of `graphs.fully_connected`, faster.
+    `max_num_nodes` works on dense [n_graphs, size, size] blocks in place of the edge list: the same
+    result, faster where graphs are small or dense. `fully_connected=True` is dense too, and takes
+    every node of a graph as a sender of every other and of itself, whatever the edges say.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class DotProductAttention(snt.Module):
           key_size: width of queries and keys, per head.
           value_size: width of values per head; default `key_size`.
           output_size: width of the new node features; default `num_heads * value_size`.
-          fully_connected: dense path, see above.
-          max_num_nodes: size of the dense blocks; default the largest graph of the batch, for
-            which XLA compiles anew at each new `n_node`. Nodes beyond it send and get nothing:
-            only the last graph with nodes may exceed it, where `graphs.pad` leaves the padding.
+          fully_connected: attend to all, see above.
+          max_num_nodes: size of the dense blocks. Nodes beyond it send and get nothing: only the
+            last graph with nodes may exceed it, where `graphs.pad` leaves the padding. Default:
+            along the edge list, or with `fully_connected` the largest graph of the batch, for
+            which XLA compiles anew at each new `n_node`.
           name: as Sonnet.
 
         Raises:
-          ValueError: if a size is below 1, or `max_num_nodes` is given without
-            `fully_connected`; at the call, if another graph than the last exceeds
+          ValueError: if a size is below 1; at the call, if another graph than the last exceeds
             `max_num_nodes` (in a `tf.function` as tf.errors.InvalidArgumentError; XLA can't tell).
         """
         super().__init__(name=name)
@@ -87,11 +87,6 @@ class DotProductAttention(snt.Module):
         check_positive(value_size=value_size, output_size=output_size)
         if max_num_nodes is not None:
             check_positive(max_num_nodes=max_num_nodes)
-            if not fully_connected:
-                raise ValueError(
-                    "`max_num_nodes` must be None without `fully_connected=True`, "
-                    f"got {max_num_nodes}"
-                )
         self._num_heads = num_heads
         self._key_size = key_size
         self._value_size = value_size
@@ -108,7 +103,8 @@ class DotProductAttention(snt.Module):
         parts = [self._key_size, self._key_size, self._value_size]
         queries, keys, values = tf.split(per_head, parts, axis=-1)
         queries = queries / math.sqrt(self._key_size)
-        attend = self._attend_dense if self._fully_connected else self._attend_edges
+        is_dense = self._fully_connected or self._max_num_nodes is not None
+        attend = self._attend_dense if is_dense else self._attend_edges
         messages = attend(queries, keys, values, graph)
         messages = tf.reshape(messages, [-1, self._num_heads * self._value_size])
         return graph.replace(nodes=self._output(messages))
@@ -129,7 +125,8 @@ class DotProductAttention(snt.Module):
         parts = (queries, keys, values)
         sizes = tf.get_static_value(graph.n_node)
         if (
-            sizes is not None
+            self._fully_connected
+            and sizes is not None
             and len(set(sizes)) == 1
             and sizes[0] <= (self._max_num_nodes or sizes[0])
         ):
@@ -141,7 +138,11 @@ class DotProductAttention(snt.Module):
             return values
         layout = self._layout(graph)
         blocks = [_to_blocks(part, layout) for part in parts]
-        return _from_blocks(_attend_blocks(*blocks, layout.is_node), layout)
+        if self._fully_connected:
+            counts = tf.cast(layout.is_node[:, tf.newaxis], queries.dtype)
+        else:
+            counts = _edge_counts(graph, layout, queries.dtype)
+        return _from_blocks(_attend_blocks(*blocks, counts), layout)
 
     def _layout(self, graph):
         if self._max_num_nodes is None:
@@ -198,24 +199,44 @@ def _from_blocks(blocks, layout):
     return moved(blocks)
 
 
-def _attend_blocks(queries, keys, values, is_node=None):
-    """Attention within blocks, [n_graphs, size, heads, width] each, among the rows `is_node`."""
+def _edge_counts(graph, layout, dtype):
+    """[n_graphs, receiver, sender]: how many edges there are between two places of a block."""
+    n_graphs, size = tf.unstack(tf.shape(layout.is_node))
+    receiver, sender = (tf.gather(layout.row, index) for index in (graph.receivers, graph.senders))
+    is_inside = tf.gather(layout.is_inside, graph.receivers)
+    is_inside &= tf.gather(layout.is_inside, graph.senders)
+    counts = graphs.scatter_sum(
+        tf.cast(is_inside, dtype), receiver * size + sender % size, n_graphs * size * size
+    )
+    return tf.reshape(counts, [n_graphs, *[layout.is_node.shape[1] or size] * 2])
+
+
+def _attend_blocks(queries, keys, values, counts=None):
+    """Attention within blocks, [n_graphs, size, heads, width] each.
+
+    `counts`, [n_graphs, receiver or 1, sender]: how many edges there are; None: one for every two.
+    """
     size = queries.shape[1]
     if xla.is_compiling() and size is not None and size <= _SMALL:
         # XLA calls a matrix product for each tiny block; a sum it fuses with what is around it.
         logits = tf.reduce_sum(queries[:, :, tf.newaxis] * keys[:, tf.newaxis], axis=-1)
-        if is_node is not None:
-            logits = _masked(logits, is_node[:, tf.newaxis, :, tf.newaxis])
-        weights = tf.nn.softmax(logits, axis=2)  # [n_graphs, receiver, sender, heads]
+        if counts is not None:
+            counts = counts[..., tf.newaxis]
+        weights = _softmax(logits, counts, axis=2)  # [n_graphs, receiver, sender, heads]
         return tf.reduce_sum(weights[..., tf.newaxis] * values[:, tf.newaxis], axis=2)
     logits = tf.einsum("gihk,gjhk->ghij", queries, keys)
-    if is_node is not None:
-        logits = _masked(logits, is_node[:, tf.newaxis, tf.newaxis, :])
-    return tf.einsum("ghij,gjhw->gihw", tf.nn.softmax(logits), values)
+    if counts is not None:
+        counts = counts[:, tf.newaxis]
+    return tf.einsum("ghij,gjhw->gihw", _softmax(logits, counts, axis=3), values)
 
 
-def _masked(logits, mask):
-    return tf.where(mask, logits, tf.constant(logits.dtype.min / 2, logits.dtype))
+def _softmax(logits, counts, axis):
+    """Softmax with a term for each of the `counts` edges; all zero where there are none."""
+    if counts is None:
+        return tf.nn.softmax(logits, axis)
+    lowest = tf.constant(logits.dtype.min / 2, logits.dtype)
+    logits = tf.where(counts > 0, logits + tf.math.log(tf.maximum(counts, 1)), lowest)
+    return tf.where(counts > 0, tf.nn.softmax(logits, axis), 0)
 
 
 def _check_all_fit(n_node, max_num_nodes):
@@ -250,14 +271,14 @@ class AttentionBlock(snt.Module):
         """Stores the sizes; variables are made at the first call, in the nodes' dtype.
 
         Args:
-          num_heads: see `DotProductAttention`, as `key_size`, `fully_connected`, `max_num_nodes`.
+          num_heads: see `DotProductAttention`, as `key_size`.
           key_size: width of queries, keys and values, per head.
           hidden_sizes: hidden layers of the MLP.
           output_size: width of the new node features.
           activation: of the MLP.
           output_scale: factor of the last layer's initial weights.
-          fully_connected: dense path.
-          max_num_nodes: bound of the dense path.
+          fully_connected: see `DotProductAttention`, as `max_num_nodes`.
+          max_num_nodes: size of the dense blocks.
           name: as Sonnet.
 
         Raises:

@@ -47,7 +47,7 @@ class GraphTransformer(snt.Module):
           num_blocks: how many, at least 1.
           output_scale: factor of the last layer's initial weights, see `output_layer`.
           fully_connected: see `DotProductAttention`, as `max_num_nodes`.
-          max_num_nodes: bound of the dense path.
+          max_num_nodes: size of the dense blocks.
           name: as Sonnet.
 
         Raises:
