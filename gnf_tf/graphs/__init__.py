@@ -14,6 +14,7 @@ node to itself; repeated edges are kept, and count as often as they stand there.
 
 from graph_nets.graphs import GraphsTuple
 
+from gnf_tf.graphs.blocks import Blocks
 from gnf_tf.graphs.exchange import from_networkx, to_networkx
 from gnf_tf.graphs.padding import edge_mask, graph_mask, node_mask, pad, unpad
 from gnf_tf.graphs.segments import (
@@ -37,6 +38,7 @@ from gnf_tf.graphs.structure import (
 from gnf_tf.graphs.validation import validate
 
 __all__ = [
+    "Blocks",
     "GraphsTuple",
     "batch",
     "edge_graph_ids",

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
@@ -136,79 +135,12 @@ class DotProductAttention(snt.Module):
             return tf.reshape(_attend_blocks(*blocks), [-1, *values.shape[1:]])
         if graph.nodes.shape[0] == 0:
             return values
-        layout = self._layout(graph)
-        blocks = [_to_blocks(part, layout) for part in parts]
+        blocks = graphs.Blocks.of(graph, self._max_num_nodes)
         if self._fully_connected:
-            counts = tf.cast(layout.is_node[:, tf.newaxis], queries.dtype)
+            counts = tf.cast(blocks.is_node[:, tf.newaxis], queries.dtype)
         else:
-            counts = _edge_counts(graph, layout, queries.dtype)
-        return _from_blocks(_attend_blocks(*blocks, counts), layout)
-
-    def _layout(self, graph):
-        if self._max_num_nodes is None:
-            size = tf.reduce_max(graph.n_node)
-        else:
-            size = self._max_num_nodes
-            _check_all_fit(graph.n_node, size)
-        ids = graphs.node_graph_ids(graph)
-        starts = tf.cumsum(graph.n_node, exclusive=True)[:, tf.newaxis]
-        position = tf.range(tf.shape(ids)[0]) - tf.gather(starts[:, 0], ids)
-        is_node = tf.range(size) < graph.n_node[:, tf.newaxis]
-        return _Layout(
-            is_node=is_node,
-            node=tf.where(is_node, starts + tf.range(size), 0),
-            is_inside=position < size,
-            row=tf.where(position < size, ids * size + position, 0),
-        )
-
-
-class _Layout(NamedTuple):
-    """Where nodes stand in dense blocks, one block a graph."""
-
-    is_node: tf.Tensor  # [n_graphs, size]: whether a place in a block is taken
-    node: tf.Tensor  # [n_graphs, size]: by which node
-    is_inside: tf.Tensor  # [num_nodes]: whether a node has a place
-    row: tf.Tensor  # [num_nodes]: which one of n_graphs * size
-
-
-def _to_blocks(per_node, layout):
-    """[num_nodes, heads, width] -> [n_graphs, size, heads, width], zero where there is no node.
-
-    Its transpose is `_from_blocks`: both are gathers, and so are their gradients.
-    """
-
-    @tf.custom_gradient
-    def moved(per_node):
-        taken = layout.is_node[..., tf.newaxis, tf.newaxis]
-        blocks = tf.where(taken, tf.gather(per_node, layout.node), 0.0)
-        return blocks, lambda d_out: _from_blocks(d_out, layout)
-
-    return moved(per_node)
-
-
-def _from_blocks(blocks, layout):
-    """The inverse of `_to_blocks`; zero for nodes without a place."""
-
-    @tf.custom_gradient
-    def moved(blocks):
-        inside = layout.is_inside[:, tf.newaxis, tf.newaxis]
-        rows = tf.reshape(blocks, [-1, *blocks.shape[2:]])
-        per_node = tf.where(inside, tf.gather(rows, layout.row), 0.0)
-        return per_node, lambda d_out: _to_blocks(d_out, layout)
-
-    return moved(blocks)
-
-
-def _edge_counts(graph, layout, dtype):
-    """[n_graphs, receiver, sender]: how many edges there are between two places of a block."""
-    n_graphs, size = tf.unstack(tf.shape(layout.is_node))
-    receiver, sender = (tf.gather(layout.row, index) for index in (graph.receivers, graph.senders))
-    is_inside = tf.gather(layout.is_inside, graph.receivers)
-    is_inside &= tf.gather(layout.is_inside, graph.senders)
-    counts = graphs.scatter_sum(
-        tf.cast(is_inside, dtype), receiver * size + sender % size, n_graphs * size * size
-    )
-    return tf.reshape(counts, [n_graphs, *[layout.is_node.shape[1] or size] * 2])
+            counts = blocks.adjacency(graph, queries.dtype)
+        return blocks.unstack(_attend_blocks(*map(blocks.stack, parts), counts))
 
 
 def _attend_blocks(queries, keys, values, counts=None):
@@ -237,16 +169,6 @@ def _softmax(logits, counts, axis):
     lowest = tf.constant(logits.dtype.min / 2, logits.dtype)
     logits = tf.where(counts > 0, logits + tf.math.log(tf.maximum(counts, 1)), lowest)
     return tf.where(counts > 0, tf.nn.softmax(logits, axis), 0)
-
-
-def _check_all_fit(n_node, max_num_nodes):
-    nodes_after = tf.cumsum(n_node, exclusive=True, reverse=True)
-    too_large = (n_node > max_num_nodes) & (nodes_after > 0)
-    rule = "`max_num_nodes` must hold every graph but the last that has nodes, got"
-    if not tf.executing_eagerly():
-        tf.debugging.Assert(~tf.reduce_any(too_large), [f"{rule} {max_num_nodes} for", n_node])
-    elif tf.reduce_any(too_large):
-        raise ValueError(f"{rule} {max_num_nodes} for sizes {n_node.numpy().tolist()}")
 
 
 class AttentionBlock(snt.Module):
