@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import scipy.linalg
 from scipy.spatial.distance import cdist
 
 from gnf_tf.metrics.orbits import NUM_ORBITS, orbit_counts, triangle_counts
@@ -116,7 +115,7 @@ def _eigenvalues(adjacency):
     degree = adjacency.sum(axis=1)
     scale = 1.0 / np.sqrt(np.maximum(degree, 1))  # 1 for a node alone, whose row is zero anyway
     laplacian = scale[:, np.newaxis] * (np.diag(degree) - adjacency) * scale
-    return np.minimum(scipy.linalg.eigvalsh(laplacian), SPECTRUM_RANGE[1])
+    return np.minimum(np.linalg.eigvalsh(laplacian), SPECTRUM_RANGE[1])
 
 
 def _orbit(graphs):
