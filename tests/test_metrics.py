@@ -367,3 +367,7 @@ def test_report_without_training_set_of_few_graphs():
     assert metrics.evaluate(GENERATED[:3], REFERENCE, num_bootstrap=10) == report
     with pytest.raises(ValueError, match="`test` must hold at least one graph"):
         metrics.evaluate(GENERATED, [])
+    with pytest.raises(
+        ValueError, match="`generated` must hold a graph with a node, got 1 without"
+    ):
+        metrics.evaluate([nx.Graph()], REFERENCE)

@@ -7,7 +7,7 @@ import numpy as np
 from gnf_tf.metrics.isomorphism import novelty, uniqueness
 from gnf_tf.metrics.matching import matched_indices
 from gnf_tf.metrics.mmd import kernel_matrices
-from gnf_tf.metrics.simple import Graphs, graph_set
+from gnf_tf.metrics.simple import Graphs, graph_set, with_nodes
 from gnf_tf.metrics.statistics import STATISTICS, Kernel
 
 __all__ = ["evaluate"]
@@ -52,15 +52,15 @@ def evaluate(
     """
     generated, test = graph_set(generated, "generated"), graph_set(test, "test")
     train = None if train is None else graph_set(train, "train")
-    with_nodes = generated.without_nodeless()
-    matches = _matches(with_nodes.n_node, test.n_node, seed)
+    usable = with_nodes(generated, "generated")
+    matches = _matches(usable.n_node, test.n_node, seed)
     report = {"all": {}, **{scheme: {} for scheme in matches}, "train": {}}
 
     def interval(matrices):
         return matrices.interval(num_bootstrap=num_bootstrap, seed=seed)._asdict()
 
     for statistic in STATISTICS:
-        matrices = kernel_matrices(test, generated, statistic, kernel)
+        matrices = kernel_matrices(test, usable, statistic, kernel)
         report["all"][statistic] = interval(matrices)
         for scheme, indices in matches.items():
             if indices is not None:
@@ -72,7 +72,7 @@ def evaluate(
         "novelty": None if train is None else novelty(generated, train),
         "distinct_matched": len(set(matches["matched_with_replacement"].tolist())),
         "num_generated": len(generated),
-        "num_nodeless": len(generated) - len(with_nodes),
+        "num_nodeless": len(generated) - len(usable),
         "num_test": len(test),
         "kernel": kernel,
     }
@@ -81,12 +81,10 @@ def evaluate(
 def _matches(sizes, test_sizes, seed):
     """Indices of the generated graphs that each scheme takes, None where there are too few."""
     order = np.random.default_rng(seed).permutation(len(sizes))
-    enough = len(sizes) >= len(test_sizes)
-    return {
-        f"matched_{name}_replacement": order[
-            matched_indices(sizes[order], test_sizes, replacement=replacement)
-        ]
-        if replacement or enough
-        else None
-        for name, replacement in (("with", True), ("without", False))
-    }
+    schemes = {"matched_with_replacement": True, "matched_without_replacement": False}
+    result = dict.fromkeys(schemes)
+    for scheme, replacement in schemes.items():
+        if replacement or len(sizes) >= len(test_sizes):
+            chosen = matched_indices(sizes[order], test_sizes, replacement=replacement)
+            result[scheme] = order[chosen]
+    return result

@@ -108,7 +108,7 @@ def _isomorphic(a, colors_a, b, colors_b):
         return True
     values, counts = np.unique(colors_a, return_counts=True)
     if (counts == 1).all():
-        return False  # the one map that the colours allow is none
+        return False  # the one map left is none, which takes hashes that collide
     several = values[counts > 1]
     color = several[counts[counts > 1].argmin()]
     both = scipy.sparse.block_diag([a, b], format="csr")

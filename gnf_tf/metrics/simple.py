@@ -9,7 +9,7 @@ import scipy.sparse
 
 from gnf_tf.graphs import GraphsTuple, to_networkx
 
-__all__ = ["GraphSet", "Graphs", "graph_set", "simple_graphs", "union"]
+__all__ = ["GraphSet", "Graphs", "graph_set", "simple_graphs", "union", "with_nodes"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,10 +46,6 @@ class GraphSet:
         """Adjacency of one graph, [n, n]."""
         rows = slice(self.starts[index], self.starts[index] + self.n_node[index])
         return self.adjacency[rows, rows]
-
-    def without_nodeless(self) -> "GraphSet":
-        """The graphs that have a node."""
-        return GraphSet(self.adjacency, self.n_node[self.n_node > 0])
 
 
 Graphs = Sequence[nx.Graph] | GraphsTuple | GraphSet
@@ -108,6 +104,17 @@ def graph_set(graphs: Graphs, argument: str) -> GraphSet:
     ones = np.ones(ends.shape[1], np.int64)
     adjacency = scipy.sparse.csr_array((ones, ends), shape=(start, start))
     return GraphSet(adjacency, np.array([len(graph) for graph in graphs]))
+
+
+def with_nodes(graphs: GraphSet, argument: str) -> GraphSet:
+    """Those of the graphs that have a node.
+
+    Raises:
+      ValueError: if none has.
+    """
+    if not graphs.n_node.any():
+        raise ValueError(f"`{argument}` must hold a graph with a node, got {len(graphs)} without")
+    return GraphSet(graphs.adjacency, graphs.n_node[graphs.n_node > 0])
 
 
 def union(first: GraphSet, second: GraphSet) -> GraphSet:
