@@ -173,11 +173,11 @@ def random_halves(size, rng):
     return graph
 
 
-@pytest.mark.parametrize("recipe", [caveman, random_halves])
-def test_both_recipes_make_two_communities(recipe):
+@pytest.mark.parametrize("recipe, share", [(caveman, 0.99), (random_halves, 0.94)])
+def test_both_recipes_make_two_communities(recipe, share):
     rng = np.random.default_rng(0)
     several = [recipe(size, rng) for size in range(6, 11) for _ in range(20)]
-    assert metrics.validity(several, metrics.is_two_communities) >= 0.97
+    assert metrics.validity(several, metrics.is_two_communities) >= share
 
 
 def test_no_two_communities():
