@@ -1,0 +1,204 @@
+"""Isomorphism classes are exact; uniqueness, novelty and validity count what they say."""
+
+import math
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from gnf_tf import graphs, metrics
+
+
+def relabelled(graph, seed=0):
+    """The same graph with its nodes, and their names, in another order."""
+    rng = np.random.default_rng(seed)
+    names = dict(zip(graph, rng.permutation(len(graph)).tolist(), strict=True))
+    result = nx.Graph()
+    result.add_nodes_from(rng.permutation(len(graph)).tolist())
+    result.add_edges_from((names[a], names[b]) for a, b in graph.edges)
+    return result
+
+
+def cycles(*lengths):
+    return nx.disjoint_union_all([nx.cycle_graph(n) for n in lengths])
+
+
+def classes_by_search(several):
+    firsts, classes = [], []
+    for graph in several:
+        found = [i for i, first in enumerate(firsts) if nx.is_isomorphic(graph, first)]
+        classes.append(found[0] if found else len(firsts))
+        if not found:
+            firsts.append(graph)
+    return classes
+
+
+def test_classes_are_those_of_an_exhaustive_search():
+    atlas = nx.graph_atlas_g()[:200]  # every graph of up to five nodes, and most of six
+    rng = np.random.default_rng(0)
+    several = [
+        nx.gnp_random_graph(int(n), 0.5, seed=i) for i, n in enumerate(rng.integers(7, size=60))
+    ]
+    several += [nx.random_regular_graph(3, 10, seed=seed) for seed in range(20)]
+    several += [relabelled(graph, seed=i) for i, graph in enumerate(several + atlas[:50])]
+    several = atlas + several
+    assert metrics.isomorphism_classes(several) == classes_by_search(several)
+    assert metrics.isomorphism_classes(atlas) == list(range(200))
+
+
+def test_graphs_whose_nodes_look_alike():
+    rook = nx.line_graph(nx.complete_bipartite_graph(4, 4))
+    shrikhande = nx.Graph()  # as rook: 6 neighbours each, any two nodes share 2
+    steps = [(0, 1), (1, 0), (1, 1)]
+    for x, y in np.ndindex(4, 4):
+        shrikhande.add_edges_from(((x, y), ((x + a) % 4, (y + b) % 4)) for a, b in steps)
+    prism, bipartite = nx.circular_ladder_graph(3), nx.complete_bipartite_graph(3, 3)
+    several = [rook, shrikhande, prism, bipartite, cycles(6, 6), cycles(5, 7), cycles(12)]
+    several += [relabelled(graph) for graph in several]
+    assert metrics.isomorphism_classes(several) == [*range(7), *range(7)]
+
+
+def test_nodes_that_look_alike_but_are_not():
+    """Of a cubic graph without short cycles any node might match any, yet few do."""
+    several = [nx.random_regular_graph(3, 20, seed=seed) for seed in (114, 242, 391, 523, 768)]
+    for graph in several:
+        assert len(np.unique(metrics.orbit_counts([graph]), axis=0)) == 1
+    several += [relabelled(graph, seed=i) for i, graph in enumerate(several)]
+    assert metrics.isomorphism_classes(several) == classes_by_search(several)
+
+
+def test_components_alike_in_another_mixture():
+    """Searched for as wholes, these take half a minute."""
+    several = [
+        cycles(5, 5, 6, 6, 7, 7, 6),
+        cycles(5, 5, 5, 7, 7, 7, 6),
+        cycles(6, 7, 5, 6, 7, 5, 6),
+    ]
+    assert metrics.isomorphism_classes(several) == [0, 1, 0]
+
+
+def test_large_symmetric_graphs_end():
+    for graph in (nx.grid_2d_graph(19, 19), nx.grid_2d_graph(19, 19, periodic=True)):
+        moved = nx.Graph(graph)
+        moved.remove_edge((9, 9), (9, 10))
+        again = nx.Graph(graph)
+        again.remove_edge((9, 9), (10, 9))
+        several = [graph, relabelled(graph), moved, relabelled(again)]
+        assert metrics.isomorphism_classes(several) == [0, 0, 1, 1]
+    assert metrics.isomorphism_classes([nx.empty_graph(361), nx.empty_graph(361)]) == [0, 0]
+
+
+def test_without_nodes_or_edges():
+    several = [nx.Graph(), nx.empty_graph(1), nx.empty_graph(2), nx.Graph(), nx.empty_graph(1)]
+    assert metrics.isomorphism_classes(several) == [0, 1, 2, 0, 1]
+    assert metrics.isomorphism_classes([nx.Graph(), nx.Graph()]) == [0, 0]
+
+
+def test_shares_by_hand():
+    path, star, triangle = nx.path_graph(4), nx.star_graph(3), nx.complete_graph(3)
+    several = [path, star, relabelled(path), relabelled(path, seed=1)]
+    assert metrics.uniqueness(several) == 2 / 4
+    assert metrics.uniqueness(graphs.from_networkx(several)) == 2 / 4
+    assert metrics.novelty(several, [triangle, relabelled(star)]) == 3 / 4
+    assert metrics.novelty(several, several) == 0.0
+    assert metrics.novelty(several, [triangle]) == 1.0
+    assert metrics.validity(several, nx.is_tree) == 1.0
+    assert metrics.validity([path, star, triangle, triangle], nx.is_tree) == 2 / 4
+    assert metrics.validity(graphs.from_networkx([path, star]), metrics.is_ego) == 1 / 2
+
+
+@pytest.mark.parametrize("function", [metrics.uniqueness, metrics.isomorphism_classes])
+def test_what_is_no_list_of_simple_graphs(function):
+    with pytest.raises(ValueError, match="`graphs` must hold at least one graph, got none"):
+        function([])
+    with pytest.raises(ValueError, match="graph 1 of `graphs` is directed"):
+        function([nx.path_graph(2), nx.DiGraph()])
+    with pytest.raises(ValueError, match="`train` must hold at least one graph"):
+        metrics.novelty([nx.path_graph(2)], [])
+    with pytest.raises(TypeError, match="`graphs` must be a sequence"):
+        metrics.validity(nx.path_graph(2), metrics.is_ego)
+
+
+def test_connected():
+    assert metrics.is_connected(nx.path_graph(5))
+    assert metrics.is_connected(nx.empty_graph(1))
+    assert not metrics.is_connected(nx.empty_graph(2))
+    assert not metrics.is_connected(nx.Graph())
+
+
+def test_ego():
+    for graph in (nx.star_graph(5), nx.complete_graph(4), nx.wheel_graph(6), nx.empty_graph(1)):
+        assert metrics.is_ego(graph)
+    looped = nx.path_graph(3)
+    looped.add_edge(1, 1)
+    assert metrics.is_ego(looped)
+    looped.add_edge(2, 3)
+    for graph in (looped, nx.path_graph(4), nx.empty_graph(2), nx.Graph()):
+        assert not metrics.is_ego(graph)
+
+
+@pytest.mark.parametrize("sides", [(2, 2), (2, 7), (10, 12), (19, 19)])
+def test_grid(sides):
+    graph = relabelled(nx.grid_2d_graph(*sides))
+    assert metrics.is_grid(graph)
+    a, b = next(iter(graph.edges))
+    c = next(node for node in nx.non_neighbors(graph, a))
+    graph.remove_edge(a, b)
+    assert not metrics.is_grid(graph)
+    graph.add_edge(a, c)  # as many nodes and edges as before
+    assert not metrics.is_grid(graph) or sides == (2, 2)
+
+
+def test_no_grid():
+    for graph in (nx.path_graph(6), nx.cycle_graph(6), nx.empty_graph(4), nx.Graph()):
+        assert not metrics.is_grid(graph)
+
+
+def caveman(size, rng):
+    """GraphRNN's recipe: links inside the two caves kept at 0.8, few between them."""
+    graph = nx.caveman_graph(2, size)
+    graph.remove_edges_from([edge for edge in list(graph.edges) if rng.random() > 0.8])
+    for _ in range(max(1, math.ceil(0.1 * size))):
+        graph.add_edge(int(rng.integers(size)), size + int(rng.integers(size)))
+    return graph.subgraph(max(nx.connected_components(graph), key=len))
+
+
+def random_halves(size, rng):
+    """GDSS's recipe: two dense random graphs, with a link or so between them."""
+    seeds = rng.integers(1000, size=2).tolist()
+    graph = nx.disjoint_union(*[nx.gnp_random_graph(size, 0.7, seed=seed) for seed in seeds])
+    pairs = [(a, b) for a in range(size) for b in range(size, 2 * size)]
+    links = [pair for pair in pairs if rng.random() < 0.05 / size]
+    graph.add_edges_from(links or [pairs[rng.integers(len(pairs))]])
+    return graph
+
+
+@pytest.mark.parametrize("recipe, share", [(caveman, 0.99), (random_halves, 0.94)])
+def test_both_recipes_make_two_communities(recipe, share):
+    rng = np.random.default_rng(0)
+    several = [recipe(size, rng) for size in range(6, 11) for _ in range(20)]
+    assert metrics.validity(several, metrics.is_two_communities) >= share
+
+
+def test_no_two_communities():
+    rng = np.random.default_rng(0)
+    random = [
+        nx.gnp_random_graph(int(n), 0.35, seed=i) for i, n in enumerate(rng.integers(12, 21, 200))
+    ]
+    assert metrics.validity(random, metrics.is_two_communities) <= 0.01
+    three = nx.connected_caveman_graph(3, 6)
+    apart, single = nx.caveman_graph(2, 8), nx.complete_graph(12)
+    unequal = nx.disjoint_union(nx.complete_graph(4), nx.complete_graph(13))
+    unequal.add_edge(0, 16)
+    sparse = nx.grid_2d_graph(2, 8)
+    for graph in (
+        three,
+        apart,
+        single,
+        unequal,
+        sparse,
+        nx.Graph(),
+        nx.empty_graph(1),
+        nx.path_graph(2),
+    ):
+        assert not metrics.is_two_communities(graph)
