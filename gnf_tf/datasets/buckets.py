@@ -50,7 +50,7 @@ def plan_buckets(
       batch_size: most graphs a batch; those of a range are dealt out evenly.
       max_waste: share of the room that may stay empty; if no ranges do with so little, as when
         there are few graphs, those that waste least are taken.
-      room: of which: for "nodes", num_graphs * num_nodes a block, or for "pairs" of them, num_graphs
+      room: for "nodes", num_graphs * num_nodes of a block, or for "pairs" of nodes, num_graphs
         * num_nodes^2, which is what attention works on. "pairs" needs more ranges.
       seed: shuffles, differently in each epoch; None: no shuffling.
       epoch: which epoch's order.

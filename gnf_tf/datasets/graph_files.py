@@ -66,12 +66,13 @@ def _npz_graphs(path, arrays):
     if n_nodes.ndim != 1 or n_nodes.dtype.kind not in "iu" or (n_nodes < 0).any():
         raise DataError(f"the data file {path} is damaged: `n_nodes` must be [G] whole numbers")
     total = int(n_nodes.sum())
+    width = arrays["node_attributes"].shape[1:2] or (1,) if "node_attributes" in arrays else ()
     shapes = {
         "n_edges": n_nodes.shape,
         "edges": (2, int(n_edges.sum())),
         "is_test": n_nodes.shape,
         "node_labels": (total,),
-        "node_attributes": (total, *arrays.get("node_attributes", np.zeros([0, 0])).shape[1:2]),
+        "node_attributes": (total, *width),
         "graph_labels": n_nodes.shape,
     }
     for key, shape in shapes.items():

@@ -265,7 +265,10 @@ def _largest_component(graph):
 
 def _numbered(graph):
     """A copy with nodes 0 to n - 1 in the order of the labels."""
-    return nx.convert_node_labels_to_integers(graph, ordering="sorted")
+    number = {label: i for i, label in enumerate(sorted(graph))}
+    result = nx.empty_graph(len(number))
+    result.add_edges_from((number[a], number[b]) for a, b in graph.edges)
+    return result
 
 
 def _check(name, number):
