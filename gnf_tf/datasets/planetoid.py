@@ -76,7 +76,7 @@ def citeseer(
 ) -> CitationNetwork:
     """Citeseer: 3,327 papers, 4,552 citations, 3,703 words (0 or 1), 6 classes; as `cora`.
 
-    15 papers that its source lacks have no words, no edges and no label.
+    15 papers of which the source has citations alone have no words and no label.
     """
     return _network("citeseer", split, seed, normalize)
 
