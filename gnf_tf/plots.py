@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import networkx as nx
 import numpy as np
+import scipy.linalg
 import scipy.sparse.csgraph
 import tensorflow as tf
 from matplotlib.collections import LineCollection
@@ -138,7 +139,7 @@ def graph_gallery(
     figure = Figure(
         figsize=(size * columns * len(panels) + 0.3 * (len(panels) - 1), size * rows + 0.4)
     )
-    blocks = figure.subfigures(1, len(panels), squeeze=False, wspace=0.02)[0]
+    blocks = figure.subfigures(1, len(panels), squeeze=False, wspace=0.06)[0]
     degrees = [degree for graph in drawn for _, degree in graph.degree]
     top = max([1, *degrees])
     for block, (title, members) in zip(blocks, panels.items(), strict=True):
@@ -174,7 +175,7 @@ def _draw_graph(axis, graph, top):
     axis.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
 
 
-def _layout(num_nodes, pairs, steps=100):
+def _layout(num_nodes, pairs, steps=60):
     """[num_nodes, 2] in the square from -1 to 1: distances as nearly as can be those of the graph.
 
     Stress majorization (Gansner, Koren, North, "Graph drawing by stress majorization", 2005). Much
@@ -188,25 +189,30 @@ def _layout(num_nodes, pairs, steps=100):
     weight = np.zeros_like(distance)
     apart = ~np.eye(num_nodes, dtype=bool)
     weight[apart] = distance[apart] ** -2.0
-    solve = np.linalg.pinv(np.diag(weight.sum(axis=1)) - weight, hermitian=True)
+    wanted = weight * distance
+    # Its pseudo-inverse, but for a shift of all places.
+    solve = np.linalg.inv(np.diag(weight.sum(axis=1)) - weight + 1 / num_nodes)
 
     # It starts from the principal coordinates, shaken, for like nodes have the same ones.
     squares = distance**2
     centred = squares - squares.mean(axis=0) - squares.mean(axis=1, keepdims=True) + squares.mean()
-    values, vectors = np.linalg.eigh(-centred / 2)
-    places = np.zeros([num_nodes, 2])
     size = min(2, num_nodes)
-    places[:, :size] = (vectors * np.sqrt(np.maximum(values, 0)))[:, : -size - 1 : -1]
+    values, vectors = scipy.linalg.eigh(
+        -centred / 2, subset_by_index=[num_nodes - size, num_nodes - 1]
+    )
+    places = np.zeros([num_nodes, 2])
+    places[:, :size] = vectors * np.sqrt(np.maximum(values, 0))
     places += np.random.default_rng(0).normal(0.0, 0.1, places.shape)
     for _ in range(steps):
-        drawn = np.linalg.norm(places[:, np.newaxis] - places, axis=-1)
-        pull = weight * distance / np.maximum(drawn, 1e-9)
+        x, y = places.T
+        drawn = np.hypot(x[:, np.newaxis] - x, y[:, np.newaxis] - y)
+        pull = wanted / np.maximum(drawn, 1e-9)
         places = solve @ (pull.sum(axis=1, keepdims=True) * places - pull @ places)
 
     # The long axis goes along the diagonal, where there is most room.
     places -= places.mean(axis=0)
-    axes = np.linalg.svd(places, full_matrices=False)[2]
-    places = places @ axes.T @ np.array([[1.0, 1.0], [-1.0, 1.0]])
+    _, axes = np.linalg.eigh(places.T @ places)
+    places = places @ axes @ np.array([[-1.0, 1.0], [1.0, 1.0]])
     places -= (places.min(axis=0) + places.max(axis=0)) / 2
     return places / max(np.abs(places).max(), 1e-9)
 

@@ -291,7 +291,6 @@ def test_damaged_tu_files(tmp_path, what, text, message):
         datasets.tu_dataset(folder, "TOY")
 
 
-@pytest.mark.filterwarnings("ignore:loadtxt")
 @pytest.mark.parametrize("what", ["A", "graph_indicator", "node_labels"])
 def test_empty_tu_files(tmp_path, what):
     folder = write_tu(tmp_path, **{what: ""})

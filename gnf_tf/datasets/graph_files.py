@@ -6,6 +6,7 @@ Node labels and attributes become the attributes "label" (a number) and "feature
 
 import os
 import pathlib
+import warnings
 import zipfile
 import zlib
 
@@ -205,7 +206,9 @@ def _optional(paths, what, rows):
 def _table(path, dtype, width=None):
     """[lines, columns] of a file of numbers with commas between them."""
     try:
-        table = np.loadtxt(path, dtype=dtype, delimiter=",", ndmin=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an empty file, refused below
+            table = np.loadtxt(path, dtype=dtype, delimiter=",", ndmin=2)
     except FileNotFoundError as error:
         raise DataError(f"the data file {path} is missing") from error
     except (OSError, ValueError) as error:
