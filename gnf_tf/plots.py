@@ -3,11 +3,22 @@
 import io
 from collections.abc import Mapping, Sequence
 
+import networkx as nx
 import numpy as np
+import scipy.linalg
+import scipy.sparse.csgraph
 import tensorflow as tf
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-__all__ = ["loss_curves", "point_sets", "predicted_against_true", "to_image"]
+__all__ = [
+    "graph_gallery",
+    "graph_statistics",
+    "loss_curves",
+    "point_sets",
+    "predicted_against_true",
+    "to_image",
+]
 
 
 def predicted_against_true(
@@ -101,6 +112,147 @@ def _limits(points):
     """(lowest, highest) corner of a box around the points, with a margin."""
     margin = 0.08 * np.ptp(points, axis=0).max()
     return points.min(axis=0) - margin, points.max(axis=0) + margin
+
+
+def graph_gallery(
+    panels: Mapping[str, Sequence[nx.Graph]], *, columns: int = 4, size: float = 1.5
+) -> Figure:
+    """A titled block for each entry, side by side: its graphs drawn in rows, data beside samples.
+
+    Nodes have the colour of their degree, on one scale for the whole figure. The same graphs give
+    the same figure. A graph without nodes leaves its place empty.
+
+    Args:
+      panels: title -> graphs.
+      columns: graphs a row of a block.
+      size: of each drawing, in inches.
+
+    Raises:
+      ValueError: if there is no graph at all, or `columns` is below 1.
+    """
+    drawn = [graph for members in panels.values() for graph in members]
+    if not drawn:
+        raise ValueError("`panels` must hold at least one graph, got none")
+    if columns < 1:
+        raise ValueError(f"`columns` must be at least 1, got {columns}")
+    rows = max(-(-len(members) // columns) for members in panels.values())
+    figure = Figure(
+        figsize=(size * columns * len(panels) + 0.3 * (len(panels) - 1), size * rows + 0.4)
+    )
+    blocks = figure.subfigures(1, len(panels), squeeze=False, wspace=0.06)[0]
+    degrees = [degree for graph in drawn for _, degree in graph.degree]
+    top = max([1, *degrees])
+    for block, (title, members) in zip(blocks, panels.items(), strict=True):
+        block.suptitle(title, fontsize=11, y=1 - 0.08 / (size * rows + 0.4), va="top")
+        axes = block.subplots(rows, columns, squeeze=False).ravel()
+        block.subplots_adjust(0, 0, 1, 1 - 0.35 / (size * rows + 0.4), wspace=0, hspace=0)
+        for i, axis in enumerate(axes):
+            axis.set_axis_off()
+            if i < len(members) and len(members[i]):
+                _draw_graph(axis, members[i], top)
+    return figure
+
+
+def _draw_graph(axis, graph, top):
+    row = {node: i for i, node in enumerate(graph)}
+    pairs = np.array([(row[a], row[b]) for a, b in graph.edges], int).reshape(-1, 2)
+    places = _layout(len(graph), pairs)
+    # Crowded drawings stay legible: smaller dots, thinner lines.
+    crowding = max(1.0, len(graph) / 20)
+    width = 0.9 * min(1.0, 60 / max(1, len(pairs))) ** 0.4
+    axis.add_collection(LineCollection(places[pairs], colors="0.55", linewidths=width, zorder=1))
+    axis.scatter(
+        *places.T,
+        s=36 * crowding**-0.75,
+        c=[degree for _, degree in graph.degree],
+        cmap="viridis",
+        vmin=-0.15 * top,
+        vmax=1.05 * top,
+        edgecolors="white",
+        linewidths=0.5 / crowding,
+        zorder=2,
+    )
+    axis.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
+
+
+def _layout(num_nodes, pairs, steps=60):
+    """[num_nodes, 2] in the square from -1 to 1: distances as nearly as can be those of the graph.
+
+    Stress majorization (Gansner, Koren, North, "Graph drawing by stress majorization", 2005). Much
+    faster than networkx's layout of the same aim, and unfolds grids, which its springs don't.
+    """
+    links = scipy.sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(num_nodes, num_nodes))
+    distance = scipy.sparse.csgraph.shortest_path(links.tocsr(), directed=False, unweighted=True)
+    finite = np.isfinite(distance)
+    # Parts of a graph lie side by side, well apart.
+    distance[~finite] = 1 + max(distance[finite].max(), np.sqrt(num_nodes))
+    weight = np.zeros_like(distance)
+    apart = ~np.eye(num_nodes, dtype=bool)
+    weight[apart] = distance[apart] ** -2.0
+    wanted = weight * distance
+    # Its pseudo-inverse, but for a shift of all places.
+    solve = np.linalg.inv(np.diag(weight.sum(axis=1)) - weight + 1 / num_nodes)
+
+    # It starts from the principal coordinates, shaken, for like nodes have the same ones.
+    squares = distance**2
+    centred = squares - squares.mean(axis=0) - squares.mean(axis=1, keepdims=True) + squares.mean()
+    size = min(2, num_nodes)
+    values, vectors = scipy.linalg.eigh(
+        -centred / 2, subset_by_index=[num_nodes - size, num_nodes - 1]
+    )
+    places = np.zeros([num_nodes, 2])
+    places[:, :size] = vectors * np.sqrt(np.maximum(values, 0))
+    places += np.random.default_rng(0).normal(0.0, 0.1, places.shape)
+    for _ in range(steps):
+        x, y = places.T
+        drawn = np.hypot(x[:, np.newaxis] - x, y[:, np.newaxis] - y)
+        pull = wanted / np.maximum(drawn, 1e-9)
+        places = solve @ (pull.sum(axis=1, keepdims=True) * places - pull @ places)
+
+    # The long axis goes along the diagonal, where there is most room.
+    places -= places.mean(axis=0)
+    _, axes = np.linalg.eigh(places.T @ places)
+    places = places @ axes @ np.array([[-1.0, 1.0], [1.0, 1.0]])
+    places -= (places.min(axis=0) + places.max(axis=0)) / 2
+    return places / max(np.abs(places).max(), 1e-9)
+
+
+def graph_statistics(sets: Mapping[str, Sequence[nx.Graph]]) -> Figure:
+    """Histograms of degree, clustering coefficient and size of each set of graphs, overlaid.
+
+    Raises:
+      ValueError: if a set has no node.
+    """
+    values = {}
+    for name, members in sets.items():
+        if not any(len(graph) for graph in members):
+            raise ValueError(f"{name}: must hold at least one graph with nodes")
+        values[name] = (
+            [degree for graph in members for _, degree in graph.degree],
+            [c for graph in members for c in nx.clustering(graph).values()],
+            [len(graph) for graph in members],
+        )
+    figure = Figure(figsize=(10.5, 3.0), layout="constrained")
+    axes = figure.subplots(1, 3)
+    for i, (axis, label) in enumerate(
+        zip(axes, ("degree", "clustering coefficient", "nodes"), strict=True)
+    ):
+        every = np.concatenate([columns[i] for columns in values.values()])
+        if label == "clustering coefficient":
+            bins = np.linspace(0, 1, 21)
+        else:
+            # Whole numbers in the middle of their bins, several to a bin where there are many.
+            step = max(1, -(-int(np.ptp(every) + 1) // 30))
+            bins = np.arange(every.min() - 0.5, every.max() + 0.5 + step, step)
+        for name, columns in values.items():
+            share = np.full(len(columns[i]), 1 / len(columns[i]))
+            axis.hist(columns[i], bins, weights=share, alpha=0.5, label=name)
+        axis.set(xlabel=label)
+        axis.tick_params(labelsize=8)
+    axes[0].set_ylabel("share")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    return figure
 
 
 def to_image(figure: Figure) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Figures from arrays."""
 
+import networkx as nx
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -47,3 +48,66 @@ def test_point_sets_draw_each_set_in_its_colour_over_the_density():
 def test_point_sets_must_be_in_the_plane():
     with pytest.raises(ValueError, match="samples: points must have shape .n, 2., got .3, 3."):
         plots.point_sets({"data": (np.zeros([3, 2]), []), "samples": (np.zeros([3, 3]), [])})
+
+
+def offsets(axis):
+    return np.asarray(axis.collections[1].get_offsets())
+
+
+def test_graph_gallery_draws_every_graph_in_the_block_of_its_title():
+    data = [nx.star_graph(5), nx.path_graph(3), nx.cycle_graph(4)]
+    samples = [nx.empty_graph(0), nx.empty_graph(1), nx.empty_graph(["a", "b"])]
+    figure = plots.graph_gallery({"data": data, "samples": samples}, columns=2)
+    left, right = figure.subfigs
+    assert left.get_suptitle() == "data" and right.get_suptitle() == "samples"
+    drawn = [len(offsets(axis)) if axis.collections else 0 for axis in figure.axes]
+    assert drawn == [6, 3, 4, 0, 0, 1, 2, 0]
+    assert [len(axis.collections[0].get_segments()) for axis in left.axes[:3]] == [5, 2, 4]
+    for axis in left.axes[:3]:
+        places = offsets(axis)
+        assert np.abs(places).max() <= 1.0 + 1e-9
+        assert np.linalg.norm(places[:, np.newaxis] - places, axis=-1)[0, 1:].min() > 0.1
+        segments = np.reshape(axis.collections[0].get_segments(), [-1, 1, 2])
+        assert (np.abs(segments - places).sum(axis=-1).min(axis=1) < 1e-9).all()
+    np.testing.assert_array_equal(left.axes[0].collections[1].get_array(), [5, 1, 1, 1, 1, 1])
+    assert plots.to_image(figure).shape[0] == 1
+
+
+def test_graph_gallery_is_the_same_each_time():
+    graph = nx.gnp_random_graph(15, 0.3, seed=0)
+    one, two = (plots.graph_gallery({"a": [graph]}, columns=1) for _ in range(2))
+    np.testing.assert_array_equal(offsets(one.axes[0]), offsets(two.axes[0]))
+
+
+def test_graph_gallery_unfolds_a_grid():
+    """Each edge is about as long as the others, and distant corners lie apart."""
+    graph = nx.convert_node_labels_to_integers(nx.grid_2d_graph(8, 8))
+    places = offsets(plots.graph_gallery({"grid": [graph]}, columns=1).axes[0])
+    lengths = [np.linalg.norm(places[a] - places[b]) for a, b in graph.edges]
+    assert max(lengths) < 2 * min(lengths)
+
+
+def test_graph_statistics():
+    sets = {"stars": [nx.star_graph(4)] * 3, "cliques": [nx.complete_graph(4), nx.empty_graph(0)]}
+    figure = plots.graph_statistics(sets)
+    assert [axis.get_xlabel() for axis in figure.axes] == [
+        "degree",
+        "clustering coefficient",
+        "nodes",
+    ]
+    for axis in figure.axes[:2]:
+        shares = [sum(bar.get_height() for bar in bars) for bars in axis.containers]
+        np.testing.assert_allclose(shares, 1.0)
+    stars, cliques = figure.axes[0].containers
+    np.testing.assert_allclose([bar.get_height() for bar in stars], [0.8, 0.0, 0.0, 0.2])
+    np.testing.assert_allclose([bar.get_height() for bar in cliques], [0.0, 0.0, 1.0, 0.0])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["stars", "cliques"]
+
+
+def test_figures_without_graphs():
+    with pytest.raises(ValueError, match="`panels` must hold at least one graph, got none"):
+        plots.graph_gallery({"data": []})
+    with pytest.raises(ValueError, match="`columns` must be at least 1, got 0"):
+        plots.graph_gallery({"data": [nx.path_graph(2)]}, columns=0)
+    with pytest.raises(ValueError, match="samples: must hold at least one graph with nodes"):
+        plots.graph_statistics({"data": [nx.path_graph(2)], "samples": [nx.empty_graph(0)]})

@@ -1,6 +1,8 @@
 """Data sets, and batches of them."""
 
 from gnf_tf.datasets.batching import GraphDataset, batches, plan_batches
+from gnf_tf.datasets.buckets import BlockBatch, padding_waste, plan_buckets
+from gnf_tf.datasets.errors import DataError
 from gnf_tf.datasets.floors import (
     Estimate,
     independent_floor,
@@ -8,19 +10,39 @@ from gnf_tf.datasets.floors import (
     log_prob,
     nll_floor,
 )
+from gnf_tf.datasets.graph_files import read_graphs, tu_dataset
 from gnf_tf.datasets.molecules import Molecules
-from gnf_tf.datasets.qm9 import QM9_TARGETS, DataError, qm9
+from gnf_tf.datasets.planetoid import CitationNetwork, citeseer, cora, pubmed
+from gnf_tf.datasets.qm9 import QM9_TARGETS, qm9
+from gnf_tf.datasets.random_graphs import (
+    GRAPH_SETS,
+    community,
+    community_small,
+    ego_small,
+    grid,
+    split_graphs,
+    two_communities,
+)
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
 
 __all__ = [
+    "GRAPH_SETS",
     "POINT_SETS",
     "QM9_TARGETS",
+    "BlockBatch",
+    "CitationNetwork",
     "DataError",
     "Estimate",
     "GraphDataset",
     "Molecules",
     "PointSets",
     "batches",
+    "citeseer",
+    "community",
+    "community_small",
+    "cora",
+    "ego_small",
+    "grid",
     "half_moons_6",
     "independent_floor",
     "independent_log_prob",
@@ -28,6 +50,13 @@ __all__ = [
     "mog",
     "mog_ring",
     "nll_floor",
+    "padding_waste",
     "plan_batches",
+    "plan_buckets",
+    "pubmed",
     "qm9",
+    "read_graphs",
+    "split_graphs",
+    "tu_dataset",
+    "two_communities",
 ]

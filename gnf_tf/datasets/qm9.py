@@ -18,9 +18,10 @@ import pandas as pd
 import pooch
 from tqdm import tqdm
 
+from gnf_tf.datasets.errors import DataError
 from gnf_tf.datasets.molecules import ELEMENTS, Molecules
 
-__all__ = ["QM9_TARGETS", "DataError", "Target", "qm9"]
+__all__ = ["QM9_TARGETS", "Target", "qm9"]
 
 Split = Literal["train", "validation", "test"]
 
@@ -36,10 +37,6 @@ _ATOM_ENERGIES = {
     "h": (-0.497912, -37.844411, -54.581501, -75.062219, -99.716370),
     "g": (-0.510927, -37.861317, -54.598897, -75.079532, -99.733544),
 }
-
-
-class DataError(RuntimeError):
-    """A data file that is missing, damaged, or can't be written; the message names it."""
 
 
 class Target(NamedTuple):

@@ -1,0 +1,171 @@
+"""Cora, Citeseer and Pubmed: networks of papers that cite each other, to classify papers in (4).
+
+Sen et al., "Collective classification in network data", AI Magazine 29 (2008), with the split of
+Yang, Cohen, Salakhutdinov, "Revisiting semi-supervised learning with graph embeddings", ICML 2016.
+The files are part of the package; DATA.md has their source and licence.
+"""
+
+import dataclasses
+import hashlib
+import importlib.resources
+import io
+from typing import Literal
+
+import numpy as np
+import scipy.sparse
+import tensorflow as tf
+
+from gnf_tf.datasets.errors import DataError
+from gnf_tf.graphs import GraphsTuple
+
+__all__ = ["CitationNetwork", "citeseer", "cora", "pubmed", "read_arrays"]
+
+CitationSplit = Literal["public", "one_percent"]
+
+# A file that has its digest has its arrays, of the right shapes.
+_SHA256 = {
+    "cora": "ac93fa3776a1db23d390acb6291d34fd6f09dda9865b07427ff77f30139415c2",
+    "citeseer": "2f5675faff6d269f2463aa1c3dc2e85989fb6a4a7956f087dcba8e93bd569f79",
+    "pubmed": "4fd9bef0db1e701e1453ece981ef62bef4e2f524d38f85d47f57c92f8a99b132",
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CitationNetwork:
+    """One graph whose nodes, papers, are to be classified.
+
+    Attributes:
+      graph: nodes [N, F] float32, the words of each paper; edges both ways, without self loops or
+        repeats, of width 0 like the globals.
+      labels: [N] int32, the class of each node, -1 for none.
+      num_classes: labels are 0 to `num_classes` - 1.
+      train: [N] bool, the nodes to learn from; all three sets are disjoint and labelled.
+      validation: [N] bool.
+      test: [N] bool.
+    """
+
+    graph: GraphsTuple
+    labels: np.ndarray
+    num_classes: int
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def cora(
+    split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True
+) -> CitationNetwork:
+    """Cora: 2,708 papers, 5,278 citations, 1,433 words (0 or 1), 7 classes.
+
+    Args:
+      split: "public", 20 nodes of each class to train, 500 to validate, 1,000 to test, always the
+        same; or "one_percent", a random 1 % of the labelled nodes to train, 49 % to test, the rest
+        to validate (section 4). A class may then be without a training node.
+      seed: of the random split.
+      normalize: divide each node's features by their sum.
+
+    Raises:
+      ValueError: for an unknown split.
+      DataError: if the package's file is missing or damaged.
+    """
+    return _network("cora", split, seed, normalize)
+
+
+def citeseer(
+    split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True
+) -> CitationNetwork:
+    """Citeseer: 3,327 papers, 4,552 citations, 3,703 words (0 or 1), 6 classes; as `cora`.
+
+    15 papers of which the source has citations alone have no words and no label.
+    """
+    return _network("citeseer", split, seed, normalize)
+
+
+def pubmed(
+    split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True
+) -> CitationNetwork:
+    """Pubmed: 19,717 papers, 44,324 citations, 500 words (TF-IDF), 3 classes; as `cora`."""
+    return _network("pubmed", split, seed, normalize)
+
+
+def _network(name, split, seed, normalize):
+    if split not in ("public", "one_percent"):
+        raise ValueError(f"`split` must be 'public' or 'one_percent', got {split!r}")
+    arrays = read_arrays(name)
+    labels = arrays["labels"].astype(np.int32)
+    if split == "public":
+        parts = [arrays[key] for key in ("train_idx", "val_idx", "test_idx")]
+    else:
+        parts = _one_percent(np.flatnonzero(labels >= 0), seed)
+    train, validation, test = (np.isin(np.arange(len(labels)), part) for part in parts)
+    return CitationNetwork(
+        graph=_graph(_features(arrays, normalize), arrays["edges"]),
+        labels=labels,
+        num_classes=int(labels.max()) + 1,
+        train=train,
+        validation=validation,
+        test=test,
+    )
+
+
+def _one_percent(labelled, seed):
+    order = np.random.default_rng(seed).permutation(labelled)
+    num_train, num_test = round(0.01 * len(order)), round(0.49 * len(order))
+    train, test, validation = np.split(order, [num_train, num_train + num_test])
+    return train, validation, test
+
+
+def _features(arrays, normalize):
+    csr = tuple(arrays[f"feat_{part}"] for part in ("data", "indices", "indptr"))
+    features = scipy.sparse.csr_array(csr, shape=tuple(arrays["feat_shape"])).toarray()
+    if normalize:
+        # A paper without words stays zero.
+        total = features.sum(axis=1, keepdims=True)
+        features /= np.where(total, total, 1)
+    return features
+
+
+def _graph(features, edges):
+    senders = np.concatenate([edges[0], edges[1]])
+    receivers = np.concatenate([edges[1], edges[0]])
+    return GraphsTuple(
+        nodes=tf.constant(features, tf.float32),
+        edges=tf.zeros([len(senders), 0]),
+        globals=tf.zeros([1, 0]),
+        receivers=tf.constant(receivers, tf.int32),
+        senders=tf.constant(senders, tf.int32),
+        n_node=tf.constant([len(features)], tf.int32),
+        n_edge=tf.constant([len(senders)], tf.int32),
+    )
+
+
+def read_arrays(name: str) -> dict[str, np.ndarray]:
+    """The arrays of a network's file.
+
+    feat_data, feat_indices, feat_indptr, feat_shape: the features as a CSR matrix.
+    labels: [N], -1 for none.
+    edges: [2, E], each pair of nodes once, the smaller first.
+    train_idx, val_idx, test_idx: the public split.
+    edges_raw, test_idx_order: the source's own adjacency lists, and its order of the test nodes.
+
+    Args:
+      name: "cora", "citeseer" or "pubmed".
+
+    Raises:
+      DataError: if the file is missing or damaged.
+    """
+    path = importlib.resources.files("gnf_tf.datasets") / "data" / f"{name}.npz"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"the data file {path} is missing ({error.strerror or error}); reinstall gnf_tf"
+        ) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != _SHA256[name]:
+        raise DataError(
+            f"the data file {path} is damaged: {len(content)} bytes of sha256 {digest}, expected "
+            f"{_SHA256[name]}; reinstall gnf_tf"
+        )
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return dict(file)

@@ -1,0 +1,360 @@
+"""Sets of graphs to generate: their recipes, files of graphs, batches by size."""
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from gnf_tf import datasets, graphs
+
+# Name -> graphs, smallest and largest size.
+SETS = {
+    "community_small": (100, 12, 20),
+    "two_communities": (100, 12, 20),
+    "ego_small": (200, 4, 20),
+    "grid": (100, 100, 361),
+    "community": (510, 60, 160),
+}
+
+
+@pytest.fixture(scope="module")
+def sets():
+    return {name: make() for name, make in datasets.GRAPH_SETS.items()}
+
+
+def edges(graph):
+    return sorted(graph.edges)
+
+
+def mean_edges(list_of_graphs):
+    return np.mean([graph.number_of_edges() for graph in list_of_graphs])
+
+
+@pytest.mark.parametrize("name", datasets.GRAPH_SETS)
+def test_every_set_is_of_simple_connected_graphs_of_its_sizes(sets, name):
+    number, low, high = SETS[name]
+    assert len(sets[name]) == number
+    for graph in sets[name]:
+        assert type(graph) is nx.Graph
+        assert list(graph) == list(range(len(graph)))
+        assert all(type(node) is int for edge in graph.edges for node in edge)
+        assert low <= len(graph) <= high
+        assert nx.number_of_selfloops(graph) == 0
+        assert nx.is_connected(graph)
+    assert graphs.from_networkx(sets[name][:3]).nodes.shape[-1] == 0
+
+
+@pytest.mark.parametrize("name", datasets.GRAPH_SETS)
+def test_split_is_of_80_and_20_percent(sets, name):
+    number = SETS[name][0]
+    train, test = (datasets.GRAPH_SETS[name](split) for split in ("train", "test"))
+    assert len(train) == number * 8 // 10 and len(train) + len(test) == number
+    assert [edges(g) for g in train + test] == [edges(g) for g in sets[name]]
+    with pytest.raises(ValueError, match="`split` must be 'train', 'test' or 'all', got 'valid'"):
+        datasets.GRAPH_SETS[name]("valid")
+
+
+@pytest.mark.parametrize("name", ["community_small", "two_communities", "ego_small"])
+def test_seed(sets, name):
+    again, other = (datasets.GRAPH_SETS[name](seed=seed) for seed in (0, 1))
+    assert [edges(g) for g in again] == [edges(g) for g in sets[name]]
+    assert [edges(g) for g in other] != [edges(g) for g in sets[name]]
+
+
+def test_nothing_uses_the_global_random_state():
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    datasets.community_small()
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_split_is_a_partition_by_one_shuffle():
+    items = [nx.path_graph(n) for n in range(1, 11)]
+    train, test = (datasets.split_graphs(items, split) for split in ("train", "test"))
+    # Python's Random(123).shuffle of ten things.
+    assert [len(g) for g in datasets.split_graphs(items)] == [9, 8, 6, 10, 3, 4, 7, 2, 5, 1]
+    assert [len(g) for g in train + test] == [len(g) for g in datasets.split_graphs(items)]
+    assert len(train) == 8
+
+
+def test_community_small_has_the_edges_of_its_recipe():
+    """0.8 k (k - 1) inside and one across, for k = 6, ..., 10: 47.4 on average."""
+    found = mean_edges(datasets.community_small(num_per_size=400))
+    np.testing.assert_allclose(found, 47.4, atol=0.3)
+    sizes = [len(g) for g in datasets.community_small()]
+    assert np.mean(np.isin(sizes, range(12, 21, 2))) > 0.95
+    two = datasets.community_small(community_sizes=[30], num_per_size=20, keep_probability=1.0)
+    across = [sum((a < 30) != (b < 30) for a, b in g.edges) for g in two]
+    assert max(across) == 3 and min(across) >= 1
+    assert {g.number_of_edges() - links for g, links in zip(two, across, strict=True)} == {870}
+
+
+def test_community_has_the_edges_of_its_recipe(sets):
+    """0.3 k (k - 1) inside and 0.1 k across, for k = 30, ..., 80."""
+    k = np.arange(30, 81)
+    expected = np.mean(0.3 * k * (k - 1) + np.ceil(0.1 * k))
+    np.testing.assert_allclose(mean_edges(sets["community"]), expected, rtol=0.01)
+    sizes = sorted(len(g) for g in datasets.community(num_graphs=3))
+    assert sizes == pytest.approx([60, 94, 128], abs=2)
+
+
+def test_two_communities_have_the_edges_of_their_recipe():
+    list_of_graphs = datasets.two_communities(num_graphs=400, num_nodes=[16])
+    across = [sum((a < 8) != (b < 8) for a, b in g.edges) for g in list_of_graphs]
+    # Binomial(64, 0.1 / 8), and 1 in place of 0.
+    np.testing.assert_allclose(np.mean(across), 0.8 + (1 - 0.1 / 8) ** 64, atol=0.1)
+    np.testing.assert_allclose(mean_edges(list_of_graphs) - np.mean(across), 0.7 * 56, rtol=0.03)
+
+
+def test_ego_graphs_have_a_hub(sets):
+    assert all(max(dict(g.degree).values()) == len(g) - 1 for g in sets["ego_small"])
+    # All 1,000 have 7.9 edges on average; the standard error of 200 is 0.4.
+    np.testing.assert_allclose(mean_edges(sets["ego_small"]), 7.9, atol=1.0)
+    large = datasets.ego_small(num_graphs=5, num_nodes=(50, 400), radius=3)
+    assert all(50 <= len(g) <= 400 and nx.radius(g) <= 3 for g in large)
+
+
+def test_grids_are_grids(sets):
+    smallest, largest = (pick(sets["grid"], key=len) for pick in (min, max))
+    assert nx.is_isomorphic(smallest, nx.grid_2d_graph(10, 10))
+    assert nx.is_isomorphic(largest, nx.grid_2d_graph(19, 19))
+    small = sorted(datasets.grid(num_rows=[2], num_columns=[2, 3]), key=len)
+    assert nx.is_isomorphic(small[0], nx.cycle_graph(4))
+    assert nx.is_isomorphic(small[1], nx.ladder_graph(3))
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        ("community_small", {"num_per_size": 0}, "`num_per_size` must be at least 1, got 0"),
+        ("community_small", {"community_sizes": [0]}, "`community_sizes` must be numbers of at"),
+        ("community_small", {"keep_probability": 0.0}, r"`keep_probability` must be in \(0, 1\]"),
+        ("community", {"num_graphs": 0}, "`num_graphs` must be at least 1, got 0"),
+        ("two_communities", {"num_graphs": 0}, "`num_graphs` must be at least 1, got 0"),
+        ("two_communities", {"num_nodes": [1]}, "`num_nodes` must be numbers of at least 2"),
+        ("two_communities", {"edge_probability": 1.5}, "`edge_probability` must be in"),
+        ("two_communities", {"link_share": -1.0}, "`link_share` must be at least 0, got -1.0"),
+        ("ego_small", {"num_graphs": 1001}, "`num_graphs` must be at most 1000, .* got 1001"),
+        ("ego_small", {"num_graphs": 0}, "`num_graphs` must be at least 1, got 0"),
+        ("grid", {"num_rows": []}, "`num_rows` and `num_columns` must be numbers of at least 1"),
+    ],
+)
+def test_arguments_out_of_range(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.GRAPH_SETS[name](**options)
+
+
+def npz_arrays():
+    """A triangle, a graph without edges, a path of four nodes."""
+    return {
+        "n_nodes": np.array([3, 2, 4], np.int32),
+        "n_edges": np.array([3, 0, 3], np.int32),
+        "edges": np.array([[0, 0, 1, 0, 1, 2], [1, 2, 2, 1, 2, 3]], np.int32),
+        "is_test": np.array([False, True, False]),
+        "node_labels": np.arange(9, dtype=np.int16),
+        "node_attributes": np.arange(18.0).reshape(9, 2),
+        "graph_labels": np.array([1, 2, 1], np.int8),
+    }
+
+
+def save(folder, **changes):
+    path = folder / "graphs.npz"
+    arrays = npz_arrays() | changes
+    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+    return path
+
+
+def test_read_graphs(tmp_path):
+    path = save(tmp_path)
+    triangle, empty, line = datasets.read_graphs(path)
+    assert edges(triangle) == [(0, 1), (0, 2), (1, 2)]
+    assert list(empty) == [0, 1] and not empty.edges
+    assert edges(line) == [(0, 1), (1, 2), (2, 3)]
+    assert dict(line.nodes(data="label")) == {0: 5, 1: 6, 2: 7, 3: 8}
+    np.testing.assert_array_equal(line.nodes[1]["features"], [12.0, 13.0])
+    assert [g.graph["label"] for g in (triangle, empty, line)] == [1, 2, 1]
+    assert graphs.from_networkx([triangle, line]).nodes.shape == (7, 2)
+    train, test = (datasets.read_graphs(path, split) for split in ("train", "test"))
+    assert [len(g) for g in train] == [3, 4] and [len(g) for g in test] == [2]
+
+
+def test_read_graphs_without_the_optional_arrays(tmp_path):
+    optional = ("is_test", "node_labels", "node_attributes", "graph_labels")
+    path = save(tmp_path, **dict.fromkeys(optional))
+    triangle, *_ = datasets.read_graphs(str(path))
+    assert triangle.graph == {} and triangle.nodes[0] == {}
+    with pytest.raises(ValueError, match="has no `is_test`: its `split` must be 'all', got 'test'"):
+        datasets.read_graphs(path, "test")
+    with pytest.raises(ValueError, match="`split` must be 'train', 'test' or 'all', got 'valid'"):
+        datasets.read_graphs(path, "valid")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"edges": None, "n_edges": None}, "it lacks edges, n_edges"),
+        ({"n_nodes": np.zeros(3)}, r"`n_nodes` must be \[G\] whole numbers"),
+        ({"n_edges": np.array([3, 0])}, r"`n_edges` has shape \(2,\), expected \(3,\)"),
+        ({"edges": np.zeros([2, 5], int)}, r"`edges` has shape \(2, 5\), expected \(2, 6\)"),
+        ({"edges": np.full([2, 6], 7)}, "edge 0 joins nodes 7 and 7 of graph 0"),
+        ({"edges": npz_arrays()["edges"][::-1]}, "edge 0 joins nodes 1 and 0 .* smaller first"),
+        ({"edges": npz_arrays()["edges"] + [[0], [1]]}, "edge 1 joins nodes 0 and 3 of graph 0"),
+        ({"edges": npz_arrays()["edges"][:, [0, 0, 1, 3, 4, 5]]}, "graph 0 has an edge twice"),
+        ({"is_test": np.zeros(2, bool)}, r"`is_test` has shape \(2,\), expected \(3,\)"),
+        ({"node_labels": np.zeros(8)}, r"`node_labels` has shape \(8,\), expected \(9,\)"),
+        ({"node_attributes": np.zeros(9)}, r"`node_attributes` has shape \(9,\)"),
+    ],
+)
+def test_damaged_npz_files(tmp_path, changes, message):
+    path = save(tmp_path, **changes)
+    with pytest.raises(datasets.DataError, match=rf"graphs.npz is damaged: .*{message}"):
+        datasets.read_graphs(path)
+
+
+def test_truncated_and_missing_npz_files(tmp_path):
+    path = save(tmp_path)
+    content = path.read_bytes()
+    for damaged in (content[: len(content) // 2], content[:100], b"", b"text"):
+        path.write_bytes(damaged)
+        with pytest.raises(datasets.DataError, match="graphs.npz is damaged"):
+            datasets.read_graphs(path)
+    with pytest.raises(datasets.DataError, match="absent.npz is missing"):
+        datasets.read_graphs(tmp_path / "absent.npz")
+
+
+# A path of three nodes and a pair of nodes, whose ids are mixed.
+TU = {
+    "A": "1, 2\n2, 1\n2, 4\n4, 2\n3, 5\n5, 3\n",
+    "graph_indicator": "1\n1\n2\n1\n2\n",
+    "graph_labels": "1\n-1\n",
+    "node_labels": "0\n1\n2\n3\n4\n",
+    "node_attributes": "0.5, 1\n1.5, 1\n2.5, 1\n3.5, 1\n4.5, 1\n",
+    "edge_labels": "7\n7\n8\n8\n9\n9\n",
+    "graph_attributes": "1e-3\n2.0\n",
+}
+
+
+def write_tu(folder, **changes):
+    for what, text in (TU | changes).items():
+        if text is not None:
+            (folder / f"TOY_{what}.txt").write_text(text)
+    return folder
+
+
+def test_tu_dataset(tmp_path):
+    path, pair = datasets.tu_dataset(write_tu(tmp_path), "TOY")
+    assert list(path) == [0, 1, 2] and edges(path) == [(0, 1), (1, 2)]
+    assert list(pair) == [0, 1] and edges(pair) == [(0, 1)]
+    assert dict(path.nodes(data="label")) == {0: 0, 1: 1, 2: 3}
+    np.testing.assert_array_equal(pair.nodes[1]["features"], [4.5, 1.0])
+    assert [g.graph["label"] for g in (path, pair)] == [1, -1]
+    np.testing.assert_array_equal(path.graph["features"], [1e-3])
+    assert path.edges[1, 2]["label"] == 8 and pair.edges[0, 1]["label"] == 9
+
+
+def test_tu_dataset_with_what_must_be_there_alone(tmp_path):
+    optional = set(TU) - {"A", "graph_indicator"}
+    path, pair = datasets.tu_dataset(write_tu(tmp_path, **dict.fromkeys(optional)), "TOY")
+    assert path.nodes[0] == pair.edges[0, 1] == path.graph == {}
+
+
+def test_tu_dataset_leaves_out_self_loops(tmp_path):
+    folder = write_tu(tmp_path, A=TU["A"] + "1, 1\n", edge_labels=TU["edge_labels"] + "5\n")
+    path, _ = datasets.tu_dataset(folder, "TOY")
+    assert edges(path) == [(0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize(
+    "what, text, message",
+    [
+        ("A", None, "is missing"),
+        ("graph_indicator", None, "is missing"),
+        ("A", "1, 2\n2, ", "is damaged"),
+        ("A", "1, 2, 3\n", "is damaged: 1 lines of 3 numbers, expected lines of 2"),
+        ("A", "1, 2\n2, 1\n2, 4\n", r"it has edge \[2, 4\] in line 3, expected its reverse"),
+        (
+            "A",
+            "1, 2\n2, 1\n2, 9\n9, 2\n",
+            r"in line 3: nodes \[2, 9\], expected numbers from 1 to 5",
+        ),
+        ("A", "1, 3\n3, 1\n", r"in line 1: nodes \[1, 3\] are of different graphs"),
+        ("A", "one, two\n", "is damaged"),
+        ("graph_indicator", "1\n1\n3\n1\n3\n", "expected every graph from 1 to 3"),
+        ("node_labels", "0\n1\n2\n", "it has 3 lines, expected 5"),
+        ("node_attributes", "0.5, 1\n1.5\n", "is damaged"),
+        ("edge_labels", "7\n7\n", "it has 2 lines, expected 6"),
+        ("graph_labels", "1\n", "it has 1 lines, expected 2"),
+    ],
+)
+def test_damaged_tu_files(tmp_path, what, text, message):
+    folder = write_tu(tmp_path, **{what: text})
+    with pytest.raises(datasets.DataError, match=rf"TOY_{what}.txt .*{message}"):
+        datasets.tu_dataset(folder, "TOY")
+
+
+@pytest.mark.parametrize("what", ["A", "graph_indicator", "node_labels"])
+def test_empty_tu_files(tmp_path, what):
+    folder = write_tu(tmp_path, **{what: ""})
+    with pytest.raises(datasets.DataError, match=rf"TOY_{what}.txt is damaged"):
+        datasets.tu_dataset(folder, "TOY")
+
+
+@pytest.mark.parametrize("name", datasets.GRAPH_SETS)
+@pytest.mark.parametrize("room, limit", [("nodes", 0.15), ("pairs", 0.2)])
+def test_buckets_waste_little_with_few_shapes(sets, name, room, limit):
+    sizes = np.array([len(graph) for graph in sets[name]])
+    plan = datasets.plan_buckets(sizes, 20, max_waste=limit, room=room, seed=0)
+    assert datasets.padding_waste(plan, sizes, room=room) <= limit
+    assert len({batch[1:] for batch in plan}) <= 6
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([batch.rows for batch in plan])), np.arange(len(sizes))
+    )
+    for rows, num_graphs, num_nodes in plan:
+        assert num_graphs - 1 <= len(rows) <= num_graphs <= 20
+        assert sizes[rows].max() <= num_nodes
+
+
+def test_buckets_are_the_best_by_brute_force():
+    sizes = [1, 1, 2, 5, 6, 6, 9, 20]
+    # Two ranges are needed for 40 %; the best is to cut after the second 6.
+    plan = datasets.plan_buckets(sizes, 8, max_waste=0.4)
+    cuts = [1.0 - sum(sizes) / (k * sizes[k - 1] + (8 - k) * 20) for k in range(1, 8)]
+    np.testing.assert_allclose(datasets.padding_waste(plan, sizes), min(cuts))
+    assert [batch[1:] for batch in plan] == [(6, 6), (2, 20)]
+    # Each size of its own wastes nothing.
+    exact = datasets.plan_buckets(sizes, 8, max_waste=0.0)
+    assert datasets.padding_waste(exact, sizes) == 0.0
+    assert [batch.num_nodes for batch in exact] == [1, 2, 5, 6, 9, 20]
+
+
+def test_buckets_that_cannot_do_with_so_little():
+    """Three graphs of one size by twos: one place of four stays empty, whatever the ranges."""
+    plan = datasets.plan_buckets([7, 7, 7], 2, max_waste=0.0)
+    assert [batch[1:] for batch in plan] == [(2, 7), (2, 7)]
+    assert datasets.padding_waste(plan, [7, 7, 7]) == 0.25
+
+
+def test_buckets_keep_their_shapes_and_redraw_their_graphs_each_epoch(sets):
+    sizes = [len(graph) for graph in sets["ego_small"]]
+    plans = [datasets.plan_buckets(sizes, 16, seed=3, epoch=epoch) for epoch in (0, 0, 1)]
+    shapes = [sorted(batch[1:] for batch in plan) for plan in plans]
+    rows = [np.concatenate([batch.rows for batch in plan]) for plan in plans]
+    assert shapes[0] == shapes[2]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert (rows[0] != rows[2]).any()
+    ordered = datasets.plan_buckets(sizes, 16)
+    assert [batch.num_nodes for batch in ordered] == sorted(batch.num_nodes for batch in ordered)
+
+
+@pytest.mark.parametrize(
+    "sizes, options, message",
+    [
+        ([], {}, "`sizes` must be a list of numbers of at least 1"),
+        ([3, 0], {}, "`sizes` must be a list of numbers of at least 1"),
+        ([3], {"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ([3], {"max_waste": 1.0}, r"`max_waste` must be in \[0, 1\), got 1.0"),
+        ([3], {"room": "edges"}, "`room` must be 'nodes' or 'pairs', got 'edges'"),
+    ],
+)
+def test_bucket_arguments_out_of_range(sizes, options, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.plan_buckets(sizes, **{"batch_size": 4} | options)
