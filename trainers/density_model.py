@@ -1,6 +1,5 @@
 """The model of the density trainer: a flow over sets of points, its weights averaged."""
 
-import contextlib
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +11,7 @@ import gnf_tf
 from gnf_tf import bijectors, networks, reversible
 from gnf_tf.datasets import PointSets
 from gnf_tf.graphs import GraphsTuple
-from trainers.training import TimedModel
+from trainers.training import AveragedModel
 
 __all__ = ["DensityConfig", "SetDensity"]
 
@@ -40,7 +39,7 @@ class DensityConfig(Protocol):
     validation_sets: int
 
 
-class SetDensity(TimedModel):
+class SetDensity(AveragedModel):
     """The exact density of sets of points, trained on fresh sets at each step.
 
     The elements of its training stream are vectors of seeds, each the seed of one step: one
@@ -71,7 +70,7 @@ class SetDensity(TimedModel):
         )
         if config.normalization == "act_norm":
             self.gnf.initialize(sets.sample(INITIALIZATION_SETS, seed=(seed, 0), edges=self.edges))
-        self.averages = [tf.Variable(v, trainable=False) for v in self.gnf.variables]
+        self.start_averages(self.gnf.variables, config.averaging)
         self.metric_loss = tf_keras.metrics.Mean(name="loss")
         self.metric_norm = tf_keras.metrics.Mean(name="gradient_norm")
 
@@ -133,7 +132,7 @@ class SetDensity(TimedModel):
             variables = self.gnf.trainable_variables
             gradients = tape.gradient(loss, variables)
             self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            self._update_averages()
+            self.update_averages()
             return i + 1, total_loss + loss, total_norm + tf.linalg.global_norm(gradients)
 
         num_steps = seeds.shape[0]
@@ -143,34 +142,10 @@ class SetDensity(TimedModel):
         self.metric_norm.update_state(norm / num_steps, sample_weight=num_steps)
         return {metric.name: metric.result() for metric in self.metrics}
 
-    def _update_averages(self):
-        # Shorter memory at first, or the initial weights would weigh for thousands of steps.
-        done = tf.cast(self.optimizer.iterations, tf.float32)
-        kept = tf.minimum(self.config.averaging, (1.0 + done) / (10.0 + done))
-        for average, variable in zip(self.averages, self.gnf.variables, strict=True):
-            average.assign(variable + kept * (average - variable))
-
     def test_step(self, seed):
         graph = self.sets.sample(self.config.validation_sets, seed=seed, edges=self.edges)
         self.metric_loss.update_state(self.nll(graph))
         return {"loss": self.metric_loss.result()}
-
-    def evaluate(self, *args, **kwargs):
-        """As `tf_keras.Model.evaluate`, with the averaged weights."""
-        with self.averaged():
-            return super().evaluate(*args, **kwargs)
-
-    @contextlib.contextmanager
-    def averaged(self):
-        """Within it the flow has its averaged weights."""
-        before = [variable.numpy() for variable in self.gnf.variables]
-        for variable, average in zip(self.gnf.variables, self.averages, strict=True):
-            variable.assign(average)
-        try:
-            yield
-        finally:
-            for variable, value in zip(self.gnf.variables, before, strict=True):
-                variable.assign(value)
 
     def log_dets(self, graph: GraphsTuple) -> list[np.ndarray]:
         """log|det| per node of each step of the flow, [num_nodes] each."""

@@ -1,5 +1,6 @@
 """Training that survives a kill, with TensorBoard: what the trainers' `fit` has around it."""
 
+import contextlib
 import dataclasses
 import pathlib
 import sys
@@ -13,7 +14,15 @@ import tf_keras
 
 from trainers.common import UserError, read_json, write_json
 
-__all__ = ["Progress", "Scalars", "TimedModel", "TrainingState", "cosine_adam", "fit"]
+__all__ = [
+    "AveragedModel",
+    "Progress",
+    "Scalars",
+    "TimedModel",
+    "TrainingState",
+    "cosine_adam",
+    "fit",
+]
 
 
 def cosine_adam(
@@ -66,6 +75,41 @@ class TimedModel(tf_keras.Model):
     def input_wait_share(self) -> float:
         """Share of the training steps' time, the first one's apart, spent waiting for batches."""
         return self._waited / self._elapsed if self._elapsed else 0.0
+
+
+class AveragedModel(TimedModel):
+    """A model whose weights' exponential averages serve for all but training."""
+
+    def start_averages(self, variables: Sequence[tf.Variable], decay: float) -> None:
+        """Once the variables are made; `decay` 0 keeps no memory: the averages are the weights."""
+        self._averaged = list(variables)
+        self._averaging = decay
+        self.averages = [tf.Variable(v, trainable=False) for v in variables]
+
+    def update_averages(self) -> None:
+        """For the end of each training step."""
+        # Shorter memory at first, or the initial weights would weigh for thousands of steps.
+        done = tf.cast(self.optimizer.iterations, tf.float32)
+        kept = tf.minimum(self._averaging, (1.0 + done) / (10.0 + done))
+        for average, variable in zip(self.averages, self._averaged, strict=True):
+            average.assign(variable + kept * (average - variable))
+
+    def evaluate(self, *args, **kwargs):
+        """As `tf_keras.Model.evaluate`, with the averaged weights."""
+        with self.averaged():
+            return super().evaluate(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """Within it the model has its averaged weights."""
+        before = [variable.numpy() for variable in self._averaged]
+        for variable, average in zip(self._averaged, self.averages, strict=True):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self._averaged, before, strict=True):
+                variable.assign(value)
 
 
 class TrainingState(tf_keras.callbacks.Callback):

@@ -24,6 +24,7 @@ from gnf_tf.datasets.random_graphs import (
     two_communities,
 )
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
+from gnf_tf.datasets.topologies import Topologies
 
 __all__ = [
     "GRAPH_SETS",
@@ -36,6 +37,7 @@ __all__ = [
     "GraphDataset",
     "Molecules",
     "PointSets",
+    "Topologies",
     "batches",
     "citeseer",
     "community",

@@ -1,5 +1,6 @@
 """Padded batches of static shape, with little padding, as a tf.data pipeline."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -63,7 +64,12 @@ def plan_batches(
 
 
 def batches(
-    dataset: GraphDataset, batch_size: int, *, seed: int | None = None, first_epoch: int = 0
+    dataset: GraphDataset,
+    batch_size: int,
+    *,
+    seed: int | None = None,
+    first_epoch: int = 0,
+    passes: int = 1,
 ) -> tf.data.Dataset:
     """(inputs, targets, weights) for each batch of `plan_batches`; iterate again for a new epoch.
 
@@ -78,7 +84,13 @@ def batches(
       batch_size: real graphs a batch.
       seed: see `plan_batches`.
       first_epoch: the epoch of the first iteration; the k-th one has `first_epoch + k`.
+      passes: over the data set in an epoch, each with an order of its own.
+
+    Raises:
+      ValueError: as `plan_batches`, or if `passes` is below 1.
     """
+    if passes < 1:
+        raise ValueError(f"`passes` must be at least 1, got {passes}")
     plan = plan_batches(dataset, batch_size)
     totals = np.array([dataset.sizes[rows].sum(axis=0) for rows in plan]).max(axis=0)
     num_nodes, num_edges = int(totals[0]) + 1, int(totals[1])
@@ -88,7 +100,10 @@ def batches(
     def one_epoch() -> Iterator[tuple]:
         nonlocal epoch
         epoch += 1
-        for rows in plan_batches(dataset, batch_size, seed=seed, epoch=epoch):
+        orders = range(epoch * passes, (epoch + 1) * passes)
+        for rows in itertools.chain.from_iterable(
+            plan_batches(dataset, batch_size, seed=seed, epoch=order) for order in orders
+        ):
             graph = _pad(dataset.graph(rows), num_nodes, num_edges, num_graphs)
             targets = np.zeros([num_graphs, dataset.targets.shape[1]], np.float32)
             targets[: len(rows)] = dataset.targets[rows]
@@ -101,7 +116,7 @@ def batches(
         tf.TensorSpec([num_graphs], tf.float32),
     )
     stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
-    return stream.apply(tf.data.experimental.assert_cardinality(len(plan))).prefetch(4)
+    return stream.apply(tf.data.experimental.assert_cardinality(passes * len(plan))).prefetch(4)
 
 
 def _pad(graph, num_nodes, num_edges, num_graphs):

@@ -1,6 +1,7 @@
 """A deep conditioner: residual attention and perceptrons on embedded features."""
 
 import math
+from collections.abc import Sequence
 
 import sonnet as snt
 import tensorflow as tf
@@ -34,7 +35,7 @@ class GraphTransformer(snt.Module):
         num_heads: int = 4,
         num_blocks: int = 1,
         output_scale: float = 0.0,
-        fully_connected: bool = False,
+        fully_connected: bool | Sequence[bool] = False,
         max_num_nodes: int | None = None,
         name: str | None = None,
     ):
@@ -46,7 +47,8 @@ class GraphTransformer(snt.Module):
           num_heads: of the attention; 0: none, each node on its own.
           num_blocks: how many, at least 1.
           output_scale: factor of the last layer's initial weights, see `output_layer`.
-          fully_connected: see `DotProductAttention`, as `max_num_nodes`.
+          fully_connected: see `DotProductAttention`, as `max_num_nodes`; one for all blocks, or
+            one for each: (False, True) attends along the edges, then to all.
           max_num_nodes: size of the dense blocks.
           name: as Sonnet.
 
@@ -57,6 +59,13 @@ class GraphTransformer(snt.Module):
         check_positive(width=width, num_blocks=num_blocks)
         if num_heads < 0 or (num_heads and width % num_heads):
             raise ValueError(f"`num_heads` must be 0 or divide `width`, {width}, got {num_heads}")
+        if isinstance(fully_connected, bool):
+            fully_connected = (fully_connected,) * num_blocks
+        if len(fully_connected) != num_blocks:
+            raise ValueError(
+                f"`fully_connected` must be a bool or one for each of {num_blocks} blocks, "
+                f"got {fully_connected!r}"
+            )
         self._width = width
         self._output = output_layer(output_size, output_scale)
         self._project = Linear(width, name="project")
@@ -64,10 +73,10 @@ class GraphTransformer(snt.Module):
             DotProductAttention(
                 num_heads,
                 width // num_heads,
-                fully_connected=fully_connected,
+                fully_connected=to_all,
                 max_num_nodes=max_num_nodes,
             )
-            for _ in range(num_blocks if num_heads else 0)
+            for to_all in (fully_connected if num_heads else ())
         ]
         self._hidden = [Linear(2 * width, name="hidden") for _ in range(num_blocks)]
         self._merge = [
