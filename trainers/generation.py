@@ -62,8 +62,8 @@ class Config:
     """width of the embeddings"""
     encoder_width: int = 64
     """of the encoder's networks"""
-    encoder_blocks: int = 6
-    """attention blocks of the encoder's networks"""
+    encoder_blocks: int | None = None
+    """attention blocks of the encoder's networks; default: 6, or 2 of a flow (end to end)"""
     encoder_steps: int = 4
     """steps of the encoder, where it is a flow (end to end)"""
     num_steps: int = 6
@@ -108,7 +108,7 @@ PRESETS = {
         learning_rate=1e-4,
         averaging=0.0,
     ),
-    "best": Config(preset="best", steps=30_000, epochs=40, encoder_blocks=8, num_steps=8),
+    "best": Config(preset="best", steps=30_000, epochs=40, num_steps=8),
 }
 
 
@@ -118,6 +118,8 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
+    if config.encoder_blocks is None:
+        config = dataclasses.replace(config, encoder_blocks=2 if config.end_to_end else 6)
     for name in ("steps", "epochs", "batch_size", "encoder_blocks", "encoder_steps", "num_steps"):
         if getattr(config, name) < 1:
             raise common.UserError(
@@ -186,7 +188,7 @@ def train_stage(config: Config, generator: GraphGenerator, stage: str, train: li
         clip_norm=config.clip_norm,
         beta_2=0.99,
     )
-    model.compile(optimizer=optimizer, jit_compile=config.jit)
+    model.compile(optimizer=optimizer, jit_compile=config.jit, weighted_metrics=[])
     model.optimizer.build(model.trained)
     state = training.TrainingState(
         folder,

@@ -1,0 +1,192 @@
+"""The graph auto-encoders against their equations, pair by pair."""
+
+import itertools
+import math
+
+import networkx as nx
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gnf_tf import graphs, metrics, models, networks
+from tests import cases, checks
+
+SIZE = 6  # of the blocks
+
+
+def members(directed=False):
+    """Several sizes, a single node, a self loop, no edges."""
+    made = [nx.path_graph(4), nx.empty_graph(1), nx.cycle_graph(6), nx.empty_graph(3)]
+    made[0].add_edge(1, 1)
+    if directed:
+        made[0], made[2] = nx.DiGraph([(0, 1), (2, 1), (1, 2)]), nx.DiGraph([(0, 1), (1, 2)])
+    return made
+
+
+def embedded(directed=False, seed=0, scale=0.5):
+    graph = graphs.from_networkx(members(directed))
+    nodes = tf.random.stateless_normal([graph.nodes.shape[0], 4], [0, seed])
+    return graph.replace(nodes=scale * nodes)
+
+
+def probabilities(x, directed):
+    """Equation 6 for all pairs, in a loop."""
+    p = np.zeros([len(x), len(x)])
+    for i, j in itertools.permutations(range(len(x)), 2):  # from i to j
+        a, b = (x[i, :2], x[j, 2:]) if directed else (x[i], x[j])
+        p[i, j] = 1.0 / (1.0 + math.exp(10.0 * (((a - b) ** 2).sum() - 1.0)))
+    return p
+
+
+def embeddings(graph):
+    return [one.nodes.numpy().astype(np.float64) for one in graphs.unbatch(graph)]
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_cross_entropy_is_that_of_every_pair(directed):
+    graph = embedded(directed)
+    encoder = models.GraphAutoEncoder(4, SIZE, directed=directed)
+    expected = []
+    for x, one in zip(embeddings(graph), members(directed), strict=True):
+        p = probabilities(x, directed)
+        pairs = itertools.permutations if directed else itertools.combinations
+        expected.append(
+            -sum(
+                math.log(p[i, j] if one.has_edge(i, j) else 1.0 - p[i, j])
+                for i, j in pairs(range(len(x)), 2)
+            )
+        )
+    np.testing.assert_allclose(encoder.cross_entropy(graph), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_decode_has_the_likelier_edges(directed):
+    graph = embedded(directed)
+    encoder = models.GraphAutoEncoder(4, SIZE, directed=directed)
+    decoded = encoder.decode(graph)
+    graphs.validate(decoded, check_values=True)
+    found = wrong = 0
+    pairs = zip(embeddings(graph), graphs.unbatch(decoded), members(directed), strict=True)
+    for x, one, true in pairs:
+        p = probabilities(x, directed)
+        edges = {*zip(one.senders.numpy().tolist(), one.receivers.numpy().tolist(), strict=True)}
+        assert edges == {*map(tuple, np.argwhere(p > 0.5).tolist())}
+        found += len(edges)
+        true_edges = {(a, b) for a, b in true.to_directed().edges if a != b}
+        wrong += len(edges ^ true_edges) / (1 if directed else 2)
+    assert found > 3
+    assert float(tf.reduce_sum(encoder.wrong_edges(graph))) == wrong > 0
+
+
+def test_wrong_edges_agree_with_the_metric():
+    encoder, graph = models.GraphAutoEncoder(4, SIZE), embedded()
+    decoded = graphs.to_networkx(encoder.decode(graph))
+    report = metrics.wrong_edges(members(), decoded)
+    assert report.wrong == float(tf.reduce_sum(encoder.wrong_edges(graph)))
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_drawn_edges_have_their_probability(directed):
+    num_draws = 2000
+    x = tf.constant([[0.3, 0.1, 0.5, -0.2], [0.9, -0.4, 0.2, 0.1], [0.2, 0.8, 0.1, 0.4]])
+    encoder = models.GraphAutoEncoder(4, SIZE, directed=directed)
+    many = graphs.edgeless([3] * num_draws, 4).replace(nodes=tf.tile(x, [num_draws, 1]))
+    drawn = encoder.decode(many, seed=3)
+    assert np.array_equal(drawn.senders, encoder.decode(many, seed=3).senders)
+    counts = np.zeros([3, 3])
+    np.add.at(counts, (drawn.senders.numpy() % 3, drawn.receivers.numpy() % 3), 1)
+    p = probabilities(x.numpy().astype(np.float64), directed)
+    error = np.sqrt(p * (1 - p) / num_draws)
+    assert (np.abs(counts / num_draws - p) <= 4.5 * error + 1e-9).all()
+    assert ((p > 0.05).sum() > 1 and np.abs(counts - counts.T).max() > 0) or not directed
+
+
+@pytest.mark.parametrize("kind", ["network", "flow"])
+def test_encoders_are_equivariant_and_know_no_batch_mates(kind):
+    graph = embedded()
+    make = {"network": models.GraphAutoEncoder, "flow": models.FlowAutoEncoder}[kind]
+    encoder = make(4, SIZE)
+    encoder.encode(graph, seed=0)
+    cases.randomise(encoder, scale=0.2)
+    run = encoder._encoder if kind == "network" else encoder.flow.forward
+    out = run(graph).nodes
+    moved, order = checks.relabelled(graph)
+    checks.close(run(moved).nodes, tf.gather(out, order), tf.float32)
+    alone = [run(one).nodes for one in graphs.unbatch(graph)]
+    checks.close(tf.concat(alone, axis=0), out, tf.float32)
+    other = graph.replace(senders=graph.receivers[:0], receivers=graph.receivers[:0])
+    other = other.replace(edges=graph.edges[:0], n_edge=tf.zeros_like(graph.n_edge))
+    assert np.abs(run(other).nodes - out).max() > 1e-3, "the edges must matter"
+
+
+def test_noise_is_redrawn_with_the_seed_and_has_its_variance():
+    encoder = models.GraphAutoEncoder(2, 500, make_encoder=lambda size: lambda graph: graph)
+    graph = graphs.edgeless([500] * 20, 0)
+    noise = encoder.encode(graph, seed=1).nodes.numpy()
+    assert noise.shape == (10_000, 2)
+    np.testing.assert_allclose(noise.var(), 0.3, rtol=0.05)
+    np.testing.assert_array_equal(noise, encoder.encode(graph, seed=1).nodes)
+    assert np.abs(noise - encoder.encode(graph, seed=2).nodes).max() > 0.1
+
+
+def test_flow_encoder_knows_its_density():
+    """log q = log N(noise) - log|det| of the autodiff Jacobian, for each graph."""
+    encoder = models.FlowAutoEncoder(4, SIZE)
+    graph = embedded()
+    encoder.encode(graph, seed=0)
+    cases.randomise(encoder, scale=0.2)
+    out, log_q = encoder.encode_and_log_prob(graph, seed=5)
+    identity = models.GraphAutoEncoder(
+        4, SIZE, make_encoder=lambda size: lambda graph: graph, noise_variance=1 / 8
+    )
+    noise = identity.encode(graph, seed=5).nodes
+    with tf.GradientTape() as tape:
+        tape.watch(noise)
+        again = encoder.flow.forward(graph.replace(nodes=noise)).nodes
+    checks.close(again, out.nodes, tf.float32)
+    size = int(tf.size(noise))
+    jacobian = tf.reshape(tape.jacobian(again, noise), [size, size]).numpy().astype(np.float64)
+    ends = 4 * np.cumsum(graph.n_node)
+    flat = noise.numpy().astype(np.float64).ravel()
+    expected = []
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        base = -0.5 * (8 * flat[start:end] ** 2 + math.log(2 * math.pi / 8)).sum()
+        expected.append(base - np.linalg.slogdet(jacobian[start:end, start:end])[1])
+    np.testing.assert_allclose(log_q, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_padding_changes_nothing():
+    graph = embedded()
+    padded = graphs.pad(graph, num_nodes=25, num_edges=30, num_graphs=6)
+    encoder = models.GraphAutoEncoder(4, SIZE)
+    for method in (encoder.cross_entropy, encoder.wrong_edges):
+        np.testing.assert_allclose(method(padded)[:4], method(graph), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"embedding_size": 3}, "`embedding_size` must be even and positive, got 3"),
+        ({"max_num_nodes": 0}, "`max_num_nodes` must be at least 1, got 0"),
+        ({"noise_variance": -1.0}, "`noise_variance` must be positive, got -1.0"),
+        ({"temperature": 0.0}, "`temperature` must be positive, got 0.0"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        models.GraphAutoEncoder(**{"embedding_size": 4, "max_num_nodes": 5, **arguments})
+
+
+def test_transformer_blocks_can_differ_in_whom_they_hear():
+    """Two nodes without edges: heard by a block that attends to all, not along the edges."""
+    graph = graphs.edgeless([2], 3).replace(nodes=tf.constant([[1.0, 2, 3], [4, 5, 6]]))
+    changed = graph.replace(nodes=graph.nodes + [[0.0], [1.0]])
+    for to_all, heard in ((False, False), (True, True), ((False, True), True)):
+        network = networks.GraphTransformer(
+            4, 2, num_heads=2, num_blocks=2, fully_connected=to_all, max_num_nodes=2
+        )
+        cases.randomise_after(network, graph)
+        difference = np.abs(network(graph).nodes[0] - network(changed).nodes[0]).max()
+        assert (difference > 1e-4) == heard
+    with pytest.raises(ValueError, match="`fully_connected` must be .* 2 blocks, got .True,."):
+        networks.GraphTransformer(4, 2, num_blocks=2, fully_connected=(True,))

@@ -1,0 +1,200 @@
+"""The generation trainer, end to end on small models and real graphs."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from gnf_tf import datasets, graphs, metrics, models
+from trainers import common, generation, training
+from trainers.generation_model import GeneratorTraining, reconstruction
+
+SMALL = {
+    "steps": 6,
+    "epochs": 3,
+    "batch_size": 60,
+    "embedding_size": 4,
+    "encoder_width": 8,
+    "encoder_blocks": 2,
+    "encoder_steps": 1,
+    "num_steps": 1,
+    "width": 8,
+    "num_heads": 2,
+    "num_generated": 30,
+    "jit": False,
+}
+STAGES = {False: ("auto_encoder", "flow"), True: ("end_to_end",)}
+
+
+def make_config(run_dir, preset="quick", **changes):
+    values = SMALL | {"run_dir": run_dir} | changes
+    return generation.resolve(dataclasses.replace(generation.PRESETS[preset], **values))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["two_stage", "end_to_end"])
+def finished(request, tmp_path_factory):
+    """A finished run: (its configuration, its results)."""
+    config = make_config(tmp_path_factory.mktemp("run"), end_to_end=request.param)
+    return config, generation.train_and_evaluate(config)
+
+
+def test_results_are_those_of_the_saved_generator(finished):
+    config, results = finished
+    assert json.loads((config.run_dir / "results.json").read_text()) == results
+    generator = models.GraphGenerator.load(config.run_dir / "generator.npz")
+    generated = generator.generate(30, seed=config.seed)
+    report = metrics.evaluate(
+        generated, datasets.ego_small("test"), train=datasets.ego_small("train")
+    )
+    assert report == results["generation"]
+    table = generation.table(config, results)
+    assert f"{report['all']['degree']['value']:.4f}" in table and "0.0008" in table
+    for name in ("graphs.png", "statistics.png"):
+        image = tf.image.decode_png((config.run_dir / name).read_bytes())
+        assert np.std(image) > 5
+
+
+def test_reconstruction_is_that_of_decoded_graphs(finished):
+    config, results = finished
+    generator = models.GraphGenerator.load(config.run_dir / "generator.npz")
+    test = datasets.ego_small("test")
+    tf.config.run_functions_eagerly(True)  # XLA's random numbers are others
+    try:
+        draws = reconstruction(generator, datasets.batches(datasets.Topologies(test), 100), 1)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert draws[0]["edges"] == sum(graph.number_of_edges() for graph in test)
+    assert draws[0]["nodes"] == sum(map(len, test))
+    assert draws[0]["pairs"] == sum(len(graph) * (len(graph) - 1) / 2 for graph in test)
+    topologies = datasets.Topologies(test)
+    (plan,) = datasets.plan_batches(topologies, 100)
+    graph = graphs.fill_missing(topologies.graph(plan))
+    # The padded batch has one more node, and the same noise for the others.
+    embedded = generator.auto_encoder.encode(graph, seed=tf.constant([-2, 0]))
+    decoded = graphs.to_networkx(generator.auto_encoder.decode(embedded))
+    wrong = metrics.wrong_edges([test[row] for row in plan], decoded).wrong
+    assert draws[0]["wrong_edges"] == wrong > 0
+    assert len(results["reconstruction_test"]) == generation.DRAWS
+
+
+def test_every_stage_learns(finished):
+    config, _ = finished
+    for stage in STAGES[config.end_to_end]:
+        history = json.loads((config.run_dir / stage / "history.json").read_text())
+        assert len(history) == config.epochs
+        assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_tensorboard_has_what_is_promised(finished):
+    config, _ = finished
+    stage = STAGES[config.end_to_end][-1]
+    events = EventAccumulator(
+        str(config.run_dir / stage / "tensorboard"), size_guidance={"tensors": 0}
+    )
+    events.Reload()
+    tags = set(events.Tags()["tensors"])
+    assert {"loss/train", "loss/validation", "wrong_edges/validation", "graphs"} <= tags
+
+
+def test_a_finished_run_is_not_run_again(finished):
+    config, results = finished
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in config.run_dir.rglob("*"))
+    assert generation.train_and_evaluate(config) == results
+    after = sorted((path.name, path.stat().st_mtime_ns) for path in config.run_dir.rglob("*"))
+    assert before == after
+
+
+class StopError(Exception):
+    pass
+
+
+def test_resumes_in_the_second_stage_as_if_uninterrupted(monkeypatch, tmp_path):
+    uninterrupted = generation.train_and_evaluate(make_config(tmp_path / "a"))
+    config = make_config(tmp_path / "b", checkpoint_minutes=0.0)
+    on_train_batch_end = training.TrainingState.on_train_batch_end
+
+    def stopping(self, batch, logs=None):
+        on_train_batch_end(self, batch, logs)
+        is_flow = self._model.stage == "flow"
+        if is_flow and int(self._model.optimizer.iterations) == 5:
+            raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.TrainingState, "on_train_batch_end", stopping)
+        with pytest.raises(StopError):
+            generation.train_and_evaluate(config)
+    resumed = generation.train_and_evaluate(config)
+    assert resumed["generation"] == uninterrupted["generation"]
+    assert resumed["flow"]["best_training_loss"] == uninterrupted["flow"]["best_training_loss"]
+
+
+def test_the_flow_stage_leaves_the_encoder_alone(tmp_path):
+    config = make_config(tmp_path)
+    train = datasets.ego_small("train")[:20]
+    generator = generation.make_generator(config, train)
+    generator.initialize(graphs.fill_missing(datasets.Topologies(train).graph(np.arange(20))))
+    model = GeneratorTraining(generator, "flow", 0.0, seed=0)
+    model.compile(optimizer=training.cosine_adam(1e-2, 10, clip_norm=1.0), weighted_metrics=[])
+    model.optimizer.build(model.trained)
+    before = [v.numpy() for v in generator.auto_encoder.variables]
+    flow_before = [v.numpy() for v in generator.gnf.trainable_variables]
+    model.train_step(next(iter(datasets.batches(datasets.Topologies(train), 20))))
+    for variable, value in zip(generator.auto_encoder.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    moved = zip(generator.gnf.trainable_variables, flow_before, strict=True)
+    assert any(np.abs(variable - value).max() > 0 for variable, value in moved)
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper", "best"])
+def test_presets_make_a_generator(preset, tmp_path):
+    config = generation.resolve(
+        dataclasses.replace(generation.PRESETS[preset], width=16, encoder_width=16)
+    )
+    train = datasets.ego_small("train")[:5]
+    assert generation.make_generator(config, train).config.embedding_size == 14
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"epochs": 0}, "--epochs must be at least 1, got 0"),
+        ({"embedding_size": 5}, "--embedding-size must be even, got 5"),
+        ({"width": 9}, "--width must be a multiple of --num-heads, 2, got 9"),
+        ({"learning_rate": 0.0}, "--learning-rate must be positive, got 0.0"),
+        ({"averaging": 1.0}, "--averaging must be in .* got 1.0"),
+        ({"num_generated": 1}, "--num-generated must be at least 2, got 1"),
+    ],
+)
+def test_wrong_options_name_the_option(changes, message, tmp_path):
+    with pytest.raises(common.UserError, match=message):
+        make_config(tmp_path, **changes)
+
+
+def test_topologies_have_both_directions_and_self_loops():
+    test = datasets.ego_small("test")[:6]
+    topologies = datasets.Topologies(test)
+    graph = graphs.fill_missing(topologies.graph(np.arange(6)))
+    graphs.validate(graph, check_values=True)
+    for one, true in zip(graphs.unbatch(graph), test, strict=True):
+        pairs = {*zip(one.senders.numpy().tolist(), one.receivers.numpy().tolist(), strict=True)}
+        assert pairs == set(true.to_directed().edges) | {(i, i) for i in true}
+    np.testing.assert_array_equal(topologies.sizes[:, 0], graph.n_node)
+    np.testing.assert_array_equal(topologies.sizes[:, 1], graph.n_edge)
+    with pytest.raises(ValueError, match="`members` must be graphs with nodes, got sizes .0."):
+        datasets.Topologies([test[0].subgraph([])])
+
+
+def test_an_epoch_of_several_passes_is_those_epochs_in_turn():
+    topologies = datasets.Topologies(datasets.ego_small("test"))
+
+    def seen(epochs, **options):
+        stream = datasets.batches(topologies, 10, seed=1, **options)
+        return [inputs["n_node"].numpy().tolist() for _ in range(epochs) for inputs, *_ in stream]
+
+    assert seen(2, passes=3) == seen(6)
+    assert seen(1, passes=3, first_epoch=1) == seen(3, first_epoch=3)
+    with pytest.raises(ValueError, match="`passes` must be at least 1, got 0"):
+        datasets.batches(topologies, 10, passes=0)
