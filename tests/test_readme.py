@@ -10,7 +10,8 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULT
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
-def test_python_block(code):
+def test_python_block(code, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # it may save files
     exec(compile(code, "README.md", "exec"), {})
 
 
