@@ -9,7 +9,8 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gnf_tf import datasets, graphs, metrics, models
-from trainers import common, generation, training
+from trainers import autoencoder, common, generation, training
+from trainers import generation_stages as stages
 from trainers.generation_model import GeneratorTraining, reconstruction
 
 SMALL = {
@@ -77,7 +78,7 @@ def test_reconstruction_is_that_of_decoded_graphs(finished):
     decoded = graphs.to_networkx(generator.auto_encoder.decode(embedded))
     wrong = metrics.wrong_edges([test[row] for row in plan], decoded).wrong
     assert draws[0]["wrong_edges"] == wrong > 0
-    assert len(results["reconstruction_test"]) == generation.DRAWS
+    assert len(results["reconstruction_test"]) == stages.DRAWS
 
 
 def test_every_stage_learns(finished):
@@ -105,6 +106,21 @@ def test_a_finished_run_is_not_run_again(finished):
     assert generation.train_and_evaluate(config) == results
     after = sorted((path.name, path.stat().st_mtime_ns) for path in config.run_dir.rglob("*"))
     assert before == after
+
+
+def test_autoencoder_trainer(tmp_path, monkeypatch, capsys):
+    words = ["autoencoder.py", "--run-dir", str(tmp_path)]
+    for name in ("steps", "epochs", "batch_size", "encoder_width", "encoder_blocks", "num_heads"):
+        words += [f"--{name.replace('_', '-')}", str(SMALL[name])]
+    monkeypatch.setattr("sys.argv", words)
+    autoencoder.main()
+    results = json.loads((tmp_path / "results.json").read_text())
+    draws = results["reconstruction_test"]
+    assert len({draw["cross_entropy"] for draw in draws}) == stages.DRAWS
+    assert draws[0]["edges"] == sum(g.number_of_edges() for g in datasets.ego_small("test"))
+    assert np.std(tf.image.decode_png((tmp_path / "reconstructed.png").read_bytes())) > 5
+    output = capsys.readouterr().out
+    assert "wrong of 320 edges" in output and "32 of 984" in output
 
 
 class StopError(Exception):
@@ -155,6 +171,8 @@ def test_presets_make_a_generator(preset, tmp_path):
     )
     train = datasets.ego_small("train")[:5]
     assert generation.make_generator(config, train).config.embedding_size == 14
+    config = autoencoder.resolve(dataclasses.replace(autoencoder.PRESETS[preset], encoder_width=16))
+    assert autoencoder.make_generator(config, train, train).config.embedding_size == 14
 
 
 @pytest.mark.parametrize(

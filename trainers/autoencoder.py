@@ -1,0 +1,123 @@
+"""The graph auto-encoder: edges from distances of node embeddings (3.3, 5.2.1).
+
+    python trainers/autoencoder.py                                     # quick, on ego-small
+    python trainers/autoencoder.py --dataset community_small --preset best
+
+Run it again to go on after an interruption, or to print a finished run's table again.
+"""
+
+import dataclasses
+import os
+import pathlib
+import sys
+from typing import Literal
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
+
+import numpy as np
+import tf_keras
+
+if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from gnf_tf import datasets, graphs, plots
+from gnf_tf.models import GeneratorConfig, GraphGenerator
+from trainers import common
+from trainers import generation_stages as stages
+
+# Table 3 of the paper, wrong edges of all edges, test. In the authors' files it is
+# community-small that has 984 and ego-small that has 353: two columns are swapped in print.
+PAPER = "ego-small 32 of 984, community-small 2 of 353 as printed, or the other way round"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(stages.Options):
+    """Options; each has the preset's value unless given."""
+
+    preset: Literal["quick", "paper", "best"] = "quick"
+    """quick: minutes on 2 cores; paper: section 5.2.1's sizes, for a GPU; best: under an hour"""
+
+
+PRESETS = {
+    "quick": Config(encoder_blocks=6),
+    "paper": Config(
+        preset="paper",
+        steps=100_000,
+        epochs=100,
+        encoder_width=2048,
+        encoder_blocks=10,
+        num_heads=8,
+        learning_rate=1e-4,
+        averaging=0.0,
+    ),
+    "best": Config(preset="best", steps=30_000, epochs=30, encoder_blocks=8, num_heads=8),
+}
+
+
+def resolve(config: Config) -> Config:
+    """Checks the options and fills in those that follow from others.
+
+    Raises:
+      UserError: naming the option, its value and what was expected.
+    """
+    if config.embedding_size is None:
+        size = stages.EMBEDDING_SIZE[config.dataset]
+        config = dataclasses.replace(config, embedding_size=size)
+    stages.check(config)
+    run_dir = config.run_dir or pathlib.Path("runs") / (
+        f"autoencoder-{config.dataset}-{config.preset}-seed{config.seed}"
+    )
+    return dataclasses.replace(config, run_dir=run_dir)
+
+
+def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
+    """Untrained; of it the auto-encoder alone is used, on test graphs of any size too."""
+    sizes = GeneratorConfig(
+        embedding_size=config.embedding_size,
+        encoder_width=config.encoder_width,
+        encoder_blocks=config.encoder_blocks,
+        num_heads=config.num_heads,
+        num_steps=1,
+    )
+    return GraphGenerator([len(graph) for graph in train + test], sizes)
+
+
+def reconstruction_figure(generator: GraphGenerator, members: list):
+    """Graphs beside what is decoded of their embeddings."""
+    topologies = datasets.Topologies(members)
+    graph = graphs.fill_missing(topologies.graph(np.arange(len(members))))
+    encoder = generator.auto_encoder
+    decoded = graphs.to_networkx(encoder.decode(encoder.encode(graph, seed=0)))
+    return plots.graph_gallery({"test graphs": members, "reconstructed": decoded})
+
+
+def train_and_evaluate(config: Config) -> dict:
+    """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
+    common.open_run(config.run_dir, config, places=stages.PLACES)
+    results_path = config.run_dir / "results.json"
+    if results_path.exists():
+        return common.read_json(results_path)
+    tf_keras.utils.set_random_seed(config.seed)
+    train, test = stages.load_graphs(config)
+    generator = make_generator(config, train, test)
+    results = stages.train_stage(config, generator, "auto_encoder", train)
+    results |= stages.reconstructions(config, generator, train, test)
+    results |= common.environment()
+    figure = reconstruction_figure(generator, test[: stages.SHOWN])
+    figure.savefig(config.run_dir / "reconstructed.png", dpi=110)
+    common.write_json(results_path, results)
+    return results
+
+
+def main() -> None:
+    """The command line."""
+    config = resolve(common.parse(PRESETS, "quick", __doc__))
+    results = train_and_evaluate(config)
+    print()
+    print("\n".join(stages.reconstruction_lines(results)))
+    print(f"paper, test: {PAPER}")
+    print(f"curves and figures: tensorboard --logdir {config.run_dir}")
+
+
+if __name__ == "__main__":
+    common.run(main)

@@ -1,0 +1,193 @@
+"""What the auto-encoder's and the generator's trainers share: options, stages, reconstruction."""
+
+import dataclasses
+import pathlib
+from typing import Annotated, Literal
+
+import networkx as nx
+import numpy as np
+import tensorflow as tf
+import tyro
+
+from gnf_tf import datasets, graphs, plots
+from gnf_tf.models import GraphGenerator
+from trainers import common, training
+from trainers.generation_model import GeneratorTraining, Stage, reconstruction
+
+__all__ = [
+    "DRAWS",
+    "EMBEDDING_SIZE",
+    "PLACES",
+    "SHOWN",
+    "Options",
+    "check",
+    "load_graphs",
+    "reconstruction_lines",
+    "reconstructions",
+    "train_stage",
+]
+
+SHOWN = 12  # graphs drawn
+DRAWS = 5  # of the encoder's noise, as the paper's table 3
+EMBEDDING_SIZE = {"ego_small": 14, "community_small": 30, "two_communities": 30}  # the paper's
+PLACES = ("run_dir", "checkpoint_minutes")  # options that change no number
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Those that both trainers have."""
+
+    dataset: Literal["community_small", "ego_small", "two_communities"] = "ego_small"
+    """see gnf_tf.datasets; the paper's two, and the other set called community-small"""
+    graphs_file: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """a list of graphs in place of the data set's, see gnf_tf.datasets.read_graphs"""
+    steps: int = 1_500
+    """training steps of each stage, at least; whole passes over the training graphs are taken"""
+    epochs: int = 5
+    """parts of each stage, each followed by a validation"""
+    batch_size: int = 16
+    """graphs a step"""
+    embedding_size: int | None = None
+    """width of the embeddings; default: the paper's (end to end: 8)"""
+    encoder_width: int = 64
+    """of the encoder's networks"""
+    encoder_blocks: int | None = None
+    """attention blocks of the encoder's networks; default: 6, or 2 of a flow (end to end)"""
+    num_heads: int = 4
+    """of all attention"""
+    learning_rate: float = 2e-3
+    """highest rate of Adam; it rises for 5 % of the steps, then falls to 0 as a cosine"""
+    clip_norm: float = 1.0
+    """gradients are scaled down to this global norm"""
+    averaging: float = 0.999
+    """decay of the exponential average of the weights; 0: none"""
+    checkpoint_minutes: float = 5.0
+    """longest time between checkpoints, which every epoch ends with too"""
+    jit: bool = True
+    """compile the training step with XLA"""
+    seed: int = 0
+    """of weights, noise and order; the graphs are those of the data set's seed 0"""
+    run_dir: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """folder of checkpoints, TensorBoard and results; default: a new one in runs"""
+
+
+def check(options: Options, *, at_least_1: str = "", multiples_of_heads: str = "") -> None:
+    """Checks the shared options and others of the named kinds.
+
+    Raises:
+      UserError: naming the option, its value and what was expected.
+    """
+    for name in f"steps epochs batch_size encoder_blocks num_heads {at_least_1}".split():
+        if getattr(options, name) < 1:
+            raise common.UserError(
+                f"{_flag(name)} must be at least 1, got {getattr(options, name)}"
+            )
+    if options.embedding_size < 2 or options.embedding_size % 2:
+        raise common.UserError(f"--embedding-size must be even, got {options.embedding_size}")
+    for name in f"encoder_width {multiples_of_heads}".split():
+        if getattr(options, name) < 1 or getattr(options, name) % options.num_heads:
+            raise common.UserError(
+                f"{_flag(name)} must be a multiple of --num-heads, {options.num_heads}, "
+                f"got {getattr(options, name)}"
+            )
+    if not options.learning_rate > 0:
+        raise common.UserError(f"--learning-rate must be positive, got {options.learning_rate}")
+    if not 0.0 <= options.averaging < 1.0:
+        raise common.UserError(f"--averaging must be in [0, 1), got {options.averaging}")
+
+
+def _flag(name):
+    return f"--{name.replace('_', '-')}"
+
+
+def load_graphs(config: Options) -> tuple[list[nx.Graph], list[nx.Graph]]:
+    """(training graphs, test graphs)."""
+    if config.graphs_file is not None:
+        return tuple(datasets.read_graphs(config.graphs_file, s) for s in ("train", "test"))
+    make = datasets.GRAPH_SETS[config.dataset]
+    return make("train"), make("test")
+
+
+def train_stage(
+    config: Options, generator: GraphGenerator, stage: Stage, train: list[nx.Graph]
+) -> dict[str, float]:
+    """Trains, or goes on training, one stage; the generator then has its best averaged weights."""
+    folder = config.run_dir / stage
+    topologies = datasets.Topologies(train)
+    if stage != "auto_encoder":
+        everything = graphs.fill_missing(topologies.graph(np.arange(len(train))))
+        generator.initialize(everything, seed=config.seed)
+    model = GeneratorTraining(generator, stage, config.averaging, config.seed)
+    batches_a_pass = len(datasets.plan_batches(topologies, config.batch_size))
+    passes = -(-config.steps // (config.epochs * batches_a_pass))
+    steps_per_epoch = passes * batches_a_pass
+    optimizer = training.cosine_adam(
+        config.learning_rate,
+        steps_per_epoch * config.epochs,
+        clip_norm=config.clip_norm,
+        beta_2=0.99,
+    )
+    model.compile(optimizer=optimizer, jit_compile=config.jit, weighted_metrics=[])
+    model.optimizer.build(model.trained)
+    state = training.TrainingState(
+        folder,
+        model,
+        steps_per_epoch=steps_per_epoch,
+        patience=config.epochs,
+        save_seconds=60.0 * config.checkpoint_minutes,
+    )
+    print(f"{stage}: {sum(int(tf.size(v)) for v in model.trained)} weights")
+    if state.next_epoch or state.done_steps:
+        print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
+    stream = datasets.batches(
+        topologies,
+        config.batch_size,
+        seed=config.seed,
+        first_epoch=state.next_epoch,
+        passes=passes,
+    )
+
+    def figures() -> None:
+        if stage != "auto_encoder":
+            with model.averaged():
+                made = generator.generate(SHOWN, seed=0)
+            panels = {"training graphs": train[:SHOWN], "generated": made}
+            tf.summary.image("graphs", plots.to_image(plots.graph_gallery(panels)))
+
+    training.fit(
+        model,
+        stream,
+        state,
+        epochs=config.epochs,
+        validation_data=datasets.batches(topologies, config.batch_size),
+        callbacks=[training.Scalars(folder, config, figures)],
+    )
+    state.restore_best()
+    for variable, average in zip(model.trained, model.averages, strict=True):
+        variable.assign(average)
+    return {"seconds": float(state.seconds), "best_training_loss": float(state.best)}
+
+
+def reconstructions(
+    config: Options, generator: GraphGenerator, train: list[nx.Graph], test: list[nx.Graph]
+) -> dict[str, list]:
+    """`reconstruction` of the training and the test graphs."""
+    results = {}
+    for name, members in (("train", train), ("test", test)):
+        stream = datasets.batches(datasets.Topologies(members), config.batch_size)
+        results[f"reconstruction_{name}"] = reconstruction(generator, stream, DRAWS)
+    return results
+
+
+def reconstruction_lines(results: dict[str, list]) -> list[str]:
+    """A line of text for each set of graphs."""
+    lines = []
+    for name in ("train", "test"):
+        draws = results[f"reconstruction_{name}"]
+        wrong = np.mean([draw["wrong_edges"] for draw in draws])
+        loss = np.mean([draw["cross_entropy"] / draw["pairs"] for draw in draws])
+        lines.append(
+            f"auto-encoder, {name}: {wrong:.1f} wrong of {draws[0]['edges']:.0f} edges, cross "
+            f"entropy {loss:.2e} nats a pair (means of {len(draws)} draws)"
+        )
+    return lines
