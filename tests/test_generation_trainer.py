@@ -150,7 +150,7 @@ def test_resumes_in_the_second_stage_as_if_uninterrupted(monkeypatch, tmp_path):
 def test_the_flow_stage_leaves_the_encoder_alone(tmp_path):
     config = make_config(tmp_path)
     train = datasets.ego_small("train")[:20]
-    generator = generation.make_generator(config, train)
+    generator = generation.make_generator(config, train, train)
     generator.initialize(graphs.fill_missing(datasets.Topologies(train).graph(np.arange(20))))
     model = GeneratorTraining(generator, "flow", 0.0, seed=0)
     model.compile(optimizer=training.cosine_adam(1e-2, 10, clip_norm=1.0), weighted_metrics=[])
@@ -170,7 +170,7 @@ def test_presets_make_a_generator(preset, tmp_path):
         dataclasses.replace(generation.PRESETS[preset], width=16, encoder_width=16)
     )
     train = datasets.ego_small("train")[:5]
-    assert generation.make_generator(config, train).config.embedding_size == 14
+    assert generation.make_generator(config, train, train).config.embedding_size == 14
     config = autoencoder.resolve(dataclasses.replace(autoencoder.PRESETS[preset], encoder_width=16))
     assert autoencoder.make_generator(config, train, train).config.embedding_size == 14
 

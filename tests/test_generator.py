@@ -97,6 +97,18 @@ def test_saves_and_loads(changes, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["one.npz"]
 
 
+def test_larger_graphs_than_in_training_can_be_encoded(tmp_path):
+    config = models.GeneratorConfig(**SMALL)
+    large = graphs.from_networkx([nx.cycle_graph(9)])
+    with pytest.raises(ValueError, match=r"`max_num_nodes` .* got 7 for sizes \[9, 9\]"):
+        models.GraphGenerator(SIZES, config).log_prob(graphs.batch([large, large]))
+    generator = models.GraphGenerator(SIZES, config, max_num_nodes=9)
+    generator.save(tmp_path / "one.npz")
+    loaded = models.GraphGenerator.load(tmp_path / "one.npz")
+    np.testing.assert_array_equal(loaded.log_prob(large), generator.log_prob(large))
+    assert max(map(len, loaded.generate(50, seed=0))) == max(SIZES)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other", "fewer"])
 def test_damaged_files_are_named(damage, tmp_path):
     path = tmp_path / "one.npz"
@@ -137,6 +149,10 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypat
         (lambda g: g.generate(n_node=[0], seed=0), "`n_node` must be from 1 to 7"),
         (lambda _: models.GraphGenerator([]), "`n_node` must be whole numbers"),
         (lambda _: models.GraphGenerator([3, 0]), "`n_node` must be whole numbers"),
+        (
+            lambda _: models.GraphGenerator([3, 6], max_num_nodes=5),
+            "`max_num_nodes` must be at least 6, the largest of `n_node`, got 5",
+        ),
         (lambda _: models.GraphGenerator([2.5]), "`n_node` must be whole numbers"),
         (
             lambda _: models.GraphGenerator([3], models.GeneratorConfig(encoder="x")),

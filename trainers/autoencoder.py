@@ -71,7 +71,7 @@ def resolve(config: Config) -> Config:
 
 
 def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
-    """Untrained; of it the auto-encoder alone is used, on test graphs of any size too."""
+    """Untrained; of it the auto-encoder alone is used."""
     sizes = GeneratorConfig(
         embedding_size=config.embedding_size,
         encoder_width=config.encoder_width,
@@ -79,7 +79,7 @@ def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
         num_heads=config.num_heads,
         num_steps=1,
     )
-    return GraphGenerator([len(graph) for graph in train + test], sizes)
+    return stages.new_generator(sizes, train, test)
 
 
 def reconstruction_figure(generator: GraphGenerator, members: list):

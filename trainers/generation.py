@@ -95,8 +95,8 @@ def resolve(config: Config) -> Config:
     return dataclasses.replace(config, run_dir=run_dir)
 
 
-def make_generator(config: Config, train: list) -> GraphGenerator:
-    """Untrained."""
+def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
+    """Untrained; its auto-encoder takes test graphs of any size."""
     sizes = GeneratorConfig(
         embedding_size=config.embedding_size,
         encoder="flow" if config.end_to_end else "network",
@@ -109,7 +109,7 @@ def make_generator(config: Config, train: list) -> GraphGenerator:
         num_heads=config.num_heads,
         coupling=config.coupling,
     )
-    return GraphGenerator([len(graph) for graph in train], sizes)
+    return stages.new_generator(sizes, train, test)
 
 
 def evaluate(config: Config, generator: GraphGenerator, train: list, test: list) -> dict:
@@ -153,7 +153,7 @@ def train_and_evaluate(config: Config) -> dict:
         return common.read_json(results_path)
     tf_keras.utils.set_random_seed(config.seed)
     train, test = stages.load_graphs(config)
-    generator = make_generator(config, train)
+    generator = make_generator(config, train, test)
     names = ("end_to_end",) if config.end_to_end else ("auto_encoder", "flow")
     results = {stage: stages.train_stage(config, generator, stage, train) for stage in names}
     generator.save(config.run_dir / "generator.npz")

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tyro
 
 from gnf_tf import datasets, graphs, plots
-from gnf_tf.models import GraphGenerator
+from gnf_tf.models import GeneratorConfig, GraphGenerator
 from trainers import common, training
 from trainers.generation_model import GeneratorTraining, Stage, reconstruction
 
@@ -22,6 +22,7 @@ __all__ = [
     "Options",
     "check",
     "load_graphs",
+    "new_generator",
     "reconstruction_lines",
     "reconstructions",
     "train_stage",
@@ -106,6 +107,15 @@ def load_graphs(config: Options) -> tuple[list[nx.Graph], list[nx.Graph]]:
         return tuple(datasets.read_graphs(config.graphs_file, s) for s in ("train", "test"))
     make = datasets.GRAPH_SETS[config.dataset]
     return make("train"), make("test")
+
+
+def new_generator(
+    sizes: GeneratorConfig, train: list[nx.Graph], test: list[nx.Graph]
+) -> GraphGenerator:
+    """It generates graphs of the training graphs' sizes, and can encode all test graphs."""
+    return GraphGenerator(
+        [len(graph) for graph in train], sizes, max_num_nodes=max(map(len, train + test))
+    )
 
 
 def train_stage(

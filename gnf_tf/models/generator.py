@@ -74,6 +74,8 @@ class GraphGenerator(tf.Module):
         self,
         n_node: Sequence[int],
         config: GeneratorConfig = GeneratorConfig(),
+        *,
+        max_num_nodes: int | None = None,
         name: str = "generator",
     ):
         """Makes the parts and their variables; they are trained from outside.
@@ -81,6 +83,8 @@ class GraphGenerator(tf.Module):
         Args:
           n_node: node counts of the training graphs, each at least 1.
           config: sizes.
+          max_num_nodes: of the largest graph to encode or generate; default: the largest of
+            `n_node`. Compiled by XLA, a larger graph is cut there without a word.
           name: as tf.Module.
 
         Raises:
@@ -92,7 +96,12 @@ class GraphGenerator(tf.Module):
             raise ValueError(f"`n_node` must be whole numbers of at least 1, got {n_node!r}")
         self.config = config
         self.n_node = sizes.astype(np.int32)
-        self.max_num_nodes = int(sizes.max())
+        self.max_num_nodes = int(sizes.max() if max_num_nodes is None else max_num_nodes)
+        if self.max_num_nodes < sizes.max():
+            raise ValueError(
+                f"`max_num_nodes` must be at least {sizes.max()}, the largest of `n_node`, "
+                f"got {max_num_nodes}"
+            )
         shared = {"directed": config.directed, "temperature": config.temperature}
         if config.encoder == "flow":
             self.auto_encoder = FlowAutoEncoder(
@@ -183,13 +192,13 @@ class GraphGenerator(tf.Module):
         """Embeddings for graphs of these sizes, on edgeless graphs: the networks attend to all.
 
         Raises:
-          ValueError: if a size is below 1 or above that of the largest training graph.
+          ValueError: if a size is below 1 or above `max_num_nodes`.
         """
         sizes = np.asarray(n_node)
         if not sizes.size or sizes.min() < 1 or sizes.max() > self.max_num_nodes:
             raise ValueError(
-                f"`n_node` must be from 1 to {self.max_num_nodes}, the largest training graph's, "
-                f"got {n_node!r}"
+                f"`n_node` must be from 1 to {self.max_num_nodes}, the generator's "
+                f"`max_num_nodes`, got {n_node!r}"
             )
         topology = graphs.edgeless(sizes, self.config.embedding_size)
         prior = distributions.NodePrior(topology)
@@ -238,7 +247,11 @@ class GraphGenerator(tf.Module):
     def save(self, path: str | os.PathLike) -> None:
         """Writes configuration, sizes and weights to one file, whole or not at all."""
         path = pathlib.Path(path)
-        header = {"format": _FORMAT, "config": dataclasses.asdict(self.config)}
+        header = {
+            "format": _FORMAT,
+            "config": dataclasses.asdict(self.config),
+            "max_num_nodes": self.max_num_nodes,
+        }
         arrays = {f"weight_{i:04d}": v.numpy() for i, v in enumerate(self.variables)}
         temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
@@ -264,7 +277,11 @@ class GraphGenerator(tf.Module):
             header = json.loads(str(arrays["header"]))
             if header["format"] != _FORMAT:
                 raise ValueError(f"its format is {header['format']!r}, not {_FORMAT!r}")
-            generator = cls(arrays["n_node"], GeneratorConfig(**header["config"]))
+            generator = cls(
+                arrays["n_node"],
+                GeneratorConfig(**header["config"]),
+                max_num_nodes=header["max_num_nodes"],
+            )
             variables = generator.variables
             if len(arrays) != len(variables) + 2:
                 raise ValueError(f"it has {len(arrays) - 2} weights, not {len(variables)}")
