@@ -3,8 +3,8 @@
     pip install -r benchmarks/requirements.txt
     python -m benchmarks.flows
 
-Everything is timed in turn in one process, one call of each after the other, so that what
-disturbs the machine disturbs all alike. A figure is the median of the repeats, in milliseconds;
+Everything is timed in turn in one process, some calls of each after the other, so that what
+disturbs the machine disturbs all alike. A figure is the median of the calls, in milliseconds;
 ratios are of medians. Prints the tables and writes them to `--out`.
 
 The RealNVPs are of one shape: `--num-steps` steps of two couplings, each a perceptron of the
@@ -26,6 +26,8 @@ import tyro
 
 Mode = Literal["eager", "function", "xla"]
 TASKS = ("training step", "log_prob", "sample")
+PAUSE_SECONDS = 0.02
+CALLS_A_TURN = 3
 
 
 class Timed(NamedTuple):
@@ -57,8 +59,8 @@ class Config:
     """how TensorFlow runs"""
     parts: tuple[Literal["peers", "attention"], ...] = ("peers", "attention")
     """what to measure"""
-    repeats: int = 11
-    """timed calls of each"""
+    repeats: int = 5
+    """turns of each, three timed calls a turn"""
     out: pathlib.Path = pathlib.Path("benchmarks/results")
     """folder for flows.json"""
 
@@ -222,13 +224,20 @@ def attention_gnf(config: Config, size: int, mode: Mode, *, dense: bool) -> Time
 
 
 def medians(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median milliseconds of each call, taken in turn; the first round warms up."""
+    """Median milliseconds of each call.
+
+    They take turns, `repeats` times: after a pause, one call to wake up and CALLS_A_TURN timed.
+    PyTorch's threads spin for some milliseconds after their work, at the cost of whoever comes
+    next, so that single calls in turn would not be fair.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for repeat in range(repeats + 1):
+    for _ in range(repeats):
         for name, call in calls.items():
-            start = time.perf_counter()
+            time.sleep(PAUSE_SECONDS)
             call()
-            if repeat:
+            for _ in range(CALLS_A_TURN):
+                start = time.perf_counter()
+                call()
                 seconds[name].append(time.perf_counter() - start)
     return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
 
