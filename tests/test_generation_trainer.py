@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from graph_nets import utils_tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gnf_tf import datasets, graphs, metrics, models
@@ -81,6 +82,32 @@ def test_reconstruction_is_that_of_decoded_graphs(finished):
     assert len(results["reconstruction_test"]) == stages.DRAWS
 
 
+def test_likelihood_is_that_of_each_graph_alone(finished):
+    """Buckets put together what belongs together, and waste little on padding."""
+    config, results = finished
+    found = results["likelihood_test"]
+    assert found["padding"] < 0.2
+    assert found["standard_error"] > 0
+    np.testing.assert_allclose(
+        found["loss"],
+        found["rate"] + (found["cross_entropy"] if config.end_to_end else 0.0),
+        rtol=1e-5,
+    )
+    generator = models.GraphGenerator.load(config.run_dir / "generator.npz")
+    encoder = generator.auto_encoder
+    test = datasets.Topologies(datasets.ego_small("test"))
+    plan = datasets.plan_buckets(test.n_node, 256, max_waste=0.2, room="pairs")
+    entropies = []
+    for i, batch in enumerate(plan):
+        graph = graphs.fill_missing(test.graph(batch.rows))
+        embedded = encoder.encode(graph, seed=tf.constant([config.seed, -1 - i]))
+        for j in range(len(batch.rows)):
+            alone = utils_tf.get_graph(embedded, j)
+            entropies.append(encoder.cross_entropy(alone).numpy()[0])
+    assert len(plan) > 1
+    np.testing.assert_allclose(found["cross_entropy"], np.mean(entropies), rtol=1e-4)
+
+
 def test_every_stage_learns(finished):
     config, _ = finished
     for stage in STAGES[config.end_to_end]:
@@ -98,6 +125,8 @@ def test_tensorboard_has_what_is_promised(finished):
     events.Reload()
     tags = set(events.Tags()["tensors"])
     assert {"loss/train", "loss/validation", "wrong_edges/validation", "graphs"} <= tags
+    for statistic in metrics.STATISTICS:
+        assert len(events.Tensors(f"mmd_to_training_graphs/{statistic}")) == config.epochs
 
 
 def test_a_finished_run_is_not_run_again(finished):

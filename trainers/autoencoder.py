@@ -40,16 +40,7 @@ class Config(stages.Options):
 
 PRESETS = {
     "quick": Config(encoder_blocks=6),
-    "paper": Config(
-        preset="paper",
-        steps=100_000,
-        epochs=100,
-        encoder_width=2048,
-        encoder_blocks=10,
-        num_heads=8,
-        learning_rate=1e-4,
-        averaging=0.0,
-    ),
+    "paper": Config(preset="paper", **stages.PAPER_OPTIONS),
     "best": Config(preset="best", steps=30_000, epochs=30, encoder_blocks=8, num_heads=8),
 }
 

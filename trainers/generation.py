@@ -25,6 +25,7 @@ from gnf_tf import metrics, plots
 from gnf_tf.models import GeneratorConfig, GraphGenerator
 from trainers import common
 from trainers import generation_stages as stages
+from trainers.generation_model import likelihood
 
 # Tables 4 and 5 of the paper, degree / clustering / orbit: its GNF, as many as test graphs and
 # matched in size, and "(1024)".
@@ -58,18 +59,7 @@ class Config(stages.Options):
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(
-        preset="paper",
-        steps=100_000,
-        epochs=100,
-        encoder_width=2048,
-        encoder_blocks=10,
-        num_steps=12,
-        width=2048,
-        num_heads=8,
-        learning_rate=1e-4,
-        averaging=0.0,
-    ),
+    "paper": Config(preset="paper", num_steps=12, width=2048, **stages.PAPER_OPTIONS),
     "best": Config(preset="best", steps=30_000, epochs=40, num_steps=8),
 }
 
@@ -120,6 +110,9 @@ def evaluate(config: Config, generator: GraphGenerator, train: list, test: list)
     sets = {"test graphs": test, "generated": generated}
     plots.graph_statistics(sets).savefig(config.run_dir / "statistics.png", dpi=110)
     results = {"generation": metrics.evaluate(generated, test, train=train)}
+    last = "end_to_end" if config.end_to_end else "flow"
+    for name, members in (("train", train), ("test", test)):
+        results[f"likelihood_{name}"] = likelihood(generator, last, members, seed=config.seed)
     return results | stages.reconstructions(config, generator, train, test)
 
 
@@ -140,6 +133,11 @@ def table(config: Config, results: dict) -> str:
             lines.append(f"{label:<36}" + "".join(f"{values[n]:>12.4f}" for n in baseline))
         if paper and scheme:
             lines.append(f"{'  paper, its GNF':<36}" + "".join(f"{v:>12}" for v in paper[scheme]))
+    what = "bound on -log p(graph)" if config.end_to_end else "-log p(embedding)"
+    for name in ("train", "test"):
+        found = results[f"likelihood_{name}"]
+        error = found["standard_error"]
+        lines.append(f"{what}, {name}: {found['loss']:.2f} +- {error:.2f} nats a graph")
     lines.append(f"unique {report['uniqueness']:.1%}, not in training {report['novelty']:.1%}")
     lines += stages.reconstruction_lines(results)
     return "\n".join(lines)

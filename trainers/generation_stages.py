@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tyro
 
-from gnf_tf import datasets, graphs, plots
+from gnf_tf import datasets, graphs, metrics, plots
 from gnf_tf.models import GeneratorConfig, GraphGenerator
 from trainers import common, training
 from trainers.generation_model import GeneratorTraining, Stage, reconstruction
@@ -17,6 +17,7 @@ from trainers.generation_model import GeneratorTraining, Stage, reconstruction
 __all__ = [
     "DRAWS",
     "EMBEDDING_SIZE",
+    "PAPER_OPTIONS",
     "PLACES",
     "SHOWN",
     "Options",
@@ -32,6 +33,17 @@ SHOWN = 12  # graphs drawn
 DRAWS = 5  # of the encoder's noise, as the paper's table 3
 EMBEDDING_SIZE = {"ego_small": 14, "community_small": 30, "two_communities": 30}  # the paper's
 PLACES = ("run_dir", "checkpoint_minutes")  # options that change no number
+COMPARED = 200  # graphs generated after each epoch, and training graphs they are compared with
+# Section 5.2's sizes and rates, of both trainers' preset `paper`.
+PAPER_OPTIONS = {
+    "steps": 100_000,
+    "epochs": 100,
+    "encoder_width": 2048,
+    "encoder_blocks": 10,
+    "num_heads": 8,
+    "learning_rate": 1e-4,
+    "averaging": 0.0,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,9 +172,13 @@ def train_stage(
     def figures() -> None:
         if stage != "auto_encoder":
             with model.averaged():
-                made = generator.generate(SHOWN, seed=0)
-            panels = {"training graphs": train[:SHOWN], "generated": made}
+                made = generator.generate(COMPARED, seed=0)
+            panels = {"training graphs": train[:SHOWN], "generated": made[:SHOWN]}
             tf.summary.image("graphs", plots.to_image(plots.graph_gallery(panels)))
+            # With training graphs: whoever watches, and stops, must not choose by the test graphs.
+            for statistic in metrics.STATISTICS:
+                value = metrics.mmd(train[:COMPARED], made, statistic)
+                tf.summary.scalar(f"mmd_to_training_graphs/{statistic}", value)
 
     training.fit(
         model,

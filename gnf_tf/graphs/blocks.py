@@ -5,6 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
+from gnf_tf import xla
 from gnf_tf.graphs.segments import node_graph_ids, scatter_sum
 
 __all__ = ["Blocks"]
@@ -22,22 +23,28 @@ class Blocks(NamedTuple):
     row: tf.Tensor
     """[num_nodes] int32: which one of n_graphs * size; 0 where none"""
 
+    @property
+    def size(self) -> int | tf.Tensor:
+        """Places of a block."""
+        return self.is_node.shape[1] or tf.shape(self.is_node)[1]
+
     @classmethod
     def of(cls, graph: GraphsTuple, max_num_nodes: int | None = None) -> "Blocks":
-        """Blocks of `max_num_nodes` places; default: as many as the largest graph has nodes.
+        """Blocks with as many places as the largest graph has nodes.
 
         Nodes beyond `max_num_nodes` have no place: only the last graph with nodes may exceed it,
-        where `graphs.pad` leaves the padding.
+        where `graphs.pad` leaves the padding. Under XLA, which needs to know sizes beforehand, the
+        blocks have `max_num_nodes` places. Elsewhere batches of graphs of like size waste little,
+        see `datasets.plan_buckets`.
 
         Raises:
           ValueError: if another one does (in a `tf.function` as tf.errors.InvalidArgumentError;
             XLA can't tell).
         """
-        if max_num_nodes is None:
-            size = tf.reduce_max(graph.n_node)
-        else:
-            size = max_num_nodes
-            _check_all_fit(graph.n_node, size)
+        size = tf.reduce_max(graph.n_node)
+        if max_num_nodes is not None:
+            _check_all_fit(graph.n_node, max_num_nodes)
+            size = max_num_nodes if xla.is_compiling() else tf.minimum(size, max_num_nodes)
         ids = node_graph_ids(graph)
         starts = tf.cumsum(graph.n_node, exclusive=True)[:, tf.newaxis]
         position = tf.range(tf.shape(ids)[0]) - tf.gather(starts[:, 0], ids)
@@ -76,7 +83,7 @@ class Blocks(NamedTuple):
 
     def adjacency(self, graph: GraphsTuple, dtype: tf.DType = tf.float32) -> tf.Tensor:
         """[n_graphs, receiver, sender]: how many edges there are between two places of a block."""
-        n_graphs, size = tf.unstack(tf.shape(self.is_node))
+        n_graphs, size = tf.shape(self.is_node)[0], self.size
         receiver, sender = (
             tf.gather(self.row, index) for index in (graph.receivers, graph.senders)
         )
@@ -85,7 +92,7 @@ class Blocks(NamedTuple):
         counts = scatter_sum(
             tf.cast(is_inside, dtype), receiver * size + sender % size, n_graphs * size * size
         )
-        return tf.reshape(counts, [n_graphs, *[self.is_node.shape[1] or size] * 2])
+        return tf.reshape(counts, [n_graphs, size, size])
 
 
 def _expand(mask, ndims):

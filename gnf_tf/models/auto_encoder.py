@@ -101,8 +101,8 @@ class GraphAutoEncoder(snt.Module):
         """Logits of an edge for all pairs of each graph, from embeddings (equation 6).
 
         Returns:
-          [n_graphs, receiver, sender], `max_num_nodes` each; without meaning where there is no
-          node, and on the diagonal.
+          [n_graphs, receiver, sender], places of `graphs.Blocks`; without meaning where there is
+          no node, and on the diagonal.
         """
         x = graphs.Blocks.of(graph, self.max_num_nodes).stack(graph.nodes)
         senders, receivers = tf.split(x, 2, axis=-1) if self.directed else (x, x)
@@ -120,7 +120,7 @@ class GraphAutoEncoder(snt.Module):
             edges += tf.linalg.matrix_transpose(edges)
         is_node = tf.cast(blocks.is_node, dtype)
         pairs = is_node[:, :, tf.newaxis] * is_node[:, tf.newaxis, :]
-        pairs *= 1.0 - tf.eye(self.max_num_nodes, dtype=dtype)
+        pairs *= 1.0 - tf.eye(blocks.size, dtype=dtype)
         return tf.minimum(edges, 1.0), pairs if self.directed else 0.5 * pairs
 
     def cross_entropy(self, graph: GraphsTuple) -> tf.Tensor:

@@ -20,9 +20,8 @@ from gnf_tf.networks.mlp import MLP, Activation
 
 __all__ = ["AdditiveAttention", "AttentionBlock", "DotProductAttention"]
 
-_SMALL = (
-    16  # nodes of a block up to which sums beat XLA's matrix products on a CPU; benchmarks.flows
-)
+# Nodes of a block up to which sums beat XLA's matrix products on a CPU; benchmarks.flows.
+_SMALL = 16
 
 
 def _softmax_over_incoming(logits, receivers, num_nodes):
@@ -69,10 +68,11 @@ class DotProductAttention(snt.Module):
           value_size: width of values per head; default `key_size`.
           output_size: width of the new node features; default `num_heads * value_size`.
           fully_connected: attend to all, see above.
-          max_num_nodes: size of the dense blocks. Nodes beyond it send and get nothing: only the
-            last graph with nodes may exceed it, where `graphs.pad` leaves the padding. Default:
-            along the edge list, or with `fully_connected` the largest graph of the batch, for
-            which XLA compiles anew at each new `n_node`.
+          max_num_nodes: of the largest graph, for the dense blocks, see `graphs.Blocks.of`. Nodes
+            beyond it send and get nothing: only the last graph with nodes may exceed it, where
+            `graphs.pad` leaves the padding. Default: along the edge list, or with
+            `fully_connected` the largest graph of the batch, for which XLA compiles anew at each
+            new `n_node`.
           name: as Sonnet.
 
         Raises:
@@ -200,7 +200,7 @@ class AttentionBlock(snt.Module):
           activation: of the MLP.
           output_scale: factor of the last layer's initial weights.
           fully_connected: see `DotProductAttention`, as `max_num_nodes`.
-          max_num_nodes: size of the dense blocks.
+          max_num_nodes: of the largest graph.
           name: as Sonnet.
 
         Raises:

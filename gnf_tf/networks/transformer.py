@@ -49,7 +49,7 @@ class GraphTransformer(snt.Module):
           output_scale: factor of the last layer's initial weights, see `output_layer`.
           fully_connected: see `DotProductAttention`, as `max_num_nodes`; one for all blocks, or
             one for each: (False, True) attends along the edges, then to all.
-          max_num_nodes: size of the dense blocks.
+          max_num_nodes: of the largest graph.
           name: as Sonnet.
 
         Raises:
