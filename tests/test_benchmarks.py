@@ -5,7 +5,8 @@ import functools
 
 import pytest
 
-from benchmarks import flows, memory
+from benchmarks import flows, generation, memory
+from gnf_tf import datasets
 
 
 def test_buffers_of_a_compiled_training_step_do_not_grow_with_depth():
@@ -43,3 +44,13 @@ def test_flows_run_and_what_is_compared_is_of_one_shape():
     }
     with pytest.raises(RuntimeError, match="different numbers of weights"):
         flows.compare(config, 4, "eager", wrong, "ours")
+
+
+def test_generation_is_measured_on_the_same_graphs_in_both_ways():
+    config = generation.Config(embedding_size=4, num_steps=1, width=4, repeats=1)
+    row = generation.generation_point(config, 5, 3)
+    assert (row["nodes"], row["graphs"]) == (5, 3)
+    assert row["seconds"] > 0 and row["peak_mb"] > 100
+    row = generation.likelihood_point(config, "ego_small")
+    assert row["graphs"] == len(datasets.ego_small("train"))
+    assert row["padding_buckets"] < 0.2 < row["padding_mixed"]

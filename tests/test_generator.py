@@ -60,6 +60,25 @@ def test_sizes_can_be_given(generator):
     assert [len(graph) for graph in generator.generate(n_node=[1, 7, 2], seed=0)] == [1, 7, 2]
 
 
+def test_many_or_large_graphs_are_made_a_few_at_a_time(generator, monkeypatch):
+    """No more pairs of nodes at once than said, each graph where its size was asked for."""
+    calls = []
+    sample = type(generator).sample_embeddings
+
+    def spy(self, n_node, *, seed):
+        calls.append(len(n_node) * max(n_node) ** 2)
+        return sample(self, n_node, seed=seed)
+
+    monkeypatch.setattr(type(generator), "sample_embeddings", spy)
+    monkeypatch.setattr("gnf_tf.models.generator._PAIRS", 60)
+    sizes = [7, 2, 5, 7, 1, 5, 7, 7, 3, 5] * 3
+    made = generator.generate(n_node=sizes, seed=0)
+    assert [len(graph) for graph in made] == sizes
+    assert len(calls) > 10 and max(calls) <= 60
+    of_seven = [frozenset(graph.edges) for graph in made if len(graph) == 7]
+    assert len(set(of_seven)) > 1  # each chunk has its own noise
+
+
 def test_log_prob_inverts_sampling(generator):
     """Of a sample's latent: the change of variables through the inverse."""
     sample = generator.sample_embeddings(SIZES, seed=1)

@@ -6,7 +6,7 @@ import os
 import pathlib
 import zipfile
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import networkx as nx
 import numpy as np
@@ -20,7 +20,7 @@ from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
 __all__ = ["GeneratorConfig", "GraphGenerator"]
 
 _FORMAT = "gnf_tf.GraphGenerator 1"
-_CHUNK = 1024  # graphs decoded at a time: their pairs are dense
+_PAIRS = 2**20  # of nodes at a time, which bounds the memory of generating large or many graphs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,22 +188,29 @@ class GraphGenerator(tf.Module):
         """log p(X) of graphs' embeddings, X encoded with noise from `seed`: [n_graphs], in nats."""
         return self.embedding_log_prob(self.auto_encoder.encode(graph, seed=seed))
 
-    def sample_embeddings(self, n_node: Sequence[int], *, seed: int) -> GraphsTuple:
+    def sample_embeddings(self, n_node: Sequence[int], *, seed: Any) -> GraphsTuple:
         """Embeddings for graphs of these sizes, on edgeless graphs: the networks attend to all.
+
+        Args:
+          n_node: the sizes.
+          seed: a whole number, or a pair (a tensor [2]).
 
         Raises:
           ValueError: if a size is below 1 or above `max_num_nodes`.
         """
+        topology = graphs.edgeless(self._checked_sizes(n_node), self.config.embedding_size)
+        prior = distributions.NodePrior(topology)
+        flow = tfp.distributions.TransformedDistribution(prior, tfp.bijectors.Invert(self.gnf))
+        return flow.sample(seed=seed)
+
+    def _checked_sizes(self, n_node):
         sizes = np.asarray(n_node)
         if not sizes.size or sizes.min() < 1 or sizes.max() > self.max_num_nodes:
             raise ValueError(
                 f"`n_node` must be from 1 to {self.max_num_nodes}, the generator's "
                 f"`max_num_nodes`, got {n_node!r}"
             )
-        topology = graphs.edgeless(sizes, self.config.embedding_size)
-        prior = distributions.NodePrior(topology)
-        flow = tfp.distributions.TransformedDistribution(prior, tfp.bijectors.Invert(self.gnf))
-        return flow.sample(seed=seed)
+        return sizes
 
     def generate(
         self,
@@ -236,13 +243,15 @@ class GraphGenerator(tf.Module):
             n_node = np.random.default_rng(seed).choice(self.n_node, num_graphs)
         if draw_edges is None:
             draw_edges = self.config.encoder == "flow"
-        generated = []
-        for start in range(0, len(n_node), _CHUNK):
-            embedded = self.sample_embeddings(n_node[start : start + _CHUNK], seed=seed + start)
-            edge_seed = (1, seed + start) if draw_edges else None
-            decoded = self.auto_encoder.decode(embedded, seed=edge_seed)
-            generated.extend(_to_simple_graphs(decoded, self.config.directed))
-        return generated
+        sizes = self._checked_sizes(n_node)
+        generated: dict[int, nx.Graph] = {}
+        for i, rows in enumerate(_chunks(sizes)):
+            seeds = tf.random.split(tf.random.fold_in([0, seed], i), 2)
+            embedded = self.sample_embeddings(sizes[rows], seed=seeds[0])
+            decoded = self.auto_encoder.decode(embedded, seed=seeds[1] if draw_edges else None)
+            made = _to_simple_graphs(decoded, self.config.directed)
+            generated.update(zip(rows.tolist(), made, strict=True))
+        return [generated[row] for row in range(len(sizes))]
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes configuration, sizes and weights to one file, whole or not at all."""
@@ -290,6 +299,16 @@ class GraphGenerator(tf.Module):
         except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"`path` {path} is no whole saved generator: {error}") from error
         return generator
+
+
+def _chunks(sizes):
+    """Which graphs are made at a time: of like size, and with `_PAIRS` of nodes at most."""
+    order = np.argsort(sizes, kind="stable")
+    while order.size:
+        pairs = np.arange(1, order.size + 1) * sizes[order].astype(np.int64) ** 2
+        count = max(1, np.searchsorted(pairs, _PAIRS, side="right"))
+        yield order[:count]
+        order = order[count:]
 
 
 def _to_simple_graphs(graph, directed):
