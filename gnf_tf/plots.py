@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import networkx as nx
 import numpy as np
-import scipy.linalg
 import scipy.sparse.csgraph
 import tensorflow as tf
 from matplotlib.collections import LineCollection
@@ -196,12 +195,10 @@ def _layout(num_nodes, pairs, steps=60):
     # It starts from the principal coordinates, shaken, for like nodes have the same ones.
     squares = distance**2
     centred = squares - squares.mean(axis=0) - squares.mean(axis=1, keepdims=True) + squares.mean()
-    size = min(2, num_nodes)
-    values, vectors = scipy.linalg.eigh(
-        -centred / 2, subset_by_index=[num_nodes - size, num_nodes - 1]
-    )
+    # All of them: asked for the last two alone, LAPACK can find none where all are equal.
+    values, vectors = np.linalg.eigh(-centred / 2)
     places = np.zeros([num_nodes, 2])
-    places[:, :size] = vectors * np.sqrt(np.maximum(values, 0))
+    places[:, : min(2, num_nodes)] = (vectors * np.sqrt(np.maximum(values, 0)))[:, -2:]
     places += np.random.default_rng(0).normal(0.0, 0.1, places.shape)
     for _ in range(steps):
         x, y = places.T

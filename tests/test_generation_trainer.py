@@ -1,5 +1,6 @@
 """The generation trainer, end to end on small models and real graphs."""
 
+import copy
 import dataclasses
 import json
 
@@ -26,6 +27,7 @@ SMALL = {
     "width": 8,
     "num_heads": 2,
     "num_generated": 30,
+    "trials": 2,
     "jit": False,
 }
 STAGES = {False: ("auto_encoder", "flow"), True: ("end_to_end",)}
@@ -40,28 +42,52 @@ def make_config(run_dir, preset="quick", **changes):
 def finished(request, tmp_path_factory):
     """A finished run: (its configuration, its results)."""
     config = make_config(tmp_path_factory.mktemp("run"), end_to_end=request.param)
-    return config, generation.train_and_evaluate(config)
+    return config, generation.train_and_evaluate(config, 0)
+
+
+def load_generator(config):
+    return models.GraphGenerator.load(config.run_dir / "seed0" / "generator.npz")
 
 
 def test_results_are_those_of_the_saved_generator(finished):
     config, results = finished
-    assert json.loads((config.run_dir / "results.json").read_text()) == results
-    generator = models.GraphGenerator.load(config.run_dir / "generator.npz")
-    generated = generator.generate(30, seed=config.seed)
-    report = metrics.evaluate(
-        generated, datasets.ego_small("test"), train=datasets.ego_small("train")
-    )
-    assert report == results["generation"]
-    table = generation.table(config, results)
-    assert f"{report['all']['degree']['value']:.4f}" in table and "0.0008" in table
+    folder = config.run_dir / "seed0"
+    assert json.loads((folder / "results.json").read_text()) == results
+    generator = load_generator(config)
+    for trial, report in enumerate(results["generation"]):
+        generated = generator.generate(30, seed=trial)
+        assert report == metrics.evaluate(
+            generated, datasets.ego_small("test"), train=datasets.ego_small("train")
+        )
+    assert len(results["generation"]) == 2
     for name in ("graphs.png", "statistics.png"):
-        image = tf.image.decode_png((config.run_dir / name).read_bytes())
-        assert np.std(image) > 5
+        assert np.std(tf.image.decode_png((folder / name).read_bytes())) > 5
+
+
+def test_summary_is_over_models_and_trials(finished):
+    """By hand, of two models that are the same but for one number."""
+    config, results = finished
+    other = copy.deepcopy(results)
+    other["generation"][1]["all"]["degree"]["value"] += 0.5
+    config = dataclasses.replace(config, seeds=(0, 1))
+    summary = generation.summarize(config, [results, other])
+    values = [r["all"]["degree"]["value"] for run in (results, other) for r in run["generation"]]
+    assert len(values) == 4
+    np.testing.assert_allclose(summary["all"]["degree"]["mean"], np.mean(values))
+    np.testing.assert_allclose(summary["all"]["degree"]["deviation"], np.std(values, ddof=1))
+    assert summary["train"]["orbit"] == results["generation"][0]["train"]["orbit"]["value"]
+    table = generation.table(summary)
+    mean, deviation = summary["all"]["degree"].values()
+    assert f"{mean:.4f} +- {deviation:.4f}" in table
+    assert "0.0008" in table and "2 models, 2 trials each" in table
+    # Fewer graphs than test graphs can't be matched without replacement.
+    results["generation"][0]["matched_without_replacement"] = None
+    assert generation.summarize(config, [results])["matched_without_replacement"] is None
 
 
 def test_reconstruction_is_that_of_decoded_graphs(finished):
     config, results = finished
-    generator = models.GraphGenerator.load(config.run_dir / "generator.npz")
+    generator = load_generator(config)
     test = datasets.ego_small("test")
     tf.config.run_functions_eagerly(True)  # XLA's random numbers are others
     try:
@@ -93,14 +119,14 @@ def test_likelihood_is_that_of_each_graph_alone(finished):
         found["rate"] + (found["cross_entropy"] if config.end_to_end else 0.0),
         rtol=1e-5,
     )
-    generator = models.GraphGenerator.load(config.run_dir / "generator.npz")
+    generator = load_generator(config)
     encoder = generator.auto_encoder
     test = datasets.Topologies(datasets.ego_small("test"))
     plan = datasets.plan_buckets(test.n_node, 256, max_waste=0.2, room="pairs")
     entropies = []
     for i, batch in enumerate(plan):
         graph = graphs.fill_missing(test.graph(batch.rows))
-        embedded = encoder.encode(graph, seed=tf.constant([config.seed, -1 - i]))
+        embedded = encoder.encode(graph, seed=tf.constant([0, -1 - i]))
         for j in range(len(batch.rows)):
             alone = utils_tf.get_graph(embedded, j)
             entropies.append(encoder.cross_entropy(alone).numpy()[0])
@@ -111,7 +137,7 @@ def test_likelihood_is_that_of_each_graph_alone(finished):
 def test_every_stage_learns(finished):
     config, _ = finished
     for stage in STAGES[config.end_to_end]:
-        history = json.loads((config.run_dir / stage / "history.json").read_text())
+        history = json.loads((config.run_dir / "seed0" / stage / "history.json").read_text())
         assert len(history) == config.epochs
         assert history[-1]["loss"] < history[0]["loss"]
 
@@ -120,7 +146,7 @@ def test_tensorboard_has_what_is_promised(finished):
     config, _ = finished
     stage = STAGES[config.end_to_end][-1]
     events = EventAccumulator(
-        str(config.run_dir / stage / "tensorboard"), size_guidance={"tensors": 0}
+        str(config.run_dir / "seed0" / stage / "tensorboard"), size_guidance={"tensors": 0}
     )
     events.Reload()
     tags = set(events.Tags()["tensors"])
@@ -132,22 +158,23 @@ def test_tensorboard_has_what_is_promised(finished):
 def test_a_finished_run_is_not_run_again(finished):
     config, results = finished
     before = sorted((path.name, path.stat().st_mtime_ns) for path in config.run_dir.rglob("*"))
-    assert generation.train_and_evaluate(config) == results
+    assert generation.train_and_evaluate(config, 0) == results
     after = sorted((path.name, path.stat().st_mtime_ns) for path in config.run_dir.rglob("*"))
     assert before == after
 
 
 def test_autoencoder_trainer(tmp_path, monkeypatch, capsys):
-    words = ["autoencoder.py", "--run-dir", str(tmp_path)]
+    words = ["autoencoder.py", "--run-dir", str(tmp_path), "--seeds", "0", "1"]
     for name in ("steps", "epochs", "batch_size", "encoder_width", "encoder_blocks", "num_heads"):
         words += [f"--{name.replace('_', '-')}", str(SMALL[name])]
     monkeypatch.setattr("sys.argv", words)
     autoencoder.main()
     results = json.loads((tmp_path / "results.json").read_text())
-    draws = results["reconstruction_test"]
-    assert len({draw["cross_entropy"] for draw in draws}) == stages.DRAWS
+    assert results["seeds"] == [0, 1]
+    draws = [draw for run in results["runs"] for draw in run["reconstruction_test"]]
+    assert len({draw["cross_entropy"] for draw in draws}) == 2 * stages.DRAWS
     assert draws[0]["edges"] == sum(g.number_of_edges() for g in datasets.ego_small("test"))
-    assert np.std(tf.image.decode_png((tmp_path / "reconstructed.png").read_bytes())) > 5
+    assert np.std(tf.image.decode_png((tmp_path / "seed1" / "reconstructed.png").read_bytes())) > 5
     output = capsys.readouterr().out
     assert "wrong of 320 edges" in output and "32 of 984" in output
 
@@ -157,7 +184,7 @@ class StopError(Exception):
 
 
 def test_resumes_in_the_second_stage_as_if_uninterrupted(monkeypatch, tmp_path):
-    uninterrupted = generation.train_and_evaluate(make_config(tmp_path / "a"))
+    uninterrupted = generation.train_and_evaluate(make_config(tmp_path / "a"), 0)
     config = make_config(tmp_path / "b", checkpoint_minutes=0.0)
     on_train_batch_end = training.TrainingState.on_train_batch_end
 
@@ -170,8 +197,8 @@ def test_resumes_in_the_second_stage_as_if_uninterrupted(monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         patch.setattr(training.TrainingState, "on_train_batch_end", stopping)
         with pytest.raises(StopError):
-            generation.train_and_evaluate(config)
-    resumed = generation.train_and_evaluate(config)
+            generation.train_and_evaluate(config, 0)
+    resumed = generation.train_and_evaluate(config, 0)
     assert resumed["generation"] == uninterrupted["generation"]
     assert resumed["flow"]["best_training_loss"] == uninterrupted["flow"]["best_training_loss"]
 
@@ -212,6 +239,8 @@ def test_presets_make_a_generator(preset, tmp_path):
         ({"width": 9}, "--width must be a multiple of --num-heads, 2, got 9"),
         ({"learning_rate": 0.0}, "--learning-rate must be positive, got 0.0"),
         ({"averaging": 1.0}, "--averaging must be in .* got 1.0"),
+        ({"trials": 0}, "--trials must be at least 1, got 0"),
+        ({"seeds": (1, 1)}, "--seeds must be different .* got \\(1, 1\\)"),
         ({"num_generated": 1}, "--num-generated must be at least 2, got 1"),
     ],
 )

@@ -111,3 +111,14 @@ def test_figures_without_graphs():
         plots.graph_gallery({"data": [nx.path_graph(2)]}, columns=0)
     with pytest.raises(ValueError, match="samples: must hold at least one graph with nodes"):
         plots.graph_statistics({"data": [nx.path_graph(2)], "samples": [nx.empty_graph(0)]})
+
+
+def test_graphs_of_many_nodes_alike_are_drawn():
+    """In the first and the last, LAPACK finds none if asked for two eigenvectors alone."""
+    alike = [nx.gnp_random_graph(9, 0.9, seed=45), nx.empty_graph(17), nx.complete_graph(17)]
+    alike.append(nx.empty_graph(11))
+    alike[-1].add_edge(3, 5)
+    figure = plots.graph_gallery({"alike": alike})
+    for axis, graph in zip(figure.axes, alike, strict=False):
+        places = offsets(axis)
+        assert len(np.unique(places.round(3), axis=0)) == len(graph)

@@ -15,7 +15,6 @@ from typing import Literal
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
 
 import numpy as np
-import tf_keras
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -56,7 +55,7 @@ def resolve(config: Config) -> Config:
         config = dataclasses.replace(config, embedding_size=size)
     stages.check(config)
     run_dir = config.run_dir or pathlib.Path("runs") / (
-        f"autoencoder-{config.dataset}-{config.preset}-seed{config.seed}"
+        f"autoencoder-{config.dataset}-{config.preset}"
     )
     return dataclasses.replace(config, run_dir=run_dir)
 
@@ -82,20 +81,19 @@ def reconstruction_figure(generator: GraphGenerator, members: list):
     return plots.graph_gallery({"test graphs": members, "reconstructed": decoded})
 
 
-def train_and_evaluate(config: Config) -> dict:
-    """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
-    common.open_run(config.run_dir, config, places=stages.PLACES)
-    results_path = config.run_dir / "results.json"
+def train_and_evaluate(config: Config, seed: int) -> dict:
+    """Trains, or goes on training, one model; returns what its results.json holds."""
+    folder = stages.open_model(config, seed)
+    results_path = folder / "results.json"
     if results_path.exists():
         return common.read_json(results_path)
-    tf_keras.utils.set_random_seed(config.seed)
     train, test = stages.load_graphs(config)
     generator = make_generator(config, train, test)
-    results = stages.train_stage(config, generator, "auto_encoder", train)
+    results = stages.train_stage(config, seed, generator, "auto_encoder", train)
     results |= stages.reconstructions(config, generator, train, test)
     results |= common.environment()
     figure = reconstruction_figure(generator, test[: stages.SHOWN])
-    figure.savefig(config.run_dir / "reconstructed.png", dpi=110)
+    figure.savefig(folder / "reconstructed.png", dpi=110)
     common.write_json(results_path, results)
     return results
 
@@ -103,9 +101,10 @@ def train_and_evaluate(config: Config) -> dict:
 def main() -> None:
     """The command line."""
     config = resolve(common.parse(PRESETS, "quick", __doc__))
-    results = train_and_evaluate(config)
+    runs = [train_and_evaluate(config, seed) for seed in config.seeds]
+    common.write_json(config.run_dir / "results.json", {"seeds": list(config.seeds), "runs": runs})
     print()
-    print("\n".join(stages.reconstruction_lines(results)))
+    print("\n".join(stages.reconstruction_lines(runs)))
     print(f"paper, test: {PAPER}")
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")
 

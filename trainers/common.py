@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -23,6 +23,7 @@ from gnf_tf.datasets import DataError
 
 __all__ = [
     "UserError",
+    "check_seeds",
     "environment",
     "open_run",
     "parse",
@@ -145,6 +146,12 @@ def open_run(folder: pathlib.Path, config: Any, places: Collection[str] = ()) ->
                 f"the run folder {folder} holds a run with {name} = {before.get(name)!r}, not "
                 f"{values.get(name)!r}; choose another --run-dir"
             )
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raises a UserError unless there are some, all different and not negative."""
+    if len(set(seeds)) < max(len(seeds), 1) or min(seeds, default=-1) < 0:
+        raise UserError(f"--seeds must be different whole numbers of at least 0, got {seeds}")
 
 
 def environment() -> dict[str, Any]:

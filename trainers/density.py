@@ -167,10 +167,7 @@ def resolve(config: Config) -> Config:
         raise common.UserError(f"--learning-rate must be positive, got {config.learning_rate}")
     if not 0.0 <= config.averaging < 1.0:
         raise common.UserError(f"--averaging must be in [0, 1), got {config.averaging}")
-    if len(set(config.seeds)) < max(len(config.seeds), 1) or min(config.seeds, default=-1) < 0:
-        raise common.UserError(
-            f"--seeds must be different whole numbers of at least 0, got {config.seeds}"
-        )
+    common.check_seeds(config.seeds)
     run_dir = config.run_dir or pathlib.Path("runs") / (
         f"density-{config.dataset}-{config.preset}-{config.model}"
     )

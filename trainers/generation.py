@@ -1,7 +1,7 @@
 """Graph generation: an auto-encoder and a GNF over its embeddings (5.2).
 
     python trainers/generation.py                                      # quick, on ego-small
-    python trainers/generation.py --dataset community_small --preset best
+    python trainers/generation.py --dataset community_small --preset best --seeds 0 1 2
     python trainers/generation.py --end-to-end                         # both trained together
 
 Run it again to go on after an interruption, or to print a finished run's table again. The trained
@@ -16,7 +16,7 @@ from typing import Literal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
 
-import tf_keras
+import numpy as np
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -30,8 +30,19 @@ from trainers.generation_model import likelihood
 # Tables 4 and 5 of the paper, degree / clustering / orbit: its GNF, as many as test graphs and
 # matched in size, and "(1024)".
 PAPER = {
-    "community_small": {"all": (0.12, 0.15, 0.02), "matched": (0.20, 0.20, 0.11)},
-    "ego_small": {"all": (0.01, 0.03, 0.0008), "matched": (0.03, 0.10, 0.001)},
+    "community_small": {
+        "all": (0.12, 0.15, 0.02),
+        "matched_with_replacement": (0.20, 0.20, 0.11),
+    },
+    "ego_small": {
+        "all": (0.01, 0.03, 0.0008),
+        "matched_with_replacement": (0.03, 0.10, 0.001),
+    },
+}
+SCHEMES = {
+    "all": "all generated graphs",
+    "matched_with_replacement": "matched in size, with replacement",
+    "matched_without_replacement": "matched in size, without",
 }
 
 
@@ -54,7 +65,9 @@ class Config(stages.Options):
     coupling: Literal["affine", "spline"] = "affine"
     """of all flows"""
     num_generated: int = 1024
-    """graphs generated for the evaluation"""
+    """graphs generated for an evaluation"""
+    trials: int = 3
+    """evaluations of each model, each on graphs of its own"""
 
 
 PRESETS = {
@@ -75,12 +88,12 @@ def resolve(config: Config) -> Config:
     if config.embedding_size is None:
         size = 8 if config.end_to_end else stages.EMBEDDING_SIZE[config.dataset]
         config = dataclasses.replace(config, embedding_size=size)
-    stages.check(config, at_least_1="encoder_steps num_steps", multiples_of_heads="width")
+    stages.check(config, at_least_1="encoder_steps num_steps trials", multiples_of_heads="width")
     if config.num_generated < 2:
         raise common.UserError(f"--num-generated must be at least 2, got {config.num_generated}")
     how = "end-to-end" if config.end_to_end else "two-stage"
     run_dir = config.run_dir or pathlib.Path("runs") / (
-        f"generation-{config.dataset}-{config.preset}-{how}-seed{config.seed}"
+        f"generation-{config.dataset}-{config.preset}-{how}"
     )
     return dataclasses.replace(config, run_dir=run_dir)
 
@@ -102,70 +115,112 @@ def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
     return stages.new_generator(sizes, train, test)
 
 
-def evaluate(config: Config, generator: GraphGenerator, train: list, test: list) -> dict:
-    """What results.json holds of the trained generator; writes figures to the run folder."""
-    generated = generator.generate(config.num_generated, seed=config.seed)
+def evaluate(config: Config, seed: int, generator: GraphGenerator, train: list, test: list) -> dict:
+    """What results.json holds of one trained generator; writes figures to its folder."""
+    folder = config.run_dir / f"seed{seed}"
+    results: dict = {"generation": []}
+    for trial in range(config.trials):
+        generated = generator.generate(config.num_generated, seed=trial)
+        results["generation"].append(metrics.evaluate(generated, test, train=train))
     panels = {"test graphs": test[: stages.SHOWN], "generated": generated[: stages.SHOWN]}
-    plots.graph_gallery(panels).savefig(config.run_dir / "graphs.png", dpi=110)
+    plots.graph_gallery(panels).savefig(folder / "graphs.png", dpi=110)
     sets = {"test graphs": test, "generated": generated}
-    plots.graph_statistics(sets).savefig(config.run_dir / "statistics.png", dpi=110)
-    results = {"generation": metrics.evaluate(generated, test, train=train)}
+    plots.graph_statistics(sets).savefig(folder / "statistics.png", dpi=110)
     last = "end_to_end" if config.end_to_end else "flow"
     for name, members in (("train", train), ("test", test)):
-        results[f"likelihood_{name}"] = likelihood(generator, last, members, seed=config.seed)
+        results[f"likelihood_{name}"] = likelihood(generator, last, members, seed=seed)
     return results | stages.reconstructions(config, generator, train, test)
 
 
-def table(config: Config, results: dict) -> str:
-    """The results as text."""
-    report = results["generation"]
-    baseline = {name: value["value"] for name, value in report["train"].items()}
-    rows = [
-        ("all generated graphs", {n: v["value"] for n, v in report["all"].items()}, "all"),
-        ("matched in size, with replacement", report["matched_with_replacement"], "matched"),
-        ("matched in size, without", report["matched_without_replacement"], None),
-        ("training graphs", baseline, None),
-    ]
-    lines = [f"{'MMD to the test graphs':<36}" + "".join(f"{name:>12}" for name in baseline)]
-    paper = PAPER.get(config.dataset) if config.graphs_file is None else None
-    for label, values, scheme in rows:
-        if values is not None:
-            lines.append(f"{label:<36}" + "".join(f"{values[n]:>12.4f}" for n in baseline))
-        if paper and scheme:
-            lines.append(f"{'  paper, its GNF':<36}" + "".join(f"{v:>12}" for v in paper[scheme]))
-    what = "bound on -log p(graph)" if config.end_to_end else "-log p(embedding)"
-    for name in ("train", "test"):
-        found = results[f"likelihood_{name}"]
-        error = found["standard_error"]
-        lines.append(f"{what}, {name}: {found['loss']:.2f} +- {error:.2f} nats a graph")
-    lines.append(f"unique {report['uniqueness']:.1%}, not in training {report['novelty']:.1%}")
-    lines += stages.reconstruction_lines(results)
-    return "\n".join(lines)
-
-
-def train_and_evaluate(config: Config) -> dict:
-    """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
-    common.open_run(config.run_dir, config, places=stages.PLACES)
-    results_path = config.run_dir / "results.json"
+def train_and_evaluate(config: Config, seed: int) -> dict:
+    """Trains, or goes on training, one model; returns what its results.json holds."""
+    folder = stages.open_model(config, seed)
+    results_path = folder / "results.json"
     if results_path.exists():
         return common.read_json(results_path)
-    tf_keras.utils.set_random_seed(config.seed)
     train, test = stages.load_graphs(config)
     generator = make_generator(config, train, test)
     names = ("end_to_end",) if config.end_to_end else ("auto_encoder", "flow")
-    results = {stage: stages.train_stage(config, generator, stage, train) for stage in names}
-    generator.save(config.run_dir / "generator.npz")
-    results |= evaluate(config, generator, train, test) | common.environment()
+    results = {stage: stages.train_stage(config, seed, generator, stage, train) for stage in names}
+    generator.save(folder / "generator.npz")
+    results |= evaluate(config, seed, generator, train, test) | common.environment()
     common.write_json(results_path, results)
     return results
+
+
+def summarize(config: Config, runs: list[dict]) -> dict:
+    """What the results.json of all seeds together holds: means and deviations over all trials."""
+    reports = [report for run in runs for report in run["generation"]]
+
+    def over_trials(values):
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        return {"mean": float(np.mean(values)), "deviation": deviation}
+
+    def mmds(scheme):
+        if any(report[scheme] is None for report in reports):
+            return None
+        return {
+            name: over_trials([_value(report[scheme][name]) for report in reports])
+            for name in metrics.STATISTICS
+        }
+
+    return {
+        "dataset": config.dataset,
+        "preset": config.preset,
+        "end_to_end": config.end_to_end,
+        "seeds": list(config.seeds),
+        "trials": config.trials,
+        **{scheme: mmds(scheme) for scheme in SCHEMES},
+        "uniqueness": over_trials([report["uniqueness"] for report in reports]),
+        "novelty": over_trials([report["novelty"] for report in reports]),
+        "train": {name: _value(reports[0]["train"][name]) for name in metrics.STATISTICS},
+        "paper": None if config.graphs_file else PAPER.get(config.dataset),
+        "runs": runs,
+    }
+
+
+def _value(found):
+    return found["value"] if isinstance(found, dict) else found
+
+
+def table(summary: dict) -> str:
+    """The results as text."""
+    lines = [f"{'MMD to the test graphs':<36}" + "".join(f"{n:>18}" for n in metrics.STATISTICS)]
+    for scheme, label in SCHEMES.items():
+        if summary[scheme] is not None:
+            cells = [_cell(summary[scheme][name]) for name in metrics.STATISTICS]
+            lines.append(f"{label:<36}" + "".join(f"{cell:>18}" for cell in cells))
+        if summary["paper"] and scheme in summary["paper"]:
+            cells = summary["paper"][scheme]
+            lines.append(f"{'  paper, its GNF':<36}" + "".join(f"{cell:>18}" for cell in cells))
+    cells = [f"{summary['train'][name]:.4f}" for name in metrics.STATISTICS]
+    lines.append(f"{'training graphs':<36}" + "".join(f"{cell:>18}" for cell in cells))
+    lines.append(
+        f"unique {summary['uniqueness']['mean']:.1%}, not in training "
+        f"{summary['novelty']['mean']:.1%}; {len(summary['seeds'])} models, "
+        f"{summary['trials']} trials each"
+    )
+    what = "bound on -log p(graph)" if summary["end_to_end"] else "-log p(embedding)"
+    for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
+        found = [run["likelihood_train"], run["likelihood_test"]]
+        nats = [f"{f['loss']:.2f} +- {f['standard_error']:.2f}" for f in found]
+        lines.append(f"{what}, seed {seed}: train {nats[0]}, test {nats[1]} nats a graph")
+    return "\n".join(lines + stages.reconstruction_lines(summary["runs"]))
+
+
+def _cell(found):
+    deviation = found["deviation"]
+    return f"{found['mean']:.4f}" + ("" if deviation is None else f" +- {deviation:.4f}")
 
 
 def main() -> None:
     """The command line."""
     config = resolve(common.parse(PRESETS, "quick", __doc__))
-    results = train_and_evaluate(config)
+    runs = [train_and_evaluate(config, seed) for seed in config.seeds]
+    summary = summarize(config, runs)
+    common.write_json(config.run_dir / "results.json", summary)
     print()
-    print(table(config, results))
+    print(table(summary))
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")
 
 

@@ -2,11 +2,13 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import networkx as nx
 import numpy as np
 import tensorflow as tf
+import tf_keras
 import tyro
 
 from gnf_tf import datasets, graphs, metrics, plots
@@ -24,6 +26,7 @@ __all__ = [
     "check",
     "load_graphs",
     "new_generator",
+    "open_model",
     "reconstruction_lines",
     "reconstructions",
     "train_stage",
@@ -78,8 +81,8 @@ class Options:
     """longest time between checkpoints, which every epoch ends with too"""
     jit: bool = True
     """compile the training step with XLA"""
-    seed: int = 0
-    """of weights, noise and order; the graphs are those of the data set's seed 0"""
+    seeds: tuple[int, ...] = (0,)
+    """of weights, noise and order, one model each, trained in turn; all on the same graphs"""
     run_dir: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")] = None
     """folder of checkpoints, TensorBoard and results; default: a new one in runs"""
 
@@ -107,6 +110,7 @@ def check(options: Options, *, at_least_1: str = "", multiples_of_heads: str = "
         raise common.UserError(f"--learning-rate must be positive, got {options.learning_rate}")
     if not 0.0 <= options.averaging < 1.0:
         raise common.UserError(f"--averaging must be in [0, 1), got {options.averaging}")
+    common.check_seeds(options.seeds)
 
 
 def _flag(name):
@@ -130,16 +134,24 @@ def new_generator(
     )
 
 
+def open_model(config: Options, seed: int) -> pathlib.Path:
+    """The folder of the model of one seed, made or checked; seeds Python, numpy, TensorFlow."""
+    folder = config.run_dir / f"seed{seed}"
+    common.open_run(folder, dataclasses.replace(config, seeds=(seed,)), places=PLACES)
+    tf_keras.utils.set_random_seed(seed)
+    return folder
+
+
 def train_stage(
-    config: Options, generator: GraphGenerator, stage: Stage, train: list[nx.Graph]
+    config: Options, seed: int, generator: GraphGenerator, stage: Stage, train: list[nx.Graph]
 ) -> dict[str, float]:
     """Trains, or goes on training, one stage; the generator then has its best averaged weights."""
-    folder = config.run_dir / stage
+    folder = config.run_dir / f"seed{seed}" / stage
     topologies = datasets.Topologies(train)
     if stage != "auto_encoder":
         everything = graphs.fill_missing(topologies.graph(np.arange(len(train))))
-        generator.initialize(everything, seed=config.seed)
-    model = GeneratorTraining(generator, stage, config.averaging, config.seed)
+        generator.initialize(everything, seed=seed)
+    model = GeneratorTraining(generator, stage, config.averaging, seed)
     batches_a_pass = len(datasets.plan_batches(topologies, config.batch_size))
     passes = -(-config.steps // (config.epochs * batches_a_pass))
     steps_per_epoch = passes * batches_a_pass
@@ -158,13 +170,14 @@ def train_stage(
         patience=config.epochs,
         save_seconds=60.0 * config.checkpoint_minutes,
     )
-    print(f"{stage}: {sum(int(tf.size(v)) for v in model.trained)} weights")
+    weights = sum(int(tf.size(v)) for v in model.trained)
+    print(f"{config.dataset}, seed {seed}, {stage}: {weights} weights")
     if state.next_epoch or state.done_steps:
         print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
     stream = datasets.batches(
         topologies,
         config.batch_size,
-        seed=config.seed,
+        seed=seed,
         first_epoch=state.next_epoch,
         passes=passes,
     )
@@ -205,15 +218,16 @@ def reconstructions(
     return results
 
 
-def reconstruction_lines(results: dict[str, list]) -> list[str]:
-    """A line of text for each set of graphs."""
+def reconstruction_lines(runs: Sequence[dict[str, list]]) -> list[str]:
+    """A line of text for each set of graphs; of one model or several."""
     lines = []
     for name in ("train", "test"):
-        draws = results[f"reconstruction_{name}"]
-        wrong = np.mean([draw["wrong_edges"] for draw in draws])
+        draws = [draw for run in runs for draw in run[f"reconstruction_{name}"]]
+        wrong = [draw["wrong_edges"] for draw in draws]
         loss = np.mean([draw["cross_entropy"] / draw["pairs"] for draw in draws])
         lines.append(
-            f"auto-encoder, {name}: {wrong:.1f} wrong of {draws[0]['edges']:.0f} edges, cross "
-            f"entropy {loss:.2e} nats a pair (means of {len(draws)} draws)"
+            f"auto-encoder, {name}: {np.mean(wrong):.1f} ({min(wrong):.0f} to {max(wrong):.0f}) "
+            f"wrong of {draws[0]['edges']:.0f} edges, cross entropy {loss:.2e} nats a pair "
+            f"({len(draws)} draws)"
         )
     return lines

@@ -33,7 +33,8 @@ def evaluate(
 
     Each is {statistic: value}; for "all" and "train" {statistic: {"value", "low", "high",
     "bias"}}, see `MMDInterval`. Generated graphs are shuffled before matching, and those without
-    nodes left out of all MMDs; uniqueness and novelty count them.
+    nodes left out of all MMDs; uniqueness and novelty count them. Graphs are taken whole, where
+    GraphRNN's loader keeps the largest component of each: hand those over to compare with it.
 
     Args:
       generated, test: graphs as `mmd` takes them.
