@@ -13,6 +13,7 @@ from gnf_tf.datasets.floors import (
 from gnf_tf.datasets.graph_files import read_graphs, tu_dataset
 from gnf_tf.datasets.molecules import Molecules
 from gnf_tf.datasets.planetoid import CitationNetwork, citeseer, cora, pubmed
+from gnf_tf.datasets.ppi import ProteinNetworks, ppi
 from gnf_tf.datasets.qm9 import QM9_TARGETS, qm9
 from gnf_tf.datasets.random_graphs import (
     GRAPH_SETS,
@@ -37,6 +38,7 @@ __all__ = [
     "GraphDataset",
     "Molecules",
     "PointSets",
+    "ProteinNetworks",
     "Topologies",
     "batches",
     "citeseer",
@@ -55,6 +57,7 @@ __all__ = [
     "padding_waste",
     "plan_batches",
     "plan_buckets",
+    "ppi",
     "pubmed",
     "qm9",
     "read_graphs",

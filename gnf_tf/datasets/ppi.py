@@ -1,0 +1,180 @@
+"""PPI: proteins that act on each other, in 24 human tissues, to label with what they do (4).
+
+Zitnik, Leskovec, "Predicting multicellular function through multi-layer tissue networks",
+Bioinformatics 33 (2017), as released with Hamilton, Ying, Leskovec, "Inductive representation
+learning on large graphs", NeurIPS 2017. The archive is that of the Deep Graph Library: for each
+split, the links of all its graphs as networkx's node-link JSON, features, labels, and the graph
+that each node belongs to.
+"""
+
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import zipfile
+from typing import Literal
+
+import numpy as np
+import pooch
+
+from gnf_tf.datasets.errors import DataError
+from gnf_tf.graphs import GraphsTuple
+
+__all__ = ["ProteinNetworks", "ppi"]
+
+_URL = "https://data.dgl.ai/dataset/ppi.zip"
+_SHA256 = "1f5b2b09ac0f897fa6aa1338c64ab75a5473674cbba89380120bede8cddb2a6a"
+_PREFIXES = {"train": "train", "validation": "valid", "test": "test"}
+_NUM_FEATURES, _NUM_LABELS = 50, 121
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ProteinNetworks:
+    """Networks laid end to end.
+
+    Attributes:
+      n_node: [num_graphs] int32.
+      n_edge: [num_graphs] int32.
+      features: [num_nodes, 50] float32: positions of the gene, motifs and immunological signatures.
+      labels: [num_nodes, 121] bool: the functions of a protein, any number of them.
+      edges: [num_edges, 2] int32, senders and receivers among all nodes; both ways, without self
+        loops or repeats.
+    """
+
+    n_node: np.ndarray
+    n_edge: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+    edges: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.n_node)
+
+    def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
+        """One network, numpy arrays: (graph with the features as nodes, labels of its nodes)."""
+        first, edge = self.n_node[:row].sum(), self.n_edge[:row].sum()
+        nodes = slice(first, first + self.n_node[row])
+        senders, receivers = self.edges[edge : edge + self.n_edge[row]].T - first
+        graph = GraphsTuple(
+            nodes=self.features[nodes],
+            edges=np.zeros([len(senders), 0], np.float32),
+            globals=np.zeros([1, 0], np.float32),
+            receivers=receivers.astype(np.int32),
+            senders=senders.astype(np.int32),
+            n_node=self.n_node[row : row + 1],
+            n_edge=self.n_edge[row : row + 1],
+        )
+        return graph, self.labels[nodes]
+
+
+def ppi(
+    split: Literal["train", "validation", "test"],
+    *,
+    data_dir: str | os.PathLike | None = None,
+) -> ProteinNetworks:
+    """A split of PPI: 20 networks to train (44,906 proteins), 2 to validate, 2 to test.
+
+    Args:
+      split: which.
+      data_dir: folder with the archive's files, or with the archive, ppi.zip, itself; default:
+        it is downloaded once (7 MB) to the user's cache folder, and its digest is checked.
+
+    Raises:
+      ValueError: for an unknown split.
+      DataError: if a file is missing or damaged, or can't be downloaded.
+    """
+    if split not in _PREFIXES:
+        raise ValueError(f"`split` must be one of {tuple(_PREFIXES)}, got {split!r}")
+    if data_dir is None:
+        source = _download()
+    else:
+        folder = pathlib.Path(data_dir).expanduser()
+        source = folder / "ppi.zip" if (folder / "ppi.zip").exists() else folder
+    prefix = _PREFIXES[split]
+    arrays = {
+        name: _read_array(source, f"{prefix}_{name}.npy")
+        for name in ("feats", "labels", "graph_id")
+    }
+    links = _read_links(source, f"{prefix}_graph.json")
+    where = f"the files {prefix}_* of {source}"
+    num_nodes = len(arrays["graph_id"])
+    for name, expected in (
+        ("feats", (num_nodes, _NUM_FEATURES)),
+        ("labels", (num_nodes, _NUM_LABELS)),
+        ("graph_id", (num_nodes,)),
+    ):
+        if arrays[name].shape != expected:
+            raise DataError(
+                f"{where} don't agree: {name} has shape {arrays[name].shape}, expected {expected}"
+            )
+    if not np.isfinite(arrays["feats"]).all():
+        raise DataError(f"{where} have features that are no finite numbers")
+    return _networks(arrays, links, where)
+
+
+def _networks(arrays, links, where):
+    owner = arrays["graph_id"]
+    if links.size and (links.min() < 0 or links.max() >= len(owner)):
+        raise DataError(f"{where} have links of nodes that they don't have")
+    if (owner[links[:, 0]] != owner[links[:, 1]]).any():
+        raise DataError(f"{where} have links between different networks")
+    # The nodes of a network may lie anywhere in the files.
+    order = np.argsort(owner, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    pairs = place[links[links[:, 0] != links[:, 1]]]
+    edges = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
+    ids, n_node = np.unique(owner, return_counts=True)
+    graph_of_edge = np.searchsorted(ids, owner[order][edges[:, 0]])
+    return ProteinNetworks(
+        n_node=n_node.astype(np.int32),
+        n_edge=np.bincount(graph_of_edge, minlength=len(ids)).astype(np.int32),
+        features=arrays["feats"][order].astype(np.float32),
+        labels=arrays["labels"][order] > 0,
+        edges=edges.astype(np.int32),
+    )
+
+
+def _download():
+    try:
+        return pathlib.Path(
+            pooch.retrieve(
+                _URL, f"sha256:{_SHA256}", fname="ppi.zip", path=pooch.os_cache("gnf_tf")
+            )
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"PPI can't be downloaded from {_URL} ({error}); give the folder of its files, or of "
+            "ppi.zip, as `data_dir`"
+        ) from error
+
+
+def _content(source, name):
+    """The bytes of a file, of a folder or of a zip archive."""
+    try:
+        if source.suffix != ".zip":
+            return (source / name).read_bytes()
+        with zipfile.ZipFile(source) as archive:
+            return archive.read(name)
+    except (OSError, KeyError) as error:
+        raise DataError(f"the file {name} is missing in {source}") from error
+    except zipfile.BadZipFile as error:
+        raise DataError(f"the archive {source} is damaged ({error})") from error
+
+
+def _read_array(source, name):
+    try:
+        return np.load(io.BytesIO(_content(source, name)), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DataError(f"the file {name} of {source} is damaged ({error})") from error
+
+
+def _read_links(source, name):
+    """[num_links, 2]: source and target of each."""
+    try:
+        found = json.loads(_content(source, name))
+        links = [(link["source"], link["target"]) for link in found["links"]]
+        return np.array(links, np.int64).reshape(-1, 2)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the file {name} of {source} is damaged ({error})") from error
