@@ -26,11 +26,21 @@ class GeneratorTraining(AveragedModel):
         flow           -log p(X), X encoded anew at each step; the encoder stays as it is
         end_to_end     -[log p(edges | X) + log p(X) - log q(X | edges)], a bound on -log p(edges)
 
-    Validation uses the averages of the weights, and always the same noise.
+    End to end, log p(X) - log q(X | edges) weighs less in the first `annealing_steps` training
+    steps, from a hundredth to all, or what the embeddings say of the edges is lost before the decoder
+    can use it. Metrics, and validation, have the whole bound. Validation uses the averages of the weights, and always the same noise.
     """
 
-    def __init__(self, generator: GraphGenerator, stage: Stage, averaging: float, seed: int):
+    def __init__(
+        self,
+        generator: GraphGenerator,
+        stage: Stage,
+        averaging: float,
+        seed: int,
+        annealing_steps: int = 0,
+    ):
         super().__init__()
+        self._annealing_steps = annealing_steps
         self.generator = generator
         self.stage = stage
         self._seed = seed
@@ -85,10 +95,18 @@ class GeneratorTraining(AveragedModel):
         seed = tf.stack([self._seed, 1 + tf.cast(self.optimizer.iterations, tf.int32)])
         with tf.GradientTape() as tape:
             means = self._means(inputs, weights, seed)
-        gradients = tape.gradient(means["loss"], self.trained)
+            objective = means["loss"] - self._discount() * means["rate"]
+        gradients = tape.gradient(objective, self.trained)
         self.optimizer.apply_gradients(zip(gradients, self.trained, strict=True))
         self.update_averages()
         return self._update(means, weights)
+
+    def _discount(self):
+        """How much less than 1 the rate weighs at this step."""
+        if self.stage != "end_to_end" or not self._annealing_steps:
+            return 0.0
+        done = tf.cast(self.optimizer.iterations, tf.float32) / self._annealing_steps
+        return 0.99 * tf.maximum(0.0, 1.0 - done)
 
     def test_step(self, data):
         inputs, _, weights = data

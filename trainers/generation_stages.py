@@ -36,6 +36,7 @@ SHOWN = 12  # graphs drawn
 DRAWS = 5  # of the encoder's noise, as the paper's table 3
 EMBEDDING_SIZE = {"ego_small": 14, "community_small": 30, "two_communities": 30}  # the paper's
 PLACES = ("run_dir", "checkpoint_minutes")  # options that change no number
+ANNEALED = 0.6  # share of the end-to-end steps in which the rate weighs less
 COMPARED = 200  # graphs generated after each epoch, and training graphs they are compared with
 # Section 5.2's sizes and rates, of both trainers' preset `paper`.
 PAPER_OPTIONS = {
@@ -151,10 +152,11 @@ def train_stage(
     if stage != "auto_encoder":
         everything = graphs.fill_missing(topologies.graph(np.arange(len(train))))
         generator.initialize(everything, seed=seed)
-    model = GeneratorTraining(generator, stage, config.averaging, seed)
     batches_a_pass = len(datasets.plan_batches(topologies, config.batch_size))
     passes = -(-config.steps // (config.epochs * batches_a_pass))
     steps_per_epoch = passes * batches_a_pass
+    annealing_steps = round(ANNEALED * steps_per_epoch * config.epochs)
+    model = GeneratorTraining(generator, stage, config.averaging, seed, annealing_steps)
     optimizer = training.cosine_adam(
         config.learning_rate,
         steps_per_epoch * config.epochs,

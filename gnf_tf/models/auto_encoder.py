@@ -83,10 +83,11 @@ class GraphAutoEncoder(snt.Module):
         )
 
     def _noise(self, graph, seed):
+        """Standard normal node features."""
         seed = (0, seed) if isinstance(seed, int) else seed
         shape = [tf.shape(graph.nodes)[0], self.embedding_size]
         noise = tf.random.stateless_normal(shape, seed, dtype=graph.nodes.dtype)
-        return graph.replace(nodes=self._noise_scale * tf.ensure_shape(noise, [None, shape[1]]))
+        return graph.replace(nodes=tf.ensure_shape(noise, [None, shape[1]]))
 
     def encode(self, graph: GraphsTuple, *, seed: Any) -> GraphsTuple:
         """The graph with embeddings, [num_nodes, embedding_size], as its node features.
@@ -95,7 +96,8 @@ class GraphAutoEncoder(snt.Module):
           graph: its topology is encoded; its features don't matter but for the nodes' dtype.
           seed: of the noise: a whole number, or a pair (a tensor [2]).
         """
-        return self._encoder(self._noise(graphs.fill_missing(graph), seed))
+        noise = self._noise(graphs.fill_missing(graph), seed)
+        return self._encoder(noise.replace(nodes=self._noise_scale * noise.nodes))
 
     def edge_logits(self, graph: GraphsTuple) -> tf.Tensor:
         """Logits of an edge for all pairs of each graph, from embeddings (equation 6).
@@ -175,16 +177,17 @@ class GraphAutoEncoder(snt.Module):
 class FlowAutoEncoder(GraphAutoEncoder):
     """An auto-encoder whose encoder is itself a graph normalizing flow along the edges.
 
-        X = flow(H | edges),   H ~ N(0, noise_variance I)
-        log q(X | edges) = log N(H; 0, noise_variance I) - log|det dX/dH|
+        X = scale flow(H | edges),   H ~ N(0, I),   scale^2 = noise_variance
+        log q(X | edges) = log N(H; 0, I) - log|det dX/dH|
 
     The density of the embeddings of a graph is then exact, and with a prior p(X) over embeddings
 
         log p(edges) >= E_q [log p(edges | X) + log p(X) - log q(X | edges)]
 
     is a bound on the likelihood of whole graphs (up to the order of their nodes) that can be
-    trained end to end: the paper's future work. Default noise: variance 1 / (2 embedding_size),
-    where the mean squared distance of two nodes is 1.
+    trained end to end: the paper's future work. The scale comes last, so that the flow's networks
+    see features of about 1. Default: 1 / (2 embedding_size), with which the mean squared distance
+    of two nodes is 1 while the flow is new.
     """
 
     def __init__(
@@ -252,9 +255,9 @@ class FlowAutoEncoder(GraphAutoEncoder):
     ) -> tuple[GraphsTuple, tf.Tensor]:
         """(the graph with embeddings, log q(X | edges) per graph [n_graphs], in nats)."""
         noise = self._noise(graphs.fill_missing(graph), seed)
-        scaled = tf.square(noise.nodes / self._noise_scale)
         constant = 0.5 * math.log(2.0 * math.pi) + math.log(self._noise_scale)
-        log_prob = -tf.reduce_sum(0.5 * scaled + constant, axis=-1)
+        log_prob = -tf.reduce_sum(0.5 * tf.square(noise.nodes) + constant, axis=-1)
         embedded, log_det = reversible.run(self.flow.steps, noise)
+        embedded = embedded.replace(nodes=self._noise_scale * embedded.nodes)
         # The engine's log-determinant is per node; padding is the caller's.
         return embedded, graphs.sum_nodes(log_prob - log_det, graph)
