@@ -27,8 +27,10 @@ class GeneratorTraining(AveragedModel):
         end_to_end     -[log p(edges | X) + log p(X) - log q(X | edges)], a bound on -log p(edges)
 
     End to end, log p(X) - log q(X | edges) weighs less in the first `annealing_steps` training
-    steps, from a hundredth to all, or what the embeddings say of the edges is lost before the decoder
-    can use it. Metrics, and validation, have the whole bound. Validation uses the averages of the weights, and always the same noise.
+    steps, from a hundredth to all, or what the embeddings say of the edges is lost before the
+    decoder can use it. Metrics, and validation, have the whole bound.
+
+    Validation uses the averages of the weights, and always the same noise.
     """
 
     def __init__(
