@@ -84,7 +84,7 @@ def test_tensorboard_has_what_is_promised(finished):
     events.Reload()
     tags = set(events.Tags()["tensors"])
     assert {"loss/train", "loss/validation", "reconstruction_error", "sets"} <= tags
-    assert "log_det_per_node/00_act_norm_0" in tags
+    assert "log_det_per_node/00_batch_norm_0" in tags
     assert [event.step for event in events.Tensors("loss/validation")] == [8, 16, 24]
 
 

@@ -85,7 +85,7 @@ class Config:
     """how features are transformed: the paper's equation 3, or rational-quadratic splines"""
     num_bins: int = 16
     """of the splines"""
-    normalization: Literal["act_norm", "batch_norm", "none"] = "act_norm"
+    normalization: Literal["act_norm", "batch_norm", "none"] = "batch_norm"
     """before each step of the flow"""
     mean_scaling: bool = True
     """scale the mean of each set before each step of the flow; realnvp can't have it"""
@@ -124,7 +124,6 @@ PRESETS = {
         num_blocks=4,
         num_heads=8,
         coupling="affine",
-        normalization="batch_norm",
         mean_scaling=False,
         mixing=False,
         learning_rate=1e-4,
