@@ -157,7 +157,7 @@ def _forward(steps, seeds, halves, graph, is_training):
     residuals = []
     for step, seed in zip(steps, seeds, strict=True):
         changed, kept = _split(step, halves)
-        params = step.condition(kept, graph, is_training, seed=seed)
+        params = step.condition(kept, graph, is_training, seed=_seed_after(seed, halves))
         changed, step_log_det, residual = step.transform(changed, params)
         step.update_statistics(residual)
         halves = _join(step, changed, kept)
@@ -222,12 +222,8 @@ def _backward(steps, seeds, residuals, halves, d_halves, d_log_det, graph, other
     d_variables: dict[Any, tf.Tensor] = {}
     computed: list[tf.Tensor] = [*d_halves, d_log_det]
     for step, seed, residual in zip(*map(reversed, (steps, seeds, residuals)), strict=True):
-        halves = _after(halves, computed)
-        if seed is not None:
-            # Else random numbers of both passes would be one computation to a compiler, which
-            # would hold them in between.
-            (seed,) = _after((seed,), computed)
-        changed, kept = _split(step, halves)
+        changed, kept = _split(step, _after(halves, computed))
+        seed = _seed_after(seed, computed)
         d_changed, d_kept = _split(step, d_halves)
         inputs = [] if kept is None else [kept]
         with tf.GradientTape() as tape:
@@ -272,6 +268,15 @@ def _after(values, tensors):
         return tuple(value + zero for value in values)
     with tf.control_dependencies(tensors):
         return tuple(tf.identity(value) for value in values)
+
+
+def _seed_after(seed, tensors):
+    """`seed`, not available before `tensors` are.
+
+    Random numbers depend on nothing but the seed: left alone, those of all steps would be drawn at
+    once, and held until the gradient draws the very same.
+    """
+    return None if seed is None else _after((seed,), tensors)[0]
 
 
 def _split(step, halves):
