@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gnf_tf import graphs, networks
+from gnf_tf.networks.dropout import dropout
 from tests import cases
 from tests.network_cases import (
     DTYPES,
@@ -218,3 +219,22 @@ def test_a_node_without_incoming_edges_gets_the_zero_message(name):
     out, alone = network(graph).nodes, network(edgeless).nodes
     np.testing.assert_allclose(out[1], alone[1], rtol=1e-12)
     assert np.abs(out - alone)[[0, 2]].max(axis=1).min() > 1e-3
+
+
+# Graph convolution.
+
+
+def test_convolution_is_that_of_the_dense_matrix():
+    """D^-1/2 (A + I) D^-1/2 H W + b, with a repeated edge twice in A; and after dropout."""
+    graph, size = cases.mixed_graph(), len(cases.mixed_graph().nodes)
+    network = cases.randomise_after(networks.GraphConvolution(3, dropout=0.5), graph)
+    (weights,) = [v for v in network.variables if v.shape.rank == 2]
+    (bias,) = [v for v in network.variables if v.shape.rank == 1]
+    matrix = np.eye(size)
+    np.add.at(matrix, (graph.receivers.numpy(), graph.senders.numpy()), 1.0)
+    root = 1.0 / np.sqrt(matrix.sum(axis=1))
+    matrix = root[:, np.newaxis] * matrix * root
+    seed = tf.constant([3, 5])
+    for options, nodes in (({}, graph.nodes), ({"seed": seed}, dropout(graph.nodes, 0.5, seed))):
+        expected = matrix @ nodes.numpy() @ weights.numpy() + bias.numpy()
+        np.testing.assert_allclose(network(graph, **options).nodes, expected, rtol=1e-12)
