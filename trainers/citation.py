@@ -221,6 +221,7 @@ def make_model(config: Config, network: CitationNetwork, seed: int) -> NodeClass
         jit_compile=config.execution == "xla",
         run_eagerly=config.execution == "eager",
     )
+    optimizer.build(model.trainable_variables)
     return model
 
 
