@@ -163,6 +163,12 @@ def test_gnn_is_the_identical_network(finished, tmp_path):
     assert abs(results["validation_loss"] - finished[1]["validation_loss"]) < 1e-3
 
 
+def test_a_convolution_may_be_affine(tmp_path):
+    config = make_config(tmp_path, conditioner="convolution", coupling="affine")
+    model = citation.make_model(config, datasets.cora(), seed=0)
+    assert np.isfinite(model.train_step(0)["loss"])
+
+
 @pytest.mark.parametrize("preset", ["quick", "paper", "best"])
 @pytest.mark.parametrize("model", ["grevnet", "gnn", "neumann_rbp"])
 def test_presets_learn_from_the_labels(model, preset, tmp_path):
@@ -248,6 +254,7 @@ def test_several_seeds_make_a_summary(tmp_path, monkeypatch, capsys):
             {"model": "gnn", "memory": "reversible"},
             "--model gnn has --memory stored .* 'reversible'",
         ),
+        ({"coupling": "affine"}, "--conditioner diffusion needs --coupling additive, got 'affine'"),
         ({"model": "neumann_rbp", "batch_norm": True}, "--batch-norm is not for"),
         ({"seeds": (1, 1)}, "--seeds must be different .* got \\(1, 1\\)"),
     ],

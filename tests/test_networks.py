@@ -227,6 +227,14 @@ REFUSED = {
         "`dropout` must be in .0, 1., got 1.0",
     ),
     "convolution_output": (lambda: networks.GraphConvolution(0), "`output_size` .* got 0"),
+    "convolution_diagonal_output": (
+        lambda: networks.GraphConvolution(0, diagonal=True),
+        "`output_size` .* got 0",
+    ),
+    "convolution_diagonal_scale": (
+        lambda: networks.GraphConvolution(4, diagonal=True, output_scale=-1.0),
+        "`output_scale` .* got -1.0",
+    ),
     "convolution_dropout": (
         lambda: networks.GraphConvolution(3, dropout=-0.5),
         "`dropout` must be in .0, 1., got -0.5",

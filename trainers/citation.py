@@ -67,11 +67,11 @@ class Config:
     """steps of message passing; default: the preset's, 100 for neumann_rbp"""
     node_size: int | None = 64
     """width to which the words are embedded; None: they stay as they are, as in the paper's code"""
-    conditioner: Literal["convolution", "messages"] = "convolution"
-    """networks of the couplings: GraphConvolution, or the paper's MessagePassing"""
+    conditioner: Literal["diffusion", "convolution", "messages"] = "diffusion"
+    """networks of the couplings: GraphConvolution, diagonal or full, or the paper's messages"""
     message_size: int = 64
     """width of the messages"""
-    coupling: Literal["affine", "additive"] = "affine"
+    coupling: Literal["affine", "additive"] = "additive"
     """affine: the paper's equation 3; additive: the authors' code"""
     share_weights: bool = False
     """all steps of message passing share their networks"""
@@ -117,7 +117,6 @@ PRESETS = {
         steps=4_000,
         steps_per_epoch=20,
         conditioner="messages",
-        coupling="additive",
         share_weights=True,
         head_size=14,
         dropout=0.0,
@@ -128,8 +127,8 @@ PRESETS = {
     ),
     "best": Config(preset="best", seeds=(0, 1, 2), steps=400),
 }
-NUM_STEPS = {"quick": 2, "paper": 4, "best": 2}
-LEARNING_RATE = {"quick": 3e-3, "paper": 1e-4, "best": 3e-3}
+NUM_STEPS = {"quick": 5, "paper": 4, "best": 5}
+LEARNING_RATE = {"quick": 5e-3, "paper": 1e-4, "best": 5e-3}
 
 
 def resolve(config: Config) -> Config:
@@ -193,6 +192,10 @@ def resolve(config: Config) -> Config:
         raise common.UserError(
             f"--steps must be a multiple of --steps-per-epoch, {config.steps_per_epoch}, "
             f"got {config.steps}"
+        )
+    if config.conditioner == "diffusion" and config.coupling != "additive" and not is_rbp:
+        raise common.UserError(
+            f"--conditioner diffusion needs --coupling additive, got {config.coupling!r}"
         )
     if is_rbp and config.batch_norm:
         raise common.UserError("--batch-norm is not for --model neumann_rbp")

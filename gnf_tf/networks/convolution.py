@@ -8,7 +8,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
-from gnf_tf.networks.arguments import check_rate
+from gnf_tf.networks.arguments import check_positive, check_rate
 from gnf_tf.networks.dropout import dropout
 from gnf_tf.networks.linear import output_layer
 
@@ -23,7 +23,9 @@ class GraphConvolution(snt.Module):
 
     Where edges go both ways no eigenvalue of the mixing is beyond 1, whatever the degrees: deep
     stacks of it don't blow up, as sums of messages do. It is few weights beside `MessagePassing`,
-    which is what a graph with few labels wants. Edge features and globals are not used.
+    which is what a graph with few labels wants. Fewer still: with `diagonal` W is one weight a
+    feature, so that features spread along the edges and don't mix. Edge features and globals are
+    not used.
 
     Dropout sets features of the nodes to zero as they enter, where a call has a `seed`.
     """
@@ -34,6 +36,7 @@ class GraphConvolution(snt.Module):
         self,
         output_size: int,
         *,
+        diagonal: bool = False,
         dropout: float = 0.0,
         output_scale: float = 1.0,
         name: str | None = None,
@@ -42,16 +45,19 @@ class GraphConvolution(snt.Module):
 
         Args:
           output_size: width of the new node features.
+          diagonal: W is diagonal; the features that enter must be as many.
           dropout: probability of a feature to be dropped, see `networks.dropout.dropout`.
-          output_scale: factor of the initial weights.
+          output_scale: factor of the initial weights; of a diagonal W, these weights.
           name: as Sonnet.
 
         Raises:
-          ValueError: if an argument is out of its range.
+          ValueError: if an argument is out of its range; at the call, if the nodes are not as wide
+            as a diagonal W.
         """
         super().__init__(name=name)
         self._dropout = check_rate("dropout", dropout)
-        self._linear = output_layer(output_size, output_scale)
+        make_linear = _DiagonalLayer if diagonal else output_layer
+        self._linear = make_linear(output_size, output_scale)
 
     def __call__(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> GraphsTuple:
         nodes = dropout(graph.nodes, self._dropout, seed)
@@ -63,3 +69,30 @@ class GraphConvolution(snt.Module):
             graphs.gather(sent, graph.senders), graph.receivers, num_nodes
         )
         return graph.replace(nodes=self._linear(weight * (sent + received)))
+
+
+class _DiagonalLayer(snt.Module):
+    """As `output_layer`, its matrix diagonal, all of it equal to the scale at first."""
+
+    def __init__(self, output_size, output_scale):
+        super().__init__(name="linear")
+        check_positive(output_size=output_size)
+        if not output_scale >= 0:
+            raise ValueError(f"`output_scale` must not be negative, got {output_scale}")
+        self._size = output_size
+        self._scale = output_scale
+
+    @snt.once
+    def _initialize(self, inputs):
+        scale = tf.constant(self._scale, inputs.dtype)
+        self._w = tf.Variable(tf.fill([self._size], scale), name="w")
+        self._b = tf.Variable(tf.zeros([self._size], inputs.dtype), name="b")
+
+    def __call__(self, inputs):
+        if inputs.shape[-1] != self._size:
+            raise ValueError(
+                f"`graph.nodes` must be {self._size} wide for a diagonal W of that output size, "
+                f"got {inputs.shape[-1]}"
+            )
+        self._initialize(inputs)
+        return inputs * self._w + self._b
