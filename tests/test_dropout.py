@@ -147,6 +147,34 @@ def test_every_half_step_has_its_own_mask():
     np.testing.assert_array_equal(masks, forward[::-1])
 
 
+@pytest.mark.parametrize("mode", ["function", "xla"])
+def test_no_two_masks_need_be_there_at_once(mode):
+    """Each is drawn after all that come before it, forward and then backward, and by its own op.
+
+    Else a compiler draws them all at first, or hands those of the forward pass to the backward one,
+    and memory grows with the number of steps.
+    """
+    (net, _), graph = make_pair(num_steps=3), cases.mixed_graph()
+    traced = tf.function(lambda seed: gradients(net, graph, seed), **MODES[mode])
+    traced = traced.get_concrete_function(tf.TensorSpec([2], tf.int32))
+    masks = [
+        op
+        for op in traced.graph.get_operations()
+        if op.type.startswith("StatelessRandomUniformFullInt") and op.outputs[0].shape.rank == 2
+    ]
+
+    def masks_before(op):
+        seen, stack = set(), [op]
+        while stack:
+            item = stack.pop()
+            before = [*item.control_inputs, *(tensor.op for tensor in item.inputs)]
+            stack += [op for op in before if op not in seen]
+            seen.update(before)
+        return len(seen.intersection(masks))
+
+    assert sorted(map(masks_before, masks)) == list(range(12))
+
+
 def test_another_seed_another_mask_and_the_same_seed_the_same():
     net, graph = make_pair()[0], cases.mixed_graph()
     first = net(graph, is_training=True, seed=1).nodes
