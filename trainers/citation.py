@@ -77,8 +77,8 @@ class Config:
     """all steps of message passing share their networks"""
     batch_norm: bool | None = None
     """before each step of message passing; default: beyond 20 of them, as in the paper"""
-    head_size: int = 0
-    """hidden width of the classifier; 0: it is linear"""
+    head_layers: Literal[1, 2] = 1
+    """of the classifier; 2: the first has twice as many units as classes, as the paper's code"""
     dropout: float = 0.6
     """of the networks' inputs and the classifier's"""
     feature_dropout: float = 0.8
@@ -111,14 +111,14 @@ PRESETS = {
     "quick": Config(),
     # What section 7.1.2 leaves open is our reading: an embedding of 64 in place of a state as wide
     # as the words (--node-size None --message-size 800 on a GPU, for the authors' code), weights
-    # shared as there, their head of twice as many units as classes, and when to stop.
+    # shared as there, and when to stop.
     "paper": Config(
         preset="paper",
         steps=4_000,
         steps_per_epoch=20,
         conditioner="messages",
         share_weights=True,
-        head_size=14,
+        head_layers=2,
         dropout=0.0,
         feature_dropout=0.0,
         l2=1e-3,
@@ -173,7 +173,7 @@ def resolve(config: Config) -> Config:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise common.UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
-    for name in ("head_size", "l2", "l2_embedding"):
+    for name in ("l2", "l2_embedding"):
         if not getattr(config, name) >= 0:
             raise common.UserError(
                 f"--{name.replace('_', '-')} must be at least 0, got {getattr(config, name)}"

@@ -27,7 +27,7 @@ class ClassifierConfig(Protocol):
     coupling: str
     share_weights: bool
     batch_norm: bool
-    head_size: int
+    head_layers: int
     dropout: float
     feature_dropout: float
     l2: float
@@ -71,8 +71,8 @@ class NodeClassifier(AveragedModel):
                 batch_norm=config.batch_norm,
                 share_weights=config.share_weights,
             )
-        hidden = (config.head_size,) if config.head_size else ()
-        self.head = networks.MLP((*hidden, network.num_classes))
+        classes = network.num_classes
+        self.head = networks.MLP((2 * classes, classes) if config.head_layers == 2 else (classes,))
         self.logits(self.state())  # makes the variables
         self.start_averages(self.variables, config.averaging)
         names = ("loss", "accuracy", "criterion", "gradient_norm")
