@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 __all__ = [
+    "confusion_matrix",
     "graph_gallery",
     "graph_statistics",
     "loss_curves",
@@ -68,6 +69,32 @@ def loss_curves(
     axis.set(xlabel="epoch", ylabel=ylabel, yscale=yscale)
     axis.grid(alpha=0.3)
     axis.legend()
+    return figure
+
+
+def confusion_matrix(counts: np.ndarray) -> Figure:
+    """How often each class was taken for which: a square for each pair, with its count.
+
+    Args:
+      counts: [true class, predicted class], at least 0.
+
+    Raises:
+      ValueError: if it isn't square.
+    """
+    if np.ndim(counts) != 2 or len(counts) != np.shape(counts)[1]:
+        raise ValueError(f"`counts` must be a square matrix, got shape {np.shape(counts)}")
+    # Shades by the share of the true class: a small class is as legible as a large one.
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 1.4 + 0.5 * len(counts)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if share[row, column] > 0.6 else "black"
+        axis.text(column, row, f"{count:g}", ha="center", va="center", fontsize=8, color=colour)
+    classes = np.arange(len(counts))
+    axis.set(xlabel="predicted class", ylabel="true class", xticks=classes, yticks=classes)
+    axis.set_title(f"accuracy {np.trace(counts) / max(counts.sum(), 1):.1%}", fontsize=10)
     return figure
 
 

@@ -7,6 +7,7 @@ walks back from it: each step is undone and differentiated from one evaluation o
 
 import functools
 import inspect
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
@@ -16,9 +17,10 @@ from tensorflow.python.eager import record
 
 from gnf_tf import xla
 
-__all__ = ["MEMORY_MODES", "Memory", "ReversibleStep", "run"]
+__all__ = ["MEMORY_MODES", "Memory", "ReversibleStep", "Seed", "run"]
 
 Memory = Literal["reversible", "stored"]
+Seed = int | Sequence[int] | tf.Tensor  # a whole number, or a stateless seed: a pair
 MEMORY_MODES = ("reversible", "stored")
 
 
@@ -31,10 +33,18 @@ class ReversibleStep(Protocol):
 
     updates: int | None
 
-    def condition(self, kept: tf.Tensor | None, graph: GraphsTuple, is_training: bool) -> Any:
+    def condition(
+        self,
+        kept: tf.Tensor | None,
+        graph: GraphsTuple,
+        is_training: bool,
+        seed: tf.Tensor | None = None,
+    ) -> Any:
         """The map's parameters, any structure of tensors: the expensive part, a network.
 
         The nodes of `graph` are the conditional input [num_nodes, conditional size, 0 if none].
+        Random numbers come from `seed`, int32 [2], alone: it is the step's own, and the same in
+        every evaluation that one `run` and its gradient make. None: there are to be none.
         """
 
     def transform(self, changed: tf.Tensor, params: Any) -> tuple[tf.Tensor, tf.Tensor, Any]:
@@ -78,6 +88,7 @@ def run(
     inverse: bool = False,
     memory: Memory = "reversible",
     is_training: bool = False,
+    seed: Seed | None = None,
 ) -> tuple[GraphsTuple, tf.Tensor]:
     """Applies `steps` in order (or, with `inverse`, undoes them from the last to the first).
 
@@ -91,6 +102,9 @@ def run(
       memory: "reversible" keeps O(num_nodes) values for the gradient, "stored" keeps every
         intermediate one, as automatic differentiation does. Same numbers, up to rounding.
       is_training: handed to every step's `condition`.
+      seed: of the steps' random numbers, such as dropout: a whole number, or a pair (a tensor
+        [2]). Folded with a step's place in `steps` it is that step's own, in either direction, so
+        that the inverse by the same seed undoes the same map. None: nothing random.
 
     Returns:
       The graph with its new nodes, and log|det J| per node [num_nodes]; sum it over the nodes of
@@ -102,7 +116,8 @@ def run(
     over in the edges or globals of the graph. Higher derivatives work.
 
     Raises:
-      ValueError: for an unknown `memory`, or a node width that does not split in two.
+      ValueError: for an unknown `memory`, a node width that does not split in two, or a `seed` that
+        is no number or pair.
     """
     if memory not in MEMORY_MODES:
         raise ValueError(f"`memory` must be one of {MEMORY_MODES}, got {memory!r}")
@@ -111,25 +126,38 @@ def run(
         raise ValueError(
             f"`graph.nodes` must have an even, static width to split in halves, got {width}"
         )
+    seeds = _seeds(seed, len(steps))
     if inverse:
         steps = [_Inverse(step) for step in reversed(steps)]
+        seeds.reverse()
     halves = tuple(tf.split(graph.nodes, 2, axis=-1))
     if conditional_input is None:
         conditional_input = graph.nodes[:, :0]
     inputs = graph.replace(nodes=conditional_input)
     if memory == "stored":
-        halves, log_det, _ = _forward(steps, halves, inputs, is_training)
+        halves, log_det, _ = _forward(steps, seeds, halves, inputs, is_training)
     else:
-        halves, log_det = _run_reversible(steps, halves, inputs, is_training)
+        halves, log_det = _run_reversible(steps, seeds, halves, inputs, is_training)
     return graph.replace(nodes=tf.concat(halves, axis=-1)), log_det
 
 
-def _forward(steps, halves, graph, is_training):
+def _seeds(seed, num_steps):
+    """The seed of each step."""
+    if seed is None:
+        return [None] * num_steps
+    seed = (0, seed) if isinstance(seed, numbers.Integral) else seed
+    seed = tf.convert_to_tensor(seed, tf.int32)
+    if seed.shape != [2]:
+        raise ValueError(f"`seed` must be a whole number or have shape [2], got {seed.shape}")
+    return [tf.random.fold_in(seed, i, alg="philox") for i in range(num_steps)]
+
+
+def _forward(steps, seeds, halves, graph, is_training):
     log_det = tf.zeros_like(halves[0][:, 0])
     residuals = []
-    for step in steps:
+    for step, seed in zip(steps, seeds, strict=True):
         changed, kept = _split(step, halves)
-        params = step.condition(kept, graph, is_training)
+        params = step.condition(kept, graph, is_training, seed=_seed_after(seed, halves))
         changed, step_log_det, residual = step.transform(changed, params)
         step.update_statistics(residual)
         halves = _join(step, changed, kept)
@@ -138,7 +166,7 @@ def _forward(steps, halves, graph, is_training):
     return halves, log_det, residuals
 
 
-def _run_reversible(steps, halves, graph, is_training):
+def _run_reversible(steps, seeds, halves, graph, is_training):
     context = {field: getattr(graph, field) for field in ("nodes", "edges", "globals")}
     context = {
         field: value
@@ -157,12 +185,15 @@ def _run_reversible(steps, halves, graph, is_training):
         inner_graph = graph.replace(**dict(zip(context, others)))  # noqa: B905
         # As in tf.recompute_grad: an eager outer tape would otherwise keep every state.
         with record.stop_recording():
-            halves, log_det, residuals = _forward(steps, (first, second), inner_graph, is_training)
+            halves, log_det, residuals = _forward(
+                steps, seeds, (first, second), inner_graph, is_training
+            )
         watched = [*others[: len(context)], *captured]
 
         def gradient(d_first, d_second, d_log_det, variables=None):
             d_halves, d_watched, d_variables = _backward(
                 steps,
+                seeds,
                 residuals,
                 tuple(final),
                 (d_first, d_second),
@@ -182,7 +213,7 @@ def _run_reversible(steps, halves, graph, is_training):
     return (first, second), log_det
 
 
-def _backward(steps, residuals, halves, d_halves, d_log_det, graph, others, is_training):
+def _backward(steps, seeds, residuals, halves, d_halves, d_log_det, graph, others, is_training):
     """Walks from the final state to the first one, one network evaluation a step.
 
     Returns gradients of the two halves, of `others`, and of variables by reference.
@@ -190,13 +221,14 @@ def _backward(steps, residuals, halves, d_halves, d_log_det, graph, others, is_t
     d_others: list[tf.Tensor | None] = [None] * len(others)
     d_variables: dict[Any, tf.Tensor] = {}
     computed: list[tf.Tensor] = [*d_halves, d_log_det]
-    for step, residual in zip(reversed(steps), reversed(residuals), strict=True):
+    for step, seed, residual in zip(*map(reversed, (steps, seeds, residuals)), strict=True):
         changed, kept = _split(step, _after(halves, computed))
+        seed = _seed_after(seed, computed)
         d_changed, d_kept = _split(step, d_halves)
         inputs = [] if kept is None else [kept]
         with tf.GradientTape() as tape:
             tape.watch([*inputs, *others])
-            params = step.condition(kept, graph, is_training)
+            params = step.condition(kept, graph, is_training, seed=seed)
             # The old value starts the vector-Jacobian product, as a constant; its dependence on
             # the params through the inversion is no part of the step. Outer tapes do record it.
             with tape.stop_recording():
@@ -223,19 +255,28 @@ def _backward(steps, residuals, halves, d_halves, d_log_det, graph, others, is_t
     return d_halves, d_others, d_variables
 
 
-def _after(halves, tensors):
-    """`halves`, not available before `tensors` are.
+def _after(values, tensors):
+    """`values`, not available before `tensors` are.
 
     The chain of inversions depends on no gradient: left alone, a graph executor runs it ahead of
     them and holds every state at once, which is the memory that reversibility is to save.
     """
     if tf.executing_eagerly():
-        return halves
+        return values
     if xla.is_compiling():
-        zero = xla.zero_after(tensors, halves[0].dtype)
-        return tuple(half + zero for half in halves)
+        zero = xla.zero_after(tensors, values[0].dtype)
+        return tuple(value + zero for value in values)
     with tf.control_dependencies(tensors):
-        return tuple(tf.identity(half) for half in halves)
+        return tuple(tf.identity(value) for value in values)
+
+
+def _seed_after(seed, tensors):
+    """`seed`, not available before `tensors` are.
+
+    Random numbers depend on nothing but the seed: left alone, those of all steps would be drawn at
+    once, and held until the gradient draws the very same.
+    """
+    return None if seed is None else _after((seed,), tensors)[0]
 
 
 def _split(step, halves):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gnf_tf import graphs, networks
+from gnf_tf.networks.dropout import dropout
 from tests import cases
 from tests.network_cases import (
     DTYPES,
@@ -218,3 +219,33 @@ def test_a_node_without_incoming_edges_gets_the_zero_message(name):
     out, alone = network(graph).nodes, network(edgeless).nodes
     np.testing.assert_allclose(out[1], alone[1], rtol=1e-12)
     assert np.abs(out - alone)[[0, 2]].max(axis=1).min() > 1e-3
+
+
+# Graph convolution.
+
+
+@pytest.mark.parametrize("diagonal", [False, True], ids=["full", "diagonal"])
+def test_convolution_is_that_of_the_dense_matrix(diagonal):
+    """D^-1/2 (A + I) D^-1/2 H W + b, with a repeated edge twice in A; and after dropout."""
+    graph, size = cases.mixed_graph(), len(cases.mixed_graph().nodes)
+    network = networks.GraphConvolution(cases.NODE_SIZE, diagonal=diagonal, dropout=0.5)
+    cases.randomise_after(network, graph)
+    (weights,) = [v.numpy() for v in network.variables if v.name.endswith("w:0")]
+    (bias,) = [v for v in network.variables if v.name.endswith("b:0")]
+    weights = np.diag(weights) if diagonal else weights
+    matrix = np.eye(size)
+    np.add.at(matrix, (graph.receivers.numpy(), graph.senders.numpy()), 1.0)
+    root = 1.0 / np.sqrt(matrix.sum(axis=1))
+    matrix = root[:, np.newaxis] * matrix * root
+    seed = tf.constant([3, 5])
+    for options, nodes in (({}, graph.nodes), ({"seed": seed}, dropout(graph.nodes, 0.5, seed))):
+        expected = matrix @ nodes.numpy() @ weights + bias.numpy()
+        np.testing.assert_allclose(network(graph, **options).nodes, expected, rtol=1e-12)
+
+
+def test_diagonal_convolution_starts_as_the_mean_times_its_scale_and_keeps_the_width():
+    graph = cases.mixed_graph(n_node=(1,))
+    network = networks.GraphConvolution(cases.NODE_SIZE, diagonal=True, output_scale=0.3)
+    np.testing.assert_allclose(network(graph).nodes, 0.3 * graph.nodes, rtol=1e-12)
+    with pytest.raises(ValueError, match="`graph.nodes` must be 3 wide .* got 4"):
+        networks.GraphConvolution(3, diagonal=True)(graph)

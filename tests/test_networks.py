@@ -173,8 +173,9 @@ def test_graphs_without_edges_or_nodes(name, n_node):
         lambda scale: networks.MLP((7, 50), output_scale=scale),
         lambda scale: networks.AttentionBlock(2, 3, (7,), 50, output_scale=scale),
         lambda scale: networks.MessagePassing((5, 6), 50, output_scale=scale),
+        lambda scale: networks.GraphConvolution(50, output_scale=scale),
     ],
-    ids=["mlp", "attention_block", "messages"],
+    ids=["mlp", "attention_block", "messages", "convolution"],
 )
 def test_output_scale_scales_the_first_outputs_down_to_zero(make):
     graph = cases.mixed_graph()
@@ -220,6 +221,23 @@ REFUSED = {
     "messages_aggregation": (
         lambda: networks.MessagePassing((5, 6), 3, aggregation="max"),
         "`aggregation` must be 'sum' or 'mean', got 'max'",
+    ),
+    "messages_dropout": (
+        lambda: networks.MessagePassing((5, 6), 3, dropout=1.0),
+        "`dropout` must be in .0, 1., got 1.0",
+    ),
+    "convolution_output": (lambda: networks.GraphConvolution(0), "`output_size` .* got 0"),
+    "convolution_diagonal_output": (
+        lambda: networks.GraphConvolution(0, diagonal=True),
+        "`output_size` .* got 0",
+    ),
+    "convolution_diagonal_scale": (
+        lambda: networks.GraphConvolution(4, diagonal=True, output_scale=-1.0),
+        "`output_scale` .* got -1.0",
+    ),
+    "convolution_dropout": (
+        lambda: networks.GraphConvolution(3, dropout=-0.5),
+        "`dropout` must be in .0, 1., got -0.5",
     ),
 }
 

@@ -28,6 +28,16 @@ def test_loss_curves():
     np.testing.assert_array_equal(lines[0].get_xdata(), [1, 2])
 
 
+def test_confusion_matrix_has_a_square_for_each_pair():
+    counts = np.array([[8, 2], [0, 0]])
+    (axis,) = plots.confusion_matrix(counts).axes
+    assert [text.get_text() for text in axis.texts] == ["8", "2", "0", "0"]
+    np.testing.assert_allclose(axis.images[0].get_array(), [[0.8, 0.2], [0.0, 0.0]])
+    assert axis.get_title() == "accuracy 80.0%"
+    with pytest.raises(ValueError, match=r"`counts` must be a square matrix, got shape \(2, 3\)"):
+        plots.confusion_matrix(np.zeros([2, 3]))
+
+
 def test_point_sets_draw_each_set_in_its_colour_over_the_density():
     rng = np.random.default_rng(0)
     data = rng.normal(size=[400, 2]) * [2.0, 1.0]

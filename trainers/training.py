@@ -51,8 +51,10 @@ class TimedModel(tf_keras.Model):
         Keras's own fetches inside of the compiled step.
         """
         if self.train_function is None or force:
-            # Our code needs no AutoGraph, which takes half of the tracing time.
-            step = tf.function(self.train_step, jit_compile=self.jit_compile, autograph=False)
+            step = self.train_step
+            if not self.run_eagerly:
+                # Our code needs no AutoGraph, which takes half of the tracing time.
+                step = tf.function(step, jit_compile=self.jit_compile, autograph=False)
             self._waited = self._elapsed = 0.0
             traced = False
 
@@ -130,6 +132,7 @@ class TrainingState(tf_keras.callbacks.Callback):
         patience: int,
         save_seconds: float,
         steps_per_batch: int = 1,
+        monitor: str = "val_loss",
     ):
         """Restores the last state in `folder`, if there is one.
 
@@ -137,9 +140,10 @@ class TrainingState(tf_keras.callbacks.Callback):
           folder: the run folder.
           model: compiled, its variables made.
           steps_per_epoch: optimizer steps in an epoch.
-          patience: epochs without a better `val_loss` after which training stops.
+          patience: epochs without a better `monitor` after which training stops.
           save_seconds: longest time without a checkpoint; there is one after each epoch anyway.
           steps_per_batch: optimizer steps that the model takes for each element of its stream.
+          monitor: name of what says which epoch is the best: where it is least.
 
         Raises:
           UserError: if that state is damaged.
@@ -154,6 +158,7 @@ class TrainingState(tf_keras.callbacks.Callback):
         self._steps_per_epoch = steps_per_epoch
         self._steps_per_batch = steps_per_batch
         self._patience = patience
+        self._monitor = monitor
         self._save_seconds = save_seconds
         self._history_path = folder / "history.json"
         self._export_prefix = str(folder / "best")
@@ -229,8 +234,8 @@ class TrainingState(tf_keras.callbacks.Callback):
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append(logs)
         write_json(self._history_path, self.history)
-        if logs["val_loss"] < float(self.best):
-            self.best.assign(logs["val_loss"])
+        if logs[self._monitor] < float(self.best):
+            self.best.assign(logs[self._monitor])
             self.wait.assign(0)
             for best, variable in zip(self._best_weights, self._model.weights, strict=True):
                 best.assign(variable)

@@ -68,9 +68,9 @@ class GraphActNorm(GraphBijector):
     def steps(self):
         return (self,)
 
-    def condition(self, kept, graph, is_training):
+    def condition(self, kept, graph, is_training, seed=None):
         """`(log_scale, shift)`, each [node_size]."""
-        del kept, graph, is_training
+        del kept, graph, is_training, seed
         return tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.shift)
 
     def transform(self, changed, params):

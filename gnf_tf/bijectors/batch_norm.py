@@ -84,9 +84,9 @@ class GraphBatchNorm(GraphBijector):
     def steps(self):
         return (self,)
 
-    def condition(self, kept, graph, is_training):
+    def condition(self, kept, graph, is_training, seed=None):
         """`(log_scale, shift, node weights [num_nodes, 1] or None for the moving statistics)`."""
-        del kept
+        del kept, seed
         weights = None
         if is_training:
             num_nodes = tf.shape(graph.nodes)[:1]

@@ -52,7 +52,9 @@ class GraphCoupling(GraphBijector):
           make_conditioner: output width -> a network GraphsTuple -> GraphsTuple; called once. The
             network gets nodes [num_nodes, node_size / 2 + conditional_size] and must return that
             many rows of the asked width: node_size / 2 times the map's parameters, parameter by
-            parameter (for "affine": log-scale, then shift).
+            parameter (for "affine": log-scale, then shift). One with an attribute `takes_seed`
+            that is true is called with `seed`, that of the half step, where `reversible.run` has
+            one: its dropout draws from it.
           node_size: width of the node features, even.
           updates: which half changes, 0 (the first) or 1.
           coupling: "affine", "additive", "spline", or a map as in `elementwise`.
@@ -116,11 +118,13 @@ class GraphCoupling(GraphBijector):
     def steps(self):
         return (self,)
 
-    def condition(self, kept, graph, is_training):
+    def condition(self, kept, graph, is_training, seed=None):
         """The map's parameters."""
         del is_training
         inputs = tf.concat([kept, graph.nodes], axis=-1) if graph.nodes.shape[-1] else kept
-        output = self._conditioner(graph.replace(nodes=inputs)).nodes
+        takes_seed = seed is not None and getattr(self._conditioner, "takes_seed", False)
+        options = {"seed": seed} if takes_seed else {}
+        output = self._conditioner(graph.replace(nodes=inputs), **options).nodes
         return self._map.parameters(
             tf.reshape(output, [-1, self._map.num_params, self.node_size // 2])
         )

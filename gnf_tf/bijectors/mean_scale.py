@@ -74,9 +74,9 @@ class GraphMeanScale(GraphBijector):
     def steps(self):
         return (self,)
 
-    def condition(self, kept, graph, is_training):
+    def condition(self, kept, graph, is_training, seed=None):
         """`(log_scale [node_size], graph)`."""
-        del kept, is_training
+        del kept, is_training, seed
         return tf.convert_to_tensor(self.log_scale), graph
 
     def transform(self, changed, params):

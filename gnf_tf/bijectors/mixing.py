@@ -57,9 +57,9 @@ class GraphMixing(GraphBijector):
     def steps(self):
         return (self,)
 
-    def condition(self, kept, graph, is_training):
+    def condition(self, kept, graph, is_training, seed=None):
         """`(lower, upper, log_diagonal)`: the triangular factors of W and its diagonal."""
-        del kept, graph, is_training
+        del kept, graph, is_training, seed
         below = tf.constant(self._strictly_lower, self.lower.dtype)
         lower = self.lower * below + tf.eye(self.node_size, dtype=self.lower.dtype)
         log_diagonal = tf.convert_to_tensor(self.log_diagonal)

@@ -31,6 +31,7 @@ class GRevNet(tf.Module):
         max_log_scale: float = 1.0,
         memory: str = "reversible",
         make_conditioner: bijectors.MakeConditioner | None = None,
+        dropout: float = 0.0,
         batch_norm: bool = False,
         padded: bool = False,
         share_weights: bool = False,
@@ -50,6 +51,9 @@ class GRevNet(tf.Module):
           make_conditioner: output width -> network, called for each half step. Default:
             `networks.MessagePassing` with two message layers as wide as `node_size` and initial
             outputs scaled by 1 / num_steps, which keeps deep stacks well conditioned.
+          dropout: of the default networks, in training: probability of a node feature to be
+            dropped as it enters. Still exactly reversible: gradient and inverse draw the same
+            masks again from the call's seed.
           batch_norm: batch normalisation before each step, for deep stacks.
           padded: training batches come from `graphs.pad`, see `GraphBatchNorm`.
           share_weights: all steps share one pair of networks.
@@ -57,15 +61,22 @@ class GRevNet(tf.Module):
           name: as `tf.Module`.
 
         Raises:
-          ValueError: for an argument out of its range.
+          ValueError: for an argument out of its range; `dropout` with a `make_conditioner`,
+            whose networks have to have their own.
         """
         super().__init__(name=name)
+        if dropout and make_conditioner is not None:
+            raise ValueError(
+                f"`dropout` must be 0 where `make_conditioner` makes the networks, got {dropout}"
+            )
+        self._dropout = dropout
         if make_conditioner is None:
 
             def make_conditioner(output_size):
                 return networks.MessagePassing(
                     message_sizes=(node_size, node_size),
                     output_size=output_size,
+                    dropout=dropout,
                     output_scale=1.0 / num_steps,
                 )
 
@@ -84,23 +95,34 @@ class GRevNet(tf.Module):
             memory=memory,
         )
 
-    def __call__(self, graph: GraphsTuple, is_training: bool = False) -> GraphsTuple:
+    def __call__(
+        self, graph: GraphsTuple, is_training: bool = False, seed: reversible.Seed | None = None
+    ) -> GraphsTuple:
         """Node features after `num_steps` steps; the rest of the graph as it was.
 
         Args:
           graph: nodes [num_nodes, node_size]; edges and globals as wide as announced.
-          is_training: batch normalisation takes, and updates, its statistics.
+          is_training: batch normalisation takes, and updates, its statistics; networks drop out.
+          seed: of the dropout, used in training alone: a whole number, or a pair (a tensor [2]).
 
         Raises:
-          ValueError: if the graph doesn't fit, naming the field.
+          ValueError: if the graph doesn't fit, naming the field; without a seed in training with
+            `dropout`.
         """
-        return self._run(graph, inverse=False, is_training=is_training)
+        if is_training and self._dropout and seed is None:
+            raise ValueError("`seed` must be given in training with `dropout`, got None")
+        return self._run(
+            graph, inverse=False, is_training=is_training, seed=seed if is_training else None
+        )
 
-    def inverse(self, graph: GraphsTuple) -> GraphsTuple:
-        """The input graph that `__call__` (not training) maps to `graph`."""
-        return self._run(graph, inverse=True, is_training=False)
+    def inverse(self, graph: GraphsTuple, seed: reversible.Seed | None = None) -> GraphsTuple:
+        """The input graph that `__call__` maps to `graph`: not training, or with that `seed`.
 
-    def _run(self, graph, *, inverse, is_training):
+        Not what training with batch normalisation maps there: its statistics are unknown.
+        """
+        return self._run(graph, inverse=True, is_training=False, seed=seed)
+
+    def _run(self, graph, *, inverse, is_training, seed):
         filled = graphs.fill_missing(graph)
         graphs.validate(filled, node_size=self._stack.node_size, check_values=False)
         result, _ = reversible.run(
@@ -109,5 +131,6 @@ class GRevNet(tf.Module):
             inverse=inverse,
             memory=self._stack.memory,
             is_training=is_training,
+            seed=seed,
         )
         return graphs.restore_missing(result, graph)

@@ -1,6 +1,7 @@
 """Sonnet modules from GraphsTuple to GraphsTuple, all permutation equivariant."""
 
 from gnf_tf.networks.attention import AdditiveAttention, AttentionBlock, DotProductAttention
+from gnf_tf.networks.convolution import GraphConvolution
 from gnf_tf.networks.message_passing import MessagePassing
 from gnf_tf.networks.mlp import MLP
 from gnf_tf.networks.transformer import GraphTransformer
@@ -10,6 +11,7 @@ __all__ = [
     "AdditiveAttention",
     "AttentionBlock",
     "DotProductAttention",
+    "GraphConvolution",
     "GraphTransformer",
     "MessagePassing",
 ]

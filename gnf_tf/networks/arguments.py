@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable
 
 from graph_nets.graphs import GraphsTuple
 
-__all__ = ["check_activation", "check_edge_size", "check_positive", "check_sizes", "edge_size"]
+__all__ = [
+    "check_activation",
+    "check_edge_size",
+    "check_positive",
+    "check_rate",
+    "check_sizes",
+    "edge_size",
+]
 
 
 def check_positive(**arguments: int) -> None:
@@ -23,6 +30,13 @@ def check_sizes(name: str, sizes: Iterable[int], *, at_least: int) -> tuple[int,
             f"`{name}` must be {at_least} or more whole numbers of at least 1, got {sizes!r}"
         )
     return found
+
+
+def check_rate(name: str, rate: float) -> float:
+    """`rate`, or a ValueError if it is no probability below 1."""
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f"`{name}` must be in [0, 1), got {rate}")
+    return rate
 
 
 def check_activation(activation: Callable) -> None:

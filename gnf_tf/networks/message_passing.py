@@ -8,7 +8,14 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
-from gnf_tf.networks.arguments import check_activation, check_edge_size, check_sizes, edge_size
+from gnf_tf.networks.arguments import (
+    check_activation,
+    check_edge_size,
+    check_rate,
+    check_sizes,
+    edge_size,
+)
+from gnf_tf.networks.dropout import dropout
 from gnf_tf.networks.linear import Linear, output_layer
 from gnf_tf.networks.mlp import MLP, Activation
 
@@ -31,7 +38,11 @@ class MessagePassing(snt.Module):
 
     A node without incoming edges gets the zero message. Edge features are used where the first
     call has some; later calls must have as many. Globals are not used.
+
+    Dropout sets features of the nodes to zero as they enter, where a call has a `seed`.
     """
+
+    takes_seed = True
 
     def __init__(
         self,
@@ -40,6 +51,7 @@ class MessagePassing(snt.Module):
         *,
         activation: Activation = tf.nn.relu,
         aggregation: Aggregation = "sum",
+        dropout: float = 0.0,
         output_scale: float = 1.0,
         name: str | None = None,
     ):
@@ -50,6 +62,7 @@ class MessagePassing(snt.Module):
           output_size: width of the new node features.
           activation: between the layers of the message MLP.
           aggregation: "sum" or "mean" over the incoming edges.
+          dropout: probability of a feature to be dropped, see `networks.dropout.dropout`.
           output_scale: factor of the last layer's initial weights.
           name: as Sonnet.
 
@@ -65,6 +78,7 @@ class MessagePassing(snt.Module):
             raise ValueError(f"`aggregation` must be 'sum' or 'mean', got {aggregation!r}")
         self._activation = activation
         self._aggregation = aggregation
+        self._dropout = check_rate("dropout", dropout)
         self._from_nodes = Linear(2 * sizes[0], with_bias=False, name="from_nodes")
         self._from_edges = Linear(sizes[0], with_bias=False, name="from_edges")
         self._bias = snt.Bias(bias_dims=[-1], name="message_bias")
@@ -77,10 +91,10 @@ class MessagePassing(snt.Module):
         self._edge_size = edge_size(graph)
         self._update = snt.GRU(graph.nodes.shape[-1], dtype=graph.nodes.dtype)
 
-    def __call__(self, graph: GraphsTuple) -> GraphsTuple:
+    def __call__(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> GraphsTuple:
         self._initialize(graph)
         check_edge_size(graph, self._edge_size)
-        nodes = graph.nodes
+        nodes = dropout(graph.nodes, self._dropout, seed)
         sent, received = tf.split(self._from_nodes(nodes), 2, axis=-1)
         received = self._bias(received)  # here, since a batch has far fewer nodes than edges
         hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
