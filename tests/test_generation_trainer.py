@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from graph_nets import utils_tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -218,6 +219,35 @@ def test_the_flow_stage_leaves_the_encoder_alone(tmp_path):
         np.testing.assert_array_equal(variable, value)
     moved = zip(generator.gnf.trainable_variables, flow_before, strict=True)
     assert any(np.abs(variable - value).max() > 0 for variable, value in moved)
+
+
+@pytest.mark.parametrize("done, weight", [(0, 0.01), (5, 0.505), (10, 1.0), (15, 1.0)])
+def test_the_rate_weighs_less_at_first(done, weight, tmp_path):
+    """A step of plain gradient descent, after so many steps, follows cross entropy + weight x rate.
+
+    The loss that is reported has all of the rate.
+    """
+    config = make_config(tmp_path, end_to_end=True)
+    train = datasets.ego_small("train")[:12]
+    generator = generation.make_generator(config, train, train)
+    topologies = datasets.Topologies(train)
+    generator.initialize(graphs.fill_missing(topologies.graph(np.arange(12))))
+    model = GeneratorTraining(generator, "end_to_end", 0.0, seed=0, annealing_steps=10)
+    model.compile(optimizer=tf_keras.optimizers.SGD(1e-3, jit_compile=False))
+    model.optimizer.build(model.trained)
+    model.optimizer.iterations.assign(done)
+    (batch,) = datasets.batches(topologies, 12)
+    before = [variable.numpy() for variable in model.trained]
+    with tf.GradientTape() as tape:
+        means = model._means(batch[0], batch[2], tf.constant([0, 1 + done]))
+        objective = means["cross_entropy"] + weight * means["rate"]
+    gradients = tape.gradient(objective, model.trained)
+    logs = model.train_step(batch)
+    np.testing.assert_allclose(logs["loss"], means["cross_entropy"] + means["rate"], rtol=1e-4)
+    largest = max(float(tf.reduce_max(tf.abs(g))) for g in gradients)
+    for variable, old, gradient in zip(model.trained, before, gradients, strict=True):
+        moved = (old - variable.numpy()) / 1e-3
+        np.testing.assert_allclose(moved, gradient, rtol=0.02, atol=1e-3 * largest)
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper", "best"])
