@@ -86,7 +86,7 @@ def resolve(config: Config) -> Config:
     if config.encoder_blocks is None:
         config = dataclasses.replace(config, encoder_blocks=2 if config.end_to_end else 6)
     if config.embedding_size is None:
-        size = 8 if config.end_to_end else stages.EMBEDDING_SIZE[config.dataset]
+        size = 14 if config.end_to_end else stages.EMBEDDING_SIZE[config.dataset]
         config = dataclasses.replace(config, embedding_size=size)
     stages.check(config, at_least_1="encoder_steps num_steps trials", multiples_of_heads="width")
     if config.num_generated < 2:

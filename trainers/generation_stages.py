@@ -65,7 +65,7 @@ class Options:
     batch_size: int = 16
     """graphs a step"""
     embedding_size: int | None = None
-    """width of the embeddings; default: the paper's (end to end: 8)"""
+    """width of the embeddings; default: the paper's (end to end: 14)"""
     encoder_width: int = 64
     """of the encoder's networks"""
     encoder_blocks: int | None = None
