@@ -1,5 +1,6 @@
 """The model of the density trainer: a flow over sets of points, its weights averaged."""
 
+import contextlib
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from trainers.training import AveragedModel
 
 __all__ = ["DensityConfig", "SetDensity"]
 
-INITIALIZATION_SETS = 2000
+STATISTICS_SETS = 2000  # whose statistics ActNorm starts from, and batch norm ends with
 
 
 class DensityConfig(Protocol):
@@ -46,7 +47,8 @@ class SetDensity(AveragedModel):
     call of the compiled program takes that many steps; of its validation stream, the seed [2] of
     `validation_sets` sets. The loss is the NLL per node, in nats.
 
-    Validation, samples and log_prob use exponential averages of the weights.
+    Validation, samples and log_prob use exponential averages of the weights, with statistics of
+    batch normalisation taken anew: the moving ones are those of weights that are not averaged.
     """
 
     def __init__(self, config: DensityConfig, sets: PointSets, seed: int):
@@ -69,7 +71,7 @@ class SetDensity(AveragedModel):
             memory=config.memory,
         )
         if config.normalization == "act_norm":
-            self.gnf.initialize(sets.sample(INITIALIZATION_SETS, seed=(seed, 0), edges=self.edges))
+            self.gnf.initialize(self._statistics_sets())
         self.start_averages(self.gnf.variables, config.averaging)
         self.metric_loss = tf_keras.metrics.Mean(name="loss")
         self.metric_norm = tf_keras.metrics.Mean(name="gradient_norm")
@@ -99,9 +101,20 @@ class SetDensity(AveragedModel):
             fully_connected=True,
         )
 
+    def _statistics_sets(self):
+        """Sets that no training step sees: the seeds of those are positive."""
+        return self.sets.sample(STATISTICS_SETS, seed=(self.seed, 0), edges=self.edges)
+
     @property
     def metrics(self):
         return [self.metric_loss, self.metric_norm]
+
+    @contextlib.contextmanager
+    def averaged(self):
+        with super().averaged():
+            if self.config.normalization == "batch_norm":
+                self.gnf.calibrate(self._statistics_sets())
+            yield
 
     def flow(self, topology: GraphsTuple) -> tfp.distributions.TransformedDistribution:
         """The density of node features on a topology."""

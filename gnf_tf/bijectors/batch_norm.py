@@ -1,6 +1,7 @@
 """Batch normalisation of node features as a bijector over GraphsTuples (RealNVP, section 3.7)."""
 
 import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
 from gnf_tf.bijectors.base import GraphBijector
@@ -120,6 +121,21 @@ class GraphBatchNorm(GraphBijector):
         scale_log = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
         changed = (changed - shift) * tf.exp(-scale_log) + mean
         return changed, self._per_node(-scale_log, changed)
+
+    def calibrate(self, graph: GraphsTuple) -> None:
+        """Sets the moving averages to the statistics of all nodes of `graph`, padding apart.
+
+        Raises:
+          ValueError: if the graph is malformed, or has no nodes.
+        """
+        graph = graphs.fill_missing(graph)
+        graphs.validate(graph, node_size=self.node_size)
+        if not len(graph.nodes):
+            raise ValueError(f"{self.name}: `graph` has no nodes to take statistics of")
+        params = self.condition(None, graph, is_training=True)
+        _, _, (mean, variance) = self.transform(graph.nodes, params)
+        self.moving_mean.assign(mean)
+        self.moving_variance.assign(variance)
 
     def update_statistics(self, residual):
         """Moves the averages towards the (mean, variance) of a training batch."""

@@ -231,3 +231,23 @@ class GNF(GraphBijector):
             if isinstance(step, (GraphActNorm, GraphMeanScale)):
                 step.initialize(graph)
             graph, _ = reversible.run([step], graph, conditional_input)
+
+    def calibrate(self, graph: GraphsTuple, *, conditional_input: tf.Tensor | None = None) -> None:
+        """Sets the statistics of each batch normalisation, in turn, to those of a batch of data.
+
+        For weights that no training step has used, such as averages of weights, whose own
+        statistics the moving averages don't know; as `update_bn` of stochastic weight averaging
+        (Izmailov et al., "Averaging weights leads to wider optima and better generalization",
+        UAI 2018).
+
+        Raises:
+          ValueError: if the graph is malformed or without nodes; if there is no "batch_norm".
+        """
+        if not any(isinstance(step, GraphBatchNorm) for step in self.steps):
+            raise ValueError(f"{self.name}: there is nothing to calibrate without 'batch_norm'")
+        graph = graphs.fill_missing(graph)
+        conditional_input = self._checked(conditional_input, graph)
+        for step in self.steps:
+            if isinstance(step, GraphBatchNorm):
+                step.calibrate(graph)
+            graph, _ = reversible.run([step], graph, conditional_input)
