@@ -396,6 +396,30 @@ def test_initialize_needs_act_norm_and_data():
         gnf_tf.GraphActNorm(2).initialize(graphs.edgeless([1], 2))
 
 
+def test_calibrated_statistics_are_those_of_the_batch():
+    """On that batch training and evaluation are then the same map; padding counts for nothing."""
+    options = {"padded": True, "mean_scaling": True, "mixing": True, "global_size": 1}
+    gnf = gnf_tf.GNF(2, 4, **options, dtype=tf.float64)
+    cases.randomise(gnf)
+    graph = graphs.batch([cases.mixed_graph(tf.float64, seed) for seed in range(5)])
+    graph = graphs.pad(graph, len(graph.nodes) + 4, len(graph.senders) + 3, len(graph.n_node) + 2)
+    before = [variable.numpy() for variable in gnf.trainable_variables]
+    gnf.calibrate(graph)
+    for variable, value in zip(gnf.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    real = graphs.node_mask(graph)
+    out = gnf.forward(graph).nodes[real]
+    training = gnf.forward(checks.copied(graph), is_training=True).nodes[real]
+    np.testing.assert_allclose(out, training, atol=1e-10)
+
+
+def test_calibrate_needs_batch_norm_and_nodes():
+    with pytest.raises(ValueError, match="nothing to calibrate without 'batch_norm'"):
+        gnf_tf.GNF(1, 2, normalization="act_norm").calibrate(graphs.edgeless([3], 2))
+    with pytest.raises(ValueError, match="`graph` has no nodes to take statistics of"):
+        gnf_tf.GNF(1, 2).calibrate(graphs.edgeless([0], 2))
+
+
 def test_mean_scale_is_the_equivariant_linear_map():
     """Against the matrix I + (s - 1)/n 11^T of each graph, its determinant s for a feature."""
     mean_scale = cases.randomise(gnf_tf.GraphMeanScale(2, dtype=tf.float64))

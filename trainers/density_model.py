@@ -16,7 +16,7 @@ from trainers.training import AveragedModel
 
 __all__ = ["DensityConfig", "SetDensity"]
 
-STATISTICS_SETS = 2000  # whose statistics ActNorm starts from, and batch norm ends with
+STATISTICS_SETS = 10_000  # whose statistics ActNorm starts from, and batch norm ends with
 
 
 class DensityConfig(Protocol):
