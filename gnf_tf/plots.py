@@ -16,6 +16,7 @@ __all__ = [
     "graph_statistics",
     "loss_curves",
     "point_sets",
+    "precision_recall",
     "predicted_against_true",
     "to_image",
 ]
@@ -95,6 +96,52 @@ def confusion_matrix(counts: np.ndarray) -> Figure:
     classes = np.arange(len(counts))
     axis.set(xlabel="predicted class", ylabel="true class", xticks=classes, yticks=classes)
     axis.set_title(f"accuracy {np.trace(counts) / max(counts.sum(), 1):.1%}", fontsize=10)
+    return figure
+
+
+def precision_recall(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figure:
+    """Precision over recall as the threshold falls, and a dot, with its F1, at the one in use.
+
+    All labels are counted together (micro averages). The title has the area under the steps, the
+    average precision.
+
+    Args:
+      labels: bool, at least one of them true.
+      scores: of the same shape; above the threshold a label is predicted.
+      threshold: the one in use.
+
+    Raises:
+      ValueError: if the shapes don't agree, or no label is true.
+    """
+    if labels.shape != scores.shape or not labels.any():
+        raise ValueError(
+            "`labels` and `scores` must be of one shape, with a true label, got shapes "
+            f"{labels.shape} and {scores.shape}, {np.count_nonzero(labels)} true"
+        )
+    order = np.argsort(-scores, axis=None, kind="stable")
+    ranked = scores.ravel()[order]
+    right = np.cumsum(labels.ravel()[order])
+    # Equal scores pass the threshold together: the last of them is a point of the curve.
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    precision, recall = right[ends] / (ends + 1), right[ends] / right[-1]
+    average = np.sum(np.diff(recall, prepend=0.0) * precision)
+    taken = np.count_nonzero(scores > threshold)
+    found = right[taken - 1] if taken else 0
+    # A curve of as many points as a figure can show.
+    shown = np.unique(np.linspace(0, len(ends) - 1, 2_000).astype(int))
+    figure = Figure(figsize=(4.4, 3.8), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(recall[shown], precision[shown])
+    axis.plot(
+        found / right[-1],
+        found / max(taken, 1),
+        "o",
+        label=f"F1 {2 * found / (taken + right[-1]):.3f} at {threshold:g}",
+    )
+    axis.set(xlabel="recall", ylabel="precision", xlim=(0.0, 1.02), ylim=(0.0, 1.02))
+    axis.set_title(f"average precision {average:.3f}", fontsize=10)
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower left")
     return figure
 
 

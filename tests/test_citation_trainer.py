@@ -51,7 +51,7 @@ def test_results_are_the_accuracy_of_the_saved_weights(finished):
     assert json.loads((folder / "seed0" / "results.json").read_text()) == results
     model = trained_model(folder)
     network = datasets.cora()
-    predicted = np.argmax(model.logits(model.state()), axis=-1)
+    predicted = np.argmax(model.logits(network.graph, model.state(network.graph)), axis=-1)
     for name, members in (("test", network.test), ("validation", network.validation)):
         accuracy = np.mean(predicted[members] == network.labels[members])
         np.testing.assert_allclose(results[f"{name}_accuracy"], accuracy, rtol=1e-6)
@@ -116,9 +116,11 @@ def test_the_projector_has_what_the_classes_are_read_from(finished):
     board = folder / "seed0" / "tensorboard"
     text = (board / "projector_config.pbtxt").read_text()
     assert 'tensor_path: "state.tsv"' in text and 'metadata_path: "classes.tsv"' in text
-    model, test = trained_model(folder), datasets.cora().test
+    model, network = trained_model(folder), datasets.cora()
     points = np.loadtxt(board / "state.tsv")
-    np.testing.assert_allclose(points, model.state().numpy()[test], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        points, model.state(network.graph)[network.test], rtol=1e-3, atol=1e-6
+    )
     header, *rows = (board / "classes.tsv").read_text().splitlines()
     assert header == "class\tpredicted" and len(rows) == len(points) == 1000
     right = [row.split("\t")[0] == row.split("\t")[1] for row in rows]
@@ -181,7 +183,7 @@ def test_presets_learn_from_the_labels(model, preset, tmp_path):
     def gradients(labels):
         model.network = dataclasses.replace(network, labels=labels)
         with tf.GradientTape() as tape:
-            logits = model.logits(model.state(seed), seed)
+            logits = model.logits(network.graph, model.state(network.graph, seed), seed)
             loss = model.measures(logits, network.train)["loss"]
         return tape.gradient(loss, model.trainable_variables)
 
@@ -199,7 +201,7 @@ def test_presets_learn_from_the_labels(model, preset, tmp_path):
 def test_words_themselves_as_in_the_papers_code(tmp_path):
     """Nothing embeds them: both halves are as wide as the vocabulary, and start as (words, 0)."""
     model = citation.make_model(make_config(tmp_path, node_size=None), datasets.cora(), seed=0)
-    start = model.start().nodes
+    start = model.start(model.network.graph).nodes
     np.testing.assert_array_equal(start[:, :1433], datasets.cora().graph.nodes)
     np.testing.assert_array_equal(start[:, 1433:], 0.0)
 
@@ -209,7 +211,7 @@ def test_depth_of_a_hundred_steps_stays_reversible(tmp_path):
     config = make_config(tmp_path, num_steps=100, batch_norm=False)
     assert config.execution == "eager" and make_config(tmp_path).execution == "function"
     model = citation.make_model(config, datasets.cora(), seed=0)
-    assert model.diagnostics()["reconstruction_error"] < 1e-4
+    assert model.diagnostics(model.network.graph)["reconstruction_error"] < 1e-4
     assert make_config(tmp_path, num_steps=21).batch_norm
     assert not make_config(tmp_path, num_steps=20).batch_norm
 
@@ -220,7 +222,9 @@ def test_overfits_the_training_nodes(tmp_path):
     )
     model = citation.make_model(config, datasets.cora(), seed=0)
     model.fit(tf.data.Dataset.from_tensors(0).repeat(60), verbose=0)
-    accuracy = model.measures(model.logits(model.state()), model.network.train)["accuracy"]
+    graph = model.network.graph
+    logits = model.logits(graph, model.state(graph))
+    accuracy = model.measures(logits, model.network.train)["accuracy"]
     assert accuracy == 1.0
 
 

@@ -38,6 +38,26 @@ def test_confusion_matrix_has_a_square_for_each_pair():
         plots.confusion_matrix(np.zeros([2, 3]))
 
 
+def test_precision_recall_goes_through_the_threshold_in_use():
+    labels = np.array([[True, False], [True, False], [False, True]])
+    scores = np.array([[0.9, 0.8], [0.7, 0.1], [0.2, 0.7]])  # 1 of 1, 1 of 2, 3 of 4, ...
+    figure = plots.precision_recall(labels, scores, threshold=0.75)
+    (axis,) = figure.axes
+    curve, dot = axis.get_lines()
+    recall, precision = [1 / 3, 1 / 3, 1, 1, 1], [1, 1 / 2, 3 / 4, 3 / 5, 1 / 2]
+    np.testing.assert_allclose(curve.get_xydata(), np.stack([recall, precision], axis=1))
+    np.testing.assert_allclose(dot.get_xydata(), [[1 / 3, 1 / 2]])
+    assert dot.get_label() == "F1 0.400 at 0.75"
+    assert axis.get_title() == "average precision 0.833"
+    assert np.std(plots.to_image(figure)) > 5
+    none_taken = plots.precision_recall(labels, scores, threshold=1.0).axes[0].get_lines()[1]
+    assert none_taken.get_label() == "F1 0.000 at 1"
+    with pytest.raises(ValueError, match=r"with a true label, got shapes \(3, 2\).* 0 true"):
+        plots.precision_recall(labels & False, scores, threshold=0.5)
+    with pytest.raises(ValueError, match=r"of one shape.* \(3, 2\) and \(2, 2\), 3 true"):
+        plots.precision_recall(labels, scores[:2], threshold=0.5)
+
+
 def test_point_sets_draw_each_set_in_its_colour_over_the_density():
     rng = np.random.default_rng(0)
     data = rng.normal(size=[400, 2]) * [2.0, 1.0]

@@ -1,6 +1,5 @@
 """PPI's loader, on files of the release's format."""
 
-import json
 import zipfile
 
 import numpy as np
@@ -8,30 +7,7 @@ import pytest
 import tensorflow as tf
 
 from gnf_tf import datasets, graphs
-
-# Two networks whose nodes alternate in the files; a self loop, a link given both ways.
-OWNER = [7, 5, 7, 5, 7]
-LINKS = [(0, 2), (2, 0), (4, 2), (1, 3), (3, 3)]
-
-
-def write(folder, prefix="train", owner=OWNER, links=LINKS, **changes):
-    rng = np.random.default_rng(0)
-    arrays = {
-        "feats": rng.normal(size=[len(owner), 50]),
-        "labels": rng.integers(2, size=[len(owner), 121]),
-        "graph_id": np.array(owner),
-    } | changes
-    for name, values in arrays.items():
-        np.save(folder / f"{prefix}_{name}.npy", values)
-    graph = {
-        "directed": True,
-        "multigraph": False,
-        "graph": {},
-        "nodes": [{"id": i} for i in range(len(owner))],
-        "links": [{"source": a, "target": b} for a, b in links],
-    }
-    (folder / f"{prefix}_graph.json").write_text(json.dumps(graph))
-    return arrays
+from tests.ppi_files import write
 
 
 def test_networks_are_told_apart(tmp_path):

@@ -52,14 +52,21 @@ class TimedModel(tf_keras.Model):
         """
         if self.train_function is None or force:
             step = self.train_step
-            if not self.run_eagerly:
-                # Our code needs no AutoGraph, which takes half of the tracing time.
-                step = tf.function(step, jit_compile=self.jit_compile, autograph=False)
             self._waited = self._elapsed = 0.0
             traced = False
 
             def train(iterator):
-                nonlocal traced
+                nonlocal step, traced
+                if not (traced or self.run_eagerly):
+                    step = tf.function(
+                        step,
+                        # One trace for batches of any size that the stream announces; XLA compiles
+                        # for each size anyway, and is told it.
+                        input_signature=None if self.jit_compile else [iterator.element_spec],
+                        jit_compile=self.jit_compile,
+                        # Our code needs no AutoGraph, which takes half of the tracing time.
+                        autograph=False,
+                    )
                 start = time.perf_counter()
                 data = next(iterator)
                 fetched = time.perf_counter()

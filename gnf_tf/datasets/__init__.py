@@ -1,6 +1,6 @@
 """Data sets, and batches of them."""
 
-from gnf_tf.datasets.batching import GraphDataset, batches, plan_batches
+from gnf_tf.datasets.batching import GraphDataset, NodeDataset, batches, node_batches, plan_batches
 from gnf_tf.datasets.buckets import BlockBatch, padding_waste, plan_buckets
 from gnf_tf.datasets.errors import DataError
 from gnf_tf.datasets.floors import (
@@ -37,6 +37,7 @@ __all__ = [
     "Estimate",
     "GraphDataset",
     "Molecules",
+    "NodeDataset",
     "PointSets",
     "ProteinNetworks",
     "Topologies",
@@ -54,6 +55,7 @@ __all__ = [
     "mog",
     "mog_ring",
     "nll_floor",
+    "node_batches",
     "padding_waste",
     "plan_batches",
     "plan_buckets",

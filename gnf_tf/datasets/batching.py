@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["GraphDataset", "batches", "plan_batches"]
+__all__ = ["GraphDataset", "NodeDataset", "batches", "node_batches", "plan_batches"]
 
 
 class GraphDataset(Protocol):
@@ -30,8 +30,21 @@ class GraphDataset(Protocol):
         """TensorSpecs of padded graphs."""
 
 
+class NodeDataset(Protocol):
+    """What `node_batches` takes: graphs with labelled nodes, looked up by row."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """[num_graphs, 2]: nodes and edges of each graph."""
+
+    def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
+        """One graph and the labels of its nodes [num_nodes, num_labels], in numpy arrays."""
+
+
 def plan_batches(
-    dataset: GraphDataset, batch_size: int, *, seed: int | None = None, epoch: int = 0
+    dataset: GraphDataset | NodeDataset, batch_size: int, *, seed: int | None = None, epoch: int = 0
 ) -> list[np.ndarray]:
     """Rows of each batch of one epoch: every graph once, every batch a like mix of sizes.
 
@@ -92,9 +105,7 @@ def batches(
     if passes < 1:
         raise ValueError(f"`passes` must be at least 1, got {passes}")
     plan = plan_batches(dataset, batch_size)
-    totals = np.array([dataset.sizes[rows].sum(axis=0) for rows in plan]).max(axis=0)
-    num_nodes, num_edges = int(totals[0]) + 1, int(totals[1])
-    num_graphs = max(map(len, plan)) + 1
+    num_nodes, num_edges, num_graphs = _padded_sizes(dataset, plan)
     epoch = first_epoch - 1
 
     def one_epoch() -> Iterator[tuple]:
@@ -119,23 +130,98 @@ def batches(
     return stream.apply(tf.data.experimental.assert_cardinality(passes * len(plan))).prefetch(4)
 
 
+def node_batches(
+    dataset: NodeDataset,
+    batch_size: int,
+    *,
+    padded: bool,
+    seed: int | None = None,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """(inputs, labels, weights) for each batch of `plan_batches`; iterate again for a new epoch.
+
+    inputs: dict of the fields of a GraphsTuple, as of `batches`.
+    labels: [num_nodes, num_labels] float32, zero on padding nodes.
+    weights: [num_nodes] float32, 1 on real nodes, 0 on padding nodes.
+
+    Args:
+      dataset: what to batch.
+      batch_size: real graphs a batch.
+      padded: to static shapes, the same in every epoch, as by `graphs.pad`; else there is no
+        padding, and the stream announces sizes that differ.
+      seed: see `plan_batches`.
+      first_epoch: the epoch of the first iteration; the k-th one has `first_epoch + k`.
+
+    Raises:
+      ValueError: as `plan_batches`.
+    """
+    plan = plan_batches(dataset, batch_size)
+    totals = _padded_sizes(dataset, plan)
+    num_nodes, num_edges, num_graphs = totals if padded else (None, None, None)
+    epoch = first_epoch - 1
+
+    def one_epoch() -> Iterator[tuple]:
+        nonlocal epoch
+        epoch += 1
+        for rows in plan_batches(dataset, batch_size, seed=seed, epoch=epoch):
+            members = [dataset.graph(row) for row in rows]
+            graph = _joined([graph for graph, _ in members])
+            labels = np.concatenate([labels for _, labels in members]).astype(np.float32)
+            weights = np.ones(len(labels), np.float32)
+            if padded:
+                graph = _pad(graph, *totals)
+                labels, weights = (_extended(values, num_nodes) for values in (labels, weights))
+            yield graph._asdict(), labels, weights
+
+    graph, labels = dataset.graph(0)
+    lengths = {"nodes": num_nodes, "edges": num_edges, "globals": num_graphs}
+    lengths |= {"receivers": num_edges, "senders": num_edges}
+    inputs = {
+        field: tf.TensorSpec([lengths.get(field, num_graphs), *values.shape[1:]], values.dtype)
+        for field, values in graph._asdict().items()
+    }
+    signature = (
+        inputs,
+        tf.TensorSpec([num_nodes, labels.shape[1]], tf.float32),
+        tf.TensorSpec([num_nodes], tf.float32),
+    )
+    stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
+    return stream.apply(tf.data.experimental.assert_cardinality(len(plan))).prefetch(2)
+
+
+def _padded_sizes(dataset, plan):
+    """Nodes, edges and graphs that every batch of the plan fits into, with a padding node."""
+    num_nodes, num_edges = np.max([dataset.sizes[rows].sum(axis=0) for rows in plan], axis=0)
+    return int(num_nodes) + 1, int(num_edges), max(map(len, plan)) + 1
+
+
+def _joined(members):
+    """`graphs.batch` in numpy."""
+    first = np.cumsum([0, *(len(graph.nodes) for graph in members[:-1])], dtype=np.int32)
+    moved = [
+        graph.replace(senders=graph.senders + start, receivers=graph.receivers + start)
+        for graph, start in zip(members, first, strict=True)
+    ]
+    return GraphsTuple(*(np.concatenate(values) for values in zip(*moved, strict=True)))
+
+
+def _extended(values, total, fill=0):
+    result = np.full([total, *values.shape[1:]], fill, values.dtype)
+    result[: len(values)] = values
+    return result
+
+
 def _pad(graph, num_nodes, num_edges, num_graphs):
     """`graphs.pad` in numpy: no TensorFlow op inside a generator's thread."""
     nodes, edges, members = len(graph.nodes), len(graph.senders), len(graph.n_node)
-
-    def extended(values, total, fill=0):
-        result = np.full([total, *values.shape[1:]], fill, values.dtype)
-        result[: len(values)] = values
-        return result
-
-    n_node, n_edge = extended(graph.n_node, num_graphs), extended(graph.n_edge, num_graphs)
+    n_node, n_edge = _extended(graph.n_node, num_graphs), _extended(graph.n_edge, num_graphs)
     n_node[members], n_edge[members] = num_nodes - nodes, num_edges - edges
     return GraphsTuple(
-        nodes=extended(graph.nodes, num_nodes),
-        edges=extended(graph.edges, num_edges),
-        globals=extended(graph.globals, num_graphs),
-        receivers=extended(graph.receivers, num_edges, nodes),
-        senders=extended(graph.senders, num_edges, nodes),
+        nodes=_extended(graph.nodes, num_nodes),
+        edges=_extended(graph.edges, num_edges),
+        globals=_extended(graph.globals, num_graphs),
+        receivers=_extended(graph.receivers, num_edges, nodes),
+        senders=_extended(graph.senders, num_edges, nodes),
         n_node=n_node,
         n_edge=n_edge,
     )

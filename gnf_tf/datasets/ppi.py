@@ -51,6 +51,11 @@ class ProteinNetworks:
     def __len__(self) -> int:
         return len(self.n_node)
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """[num_graphs, 2]: nodes and edges of each network."""
+        return np.stack([self.n_node, self.n_edge], axis=1)
+
     def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
         """One network, numpy arrays: (graph with the features as nodes, labels of its nodes)."""
         first, edge = self.n_node[:row].sum(), self.n_edge[:row].sum()
