@@ -41,7 +41,7 @@ class Config(node_training.Options):
 
     preset: Literal["quick", "paper", "best"] = "quick"
     """quick: minutes on 2 cores; paper: section 7.1.2; best: larger, a guess that was not tuned"""
-    epochs: int = 10
+    epochs: int = 20
     """passes over the training networks at most"""
     batch_size: int = 1
     """networks a step"""
