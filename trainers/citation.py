@@ -23,7 +23,7 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
 
 from gnf_tf import datasets, plots
 from gnf_tf.datasets import CitationNetwork
-from trainers import common, node_training
+from trainers import common, node_training, training
 from trainers.citation_model import NodeClassifier
 
 # Table 1 of the paper, test accuracy in percent: GNN, GRevNet, Neumann RBP. Citeseer isn't in it.
@@ -119,7 +119,7 @@ def make_model(config: Config, network: CitationNetwork, seed: int) -> NodeClass
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
-    folder = node_training.open_seed(config, seed)
+    folder = training.open_seed(config, seed)
     results_path = folder / "results.json"
     if results_path.exists():
         return common.read_json(results_path)

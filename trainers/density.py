@@ -17,7 +17,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, 
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 import tyro
 from graph_nets import utils_tf
 
@@ -43,8 +42,6 @@ EXACT_SETS = {"half_moons_6_10_20": 150}  # held-out sets compared with their ex
 # Seeds of sets that no training step sees: those of training are positive.
 VALIDATION, TEST, FIGURES = -1, -2, -3
 TEST_CHUNK = 1000  # sets in one call
-# Options that change no number: a run may be resumed with others.
-PLACES = ("run_dir", "checkpoint_minutes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,12 +196,10 @@ def sets_figure(model: SetDensity, num_sets: int = 1000, shown: int = 8):
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
-    folder = config.run_dir / f"seed{seed}"
-    common.open_run(folder, dataclasses.replace(config, seeds=(seed,)), places=PLACES)
+    folder = training.open_seed(config, seed)
     results_path = folder / "results.json"
     if results_path.exists():
         return common.read_json(results_path)
-    tf_keras.utils.set_random_seed(seed)
     model = make_model(config, seed)
     steps_per_epoch = config.steps // config.epochs
     state = training.TrainingState(

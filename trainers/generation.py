@@ -23,7 +23,7 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
 
 from gnf_tf import metrics, plots
 from gnf_tf.models import GeneratorConfig, GraphGenerator
-from trainers import common
+from trainers import common, training
 from trainers import generation_stages as stages
 from trainers.generation_model import likelihood
 
@@ -134,7 +134,7 @@ def evaluate(config: Config, seed: int, generator: GraphGenerator, train: list, 
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
-    folder = stages.open_model(config, seed)
+    folder = training.open_seed(config, seed)
     results_path = folder / "results.json"
     if results_path.exists():
         return common.read_json(results_path)

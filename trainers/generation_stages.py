@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import networkx as nx
 import numpy as np
 import tensorflow as tf
-import tf_keras
 import tyro
 
 from gnf_tf import datasets, graphs, metrics, plots
@@ -20,13 +19,11 @@ __all__ = [
     "DRAWS",
     "EMBEDDING_SIZE",
     "PAPER_OPTIONS",
-    "PLACES",
     "SHOWN",
     "Options",
     "check",
     "load_graphs",
     "new_generator",
-    "open_model",
     "reconstruction_lines",
     "reconstructions",
     "train_stage",
@@ -35,7 +32,6 @@ __all__ = [
 SHOWN = 12  # graphs drawn
 DRAWS = 5  # of the encoder's noise, as the paper's table 3
 EMBEDDING_SIZE = {"ego_small": 14, "community_small": 30, "two_communities": 30}  # the paper's
-PLACES = ("run_dir", "checkpoint_minutes")  # options that change no number
 ANNEALED = 0.6  # share of the end-to-end steps in which the rate weighs less
 COMPARED = 200  # graphs generated after each epoch, and training graphs they are compared with
 # Section 5.2's sizes and rates, of both trainers' preset `paper`.
@@ -133,14 +129,6 @@ def new_generator(
     return GraphGenerator(
         [len(graph) for graph in train], sizes, max_num_nodes=max(map(len, train + test))
     )
-
-
-def open_model(config: Options, seed: int) -> pathlib.Path:
-    """The folder of the model of one seed, made or checked; seeds Python, numpy, TensorFlow."""
-    folder = config.run_dir / f"seed{seed}"
-    common.open_run(folder, dataclasses.replace(config, seeds=(seed,)), places=PLACES)
-    tf_keras.utils.set_random_seed(seed)
-    return folder
 
 
 def train_stage(

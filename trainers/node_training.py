@@ -21,7 +21,6 @@ __all__ = [
     "Options",
     "Score",
     "compiled",
-    "open_seed",
     "resolve",
     "show_figure",
     "summarize",
@@ -31,8 +30,6 @@ __all__ = [
 ]
 
 MODELS = ("gnn", "grevnet", "neumann_rbp")
-# Options that change no number: a run may be resumed with others.
-PLACES = ("run_dir", "data_dir", "checkpoint_minutes")
 # Steps of message passing up to which unrolling them in a graph doesn't take minutes.
 MAX_UNROLLED = 32
 
@@ -174,14 +171,6 @@ def resolve(
 
 def _flag(name):
     return f"--{name.replace('_', '-')}"
-
-
-def open_seed(config: Options, seed: int) -> pathlib.Path:
-    """The folder of the model of one seed, made or checked; seeds Python, numpy, TensorFlow."""
-    folder = config.run_dir / f"seed{seed}"
-    common.open_run(folder, dataclasses.replace(config, seeds=(seed,)), places=PLACES)
-    tf_keras.utils.set_random_seed(seed)
-    return folder
 
 
 def compiled(model: NodeModel, config: Options) -> NodeModel:

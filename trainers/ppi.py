@@ -27,7 +27,7 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
 from gnf_tf import datasets, plots
 from gnf_tf.datasets import ProteinNetworks
 from gnf_tf.graphs import GraphsTuple
-from trainers import common, node_training
+from trainers import common, node_training, training
 from trainers.ppi_model import MicroF1, ProteinLabeller
 
 # Table 1 of the paper, micro F1: GNN, GRevNet, Neumann RBP.
@@ -127,7 +127,7 @@ def make_model(config: Config, networks: ProteinNetworks, seed: int) -> ProteinL
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
-    folder = node_training.open_seed(config, seed)
+    folder = training.open_seed(config, seed)
     results_path = folder / "results.json"
     if results_path.exists():
         return common.read_json(results_path)

@@ -36,8 +36,6 @@ PAPER = {
 }
 TARGETS = tuple(datasets.QM9_TARGETS)
 ATOMISATION = ("u0", "u", "h", "g")
-# Options that change no number: a run may be resumed with others.
-PLACES = ("run_dir", "data_dir", "checkpoint_minutes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +216,7 @@ def evaluate(config: Config, model: MoleculeRegressor, train: Molecules, test: M
 def train_and_evaluate(config: Config) -> dict:
     """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
     folder = config.run_dir
-    common.open_run(folder, config, places=PLACES)
+    common.open_run(folder, config, places=training.PLACES)
     results_path = folder / "results.json"
     if results_path.exists():
         return common.read_json(results_path)

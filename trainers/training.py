@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from trainers.common import UserError, read_json, write_json
+from trainers.common import UserError, open_run, read_json, write_json
 
 __all__ = [
+    "PLACES",
     "AveragedModel",
     "Progress",
     "Scalars",
@@ -22,7 +23,27 @@ __all__ = [
     "TrainingState",
     "cosine_adam",
     "fit",
+    "open_seed",
 ]
+
+# Options that change no number: a run may be resumed with others.
+PLACES = ("run_dir", "data_dir", "checkpoint_minutes")
+
+
+def open_seed(config: Any, seed: int) -> pathlib.Path:
+    """The folder of the model of one seed, made or checked; seeds Python, numpy, TensorFlow.
+
+    Args:
+      config: options of a trainer, a dataclass with `run_dir` and `seeds`.
+      seed: one of these.
+
+    Raises:
+      UserError: as `open_run`.
+    """
+    folder = config.run_dir / f"seed{seed}"
+    open_run(folder, dataclasses.replace(config, seeds=(seed,)), places=PLACES)
+    tf_keras.utils.set_random_seed(seed)
+    return folder
 
 
 def cosine_adam(
