@@ -221,18 +221,21 @@ def test_the_flow_stage_leaves_the_encoder_alone(tmp_path):
     assert any(np.abs(variable - value).max() > 0 for variable, value in moved)
 
 
-@pytest.mark.parametrize("done, weight", [(0, 0.01), (5, 0.505), (10, 1.0), (15, 1.0)])
-def test_the_rate_weighs_less_at_first(done, weight, tmp_path):
+@pytest.mark.parametrize("rate_weight", [1.0, 0.2])
+@pytest.mark.parametrize("done, share", [(0, 0.01), (5, 0.505), (10, 1.0), (15, 1.0)])
+def test_the_rate_weighs_less_at_first(rate_weight, done, share, tmp_path):
     """A step of plain gradient descent, after so many steps, follows cross entropy + weight x rate.
 
-    The loss that is reported has all of the rate.
+    The loss that is reported has the weight that the rate has at last.
     """
     config = make_config(tmp_path, end_to_end=True)
     train = datasets.ego_small("train")[:12]
     generator = generation.make_generator(config, train, train)
     topologies = datasets.Topologies(train)
     generator.initialize(graphs.fill_missing(topologies.graph(np.arange(12))))
-    model = GeneratorTraining(generator, "end_to_end", 0.0, seed=0, annealing_steps=10)
+    model = GeneratorTraining(
+        generator, "end_to_end", 0.0, seed=0, annealing_steps=10, rate_weight=rate_weight
+    )
     model.compile(optimizer=tf_keras.optimizers.SGD(1e-3, jit_compile=False))
     model.optimizer.build(model.trained)
     model.optimizer.iterations.assign(done)
@@ -240,10 +243,11 @@ def test_the_rate_weighs_less_at_first(done, weight, tmp_path):
     before = [variable.numpy() for variable in model.trained]
     with tf.GradientTape() as tape:
         means = model._means(batch[0], batch[2], tf.constant([0, 1 + done]))
-        objective = means["cross_entropy"] + weight * means["rate"]
+        objective = means["cross_entropy"] + share * rate_weight * means["rate"]
     gradients = tape.gradient(objective, model.trained)
     logs = model.train_step(batch)
-    np.testing.assert_allclose(logs["loss"], means["cross_entropy"] + means["rate"], rtol=1e-4)
+    reported = means["cross_entropy"] + rate_weight * means["rate"]
+    np.testing.assert_allclose(logs["loss"], reported, rtol=1e-4)
     largest = max(float(tf.reduce_max(tf.abs(g))) for g in gradients)
     for variable, old, gradient in zip(model.trained, before, gradients, strict=True):
         moved = (old - variable.numpy()) / 1e-3
@@ -272,6 +276,7 @@ def test_presets_make_a_generator(preset, tmp_path):
         ({"trials": 0}, "--trials must be at least 1, got 0"),
         ({"seeds": (1, 1)}, "--seeds must be different .* got \\(1, 1\\)"),
         ({"num_generated": 1}, "--num-generated must be at least 2, got 1"),
+        ({"rate_weight": 0.0}, r"--rate-weight must be in \(0, 1\], got 0.0"),
     ],
 )
 def test_wrong_options_name_the_option(changes, message, tmp_path):

@@ -56,6 +56,8 @@ class Config(stages.Options):
     """train encoder, decoder and flow together on a bound of the graphs' likelihood"""
     encoder_steps: int = 4
     """steps of the encoder, where it is a flow (end to end)"""
+    rate_weight: float = 1.0
+    """end to end, of log q(X | edges) - log p(X); 1: the loss is a bound on the likelihood"""
     num_steps: int = 6
     """steps of the flow over embeddings"""
     width: int = 64
@@ -89,6 +91,8 @@ def resolve(config: Config) -> Config:
         size = 14 if config.end_to_end else stages.EMBEDDING_SIZE[config.dataset]
         config = dataclasses.replace(config, embedding_size=size)
     stages.check(config, at_least_1="encoder_steps num_steps trials", multiples_of_heads="width")
+    if not 0.0 < config.rate_weight <= 1.0:
+        raise common.UserError(f"--rate-weight must be in (0, 1], got {config.rate_weight}")
     if config.num_generated < 2:
         raise common.UserError(f"--num-generated must be at least 2, got {config.num_generated}")
     how = "end-to-end" if config.end_to_end else "two-stage"
@@ -141,7 +145,12 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
     train, test = stages.load_graphs(config)
     generator = make_generator(config, train, test)
     names = ("end_to_end",) if config.end_to_end else ("auto_encoder", "flow")
-    results = {stage: stages.train_stage(config, seed, generator, stage, train) for stage in names}
+    results = {
+        stage: stages.train_stage(
+            config, seed, generator, stage, train, rate_weight=config.rate_weight
+        )
+        for stage in names
+    }
     generator.save(folder / "generator.npz")
     results |= evaluate(config, seed, generator, train, test) | common.environment()
     common.write_json(results_path, results)

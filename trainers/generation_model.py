@@ -24,11 +24,12 @@ class GeneratorTraining(AveragedModel):
 
         auto_encoder   cross entropy of the edges (equation 5)
         flow           -log p(X), X encoded anew at each step; the encoder stays as it is
-        end_to_end     -[log p(edges | X) + log p(X) - log q(X | edges)], a bound on -log p(edges)
+        end_to_end     -log p(edges | X) + rate_weight [log q(X | edges) - log p(X)]
 
-    End to end, log p(X) - log q(X | edges) weighs less in the first `annealing_steps` training
-    steps, from a hundredth to all, or what the embeddings say of the edges is lost before the
-    decoder can use it. Metrics, and validation, have the whole bound.
+    The last is a bound on -log p(edges) where `rate_weight` is 1. Below, embeddings say more of the
+    edges and are harder for the flow to follow (beta-VAE; Higgins et al. 2017). In the first
+    `annealing_steps` training steps the rate weighs less, from a hundredth of that on, or what the
+    embeddings say of the edges is lost before the decoder can use it.
 
     Validation uses the averages of the weights, and always the same noise.
     """
@@ -40,9 +41,11 @@ class GeneratorTraining(AveragedModel):
         averaging: float,
         seed: int,
         annealing_steps: int = 0,
+        rate_weight: float = 1.0,
     ):
         super().__init__()
         self._annealing_steps = annealing_steps
+        self._rate_weight = rate_weight
         self.generator = generator
         self.stage = stage
         self._seed = seed
@@ -70,7 +73,8 @@ class GeneratorTraining(AveragedModel):
             values["rate"] = log_q - self.generator.embedding_log_prob(embedded)
         parts = {"auto_encoder": ["cross_entropy"], "flow": ["rate"]}
         used = parts.get(self.stage, ["cross_entropy", "rate"])
-        values["loss"] = tf.add_n([values[name] for name in used])
+        weight = {"rate": self._rate_weight if self.stage == "end_to_end" else 1.0}
+        values["loss"] = tf.add_n([weight.get(name, 1.0) * values[name] for name in used])
         return values
 
     def _means(self, inputs, weights, seed):
@@ -104,11 +108,11 @@ class GeneratorTraining(AveragedModel):
         return self._update(means, weights)
 
     def _discount(self):
-        """How much less than 1 the rate weighs at this step."""
+        """How much less than in the loss the rate weighs at this step."""
         if self.stage != "end_to_end" or not self._annealing_steps:
             return 0.0
         done = tf.cast(self.optimizer.iterations, tf.float32) / self._annealing_steps
-        return 0.99 * tf.maximum(0.0, 1.0 - done)
+        return 0.99 * self._rate_weight * tf.maximum(0.0, 1.0 - done)
 
     def test_step(self, data):
         inputs, _, weights = data

@@ -132,9 +132,18 @@ def new_generator(
 
 
 def train_stage(
-    config: Options, seed: int, generator: GraphGenerator, stage: Stage, train: list[nx.Graph]
+    config: Options,
+    seed: int,
+    generator: GraphGenerator,
+    stage: Stage,
+    train: list[nx.Graph],
+    *,
+    rate_weight: float = 1.0,
 ) -> dict[str, float]:
-    """Trains, or goes on training, one stage; the generator then has its best averaged weights."""
+    """Trains, or goes on training, one stage; the generator then has its best averaged weights.
+
+    `rate_weight` is of `end_to_end` alone, see `GeneratorTraining`.
+    """
     folder = config.run_dir / f"seed{seed}" / stage
     topologies = datasets.Topologies(train)
     if stage != "auto_encoder":
@@ -144,7 +153,14 @@ def train_stage(
     passes = -(-config.steps // (config.epochs * batches_a_pass))
     steps_per_epoch = passes * batches_a_pass
     annealing_steps = round(ANNEALED * steps_per_epoch * config.epochs)
-    model = GeneratorTraining(generator, stage, config.averaging, seed, annealing_steps)
+    model = GeneratorTraining(
+        generator,
+        stage,
+        config.averaging,
+        seed,
+        annealing_steps=annealing_steps,
+        rate_weight=rate_weight,
+    )
     optimizer = training.cosine_adam(
         config.learning_rate,
         steps_per_epoch * config.epochs,
