@@ -119,6 +119,45 @@ def test_encoders_are_equivariant_and_know_no_batch_mates(kind):
     assert np.abs(run(other).nodes - out).max() > 1e-3, "the edges must matter"
 
 
+@pytest.mark.parametrize("directed", [False, True])
+def test_a_decoder_is_equivariant_and_knows_neither_edges_nor_batch_mates(directed):
+    """What it adds to the embeddings is what the distances of equation 6 are taken of."""
+
+    def make_decoder(output_size):
+        return networks.GraphTransformer(
+            8, output_size, num_heads=2, fully_connected=True, max_num_nodes=SIZE
+        )
+
+    graph = embedded(directed)
+    encoder = models.GraphAutoEncoder(4, SIZE, make_decoder=make_decoder, directed=directed)
+    decoder = cases.randomise_after(encoder._decoder, graph)
+    refined = graph.replace(nodes=graph.nodes + decoder(graph).nodes)
+    assert np.abs(refined.nodes - graph.nodes).max() > 0.1
+    plain = models.GraphAutoEncoder(4, SIZE, directed=directed)
+    renamed, _ = checks.relabelled(graph)
+    np.testing.assert_allclose(
+        encoder.cross_entropy(renamed), encoder.cross_entropy(graph), rtol=1e-3
+    )
+    np.testing.assert_allclose(
+        encoder.cross_entropy(graph), plain.cross_entropy(refined), rtol=1e-4
+    )
+    alone = [encoder.cross_entropy(one) for one in graphs.unbatch(graph)]
+    np.testing.assert_allclose(tf.concat(alone, axis=0), encoder.cross_entropy(graph), rtol=1e-3)
+    decoded = encoder.decode(graph)
+    assert same_edges(decoded, plain.decode(refined))
+    no_edges = graph.replace(
+        senders=graph.senders[:0],
+        receivers=graph.receivers[:0],
+        edges=graph.edges[:0],
+        n_edge=tf.zeros_like(graph.n_edge),
+    )
+    assert same_edges(decoded, encoder.decode(no_edges))
+
+
+def same_edges(a, b):
+    return np.array_equal(a.senders, b.senders) and np.array_equal(a.receivers, b.receivers)
+
+
 def test_noise_is_redrawn_with_the_seed_and_has_its_variance():
     encoder = models.GraphAutoEncoder(2, 500, make_encoder=lambda size: lambda graph: graph)
     graph = graphs.edgeless([500] * 20, 0)

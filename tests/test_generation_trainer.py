@@ -276,6 +276,7 @@ def test_presets_make_a_generator(preset, tmp_path):
         ({"trials": 0}, "--trials must be at least 1, got 0"),
         ({"seeds": (1, 1)}, "--seeds must be different .* got \\(1, 1\\)"),
         ({"num_generated": 1}, "--num-generated must be at least 2, got 1"),
+        ({"decoder_blocks": -1}, "--decoder-blocks must be at least 0, got -1"),
         ({"rate_weight": 0.0}, r"--rate-weight must be in \(0, 1\], got 0.0"),
     ],
 )

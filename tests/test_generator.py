@@ -26,8 +26,10 @@ def make(**changes):
     return cases.randomise(generator, scale=0.3)
 
 
-@pytest.fixture(scope="module", params=["network", "flow"])
+@pytest.fixture(scope="module", params=["network", "flow", "decoder"])
 def generator(request):
+    if request.param == "decoder":
+        return make(encoder="flow", decoder_blocks=1)
     return make(encoder=request.param)
 
 

@@ -56,6 +56,8 @@ class Config(stages.Options):
     """train encoder, decoder and flow together on a bound of the graphs' likelihood"""
     encoder_steps: int = 4
     """steps of the encoder, where it is a flow (end to end)"""
+    decoder_blocks: int | None = None
+    """attention blocks of the decoder; default: none, as the paper's, or 2 (end to end)"""
     rate_weight: float = 1.0
     """end to end, of log q(X | edges) - log p(X); 1: the loss is a bound on the likelihood"""
     num_steps: int = 6
@@ -90,7 +92,11 @@ def resolve(config: Config) -> Config:
     if config.embedding_size is None:
         size = 14 if config.end_to_end else stages.EMBEDDING_SIZE[config.dataset]
         config = dataclasses.replace(config, embedding_size=size)
+    if config.decoder_blocks is None:
+        config = dataclasses.replace(config, decoder_blocks=2 if config.end_to_end else 0)
     stages.check(config, at_least_1="encoder_steps num_steps trials", multiples_of_heads="width")
+    if config.decoder_blocks < 0:
+        raise common.UserError(f"--decoder-blocks must be at least 0, got {config.decoder_blocks}")
     if not 0.0 < config.rate_weight <= 1.0:
         raise common.UserError(f"--rate-weight must be in (0, 1], got {config.rate_weight}")
     if config.num_generated < 2:
@@ -110,6 +116,7 @@ def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
         encoder_width=config.encoder_width,
         encoder_blocks=config.encoder_blocks,
         encoder_steps=config.encoder_steps,
+        decoder_blocks=config.decoder_blocks,
         num_steps=config.num_steps,
         width=config.width,
         num_blocks=config.num_blocks,

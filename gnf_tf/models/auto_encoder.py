@@ -12,7 +12,7 @@ from gnf_tf import bijectors, graphs, networks, reversible
 
 __all__ = ["FlowAutoEncoder", "GraphAutoEncoder"]
 
-Encoder = Callable[[GraphsTuple], GraphsTuple]
+Network = Callable[[GraphsTuple], GraphsTuple]
 
 
 class GraphAutoEncoder(snt.Module):
@@ -20,14 +20,17 @@ class GraphAutoEncoder(snt.Module):
 
         h_i ~ N(0, noise_variance I), redrawn at each encoding
         X = encoder(H, edges)                                        [num_nodes, embedding_size]
-        p(i ~ j) = sigmoid(-temperature (|x_i - x_j|^2 - 1))         equation 6
+        Y = X, or X + decoder(X)
+        p(i ~ j) = sigmoid(-temperature (|y_i - y_j|^2 - 1))         equation 6
         cross entropy = sum over pairs of nodes of a graph           equation 5
 
     The noise tells apart nodes that look alike, and the encoder is permutation equivariant: so is
-    the distribution of X. A graph's embedding depends on nothing else in its batch.
+    the distribution of X. A graph's embedding depends on nothing else in its batch. The paper's
+    decoder has no network. One that sees all nodes at once can make much of small differences,
+    which leaves the embeddings a simpler density.
 
-    A directed auto-encoder splits each embedding in what a node is as a sender, s, and as a
-    receiver, t, and has p(i -> j) = sigmoid(-temperature (|s_i - t_j|^2 - 1)). Self loops
+    A directed auto-encoder splits each y in what a node is as a sender, s, and as a receiver, t,
+    and has p(i -> j) = sigmoid(-temperature (|s_i - t_j|^2 - 1)). Self loops
     are ignored: of pairs of nodes only those of two nodes count.
     """
 
@@ -36,19 +39,22 @@ class GraphAutoEncoder(snt.Module):
         embedding_size: int,
         max_num_nodes: int,
         *,
-        make_encoder: Callable[[int], Encoder] | None = None,
+        make_encoder: Callable[[int], Network] | None = None,
+        make_decoder: Callable[[int], Network] | None = None,
         directed: bool = False,
         noise_variance: float = 0.3,
         temperature: float = 10.0,
         name: str | None = None,
     ):
-        """Makes the encoder; its variables are made at the first call.
+        """Makes the networks; their variables are made at the first call.
 
         Args:
           embedding_size: width of the embeddings, even.
           max_num_nodes: of the largest graph; see `graphs.Blocks.of`.
           make_encoder: output width -> network GraphsTuple -> GraphsTuple, called once; default: a
             `GraphTransformer` of 6 blocks.
+          make_decoder: output width -> network, called once, whose graphs' edges don't matter: it
+            gets any. Default: none.
           directed: edges have a direction.
           noise_variance: of each noise feature, positive; the paper's 0.3.
           temperature: C of equation 6, positive; the paper's 10.
@@ -71,8 +77,9 @@ class GraphAutoEncoder(snt.Module):
         self._noise_scale = math.sqrt(noise_variance)
         self._temperature = temperature
         self._encoder = (make_encoder or self._default_encoder)(embedding_size)
+        self._decoder = None if make_decoder is None else make_decoder(embedding_size)
 
-    def _default_encoder(self, output_size: int) -> Encoder:
+    def _default_encoder(self, output_size: int) -> Network:
         return networks.GraphTransformer(
             64,
             output_size,
@@ -106,8 +113,9 @@ class GraphAutoEncoder(snt.Module):
           [n_graphs, receiver, sender], places of `graphs.Blocks`; without meaning where there is
           no node, and on the diagonal.
         """
-        x = graphs.Blocks.of(graph, self.max_num_nodes).stack(graph.nodes)
-        senders, receivers = tf.split(x, 2, axis=-1) if self.directed else (x, x)
+        decoded = graph.nodes if self._decoder is None else graph.nodes + self._decoder(graph).nodes
+        y = graphs.Blocks.of(graph, self.max_num_nodes).stack(decoded)
+        senders, receivers = tf.split(y, 2, axis=-1) if self.directed else (y, y)
         squares = [tf.reduce_sum(tf.square(part), axis=-1) for part in (receivers, senders)]
         distance = squares[0][:, :, tf.newaxis] + squares[1][:, tf.newaxis, :]
         distance -= 2.0 * tf.matmul(receivers, senders, transpose_b=True)
@@ -196,6 +204,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
         max_num_nodes: int,
         *,
         make_flow: Callable[[int], bijectors.GNF] | None = None,
+        make_decoder: Callable[[int], Network] | None = None,
         directed: bool = False,
         noise_variance: float | None = None,
         temperature: float = 10.0,
@@ -208,6 +217,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
           max_num_nodes: as there.
           make_flow: node size -> GNF without `normalization="batch_norm"`; default: 4 steps whose
             networks attend along the edges and then to all.
+          make_decoder: as there.
           directed: as there.
           noise_variance: as there, or None.
           temperature: as there.
@@ -217,6 +227,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
             embedding_size,
             max_num_nodes,
             make_encoder=make_flow or self._default_flow,
+            make_decoder=make_decoder,
             directed=directed,
             noise_variance=noise_variance or 0.5 / embedding_size,
             temperature=temperature,

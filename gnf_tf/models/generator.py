@@ -34,11 +34,13 @@ class GeneratorConfig:
     directed: bool = False
     """edges have a direction"""
     encoder_width: int = 64
-    """of the encoder's networks"""
+    """of the encoder's and the decoder's networks"""
     encoder_blocks: int = 6
     """attention blocks of the encoder's networks; of a flow, every second attends to all nodes"""
     encoder_steps: int = 4
     """steps of a flow encoder"""
+    decoder_blocks: int = 0
+    """attention blocks between all nodes, in front of equation 6; 0: none, the paper's decoder"""
     noise_variance: float | None = None
     """of the encoder's noise features; None: 0.3, and 1 / (2 embedding_size) for a flow encoder"""
     temperature: float = 10.0
@@ -64,7 +66,7 @@ class GraphGenerator(tf.Module):
 
         N ~ the training graphs' node counts,   Z ~ N(0, I) [N, embedding_size]
         X = gnf.inverse(Z) on the fully connected topology
-        edges where sigmoid(-C (|x_i - x_j|^2 - 1)) > 1/2, or drawn with that probability
+        edges where equation 6 has p > 1/2, or drawn with that probability
 
         generator = GraphGenerator.load(path)
         generator.generate(1024, seed=0)                             # list of networkx graphs
@@ -102,7 +104,11 @@ class GraphGenerator(tf.Module):
                 f"`max_num_nodes` must be at least {sizes.max()}, the largest of `n_node`, "
                 f"got {max_num_nodes}"
             )
-        shared = {"directed": config.directed, "temperature": config.temperature}
+        shared = {
+            "make_decoder": self._make_decoder if config.decoder_blocks else None,
+            "directed": config.directed,
+            "temperature": config.temperature,
+        }
         if config.encoder == "flow":
             self.auto_encoder = FlowAutoEncoder(
                 config.embedding_size,
@@ -135,7 +141,8 @@ class GraphGenerator(tf.Module):
             mean_scaling=True,
             name="gnf",
         )
-        self.auto_encoder.encode(graphs.fully_connected([2], 0), seed=0)  # makes its variables
+        sample = self.auto_encoder.encode(graphs.fully_connected([2], 0), seed=0)
+        self.auto_encoder.edge_logits(sample)  # makes the last variables
 
     def _make_encoder(self, output_size):
         return networks.GraphTransformer(
@@ -144,6 +151,17 @@ class GraphGenerator(tf.Module):
             num_heads=self.config.num_heads,
             num_blocks=self.config.encoder_blocks,
             output_scale=0.3,
+            max_num_nodes=self.max_num_nodes,
+        )
+
+    def _make_decoder(self, output_size):
+        return networks.GraphTransformer(
+            self.config.encoder_width,
+            output_size,
+            num_heads=self.config.num_heads,
+            num_blocks=self.config.decoder_blocks,
+            output_scale=0.1,
+            fully_connected=True,
             max_num_nodes=self.max_num_nodes,
         )
 
