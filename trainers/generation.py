@@ -77,7 +77,7 @@ class Config(stages.Options):
 PRESETS = {
     "quick": Config(),
     "paper": Config(preset="paper", num_steps=12, width=2048, **stages.PAPER_OPTIONS),
-    "best": Config(preset="best", steps=30_000, epochs=40, num_steps=8),
+    "best": Config(preset="best", steps=12_000, epochs=24, rate_weight=0.3),
 }
 
 
