@@ -7,6 +7,7 @@ of all replicas together, and a step is the one that a single replica would take
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -80,6 +81,7 @@ def joined(config: Config) -> Iterator[Config]:
         any_worker(False)  # none leaves while others still need it
 
 
+@functools.cache  # two in a process would take each other's collective operations for theirs
 def _strategy(name):
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -128,7 +130,9 @@ def _is_chief(strategy):
 def _check_same(config):
     values = dataclasses.replace(config, run_dir=None, data_dir=None)
     files = sorted(path.name for path in config.run_dir.glob("**/checkpoints/*"))
-    if len(set(_of_all_workers(zlib.crc32(repr((values, files)).encode())))) > 1:
+    digest = tf.constant([zlib.crc32(repr((values, files)).encode())], tf.int64)
+    digests = tf.distribute.get_strategy().gather(digest, axis=0)
+    if len(set(digests.numpy())) > 1:
         raise UserError(
             "the workers were started with different options, or --run-dir, "
             f"{config.run_dir}, is not the same folder for all of them"
@@ -139,13 +143,13 @@ def any_worker(flag: bool) -> bool:
     """Whether any worker says so; all of them have to ask. With one process, what it says."""
     if not is_multi_worker():
         return flag
-    return any(_of_all_workers(int(flag)))
+    return bool(_total(tf.constant(float(flag))) > 0.0)
 
 
-def _of_all_workers(number):
-    """The numbers of all workers, which all have to ask."""
+@tf.function(autograph=False)
+def _total(value):
     strategy = tf.distribute.get_strategy()
-    return strategy.gather(tf.constant([number], tf.int64), axis=0).numpy().tolist()
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: value), axis=None)
 
 
 def dealt(

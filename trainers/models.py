@@ -134,7 +134,8 @@ class BatchModel(TimedModel, abc.ABC):
         # XLA compiles a whole step where there is nothing else than this replica. Else what each
         # does by itself: it knows no sums over replicas.
         alone = not tf.distribute.has_strategy()
-        super().compile(*args, jit_compile=jit_compile and alone, **kwargs)
+        # No metrics of Keras's own: `weighted_metrics=[]` says that weights are seen to.
+        super().compile(*args, jit_compile=jit_compile and alone, weighted_metrics=[], **kwargs)
         self.distribute_reduction_method = "first"  # metrics are sums over replicas already
         self._differentiate, self._evaluate = self._differentiated, self.batch_loss
         if jit_compile and not alone:

@@ -28,7 +28,7 @@ from gnf_tf import datasets, plots
 from gnf_tf.datasets import ProteinNetworks
 from gnf_tf.graphs import GraphsTuple
 from trainers import common, distribution, node_training, training
-from trainers.ppi_model import MicroF1, ProteinLabeller
+from trainers.ppi_model import ProteinLabeller
 
 # Table 1 of the paper, micro F1: GNN, GRevNet, Neumann RBP.
 PAPER = (0.78, 0.76, 0.70)
@@ -181,9 +181,9 @@ def predict(model: ProteinLabeller, networks: ProteinNetworks) -> tuple[np.ndarr
 
 def micro_f1(labels: np.ndarray, logits: np.ndarray) -> float:
     """As `MicroF1`, of all rows."""
-    metric = MicroF1()
-    metric.update_state(labels, logits, np.ones(len(labels)))
-    return float(metric.result())
+    predicted = logits > 0
+    claims = labels.sum() + predicted.sum()
+    return float(2.0 * (labels & predicted).sum() / max(claims, 1))
 
 
 def evaluate(

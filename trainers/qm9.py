@@ -159,7 +159,7 @@ def make_model(config: Config, train: Molecules, batch) -> MoleculeRegressor:
     model(batch[0])
     total = config.epochs * -(-len(train) // config.batch_size)
     optimizer = training.cosine_adam(config.learning_rate, total, clip_norm=config.clip_norm)
-    model.compile(optimizer=optimizer, jit_compile=config.jit, weighted_metrics=[])
+    model.compile(optimizer=optimizer, jit_compile=config.jit)
     return model
 
 

@@ -158,7 +158,9 @@ class TrainingState(tf_keras.callbacks.Callback):
     @property
     def done_steps(self) -> int:
         """Steps of that epoch already taken."""
-        return int(self._model.optimizer.iterations.numpy()) - self.next_epoch * self._steps_per_epoch
+        return (
+            int(self._model.optimizer.iterations.numpy()) - self.next_epoch * self._steps_per_epoch
+        )
 
     @property
     def done_batches(self) -> int:
@@ -178,9 +180,9 @@ class TrainingState(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):
+            steps = int(self._model.optimizer.iterations.numpy())
             raise UserError(
-                f"the loss is {logs['loss']} after {int(self._model.optimizer.iterations.numpy())} steps; "
-                "a lower --learning-rate may help"
+                f"the loss is {logs['loss']} after {steps} steps; a lower --learning-rate may help"
             )
         # Saving takes all workers, whose clocks differ.
         if distribution.any_worker(time.monotonic() - self._saved >= self._save_seconds):
