@@ -40,10 +40,12 @@ EXAMPLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Those of trainers whose batches can be dealt out."""
+    """Those of trainers of many graphs: how to use many devices, or one better."""
 
     strategy: Literal["none", "mirrored", "multi-worker"] = "none"
     """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
+    mixed_precision: bool = False
+    """the couplings' networks compute in bfloat16; variables and states stay in float32"""
 
 
 @contextlib.contextmanager

@@ -91,13 +91,28 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    return node_training.resolve(
+    config = node_training.resolve(
         config,
         num_steps=NUM_STEPS,
         learning_rate=LEARNING_RATE[config.preset],
         run_name="ppi",
         at_least_1=("epochs", "batch_size"),
     )
+    if config.batch_norm and config.strategy != "none":
+        raise common.UserError(
+            "--batch-norm would take the statistics of each replica's part of a batch; "
+            f"--strategy {config.strategy} needs --no-batch-norm"
+        )
+    if config.mixed_precision and config.model == "neumann_rbp":
+        raise common.UserError(
+            "--mixed-precision is not for --model neumann_rbp, whose fixed point it leaves inexact"
+        )
+    if config.mixed_precision and config.conditioner != "messages":
+        raise common.UserError(
+            "--mixed-precision needs --conditioner messages, the networks with matrix products of "
+            f"any size, got {config.conditioner!r}"
+        )
+    return config
 
 
 def load(config: Config) -> tuple[ProteinNetworks, ProteinNetworks, ProteinNetworks]:

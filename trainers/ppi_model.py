@@ -5,6 +5,7 @@ from typing import Protocol
 import tensorflow as tf
 import tf_keras
 
+from gnf_tf import networks
 from gnf_tf.datasets import ProteinNetworks
 from gnf_tf.graphs import GraphsTuple
 from trainers.node_model import ModelConfig, NodeModel, wrong_first
@@ -16,6 +17,7 @@ class LabellerConfig(ModelConfig, Protocol):
     """The options that shape the model, see `trainers.ppi.Config`."""
 
     execution: str
+    mixed_precision: bool
 
 
 class MicroF1(tf_keras.metrics.Metric):
@@ -63,15 +65,19 @@ class ProteinLabeller(NodeModel):
     and between equal ones of the least loss.
     """
 
-    def __init__(self, config: LabellerConfig, networks: ProteinNetworks, seed: int):
+    def __init__(self, config: LabellerConfig, proteins: ProteinNetworks, seed: int):
         super().__init__(
             config,
-            networks.features.shape[-1],
-            networks.labels.shape[-1],
+            proteins.features.shape[-1],
+            proteins.labels.shape[-1],
             seed,
             [MicroF1()],
             padded=config.execution == "xla",
         )
+
+    def _make_conditioner(self, output_size):
+        network = super()._make_conditioner(output_size)
+        return networks.HalfPrecision(network) if self.config.mixed_precision else network
 
     def graph_of(self, data) -> GraphsTuple:
         """See `NodeModel.graph_of`."""

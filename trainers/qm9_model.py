@@ -24,6 +24,7 @@ class RegressorConfig(Protocol):
     num_basis: int
     coupling: str
     memory: str
+    mixed_precision: bool
     l2: float
 
 
@@ -57,11 +58,12 @@ class MoleculeRegressor(BatchModel):
         self.centers = tf.cast(tf.linspace(0.8, 8.0, config.num_basis), tf.float32)  # angstrom
 
         def make_conditioner(output_size):
-            return networks.MessagePassing(
+            network = networks.MessagePassing(
                 message_sizes=(config.message_size, config.message_size),
                 output_size=output_size,
                 output_scale=1.0 / config.num_steps,
             )
+            return networks.HalfPrecision(network) if config.mixed_precision else network
 
         self.net = GRevNet(
             config.num_steps,
