@@ -159,7 +159,9 @@ class BatchModel(TimedModel, abc.ABC):
             skip_gradients_aggregation=True,
         )
         norm = tf.linalg.global_norm(gradients)
-        return self._update(updates | {"loss": (loss, weight), "gradient_norm": (norm,)})
+        # All replicas together count once, as a single one does.
+        once = 1.0 / self.distribute_strategy.num_replicas_in_sync
+        return self._update(updates | {"loss": (loss, weight), "gradient_norm": (norm, once)})
 
     def test_step(self, data):
         loss, weight, updates = self._evaluate(data, is_training=False)
