@@ -78,15 +78,28 @@ def make_graph(nodes: int, edges: int, node_size: int, dtype):
     )
 
 
-def make_step(num_steps: int, memory: str, mode: str, graph):
+def make_step(num_steps: int, memory: str, mode: str, graph, is_mixed: bool = False):
     """(network, one training step's loss and gradient as a function of the graph)."""
     import tensorflow as tf
 
     import gnf_tf
 
     tf.random.set_seed(0)
+    size = graph.nodes.shape[-1]
+
+    def in_bfloat16(output_size):
+        # The default network otherwise.
+        network = gnf_tf.networks.MessagePassing(
+            (size, size), output_size, output_scale=1.0 / num_steps
+        )
+        return gnf_tf.networks.HalfPrecision(network)
+
     net = gnf_tf.models.GRevNet(
-        num_steps, graph.nodes.shape[-1], memory=memory, dtype=graph.nodes.dtype
+        num_steps,
+        size,
+        memory=memory,
+        make_conditioner=in_bfloat16 if is_mixed else None,
+        dtype=graph.nodes.dtype,
     )
 
     def step(graph):
@@ -131,23 +144,34 @@ def measure_times(config: Config, mode: str) -> dict:
 
 
 def measure_accuracy(config: Config, num_steps: int, dtype_name: str) -> dict:
-    """Worker: reconstruction error, and gradients against the stored ones, on a smaller graph."""
+    """Worker: reconstruction error, and gradients against the stored ones, on a smaller graph.
+
+    "mixed" is float32 with networks in bfloat16: there too how far their stored gradients are from
+    those in float32.
+    """
     import tensorflow as tf
 
-    dtype = tf.dtypes.as_dtype(dtype_name)
+    is_mixed = dtype_name == "mixed"
+    dtype = tf.dtypes.as_dtype("float32" if is_mixed else dtype_name)
     graph = make_graph(1000, 4000, config.node_size, dtype)
-    gradients = {}
-    for memory in ("reversible", "stored"):
-        net, step = make_step(num_steps, memory, "eager", graph)
-        gradients[memory] = np.concatenate([np.ravel(g) for g in step(graph)[1]])
-        if memory == "reversible":
-            back = net.inverse(net(graph))
-            error = float(np.abs(back.nodes - graph.nodes).max())
-    difference = np.linalg.norm(gradients["reversible"] - gradients["stored"])
-    return {
-        "reconstruction_error": error,
-        "gradient_difference": float(difference / np.linalg.norm(gradients["stored"])),
+
+    def gradients(memory, is_mixed):
+        net, step = make_step(num_steps, memory, "eager", graph, is_mixed)
+        return net, np.concatenate([np.ravel(g) for g in step(graph)[1]])
+
+    def difference(a, b):
+        return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+    net, reversible = gradients("reversible", is_mixed)
+    _, stored = gradients("stored", is_mixed)
+    back = net.inverse(net(graph))
+    row = {
+        "reconstruction_error": float(np.abs(back.nodes - graph.nodes).max()),
+        "gradient_difference": difference(reversible, stored),
     }
+    if is_mixed:
+        row["rounding_difference"] = difference(stored, gradients("stored", False)[1])
+    return row
 
 
 WORKERS = {f.__name__: f for f in (measure_peak, measure_times, measure_accuracy)}
@@ -277,9 +301,10 @@ def report_accuracy(config: Config, dtype: str, depth: int) -> dict:
     if "error" in row:
         print(f"{dtype:>8} {depth:>6} failed: {row['error']}")
         return row
+    rounding = f"{row['rounding_difference']:>20.2e}" if "rounding_difference" in row else ""
     print(
         f"{dtype:>8} {depth:>6} {row['reconstruction_error']:>15.2e} "
-        f"{row['gradient_difference']:>20.2e}",
+        f"{row['gradient_difference']:>20.2e} {rounding}",
         flush=True,
     )
     return row
@@ -304,11 +329,14 @@ def main(config: Config) -> None:
         results["seconds"] = {mode: report_times(config, mode) for mode in config.modes}
     if "accuracy" in config.parts:
         print("\naccuracy on 1000 nodes, 4000 edges (default initialisation)")
-        print(f"{'dtype':>8} {'steps':>6} {'reconstruction':>15} {'gradient difference':>20}")
+        print(
+            f"{'dtype':>8} {'steps':>6} {'reconstruction':>15} {'gradient difference':>20} "
+            f"{'stored to float32':>20}"
+        )
         depths = sorted({12, *config.depths, *config.deeper})
         results["accuracy"] = {
             dtype: {depth: report_accuracy(config, dtype, depth) for depth in depths}
-            for dtype in ("float32", "float64")
+            for dtype in ("float32", "float64", "mixed")
         }
     path.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -7,6 +7,8 @@ import numpy as np
 # Two networks whose nodes alternate in the files; a self loop, a link given both ways.
 OWNER = [7, 5, 7, 5, 7]
 LINKS = [(0, 2), (2, 0), (4, 2), (1, 3), (3, 3)]
+# Nodes of each network of `write_splits`.
+SIZES = {"train": (5, 9, 7), "valid": (6, 4), "test": (8, 3)}
 
 
 def write(folder, prefix="train", owner=OWNER, links=LINKS, **changes):
@@ -28,3 +30,18 @@ def write(folder, prefix="train", owner=OWNER, links=LINKS, **changes):
     }
     (folder / f"{prefix}_graph.json").write_text(json.dumps(graph))
     return arrays
+
+
+def write_splits(folder):
+    """All three splits, of SIZES: rings with chords."""
+    for seed, (prefix, sizes) in enumerate(SIZES.items()):
+        owner, links = np.repeat(np.arange(len(sizes)), sizes), []
+        for graph in range(len(sizes)):
+            nodes = np.flatnonzero(owner == graph).tolist()
+            links += list(zip(nodes, nodes[1:] + nodes[:1], strict=True)) + [(nodes[0], nodes[2])]
+        rng = np.random.default_rng(seed)
+        arrays = {
+            "feats": rng.normal(size=[len(owner), 50]),
+            "labels": rng.integers(2, size=[len(owner), 121]),
+        }
+        write(folder, prefix, owner.tolist(), links, **arrays)

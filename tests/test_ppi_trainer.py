@@ -10,11 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gnf_tf import datasets
 from gnf_tf.graphs import GraphsTuple
-from tests.ppi_files import write
+from tests.ppi_files import SIZES, write_splits
 from trainers import common, ppi, training
 from trainers.ppi_model import MicroF1
 
-SIZES = {"train": (5, 9, 7), "valid": (6, 4), "test": (8, 3)}
 SMALL = {
     "epochs": 3,
     "num_steps": 2,
@@ -27,19 +26,9 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Rings with chords, of SIZES."""
+    """Files of SIZES."""
     folder = tmp_path_factory.mktemp("ppi")
-    for seed, (prefix, sizes) in enumerate(SIZES.items()):
-        owner, links = np.repeat(np.arange(len(sizes)), sizes), []
-        for graph in range(len(sizes)):
-            nodes = np.flatnonzero(owner == graph).tolist()
-            links += list(zip(nodes, nodes[1:] + nodes[:1], strict=True)) + [(nodes[0], nodes[2])]
-        rng = np.random.default_rng(seed)
-        arrays = {
-            "feats": rng.normal(size=[len(owner), 50]),
-            "labels": rng.integers(2, size=[len(owner), 121]),
-        }
-        write(folder, prefix, owner.tolist(), links, **arrays)
+    write_splits(folder)
     return folder
 
 
@@ -177,7 +166,7 @@ def test_padding_changes_nothing(model, batch_size, data_dir, tmp_path):
             data = (inputs | {"nodes": inputs["nodes"] + 3.0 * padding}, labels + padding, weights)
         with tf.GradientTape() as tape:
             graph = model.graph_of(data)
-            loss, _ = model.measured(model.logits(graph, model.state(graph)), data, True)
+            loss, *_ = model.measured(model.logits(graph, model.state(graph)), data, True)
         found.append((logs, loss, tape.gradient(loss, model.trainable_variables)))
     (logs, *rest), (padded_logs, *padded_rest) = found
     assert logs.keys() == padded_logs.keys() >= {"loss", "f1", "criterion"}

@@ -135,7 +135,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
         "test nodes",
         steps_per_epoch=config.steps_per_epoch,
         epochs=config.steps // config.steps_per_epoch,
-        make_stream=lambda first_epoch: step.repeat(config.steps_per_epoch),
+        make_stream=lambda first_epoch, skip: step.repeat(config.steps_per_epoch - skip),
         validation_data=step,
         graph=network.graph,
     )

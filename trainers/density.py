@@ -228,7 +228,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
 
     training.fit(
         model,
-        seed_stream(config, state.next_epoch),
+        seed_stream(config, state.next_epoch).skip,
         state,
         epochs=config.epochs,
         validation_data=validation_stream,

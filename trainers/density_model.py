@@ -12,7 +12,7 @@ import gnf_tf
 from gnf_tf import bijectors, networks, reversible
 from gnf_tf.datasets import PointSets
 from gnf_tf.graphs import GraphsTuple
-from trainers.training import AveragedModel
+from trainers.models import AveragedModel
 
 __all__ = ["DensityConfig", "SetDensity"]
 

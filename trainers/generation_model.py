@@ -10,7 +10,7 @@ import tf_keras
 from gnf_tf import datasets, graphs
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import GraphGenerator
-from trainers.training import AveragedModel
+from trainers.models import AveragedModel
 
 __all__ = ["GeneratorTraining", "Stage", "likelihood", "reconstruction"]
 

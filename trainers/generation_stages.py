@@ -201,7 +201,7 @@ def train_stage(
 
     training.fit(
         model,
-        stream,
+        stream.skip,
         state,
         epochs=config.epochs,
         validation_data=datasets.batches(topologies, config.batch_size),

@@ -11,7 +11,8 @@ from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import GRevNet, NeumannRBP
 from gnf_tf.networks.dropout import dropout
 from gnf_tf.networks.linear import Linear
-from trainers.training import AveragedModel
+from trainers import distribution
+from trainers.models import AveragedModel, BatchModel
 
 __all__ = ["ModelConfig", "NodeModel", "wrong_first"]
 
@@ -45,7 +46,7 @@ def wrong_first(score: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:
     return 1.0 - score + 1e-6 * tf.minimum(loss, 1e3)
 
 
-class NodeModel(AveragedModel, abc.ABC):
+class NodeModel(AveragedModel, BatchModel):
     """Features -> embedding z -> message passing along the edges -> logits of each node.
 
     As in the authors' code nothing is split: a GRevNet starts from the halves (z, 0), and the
@@ -143,12 +144,8 @@ class NodeModel(AveragedModel, abc.ABC):
     @abc.abstractmethod
     def measured(
         self, logits: tf.Tensor, data: Any, is_training: bool
-    ) -> tuple[tf.Tensor, dict[str, tuple]]:
-        """(mean loss over the element's nodes, name of a metric -> arguments of its update)."""
-
-    @property
-    def metrics(self):
-        return list(self.metric_of.values())
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tuple]]:
+        """What `batch_loss` returns, by the logits of the element's nodes."""
 
     def embedded(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> tf.Tensor:
         """z, [num_nodes, node_size]: the features' linear map with a ReLU, or they themselves."""
@@ -190,29 +187,20 @@ class NodeModel(AveragedModel, abc.ABC):
             total += weight * tf.nn.l2_loss(variable)
         return total
 
-    def _update(self, updates):
-        for name, arguments in updates.items():
-            self.metric_of[name].update_state(*arguments)
-        return {name: self.metric_of[name].result() for name in updates}
+    def batch_loss(self, data, is_training):
+        """See `BatchModel.batch_loss`."""
+        seed = None
+        if is_training:
+            seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+            seed = distribution.seed_of_replica(seed)
+        graph = self.graph_of(data)
+        logits = self.logits(graph, self.state(graph, seed), seed)
+        return self.measured(logits, data, is_training)
 
     def train_step(self, data):
-        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
-        graph = self.graph_of(data)
-        with tf.GradientTape() as tape:
-            logits = self.logits(graph, self.state(graph, seed), seed)
-            loss, updates = self.measured(logits, data, is_training=True)
-            loss += self.penalty()
-        variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        logs = super().train_step(data)
         self.update_averages()
-        norm = tf.linalg.global_norm(gradients)
-        return self._update(updates | {"loss": (loss,), "gradient_norm": (norm,)})
-
-    def test_step(self, data):
-        graph = self.graph_of(data)
-        _, updates = self.measured(self.logits(graph, self.state(graph)), data, is_training=False)
-        return self._update(updates)
+        return logs
 
     def diagnostics(self, graph: GraphsTuple) -> dict[str, float]:
         """What can go wrong: a fixed point not reached, or an inverse that is none.

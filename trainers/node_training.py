@@ -197,8 +197,9 @@ def train(
     *,
     steps_per_epoch: int,
     epochs: int,
-    make_stream: Callable[[int], tf.data.Dataset],
-    validation_data: tf.data.Dataset,
+    make_stream: Callable[[int, int], training.Stream],
+    validation_data: training.Stream,
+    validation_steps: int | None = None,
     graph: GraphsTuple,
 ) -> dict[str, Any]:
     """Trains, or goes on training; the model then has its best weights.
@@ -210,8 +211,9 @@ def train(
       data: what is trained on, in words, to be printed.
       steps_per_epoch: batches of the stream.
       epochs: at most.
-      make_stream: first epoch -> the stream from there on.
+      make_stream: first epoch, elements of it to leave out -> the stream from there on.
       validation_data: evaluated after each epoch; the best weights have the least `criterion`.
+      validation_steps: see `training.fit`.
       graph: that the model's diagnostics are of.
 
     Returns:
@@ -236,10 +238,11 @@ def train(
 
     training.fit(
         model,
-        make_stream(state.next_epoch),
+        lambda skip: make_stream(state.next_epoch, skip),
         state,
         epochs=epochs,
         validation_data=validation_data,
+        validation_steps=validation_steps,
         callbacks=[training.Scalars(folder, config, diagnostics)],
     )
     state.restore_best()
@@ -252,7 +255,7 @@ def train(
     return {
         "weights": weights,
         "epochs": state.next_epoch,
-        "training_seconds": float(state.seconds),
+        "training_seconds": float(state.seconds.numpy()),
         **common.environment(),
     }
 

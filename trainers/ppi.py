@@ -27,8 +27,8 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
 from gnf_tf import datasets, plots
 from gnf_tf.datasets import ProteinNetworks
 from gnf_tf.graphs import GraphsTuple
-from trainers import common, node_training, training
-from trainers.ppi_model import MicroF1, ProteinLabeller
+from trainers import common, distribution, node_training, training
+from trainers.ppi_model import ProteinLabeller
 
 # Table 1 of the paper, micro F1: GNN, GRevNet, Neumann RBP.
 PAPER = (0.78, 0.76, 0.70)
@@ -36,7 +36,7 @@ SCORE = node_training.Score("f1", "F1", 1.0, 3)
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(node_training.Options):
+class Config(distribution.Options, node_training.Options):
     """Options; each has the preset's value unless given."""
 
     preset: Literal["quick", "paper", "best"] = "quick"
@@ -44,7 +44,7 @@ class Config(node_training.Options):
     epochs: int = 20
     """passes over the training networks at most"""
     batch_size: int = 1
-    """networks a step"""
+    """networks a step, of all replicas together"""
     conditioner: Literal["diffusion", "convolution", "messages"] = "messages"
     """networks of the couplings: GraphConvolution, diagonal or full, or the paper's messages"""
     share_weights: bool = True
@@ -91,13 +91,28 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    return node_training.resolve(
+    config = node_training.resolve(
         config,
         num_steps=NUM_STEPS,
         learning_rate=LEARNING_RATE[config.preset],
         run_name="ppi",
         at_least_1=("epochs", "batch_size"),
     )
+    if config.batch_norm and config.strategy != "none":
+        raise common.UserError(
+            "--batch-norm would take the statistics of each replica's part of a batch; "
+            f"--strategy {config.strategy} needs --no-batch-norm"
+        )
+    if config.mixed_precision and config.model == "neumann_rbp":
+        raise common.UserError(
+            "--mixed-precision is not for --model neumann_rbp, whose fixed point it leaves inexact"
+        )
+    if config.mixed_precision and config.conditioner != "messages":
+        raise common.UserError(
+            "--mixed-precision needs --conditioner messages, the networks with matrix products of "
+            f"any size, got {config.conditioner!r}"
+        )
+    return config
 
 
 def load(config: Config) -> tuple[ProteinNetworks, ProteinNetworks, ProteinNetworks]:
@@ -108,12 +123,18 @@ def load(config: Config) -> tuple[ProteinNetworks, ProteinNetworks, ProteinNetwo
 
 
 def make_stream(
-    config: Config, networks: ProteinNetworks, seed: int | None = None, first_epoch: int = 0
-) -> tf.data.Dataset:
+    config: Config,
+    networks: ProteinNetworks,
+    seed: int | None = None,
+    first_epoch: int = 0,
+    skip: int = 0,
+) -> training.Stream:
     """Batches, of one static shape where XLA compiles them; see `datasets.node_batches`."""
-    return datasets.node_batches(
+    return distribution.dealt(
+        datasets.node_batches,
         networks,
         config.batch_size,
+        skip=skip,
         padded=config.execution == "xla",
         seed=seed,
         first_epoch=first_epoch,
@@ -147,8 +168,9 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
         f"ppi, seed {seed}: {proteins} in {len(train)}, {len(validation)}, {len(test)} networks",
         steps_per_epoch=len(datasets.plan_batches(train, config.batch_size)),
         epochs=config.epochs,
-        make_stream=lambda first_epoch: make_stream(config, train, seed, first_epoch),
+        make_stream=lambda first_epoch, skip: make_stream(config, train, seed, first_epoch, skip),
         validation_data=make_stream(config, validation),
+        validation_steps=len(datasets.plan_batches(validation, config.batch_size)),
         graph=graph,
     )
     with model.averaged():
@@ -174,9 +196,9 @@ def predict(model: ProteinLabeller, networks: ProteinNetworks) -> tuple[np.ndarr
 
 def micro_f1(labels: np.ndarray, logits: np.ndarray) -> float:
     """As `MicroF1`, of all rows."""
-    metric = MicroF1()
-    metric.update_state(labels, logits, np.ones(len(labels)))
-    return float(metric.result())
+    predicted = logits > 0
+    claims = labels.sum() + predicted.sum()
+    return float(2.0 * (labels & predicted).sum() / max(claims, 1))
 
 
 def evaluate(
@@ -205,10 +227,11 @@ def evaluate(
 
 def main() -> None:
     """The command line."""
-    config = resolve(common.parse(PRESETS, "quick", __doc__))
-    results = [train_and_evaluate(config, seed) for seed in config.seeds]
-    summary = node_training.summarize(config, results, SCORE, PAPER)
-    common.write_json(config.run_dir / "results.json", summary)
+    options = resolve(common.parse(PRESETS, "quick", __doc__))
+    with distribution.joined(options) as config:
+        results = [train_and_evaluate(config, seed) for seed in config.seeds]
+        summary = node_training.summarize(config, results, SCORE, PAPER)
+        common.write_json(config.run_dir / "results.json", summary)
     print()
     names = zip(node_training.MODELS, PAPER, strict=True)
     paper = "paper: " + ", ".join(f"{model} {score:.2f}" for model, score in names)

@@ -5,6 +5,7 @@ from typing import Protocol
 import tensorflow as tf
 import tf_keras
 
+from gnf_tf import networks
 from gnf_tf.datasets import ProteinNetworks
 from gnf_tf.graphs import GraphsTuple
 from trainers.node_model import ModelConfig, NodeModel, wrong_first
@@ -16,6 +17,7 @@ class LabellerConfig(ModelConfig, Protocol):
     """The options that shape the model, see `trainers.ppi.Config`."""
 
     execution: str
+    mixed_precision: bool
 
 
 class MicroF1(tf_keras.metrics.Metric):
@@ -26,9 +28,10 @@ class MicroF1(tf_keras.metrics.Metric):
 
     def __init__(self, name: str = "f1"):
         super().__init__(name=name)
-        # Whole numbers: float32 can't count the 5 million pairs of an epoch times a few.
-        self._right = self.add_weight("right", initializer="zeros", dtype=tf.int64)
-        self._claims = self.add_weight("claims", initializer="zeros", dtype=tf.int64)
+        # float32 can't count the 5 million pairs of an epoch times a few. Nor whole numbers: what
+        # is restored from a checkpoint, replicas share out in equal parts.
+        self._right = self.add_weight("right", initializer="zeros", dtype=tf.float64)
+        self._claims = self.add_weight("claims", initializer="zeros", dtype=tf.float64)
 
     def update_state(self, labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> None:
         """Counts a batch.
@@ -42,15 +45,14 @@ class MicroF1(tf_keras.metrics.Metric):
         true, predicted = (labels > 0) & counts, (logits > 0) & counts
 
         def number(members):
-            return tf.math.count_nonzero(members, dtype=tf.int64)
+            return tf.cast(tf.math.count_nonzero(members), tf.float64)
 
         self._right.assign_add(number(true & predicted))
         self._claims.assign_add(number(true) + number(predicted))
 
     def result(self) -> tf.Tensor:
         """Of all that was counted, a scalar."""
-        right, claims = (tf.cast(v, tf.float32) for v in (self._right, self._claims))
-        return tf.math.divide_no_nan(2.0 * right, claims)
+        return tf.cast(tf.math.divide_no_nan(2.0 * self._right, self._claims), tf.float32)
 
 
 class ProteinLabeller(NodeModel):
@@ -63,15 +65,19 @@ class ProteinLabeller(NodeModel):
     and between equal ones of the least loss.
     """
 
-    def __init__(self, config: LabellerConfig, networks: ProteinNetworks, seed: int):
+    def __init__(self, config: LabellerConfig, proteins: ProteinNetworks, seed: int):
         super().__init__(
             config,
-            networks.features.shape[-1],
-            networks.labels.shape[-1],
+            proteins.features.shape[-1],
+            proteins.labels.shape[-1],
             seed,
             [MicroF1()],
             padded=config.execution == "xla",
         )
+
+    def _make_conditioner(self, output_size):
+        network = super()._make_conditioner(output_size)
+        return networks.HalfPrecision(network) if self.config.mixed_precision else network
 
     def graph_of(self, data) -> GraphsTuple:
         """See `NodeModel.graph_of`."""
@@ -83,8 +89,8 @@ class ProteinLabeller(NodeModel):
         _, labels, weights = data
         errors = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
         num_nodes = tf.reduce_sum(weights)
-        loss = tf.reduce_sum(weights * tf.reduce_mean(errors, axis=-1)) / num_nodes
-        return loss, {"loss": (loss, num_nodes), "f1": (labels, logits, weights)}
+        total = tf.reduce_sum(weights * tf.reduce_mean(errors, axis=-1))
+        return tf.math.divide_no_nan(total, num_nodes), num_nodes, {"f1": (labels, logits, weights)}
 
     def test_step(self, data):
         logs = super().test_step(data)

@@ -25,7 +25,7 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
 
 from gnf_tf import datasets, plots
 from gnf_tf.datasets.molecules import Molecules
-from trainers import common, training
+from trainers import common, distribution, training
 from trainers.qm9_model import MoleculeRegressor, composition
 
 # Table 1 of the paper, in the order of TARGETS. Units are not stated there; judged by magnitude
@@ -39,7 +39,7 @@ ATOMISATION = ("u0", "u", "h", "g")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(distribution.Options):
     """Options; each has the preset's value unless given."""
 
     preset: Literal["quick", "paper", "best"] = "quick"
@@ -59,7 +59,7 @@ class Config:
     epochs: int = 6
     """passes over the training molecules at most"""
     batch_size: int = 32
-    """molecules a step"""
+    """molecules a step, of all replicas together"""
     num_steps: int = 3
     """message passing steps of the reversible network"""
     node_size: int = 64
@@ -159,7 +159,7 @@ def make_model(config: Config, train: Molecules, batch) -> MoleculeRegressor:
     model(batch[0])
     total = config.epochs * -(-len(train) // config.batch_size)
     optimizer = training.cosine_adam(config.learning_rate, total, clip_norm=config.clip_norm)
-    model.compile(optimizer=optimizer, jit_compile=config.jit, weighted_metrics=[])
+    model.compile(optimizer=optimizer, jit_compile=config.jit)
     return model
 
 
@@ -237,8 +237,7 @@ def train_and_evaluate(config: Config) -> dict:
         raise common.UserError(
             f"--train-size, --validation-size or --test-size: {error}"
         ) from error
-    validation_stream = datasets.batches(validation, config.batch_size)
-    first = next(iter(validation_stream))
+    first = next(iter(datasets.batches(validation, config.batch_size)))
     model = make_model(config, train, first)
     state = training.TrainingState(
         folder,
@@ -266,12 +265,23 @@ def train_and_evaluate(config: Config) -> dict:
         )
         tf.summary.image("predicted_against_true", plots.to_image(figure))
 
+    def make_stream(skip: int) -> training.Stream:
+        return distribution.dealt(
+            datasets.batches,
+            train,
+            config.batch_size,
+            skip=skip,
+            seed=config.seed,
+            first_epoch=state.next_epoch,
+        )
+
     training.fit(
         model,
-        datasets.batches(train, config.batch_size, seed=config.seed, first_epoch=state.next_epoch),
+        make_stream,
         state,
         epochs=config.epochs,
-        validation_data=validation_stream,
+        validation_data=distribution.dealt(datasets.batches, validation, config.batch_size),
+        validation_steps=-(-len(validation) // config.batch_size),
         callbacks=[training.Scalars(folder, config, figures)],
     )
     state.restore_best()
@@ -288,10 +298,10 @@ def train_and_evaluate(config: Config) -> dict:
         "rows": rows,
         "test_molecules": len(test),
         "epochs": state.next_epoch,
-        "training_seconds": float(state.seconds),
-        "best_validation_loss": float(state.best),
+        "training_seconds": float(state.seconds.numpy()),
+        "best_validation_loss": float(state.best.numpy()),
         "reconstruction_error": model.reconstruction_error(first[0]),
-        "input_wait_share": float(state.wait_share),
+        "input_wait_share": float(state.wait_share.numpy()),
         **common.environment(),
     }
     common.write_json(results_path, results)
@@ -300,8 +310,9 @@ def train_and_evaluate(config: Config) -> dict:
 
 def main() -> None:
     """The command line."""
-    config = resolve(common.parse(PRESETS, "quick", __doc__))
-    results = train_and_evaluate(config)
+    options = resolve(common.parse(PRESETS, "quick", __doc__))
+    with distribution.joined(options) as config:
+        results = train_and_evaluate(config)
     print(f"\n{results['test_molecules']} test molecules, best of {results['epochs']} epochs")
     print(table(results["rows"], config.model))
     print(

@@ -10,7 +10,7 @@ import tf_keras
 from gnf_tf import graphs, networks
 from gnf_tf.datasets.molecules import ELEMENTS, Molecules
 from gnf_tf.models import GRevNet
-from trainers.training import TimedModel
+from trainers.models import BatchModel
 
 __all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
 
@@ -24,6 +24,7 @@ class RegressorConfig(Protocol):
     num_basis: int
     coupling: str
     memory: str
+    mixed_precision: bool
     l2: float
 
 
@@ -36,7 +37,7 @@ def composition(molecules: Molecules) -> np.ndarray:
     return counts
 
 
-class MoleculeRegressor(TimedModel):
+class MoleculeRegressor(BatchModel):
     """Atoms and distances -> GRevNet -> gated sum over atoms -> targets in their units.
 
     The targets are normalised by training statistics: a least-squares fit on the numbers of
@@ -57,11 +58,12 @@ class MoleculeRegressor(TimedModel):
         self.centers = tf.cast(tf.linspace(0.8, 8.0, config.num_basis), tf.float32)  # angstrom
 
         def make_conditioner(output_size):
-            return networks.MessagePassing(
+            network = networks.MessagePassing(
                 message_sizes=(config.message_size, config.message_size),
                 output_size=output_size,
                 output_scale=1.0 / config.num_steps,
             )
+            return networks.HalfPrecision(network) if config.mixed_precision else network
 
         self.net = GRevNet(
             config.num_steps,
@@ -75,20 +77,14 @@ class MoleculeRegressor(TimedModel):
         self.gate = networks.MLP((config.node_size, num_targets), output_scale=0.1)
         self.value = networks.MLP((2 * config.node_size, num_targets), output_scale=0.1)
         self.l2 = config.l2
-        self.metric_loss = tf_keras.metrics.Mean(name="loss")
-        self.metric_norm = tf_keras.metrics.Mean(name="gradient_norm")
-        self.metric_errors = [
-            tf_keras.metrics.Mean(name=f"mae_{name}") for name in train.target_names
-        ]
+        self.target_names = train.target_names
+        names = ("loss", "gradient_norm", *(f"mae_{target}" for target in self.target_names))
+        self.metric_of = {name: tf_keras.metrics.Mean(name=name) for name in names}
 
-    def compile(self, *args, **kwargs):
+    def compile(self, *args, jit_compile=False, **kwargs):
         """As `tf_keras.Model.compile`."""
-        super().compile(*args, **kwargs)
-        self.predict_compiled = tf.function(self.predicted, jit_compile=self.jit_compile)
-
-    @property
-    def metrics(self):
-        return [self.metric_loss, self.metric_norm, *self.metric_errors]
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
+        self.predict_compiled = tf.function(self.predicted, jit_compile=jit_compile)
 
     def embedded(self, inputs) -> graphs.GraphsTuple:
         """What the reversible network sees: atoms embedded, distances in Gaussians."""
@@ -119,34 +115,24 @@ class MoleculeRegressor(TimedModel):
         """[n_graphs, num_targets] in the targets' units."""
         return self.baseline(inputs) + self.spread * self(inputs)
 
-    def loss_and_errors(self, data, training):
-        """(loss, absolute errors in the targets' units, weights); padding weighs nothing."""
+    def batch_loss(self, data, is_training):
+        """See `BatchModel.batch_loss`; padding weighs nothing."""
         inputs, targets, weights = data
         goal = (targets - self.baseline(inputs)) / self.spread
-        error = tf.abs(goal - self(inputs, training=training))
-        share = weights / tf.reduce_sum(weights)
-        loss = tf.reduce_sum(share * tf.reduce_mean(error, axis=-1))
-        if training and self.l2:
-            loss += self.l2 * tf.add_n([tf.nn.l2_loss(v) for v in self.trainable_variables])
-        return loss, error * self.spread, weights
+        error = tf.abs(goal - self(inputs, training=is_training))
+        num_molecules = tf.reduce_sum(weights)
+        total = tf.reduce_sum(weights * tf.reduce_mean(error, axis=-1))
+        updates = {
+            f"mae_{target}": (error[:, i] * self.spread[i], weights)
+            for i, target in enumerate(self.target_names)
+        }
+        return tf.math.divide_no_nan(total, num_molecules), num_molecules, updates
 
-    def _update_metrics(self, loss, errors, weights):
-        self.metric_loss.update_state(loss, sample_weight=tf.reduce_sum(weights))
-        for i, metric in enumerate(self.metric_errors):
-            metric.update_state(errors[:, i], sample_weight=weights)
-
-    def train_step(self, data):
-        with tf.GradientTape() as tape:
-            loss, errors, weights = self.loss_and_errors(data, training=True)
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        self._update_metrics(loss, errors, weights)
-        self.metric_norm.update_state(tf.linalg.global_norm(gradients))
-        return {metric.name: metric.result() for metric in self.metrics}
-
-    def test_step(self, data):
-        self._update_metrics(*self.loss_and_errors(data, training=False))
-        return {m.name: m.result() for m in self.metrics if m is not self.metric_norm}
+    def penalty(self):
+        """Half the sum of squares of the weights, weighted."""
+        if not self.l2:
+            return 0.0
+        return self.l2 * tf.add_n([tf.nn.l2_loss(v) for v in self.trainable_variables])
 
     def reconstruction_error(self, inputs) -> float:
         """Largest error of a node feature after the network and its inverse."""

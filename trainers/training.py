@@ -1,6 +1,5 @@
 """Training that survives a kill, with TensorBoard: what the trainers' `fit` has around it."""
 
-import contextlib
 import dataclasses
 import pathlib
 import sys
@@ -12,22 +11,24 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from trainers import distribution
 from trainers.common import UserError, open_run, read_json, write_json
+from trainers.models import TimedModel
 
 __all__ = [
     "PLACES",
-    "AveragedModel",
     "Progress",
     "Scalars",
-    "TimedModel",
     "TrainingState",
     "cosine_adam",
     "fit",
     "open_seed",
 ]
 
+Stream = tf.data.Dataset | tf.distribute.DistributedDataset
+
 # Options that change no number: a run may be resumed with others.
-PLACES = ("run_dir", "data_dir", "checkpoint_minutes")
+PLACES = ("run_dir", "data_dir", "checkpoint_minutes", "strategy")
 
 
 def open_seed(config: Any, seed: int) -> pathlib.Path:
@@ -61,85 +62,6 @@ def cosine_adam(
     return tf_keras.optimizers.Adam(
         schedule, beta_2=beta_2, global_clipnorm=clip_norm, jit_compile=False
     )
-
-
-class TimedModel(tf_keras.Model):
-    """A Keras model that measures how long it waits for data; subclasses define `train_step`."""
-
-    def make_train_function(self, force=False):
-        """One training step with its batch fetched in sight, so that the wait is measured.
-
-        Keras's own fetches inside of the compiled step.
-        """
-        if self.train_function is None or force:
-            step = self.train_step
-            self._waited = self._elapsed = 0.0
-            traced = False
-
-            def train(iterator):
-                nonlocal step, traced
-                if not (traced or self.run_eagerly):
-                    step = tf.function(
-                        step,
-                        # One trace for batches of any size that the stream announces; XLA compiles
-                        # for each size anyway, and is told it.
-                        input_signature=None if self.jit_compile else [iterator.element_spec],
-                        jit_compile=self.jit_compile,
-                        # Our code needs no AutoGraph, which takes half of the tracing time.
-                        autograph=False,
-                    )
-                start = time.perf_counter()
-                data = next(iterator)
-                fetched = time.perf_counter()
-                logs = step(data)
-                if traced:
-                    self._waited += fetched - start
-                    self._elapsed += time.perf_counter() - start
-                traced = True
-                return logs
-
-            self.train_function = train
-        return self.train_function
-
-    @property
-    def input_wait_share(self) -> float:
-        """Share of the training steps' time, the first one's apart, spent waiting for batches."""
-        return self._waited / self._elapsed if self._elapsed else 0.0
-
-
-class AveragedModel(TimedModel):
-    """A model whose weights' exponential averages serve for all but training."""
-
-    def start_averages(self, variables: Sequence[tf.Variable], decay: float) -> None:
-        """Once the variables are made; `decay` 0 keeps no memory: the averages are the weights."""
-        self._averaged = list(variables)
-        self._averaging = decay
-        self.averages = [tf.Variable(v, trainable=False) for v in variables]
-
-    def update_averages(self) -> None:
-        """For the end of each training step."""
-        # Shorter memory at first, or the initial weights would weigh for thousands of steps.
-        done = tf.cast(self.optimizer.iterations, tf.float32)
-        kept = tf.minimum(self._averaging, (1.0 + done) / (10.0 + done))
-        for average, variable in zip(self.averages, self._averaged, strict=True):
-            average.assign(variable + kept * (average - variable))
-
-    def evaluate(self, *args, **kwargs):
-        """As `tf_keras.Model.evaluate`, with the averaged weights."""
-        with self.averaged():
-            return super().evaluate(*args, **kwargs)
-
-    @contextlib.contextmanager
-    def averaged(self):
-        """Within it the model has its averaged weights."""
-        before = [variable.numpy() for variable in self._averaged]
-        for variable, average in zip(self._averaged, self.averages, strict=True):
-            variable.assign(average)
-        try:
-            yield
-        finally:
-            for variable, value in zip(self._averaged, before, strict=True):
-                variable.assign(value)
 
 
 class TrainingState(tf_keras.callbacks.Callback):
@@ -224,14 +146,21 @@ class TrainingState(tf_keras.callbacks.Callback):
             self.history = read_json(self._history_path)[: self.next_epoch]
 
     @property
+    def batches_per_epoch(self) -> int:
+        """Elements of the stream in an epoch."""
+        return self._steps_per_epoch // self._steps_per_batch
+
+    @property
     def next_epoch(self) -> int:
         """The first epoch not complete yet."""
-        return int(self.epoch)
+        return int(self.epoch.numpy())
 
     @property
     def done_steps(self) -> int:
         """Steps of that epoch already taken."""
-        return int(self._model.optimizer.iterations) - self.next_epoch * self._steps_per_epoch
+        return (
+            int(self._model.optimizer.iterations.numpy()) - self.next_epoch * self._steps_per_epoch
+        )
 
     @property
     def done_batches(self) -> int:
@@ -241,7 +170,7 @@ class TrainingState(tf_keras.callbacks.Callback):
     @property
     def stopped(self) -> bool:
         """Whether patience has run out."""
-        return int(self.wait) >= self._patience
+        return int(self.wait.numpy()) >= self._patience
 
     def on_epoch_begin(self, epoch, logs=None):
         # Keras has just reset the metrics of an epoch that we are in the middle of.
@@ -251,18 +180,19 @@ class TrainingState(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):
+            steps = int(self._model.optimizer.iterations.numpy())
             raise UserError(
-                f"the loss is {logs['loss']} after {int(self._model.optimizer.iterations)} steps; "
-                "a lower --learning-rate may help"
+                f"the loss is {logs['loss']} after {steps} steps; a lower --learning-rate may help"
             )
-        if time.monotonic() - self._saved >= self._save_seconds:
+        # Saving takes all workers, whose clocks differ.
+        if distribution.any_worker(time.monotonic() - self._saved >= self._save_seconds):
             self.save_within_epoch()
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append(logs)
         write_json(self._history_path, self.history)
-        if logs[self._monitor] < float(self.best):
+        if logs[self._monitor] < float(self.best.numpy()):
             self.best.assign(logs[self._monitor])
             self.wait.assign(0)
             for best, variable in zip(self._best_weights, self._model.weights, strict=True):
@@ -314,40 +244,51 @@ class Progress(tf_keras.callbacks.ProgbarLogger):
 
 def fit(
     model: tf_keras.Model,
-    stream: tf.data.Dataset,
+    make_stream: Callable[[int], Stream],
     state: TrainingState,
     *,
     epochs: int,
-    validation_data: tf.data.Dataset,
+    validation_data: Stream,
+    validation_steps: int | None = None,
     callbacks: Sequence[tf_keras.callbacks.Callback],
 ) -> None:
     """`model.fit` from where `state` stands, which can be in the middle of an epoch.
 
     Args:
       model: compiled.
-      stream: the k-th iteration over it is the k-th epoch from `state.next_epoch`.
+      make_stream: number of elements of its first epoch to leave out -> a stream, whose k-th
+        iteration is the k-th epoch from `state.next_epoch`. One that a strategy distributes has
+        the epochs one after another.
       state: saves, stops early; Ctrl-C saves too.
       epochs: in all.
       validation_data: evaluated after each epoch.
+      validation_steps: its number of elements, where a strategy distributes them.
       callbacks: called before `state`, with what it saves.
     """
-    parts = [(stream, epochs)]
+    parts = [(0, epochs)]
     if state.done_steps:
-        parts.insert(0, (stream.skip(state.done_batches), state.next_epoch + 1))
-    for part, end in parts:
+        parts.insert(0, (state.done_batches, state.next_epoch + 1))
+    for done, end in parts:
         if state.next_epoch >= end or state.stopped:
             continue
+        stream = make_stream(done)
         try:
             model.fit(
-                part,
+                stream,
                 initial_epoch=state.next_epoch,
                 epochs=end,
+                # Keras knows the length of a stream, unless a strategy distributes it.
+                steps_per_epoch=None
+                if isinstance(stream, tf.data.Dataset)
+                else state.batches_per_epoch - done,
                 validation_data=validation_data,
+                validation_steps=validation_steps,
                 callbacks=[Progress(), *callbacks, state],
                 verbose=1 if sys.stdout.isatty() else 2,
             )
         except KeyboardInterrupt:
-            state.save_within_epoch()
+            if not distribution.is_multi_worker():  # the others don't save now
+                state.save_within_epoch()
             raise
 
 

@@ -1,7 +1,7 @@
 """Padded batches of static shape, with little padding, as a tf.data pipeline."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -83,6 +83,8 @@ def batches(
     seed: int | None = None,
     first_epoch: int = 0,
     passes: int = 1,
+    parts: Sequence[int] = (0,),
+    num_parts: int = 1,
 ) -> tf.data.Dataset:
     """(inputs, targets, weights) for each batch of `plan_batches`; iterate again for a new epoch.
 
@@ -98,23 +100,29 @@ def batches(
       seed: see `plan_batches`.
       first_epoch: the epoch of the first iteration; the k-th one has `first_epoch + k`.
       passes: over the data set in an epoch, each with an order of its own.
+      parts: those of the parts of each batch, one after another, that are elements of the stream.
+      num_parts: like parts in which each batch is dealt out, as to several devices; a part may
+        hold no graph where a batch has fewer.
 
     Raises:
-      ValueError: as `plan_batches`, or if `passes` is below 1.
+      ValueError: as `plan_batches`, if `passes` is below 1, or for parts that there aren't.
     """
     if passes < 1:
         raise ValueError(f"`passes` must be at least 1, got {passes}")
+    _check_parts(parts, num_parts)
     plan = plan_batches(dataset, batch_size)
-    num_nodes, num_edges, num_graphs = _padded_sizes(dataset, plan)
+    all_parts = _split(plan, range(num_parts), num_parts)
+    num_nodes, num_edges, num_graphs = _padded_sizes(dataset, all_parts)
     epoch = first_epoch - 1
 
     def one_epoch() -> Iterator[tuple]:
         nonlocal epoch
         epoch += 1
         orders = range(epoch * passes, (epoch + 1) * passes)
-        for rows in itertools.chain.from_iterable(
+        whole = itertools.chain.from_iterable(
             plan_batches(dataset, batch_size, seed=seed, epoch=order) for order in orders
-        ):
+        )
+        for rows in _split(whole, parts, num_parts):
             graph = _pad(dataset.graph(rows), num_nodes, num_edges, num_graphs)
             targets = np.zeros([num_graphs, dataset.targets.shape[1]], np.float32)
             targets[: len(rows)] = dataset.targets[rows]
@@ -127,7 +135,8 @@ def batches(
         tf.TensorSpec([num_graphs], tf.float32),
     )
     stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
-    return stream.apply(tf.data.experimental.assert_cardinality(passes * len(plan))).prefetch(4)
+    length = passes * len(plan) * len(parts)
+    return stream.apply(tf.data.experimental.assert_cardinality(length)).prefetch(4)
 
 
 def node_batches(
@@ -137,6 +146,8 @@ def node_batches(
     padded: bool,
     seed: int | None = None,
     first_epoch: int = 0,
+    parts: Sequence[int] = (0,),
+    num_parts: int = 1,
 ) -> tf.data.Dataset:
     """(inputs, labels, weights) for each batch of `plan_batches`; iterate again for a new epoch.
 
@@ -151,20 +162,25 @@ def node_batches(
         padding, and the stream announces sizes that differ.
       seed: see `plan_batches`.
       first_epoch: the epoch of the first iteration; the k-th one has `first_epoch + k`.
+      parts, num_parts: see `batches`.
 
     Raises:
-      ValueError: as `plan_batches`.
+      ValueError: as `plan_batches`, or for parts that there aren't.
     """
+    _check_parts(parts, num_parts)
     plan = plan_batches(dataset, batch_size)
-    totals = _padded_sizes(dataset, plan)
+    totals = _padded_sizes(dataset, _split(plan, range(num_parts), num_parts))
     num_nodes, num_edges, num_graphs = totals if padded else (None, None, None)
+    graph, labels = dataset.graph(0)
+    nothing = GraphsTuple(*(values[:0] for values in graph)), labels[:0]  # of a part without graphs
     epoch = first_epoch - 1
 
     def one_epoch() -> Iterator[tuple]:
         nonlocal epoch
         epoch += 1
-        for rows in plan_batches(dataset, batch_size, seed=seed, epoch=epoch):
-            members = [dataset.graph(row) for row in rows]
+        whole = plan_batches(dataset, batch_size, seed=seed, epoch=epoch)
+        for rows in _split(whole, parts, num_parts):
+            members = [nothing, *(dataset.graph(row) for row in rows)]
             graph = _joined([graph for graph, _ in members])
             labels = np.concatenate([labels for _, labels in members]).astype(np.float32)
             weights = np.ones(len(labels), np.float32)
@@ -173,7 +189,6 @@ def node_batches(
                 labels, weights = (_extended(values, num_nodes) for values in (labels, weights))
             yield graph._asdict(), labels, weights
 
-    graph, labels = dataset.graph(0)
     lengths = {"nodes": num_nodes, "edges": num_edges, "globals": num_graphs}
     lengths |= {"receivers": num_edges, "senders": num_edges}
     inputs = {
@@ -186,11 +201,23 @@ def node_batches(
         tf.TensorSpec([num_nodes], tf.float32),
     )
     stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
-    return stream.apply(tf.data.experimental.assert_cardinality(len(plan))).prefetch(2)
+    length = len(plan) * len(parts)
+    return stream.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
+
+
+def _check_parts(parts, num_parts):
+    if not parts or not all(0 <= part < num_parts for part in parts):
+        raise ValueError(f"`parts` must be some of the {num_parts} parts, got {list(parts)}")
+
+
+def _split(plan, parts, num_parts):
+    """Those parts of each batch in turn, like mixes of sizes: the rows of a batch are ordered."""
+    return (rows[part::num_parts] for rows in plan for part in parts)
 
 
 def _padded_sizes(dataset, plan):
     """Nodes, edges and graphs that every batch of the plan fits into, with a padding node."""
+    plan = list(plan)
     num_nodes, num_edges = np.max([dataset.sizes[rows].sum(axis=0) for rows in plan], axis=0)
     return int(num_nodes) + 1, int(num_edges), max(map(len, plan)) + 1
 

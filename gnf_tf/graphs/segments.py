@@ -56,7 +56,7 @@ def _static_blocks(graph):
 
 def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """`values[index]`, as nodes to edges: [num_nodes, ...], [num_edges] -> [num_edges, ...]."""
-    if not xla.is_compiling():
+    if not xla.is_compiling() and not _is_half(values):
         return tf.gather(values, index)
     size = tf.shape(values)[0]
 
@@ -76,8 +76,10 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
       size: rows of the result.
 
     Returns:
-      [size, ...]; rows that no index names are 0.
+      [size, ...]; rows that no index names are 0. Values of 16 bits are summed in 32.
     """
+    if _is_half(values):
+        return tf.cast(scatter_sum(tf.cast(values, tf.float32), index, size), values.dtype)
     if not xla.is_compiling():
         return tf.math.unsorted_segment_sum(values, index, size)
 
@@ -92,3 +94,7 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
         return out, lambda d_out: gather(d_out, index)
 
     return summed(values)
+
+
+def _is_half(values):
+    return values.dtype in (tf.bfloat16, tf.float16)

@@ -2,6 +2,7 @@
 
 from gnf_tf.networks.attention import AdditiveAttention, AttentionBlock, DotProductAttention
 from gnf_tf.networks.convolution import GraphConvolution
+from gnf_tf.networks.half import HalfPrecision
 from gnf_tf.networks.message_passing import MessagePassing
 from gnf_tf.networks.mlp import MLP
 from gnf_tf.networks.transformer import GraphTransformer
@@ -13,5 +14,6 @@ __all__ = [
     "DotProductAttention",
     "GraphConvolution",
     "GraphTransformer",
+    "HalfPrecision",
     "MessagePassing",
 ]

@@ -1,0 +1,158 @@
+"""Mixed precision: what has 16 bits, what keeps 32, and what that costs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import sonnet as snt
+import tensorflow as tf
+
+from gnf_tf import datasets, graphs, networks
+from gnf_tf.models import GRevNet
+from tests import cases
+from tests.distributed_runs import MOLECULES, NETWORKS
+from tests.ppi_files import write_splits
+from trainers import common, ppi, qm9
+
+WIDTH = 16
+
+
+def random_graph(nodes=200, edges=800):
+    rng = np.random.default_rng(0)
+    return graphs.GraphsTuple(
+        nodes=tf.constant(rng.normal(size=[nodes, WIDTH]), tf.float32),
+        edges=tf.zeros([edges, 0]),
+        globals=tf.zeros([1, 0]),
+        senders=tf.constant(rng.integers(nodes, size=edges), tf.int32),
+        receivers=tf.constant(rng.integers(nodes, size=edges), tf.int32),
+        n_node=tf.constant([nodes]),
+        n_edge=tf.constant([edges]),
+    )
+
+
+def messages(output_size):
+    return networks.MessagePassing((WIDTH, WIDTH), output_size, dropout=0.1)
+
+
+class Spy(snt.Module):
+    """Notes the types that it works with, and multiplies by 3."""
+
+    @snt.once
+    def _initialize(self, graph):
+        self.w = tf.Variable(tf.constant(3.0, graph.nodes.dtype))
+
+    def __call__(self, graph):
+        self._initialize(graph)
+        self.seen = (graph.nodes.dtype, graph.edges.dtype, self.w.dtype, graph.senders.dtype)
+        return graph.replace(nodes=graph.nodes * self.w)
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16])
+def test_inside_16_bits_outside_32(dtype):
+    graph = cases.mixed_graph(tf.float32)
+    network = networks.HalfPrecision(Spy(), dtype)
+    out = network(graph)
+    assert network._network.seen == (dtype, dtype, dtype, tf.int32)
+    assert out.nodes.dtype == tf.float32 and network.variables[0].dtype == tf.float32
+    rounded = tf.cast(tf.cast(graph.nodes, dtype) * tf.constant(3.0, dtype), tf.float32)
+    np.testing.assert_array_equal(out.nodes, rounded)
+    assert np.abs(out.nodes - 3.0 * graph.nodes).max() > 0.0
+    np.testing.assert_array_equal(out.edges, graph.edges)
+    assert network._network.w.dtype == tf.float32  # again, afterwards
+    with pytest.raises(ValueError, match="`dtype` must be tf.bfloat16 or tf.float16, got"):
+        networks.HalfPrecision(Spy(), tf.float32)
+
+
+def test_dropout_reaches_the_network():
+    graph = random_graph()
+    network = networks.HalfPrecision(messages(WIDTH))
+    assert network.takes_seed and not networks.HalfPrecision(networks.MLP((3,))).takes_seed
+    first, second = (network(graph, seed=tf.constant([0, i])).nodes for i in (1, 2))
+    assert np.abs(first - second).max() > 1e-3
+    np.testing.assert_array_equal(network(graph, seed=tf.constant([0, 1])).nodes, first)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_sums_have_32_bits(jit):
+    """With 8 bits a sum of ones stays at 256."""
+    ones = tf.ones([1000, 1], tf.bfloat16)
+    index = tf.zeros([1000], tf.int32)
+
+    @tf.function(jit_compile=jit)
+    def sums(ones, value):
+        with tf.GradientTape() as tape:
+            tape.watch(value)
+            total = tf.reduce_sum(tf.cast(graphs.gather(value, index), tf.float32))
+        return graphs.scatter_sum(ones, index, 1), tape.gradient(total, value)
+
+    total, gradient = sums(ones, tf.ones([1, 1], tf.bfloat16))
+    assert total.dtype == gradient.dtype == tf.bfloat16
+    assert total.numpy().item() == gradient.numpy().item() == 1000.0
+
+
+def test_the_gradient_is_as_good_as_with_stored_activations():
+    """Reconstruction is worth a bfloat16, and adds a fraction of what bfloat16 itself changes."""
+    graph = random_graph()
+    goal = tf.random.stateless_normal(graph.nodes.shape, [0, 1])
+    found = {}
+    for half, memory in ((False, "stored"), (True, "stored"), (True, "reversible")):
+        tf.random.set_seed(0)
+
+        def make_conditioner(output_size, half=half):
+            network = networks.MessagePassing((WIDTH, WIDTH), output_size, output_scale=0.2)
+            return networks.HalfPrecision(network) if half else network
+
+        net = GRevNet(5, WIDTH, memory=memory, make_conditioner=make_conditioner)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(net(graph).nodes - goal))
+        gradients = tape.gradient(loss, net.trainable_variables)
+        assert all(g.dtype == tf.float32 and np.abs(g).max() > 0.0 for g in gradients)
+        error = np.abs(net.inverse(net(graph)).nodes - graph.nodes).max()
+        found[half, memory] = np.concatenate([np.ravel(g) for g in gradients]), error
+    exact, stored, reversible = (gradients for gradients, _ in found.values())
+
+    def distance(a, b):
+        return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+    assert 1e-3 < distance(stored, exact) < 0.1
+    assert distance(reversible, stored) < 0.3 * distance(stored, exact)
+    assert found[False, "stored"][1] < 1e-5 < found[True, "reversible"][1] < 0.1
+
+
+@pytest.mark.parametrize("trainer", ["ppi", "qm9"])
+def test_the_trainers_couplings_have_it(trainer, tmp_path):
+    """A step has nearly the loss and the gradient that it has with 32 bits, and not the same."""
+    write_splits(tmp_path)
+    found = []
+    for mixed in (False, True):
+        tf.random.set_seed(0)
+        if trainer == "ppi":
+            values = NETWORKS | {"data_dir": tmp_path, "mixed_precision": mixed}
+            config = ppi.resolve(dataclasses.replace(ppi.PRESETS["quick"], **values))
+            train = ppi.load(config)[0]
+            data = next(iter(ppi.make_stream(config, train)))
+            model = ppi.make_model(config, train, seed=0)
+        else:
+            values = MOLECULES | {"mixed_precision": mixed}
+            config = qm9.resolve(dataclasses.replace(qm9.PRESETS["quick"], **values))
+            train = datasets.qm9("train", size=config.train_size)
+            data = next(iter(datasets.batches(train, config.batch_size)))
+            model = qm9.make_model(config, train, data)
+        logs = model.train_step(data)
+        found.append([float(logs["loss"]), float(logs["gradient_norm"])])
+    exact, mixed = found
+    np.testing.assert_allclose(mixed, exact, rtol=2e-2)
+    assert np.abs(np.subtract(mixed, exact)).max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"model": "neumann_rbp", "mixed_precision": True}, "not for --model neumann_rbp"),
+        ({"conditioner": "convolution", "mixed_precision": True}, "needs --conditioner messages"),
+        ({"batch_norm": True, "strategy": "mirrored"}, "--batch-norm would take the statistics"),
+    ],
+)
+def test_what_does_not_hold_is_refused(changes, message):
+    with pytest.raises(common.UserError, match=message):
+        ppi.resolve(dataclasses.replace(ppi.PRESETS["quick"], **changes))

@@ -1,0 +1,207 @@
+"""Training on several devices or machines: what each of them reads, sums up and writes.
+
+A replica is a copy of the model on a device of its own; a worker is a process, with one replica or
+several. Everything that runs on replicas gets a part of each batch, so that `batch_size` is that
+of all replicas together, and a step is the one that a single replica would take.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypeVar
+
+import tensorflow as tf
+
+from trainers.common import UserError
+
+__all__ = [
+    "Options",
+    "any_worker",
+    "dealt",
+    "is_multi_worker",
+    "joined",
+    "merged",
+    "seed_of_replica",
+]
+
+Config = TypeVar("Config", bound="Options")
+
+EXAMPLE = (
+    '{"cluster": {"worker": ["host0:5000", "host1:5000"]}, "task": {"type": "worker", "index": 0}}'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Those of trainers of many graphs: how to use many devices, or one better."""
+
+    strategy: Literal["none", "mirrored", "multi-worker"] = "none"
+    """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
+    mixed_precision: bool = False
+    """the couplings' networks compute in bfloat16; variables and states stay in float32"""
+
+
+@contextlib.contextmanager
+def joined(config: Config) -> Iterator[Config]:
+    """Within it, models are made on all replicas.
+
+    Yields:
+      The options for this process. A worker that is not the chief works on a copy of the run
+      folder, deleted in the end: saving takes all workers, and only one may write a file.
+
+    Raises:
+      UserError: for a wrong TF_CONFIG, a batch that can't be dealt out evenly, or workers that
+        were started with different options or see different run folders.
+    """
+    if config.strategy == "none":
+        yield config
+        return
+    strategy = _strategy(config.strategy)
+    num_replicas = strategy.num_replicas_in_sync
+    if config.batch_size % num_replicas:
+        raise UserError(
+            f"--batch-size must be a multiple of the {num_replicas} replicas, among which each "
+            f"batch is dealt out, got {config.batch_size}"
+        )
+    with strategy.scope(), contextlib.ExitStack() as stack:
+        if is_multi_worker():
+            _check_same(config)
+        if not _is_chief(strategy):
+            copy = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "run"
+            if config.run_dir.exists():
+                leave_out = shutil.ignore_patterns("tensorboard", "*.partial", "*.png", "best.*")
+                shutil.copytree(config.run_dir, copy, ignore=leave_out)
+            config = dataclasses.replace(config, run_dir=copy)
+        yield config
+        any_worker(False)  # none leaves while others still need it
+
+
+@functools.cache  # two in a process would take each other's collective operations for theirs
+def _strategy(name):
+    if name == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    workers, index = _cluster()
+    print(f"worker {index} of {len(workers)}: joining {', '.join(workers)}", flush=True)
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _cluster():
+    """(addresses of all workers, index of this one) by TF_CONFIG."""
+    text = os.environ.get("TF_CONFIG")
+    rule = f"--strategy multi-worker needs TF_CONFIG in the environment, such as {EXAMPLE}"
+    if not text:
+        raise UserError(rule)
+    try:
+        found = json.loads(text)
+        workers, task = found["cluster"]["worker"], found["task"]
+        kind, index = task["type"], int(task["index"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{rule}; got {text} ({type(error).__name__}: {error})") from error
+    if set(found["cluster"]) != {"worker"} or kind != "worker":
+        raise UserError(f"{rule}, with workers alone; got {text}")
+    if not isinstance(workers, list) or not all(_is_address(worker) for worker in workers):
+        raise UserError(f"{rule}, with the address host:port of each worker; got {text}")
+    if not 0 <= index < len(workers):
+        raise UserError(f"{rule}, with an index from 0 to {len(workers) - 1}; got {text}")
+    return workers, index
+
+
+def _is_address(text):
+    host, _, port = str(text).rpartition(":")
+    return bool(host) and port.isdigit() and 0 < int(port) < 2**16
+
+
+def is_multi_worker() -> bool:
+    """Whether several processes train together."""
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def _is_chief(strategy):
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_id
+
+
+def _check_same(config):
+    values = dataclasses.replace(config, run_dir=None, data_dir=None)
+    files = sorted(path.name for path in config.run_dir.glob("**/checkpoints/*"))
+    digest = tf.constant([zlib.crc32(repr((values, files)).encode())], tf.int64)
+    digests = tf.distribute.get_strategy().gather(digest, axis=0)
+    if len(set(digests.numpy())) > 1:
+        raise UserError(
+            "the workers were started with different options, or --run-dir, "
+            f"{config.run_dir}, is not the same folder for all of them"
+        )
+
+
+def any_worker(flag: bool) -> bool:
+    """Whether any worker says so; all of them have to ask. With one process, what it says."""
+    if not is_multi_worker():
+        return flag
+    return bool(_total(tf.constant(float(flag))) > 0.0)
+
+
+@tf.function(autograph=False)
+def _total(value):
+    strategy = tf.distribute.get_strategy()
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: value), axis=None)
+
+
+def dealt(
+    make_stream: Callable[..., tf.data.Dataset],
+    *arguments: Any,
+    skip: int = 0,
+    **options: Any,
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """A stream of batches, each of which is dealt out to the replicas.
+
+    Args:
+      make_stream: such as `datasets.batches`; called with the rest, and with `parts`, `num_parts`.
+      *arguments: for it.
+      skip: batches of the first epoch to leave out.
+      **options: for it.
+    """
+
+    def of_worker(context):
+        here = context.num_replicas_in_sync // context.num_input_pipelines
+        first = here * context.input_pipeline_id
+        stream = make_stream(
+            *arguments,
+            parts=range(first, first + here),
+            num_parts=context.num_replicas_in_sync,
+            **options,
+        ).skip(here * skip)
+        # Keras goes on reading what a strategy distributes, epoch after epoch.
+        return stream.repeat() if tf.distribute.has_strategy() else stream
+
+    return tf.distribute.get_strategy().distribute_datasets_from_function(of_worker)
+
+
+def merged(gradients: Sequence[tf.Tensor], weight: tf.Tensor) -> list[tf.Tensor]:
+    """Gradients of the mean over a batch, from those of the mean over this replica's part.
+
+    Args:
+      gradients: of the part.
+      weight: scalar, how much is averaged in this part.
+    """
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return list(gradients)
+    share = weight / context.all_reduce(tf.distribute.ReduceOp.SUM, weight)
+    weighted = [share * gradient for gradient in gradients]
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, weighted)
+
+
+def seed_of_replica(seed: tf.Tensor) -> tf.Tensor:
+    """Another seed for each replica, where there are several: their nodes are not the same."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return seed
+    return tf.random.fold_in(seed, context.replica_id_in_sync_group)
