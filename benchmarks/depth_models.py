@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-Model = Literal["grevnet", "gnn", "neumann_rbp", "pyg"]
+Model = Literal["grevnet", "gnn", "neumann_rbp", "pyg", "pyg_mmap"]
 
 
 class Sizes(Protocol):
@@ -214,6 +214,6 @@ def pyg_trainer(
 
 def make_trainer(config: Sizes, network: Network, model: Model, depth: int) -> Trainer:
     """Of any model."""
-    if model == "pyg":
+    if model.startswith("pyg"):
         return pyg_trainer(config, network, depth)
     return tensorflow_trainer(config, network, model, depth)
