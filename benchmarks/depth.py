@@ -30,7 +30,6 @@ import multiprocessing
 import os
 import pathlib
 import resource
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -93,7 +92,7 @@ def measure_peak(config: Config, network: Network, model: Model, depth: int) -> 
 
 
 def measure_times(config: Config, network: Network, models: list[Model], depth: int) -> dict:
-    """Worker: median seconds of a training step of each model, taken in turn.
+    """Worker: median seconds of a training step of each model, and of processors, taken in turn.
 
     Raises:
       RuntimeError: if grevnet and pyg, given the same weights, are of different loss.
@@ -111,13 +110,17 @@ def measure_times(config: Config, network: Network, models: list[Model], depth: 
             row["loss_difference"] = abs(loss - expected) / expected
             if not row["loss_difference"] < TOLERANCE:
                 raise RuntimeError(f"grevnet has a loss of {expected}, pyg of {loss}")
-    seconds: dict[str, list[float]] = {model: [] for model in trainers}
+    clocks = {"seconds": time.perf_counter, "cpu_seconds": time.process_time}
+    taken: dict[str, list[np.ndarray]] = {model: [] for model in trainers}
     for _ in range(config.repeats):
         for model, trainer in trainers.items():
-            start = time.perf_counter()
+            start = [clock() for clock in clocks.values()]
             trainer.step()
-            seconds[model].append(time.perf_counter() - start)
-    return row | {"seconds": {model: statistics.median(s) for model, s in seconds.items()}}
+            taken[model].append([clock() for clock in clocks.values()] - np.array(start))
+    medians = {model: np.median(values, axis=0) for model, values in taken.items()}
+    for i, name in enumerate(clocks):
+        row[name] = {model: float(values[i]) for model, values in medians.items()}
+    return row
 
 
 def train(config: Config, network: Network, depth: int) -> dict:
@@ -209,8 +212,11 @@ def growth(points: dict[int, dict]) -> tuple[float, float] | None:
 def report_times(config: Config, network: Network) -> dict:
     """Measures and prints the table of times: depth -> `measure_times`."""
     models = [model for model in config.models if model not in ENVIRONMENT]
-    print(f"\n{config.dataset}: milliseconds of a training step, for each step of message passing")
-    print(f"{'steps':>6}" + "".join(f"{model:>14}" for model in models))
+    print(
+        f"\n{config.dataset}: milliseconds of a training step, and of processors, for each step of "
+        "message passing"
+    )
+    print(f"{'steps':>6}" + "".join(f"{model:>14}{'':>9}" for model in models))
     rows = {}
     for depth in config.depths:
         row = in_process(
@@ -220,8 +226,11 @@ def report_times(config: Config, network: Network) -> dict:
             print(f"{depth:>6}  more than {2 * config.limit_mb} MB together")
             break
         rows[depth] = row
-        times = row["seconds"]
-        print(f"{depth:>6}" + "".join(f"{1e3 * times[m] / depth:>14.2f}" for m in models))
+        line = f"{depth:>6}"
+        for model in models:
+            wall, cpu = (1e3 * row[name][model] / depth for name in ("seconds", "cpu_seconds"))
+            line += f"{wall:>14.2f}{cpu:>9.2f}"
+        print(line, flush=True)
     return rows
 
 
@@ -231,9 +240,10 @@ def plot(results: dict, path: pathlib.Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib import ticker
 
     figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.6))
-    for i, (model, points) in enumerate(results.get("memory", {}).items()):
+    for i, (model, points) in enumerate(results["memory"].items()):
         depths = [int(depth) for depth in points]
         for name, style in (("peak_mb", "o-"), ("program_mb", ":")):
             axes[0].plot(
@@ -244,13 +254,17 @@ def plot(results: dict, path: pathlib.Path) -> None:
                 label=model if name == "peak_mb" else None,
             )
         times = results.get("time", {}) if model not in ENVIRONMENT else {}
-        seconds = [row["seconds"][model] for row in times.values()]
+        seconds = [row["cpu_seconds"][model] for row in times.values()]
         axes[1].plot([int(depth) for depth in times], seconds, "o-", color=f"C{i}")
-    axes[0].set(ylabel="peak memory [MB] (dotted: program alone)")
-    axes[1].set(ylabel="seconds a training step")
+    axes[0].set(ylabel="peak memory [MB] (dotted: program alone)", ylim=(0, None))
+    axes[1].set(ylabel="processor seconds of a training step")
+    if axes[1].lines:
+        axes[1].set_yscale("log")
     for axis in axes:
-        scale = "log" if axis.lines else "linear"  # there may be no times yet
-        axis.set(xscale=scale, yscale=scale, xlabel="steps of message passing")
+        axis.set(xscale="log", xlabel="steps of message passing")
+        axis.set_xticks([int(depth) for depth in next(iter(results["memory"].values()))])
+        axis.xaxis.set_major_formatter(ticker.ScalarFormatter())
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.grid(alpha=0.3)
     axes[0].legend()
     figure.tight_layout()
@@ -281,7 +295,8 @@ def main(config: Config) -> None:
         )
     values = json.dumps(results, indent=1) + "\n"
     path.write_text(values)
-    plot(json.loads(values), path.with_suffix(".png"))
+    if "memory" in results:
+        plot(json.loads(values), path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
