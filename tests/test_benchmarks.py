@@ -3,9 +3,10 @@
 import dataclasses
 import functools
 
+import numpy as np
 import pytest
 
-from benchmarks import flows, generation, memory
+from benchmarks import depth, depth_models, flows, generation, memory
 from gnf_tf import datasets
 
 
@@ -44,6 +45,42 @@ def test_flows_run_and_what_is_compared_is_of_one_shape():
     }
     with pytest.raises(RuntimeError, match="different numbers of weights"):
         flows.compare(config, 4, "eager", wrong, "ours")
+
+
+def test_depth_is_measured_on_identical_networks():
+    """grevnet and gnn, of one loss as they train; the peer is not installed here."""
+    config = depth.Config(state=4, repeats=1, train_steps=60, models=("grevnet", "gnn"))
+    network = depth_models.first_nodes(depth_models.load("cora"), 30)
+    trainers = [
+        depth_models.tensorflow_trainer(config, network, model, 3) for model in config.models
+    ]
+    reversible, stored = ([trainer.step() for _ in range(4)] for trainer in trainers)
+    assert reversible[-1] < reversible[0]
+    np.testing.assert_allclose(reversible[0], stored[0], rtol=1e-6)
+    np.testing.assert_allclose(reversible, stored, rtol=2e-3)  # Adam amplifies rounding
+    row = depth.measure_times(config, network, ["grevnet", "neumann_rbp"], 2)
+    assert set(row["seconds"]) == {"grevnet", "neumann_rbp"} and min(row["seconds"].values()) > 0
+    row = depth.train(config, network, 2)
+    assert row["losses"][-1] < row["losses"][0] and row["inverse_error"] < 1e-4
+    assert row["largest_class"] < row["train_accuracy"] == row["validation_accuracy"]
+
+
+def test_a_process_beyond_its_memory_is_stopped():
+    config = depth.Config(state=4)
+    network = depth_models.first_nodes(depth_models.load("cora"), 30)
+    arguments = (depth.measure_peak, config, network, "grevnet", 2)
+    assert depth.in_process(*arguments, limit_mb=200) is None  # TensorFlow alone takes more
+    assert 200 < depth.in_process(*arguments, limit_mb=4000) < 4000
+
+
+def test_growth_is_per_step_and_less_the_program():
+    points = {
+        4: {"peak_mb": 100.0, "program_mb": 90.0},
+        16: {"peak_mb": 500.0, "program_mb": 400.0},
+        24: {"peak_mb": 140.0, "program_mb": 110.0},
+    }
+    assert depth.growth(points) == (2.0, 1.0)
+    assert depth.growth({4: points[4]}) is None
 
 
 def test_generation_is_measured_on_the_same_graphs_in_both_ways():

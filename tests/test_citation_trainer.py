@@ -216,6 +216,15 @@ def test_depth_of_a_hundred_steps_stays_reversible(tmp_path):
     assert not make_config(tmp_path, num_steps=20).batch_norm
 
 
+def test_a_loop_of_a_hundred_steps_learns(tmp_path):
+    config = make_config(tmp_path, num_steps=100, loop=True)
+    assert config.execution == "xla" and not config.batch_norm
+    results = citation.train_and_evaluate(config, seed=0)
+    assert results["reconstruction_error"] < 1e-4
+    history = json.loads((tmp_path / "seed0" / "history.json").read_text())
+    assert history[-1]["val_loss"] < history[0]["val_loss"]
+
+
 def test_overfits_the_training_nodes(tmp_path):
     config = make_config(
         tmp_path, node_size=16, dropout=0.0, feature_dropout=0.0, l2=0.0, l2_embedding=0.0
@@ -260,6 +269,8 @@ def test_several_seeds_make_a_summary(tmp_path, monkeypatch, capsys):
         ),
         ({"coupling": "affine"}, "--conditioner diffusion needs --coupling additive, got 'affine'"),
         ({"model": "neumann_rbp", "batch_norm": True}, "--batch-norm is not for"),
+        ({"loop": True, "model": "neumann_rbp"}, "--loop is not for --model neumann_rbp"),
+        ({"loop": True, "share_weights": True}, "--loop is not for .* --share-weights"),
         ({"seeds": (1, 1)}, "--seeds must be different .* got \\(1, 1\\)"),
     ],
 )

@@ -29,6 +29,7 @@ class ModelConfig(Protocol):
     coupling: str
     share_weights: bool
     batch_norm: bool
+    loop: bool
     head_layers: int
     dropout: float
     feature_dropout: float
@@ -94,6 +95,7 @@ class NodeModel(AveragedModel, BatchModel):
                 batch_norm=config.batch_norm,
                 padded=padded,
                 share_weights=config.share_weights,
+                loop=config.loop,
             )
         hidden = (2 * output_size,) if config.head_layers == 2 else ()
         self.head = networks.MLP((*hidden, output_size))

@@ -62,6 +62,8 @@ class Options:
     """all steps of message passing share their networks"""
     batch_norm: bool | None = None
     """before each step of message passing; default: beyond 20 of them, as in the paper"""
+    loop: bool = False
+    """the steps of message passing as one loop, for hundreds of them; then no batch norm"""
     head_layers: Literal[1, 2] = 1
     """of the classifier; 2: the first has twice as many units as classes, as the paper's code"""
     dropout: float = 0.0
@@ -85,7 +87,8 @@ class Options:
     checkpoint_minutes: float = 5.0
     """longest time between checkpoints, which every epoch ends with too"""
     execution: Literal["xla", "function", "eager"] | None = None
-    """how a training step runs; default: function up to 32 steps of message passing, else eager"""
+    """how a training step runs; default: function up to 32 steps of message passing, else eager;
+    with --loop xla"""
     run_dir: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")] = None
     """folder of checkpoints, TensorBoard and results; default: a new one in runs"""
 
@@ -127,19 +130,23 @@ def resolve(
         learning_rate = config.learning_rate
     elif as_paper:
         learning_rate = 1e-3
+    if config.loop:
+        execution = "xla"
+    elif is_rbp or num_steps <= MAX_UNROLLED:  # a loop too, or one that is quickly unrolled
+        execution = "function"
+    else:
+        execution = "eager"
     config = dataclasses.replace(
         config,
         memory=memory,
         num_steps=num_steps,
-        batch_norm=num_steps > 20 and not is_rbp
+        batch_norm=num_steps > 20 and not is_rbp and not config.loop
         if config.batch_norm is None
         else config.batch_norm,
         optimizer=config.optimizer or ("momentum" if as_paper else "adam"),
         learning_rate=learning_rate,
         l2_embedding=config.l2 if config.l2_embedding is None else config.l2_embedding,
-        # The steps of neumann_rbp are a loop, those of the others are unrolled.
-        execution=config.execution
-        or ("function" if is_rbp or num_steps <= MAX_UNROLLED else "eager"),
+        execution=config.execution or execution,
         run_dir=config.run_dir
         or pathlib.Path("runs") / f"{run_name}-{config.preset}-{config.model}",
     )
@@ -162,6 +169,10 @@ def resolve(
     if config.conditioner == "diffusion" and config.coupling != "additive" and not is_rbp:
         raise common.UserError(
             f"--conditioner diffusion needs --coupling additive, got {config.coupling!r}"
+        )
+    if config.loop and (is_rbp or config.batch_norm or config.share_weights):
+        raise common.UserError(
+            "--loop is not for --model neumann_rbp, --batch-norm or --share-weights"
         )
     if is_rbp and config.batch_norm:
         raise common.UserError("--batch-norm is not for --model neumann_rbp")

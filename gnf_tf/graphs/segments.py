@@ -58,7 +58,8 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """`values[index]`, as nodes to edges: [num_nodes, ...], [num_edges] -> [num_edges, ...]."""
     if not xla.is_compiling() and not _is_half(values):
         return tf.gather(values, index)
-    size = tf.shape(values)[0]
+    # A number where it is known: a loop's gradient keeps tensors, where XLA can't follow.
+    size = tf.shape(values)[0] if values.shape[0] is None else values.shape[0]
 
     @tf.custom_gradient
     def gathered(values):

@@ -1,5 +1,7 @@
 """GRevNet: a graph neural network that is exactly reversible (paper, section 3.1)."""
 
+import functools
+
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
@@ -35,6 +37,7 @@ class GRevNet(tf.Module):
         batch_norm: bool = False,
         padded: bool = False,
         share_weights: bool = False,
+        loop: bool = False,
         dtype: tf.DType = tf.float32,
         name: str | None = None,
     ):
@@ -57,19 +60,26 @@ class GRevNet(tf.Module):
           batch_norm: batch normalisation before each step, for deep stacks.
           padded: training batches come from `graphs.pad`, see `GraphBatchNorm`.
           share_weights: all steps share one pair of networks.
+          loop: the steps are a `reversible.Loop`, for hundreds of them: under `tf.function` the
+            program doesn't grow with `num_steps`. Each variable has all steps' weights. Not with
+            `batch_norm` or `share_weights`; no second derivatives under "reversible".
           dtype: float type of the graphs.
           name: as `tf.Module`.
 
         Raises:
           ValueError: for an argument out of its range; `dropout` with a `make_conditioner`,
-            whose networks have to have their own.
+            whose networks have to have their own; `loop` with what a loop can't do.
         """
         super().__init__(name=name)
         if dropout and make_conditioner is not None:
             raise ValueError(
                 f"`dropout` must be 0 where `make_conditioner` makes the networks, got {dropout}"
             )
+        if loop and (batch_norm or share_weights):
+            raise ValueError("`loop` must be False with `batch_norm` or `share_weights`, got True")
         self._dropout = dropout
+        self._node_size = node_size
+        self._memory = memory
         if make_conditioner is None:
 
             def make_conditioner(output_size):
@@ -80,20 +90,30 @@ class GRevNet(tf.Module):
                     output_scale=1.0 / num_steps,
                 )
 
-        self._stack = bijectors.GNF(
-            num_steps,
-            node_size,
-            make_conditioner=make_conditioner,
-            share_weights=share_weights,
-            normalization="batch_norm" if batch_norm else None,
-            padded=padded,
-            coupling=coupling,
-            max_log_scale=max_log_scale,
-            edge_size=edge_size,
-            global_size=global_size,
-            dtype=dtype,
-            memory=memory,
-        )
+        shared = {
+            "make_conditioner": make_conditioner,
+            "coupling": coupling,
+            "max_log_scale": max_log_scale,
+            "edge_size": edge_size,
+            "global_size": global_size,
+            "dtype": dtype,
+            "memory": memory,
+        }
+        if loop:
+            self._stack = reversible.Loop(
+                lambda: bijectors.GNFStep(node_size, **shared).steps, num_steps
+            )
+            self._run_steps = self._stack.run
+        else:
+            self._stack = bijectors.GNF(
+                num_steps,
+                node_size,
+                share_weights=share_weights,
+                normalization="batch_norm" if batch_norm else None,
+                padded=padded,
+                **shared,
+            )
+            self._run_steps = functools.partial(reversible.run, self._stack.steps)
 
     def __call__(
         self, graph: GraphsTuple, is_training: bool = False, seed: reversible.Seed | None = None
@@ -124,12 +144,11 @@ class GRevNet(tf.Module):
 
     def _run(self, graph, *, inverse, is_training, seed):
         filled = graphs.fill_missing(graph)
-        graphs.validate(filled, node_size=self._stack.node_size, check_values=False)
-        result, _ = reversible.run(
-            self._stack.steps,
+        graphs.validate(filled, node_size=self._node_size, check_values=False)
+        result, _ = self._run_steps(
             filled,
             inverse=inverse,
-            memory=self._stack.memory,
+            memory=self._memory,
             is_training=is_training,
             seed=seed,
         )

@@ -1,4 +1,4 @@
-"""One O(nodes) gradient engine for every reversible stack (paper, section 3.1).
+"""Reversible steps one after the other, and the gradient of each from its own inverse.
 
 A reversible step changes one part of the state by a map whose parameters depend on the part that
 it keeps. `run` composes steps; under `memory="reversible"` it keeps only the final state and
@@ -17,7 +17,22 @@ from tensorflow.python.eager import record
 
 from gnf_tf import xla
 
-__all__ = ["MEMORY_MODES", "Memory", "ReversibleStep", "Seed", "run"]
+__all__ = [
+    "MEMORY_MODES",
+    "Inverse",
+    "Memory",
+    "ReversibleStep",
+    "Seed",
+    "as_seed",
+    "backward",
+    "captured_tensors",
+    "check_memory",
+    "directed",
+    "float_fields",
+    "forward",
+    "run",
+    "split_nodes",
+]
 
 Memory = Literal["reversible", "stored"]
 Seed = int | Sequence[int] | tf.Tensor  # a whole number, or a stateless seed: a pair
@@ -59,7 +74,7 @@ class ReversibleStep(Protocol):
         """Side effects of a forward pass, called once for each: moving averages."""
 
 
-class _Inverse:
+class Inverse:
     """A step run the other way, so that the engine knows one direction only."""
 
     def __init__(self, step: ReversibleStep):
@@ -119,40 +134,66 @@ def run(
       ValueError: for an unknown `memory`, a node width that does not split in two, or a `seed` that
         is no number or pair.
     """
-    if memory not in MEMORY_MODES:
-        raise ValueError(f"`memory` must be one of {MEMORY_MODES}, got {memory!r}")
-    width = graph.nodes.shape[-1]
-    if width is None or width % 2:
-        raise ValueError(
-            f"`graph.nodes` must have an even, static width to split in halves, got {width}"
-        )
-    seeds = _seeds(seed, len(steps))
-    if inverse:
-        steps = [_Inverse(step) for step in reversed(steps)]
-        seeds.reverse()
-    halves = tuple(tf.split(graph.nodes, 2, axis=-1))
-    if conditional_input is None:
-        conditional_input = graph.nodes[:, :0]
-    inputs = graph.replace(nodes=conditional_input)
+    check_memory(memory)
+    halves, inputs = split_nodes(graph, conditional_input)
+    steps, seeds = directed(steps, as_seed(seed), inverse)
     if memory == "stored":
-        halves, log_det, _ = _forward(steps, seeds, halves, inputs, is_training)
+        halves, log_det, _ = forward(steps, seeds, halves, inputs, is_training)
     else:
         halves, log_det = _run_reversible(steps, seeds, halves, inputs, is_training)
     return graph.replace(nodes=tf.concat(halves, axis=-1)), log_det
 
 
-def _seeds(seed, num_steps):
-    """The seed of each step."""
+def check_memory(memory: str) -> None:
+    """Raises a ValueError for what is no `Memory`."""
+    if memory not in MEMORY_MODES:
+        raise ValueError(f"`memory` must be one of {MEMORY_MODES}, got {memory!r}")
+
+
+def split_nodes(
+    graph: GraphsTuple, conditional_input: tf.Tensor | None
+) -> tuple[tuple[tf.Tensor, tf.Tensor], GraphsTuple]:
+    """The halves of the node features, and the graph as networks see it."""
+    width = graph.nodes.shape[-1]
+    if width is None or width % 2:
+        raise ValueError(
+            f"`graph.nodes` must have an even, static width to split in halves, got {width}"
+        )
+    halves = tuple(tf.split(graph.nodes, 2, axis=-1))
+    if conditional_input is None:
+        conditional_input = graph.nodes[:, :0]
+    return halves, graph.replace(nodes=conditional_input)
+
+
+def as_seed(seed: Seed | None) -> tf.Tensor | None:
+    """`seed` as an int32 tensor [2], of which `fold_in` makes each step's own."""
     if seed is None:
-        return [None] * num_steps
+        return None
     seed = (0, seed) if isinstance(seed, numbers.Integral) else seed
     seed = tf.convert_to_tensor(seed, tf.int32)
     if seed.shape != [2]:
         raise ValueError(f"`seed` must be a whole number or have shape [2], got {seed.shape}")
-    return [tf.random.fold_in(seed, i, alg="philox") for i in range(num_steps)]
+    return seed
 
 
-def _forward(steps, seeds, halves, graph, is_training):
+def directed(
+    steps: Sequence[ReversibleStep],
+    seed: tf.Tensor | None,
+    inverse: bool,
+    first: int | tf.Tensor = 0,
+) -> tuple[Sequence[ReversibleStep], list[tf.Tensor | None]]:
+    """The steps as they are to run, with the seed of each; `first` is the place of steps[0]."""
+    seeds = [
+        None if seed is None else tf.random.fold_in(seed, first + i, alg="philox")
+        for i in range(len(steps))
+    ]
+    if inverse:
+        return [Inverse(step) for step in reversed(steps)], seeds[::-1]
+    return steps, seeds
+
+
+def forward(steps, seeds, halves, graph, is_training):
+    """Returns the new halves, log|det J| per node, and what each step's inversion needs."""
     log_det = tf.zeros_like(halves[0][:, 0])
     residuals = []
     for step, seed in zip(steps, seeds, strict=True):
@@ -167,13 +208,8 @@ def _forward(steps, seeds, halves, graph, is_training):
 
 
 def _run_reversible(steps, seeds, halves, graph, is_training):
-    context = {field: getattr(graph, field) for field in ("nodes", "edges", "globals")}
-    context = {
-        field: value
-        for field, value in context.items()
-        if value is not None and value.dtype.is_floating
-    }
-    captured = list(_captured_tensors(steps))
+    context = float_fields(graph)
+    captured = list(captured_tensors(steps))
     # Where the walk back begins: the outputs as an outer tape knows them, so that the gradient
     # can be differentiated again. Filled once they are there.
     final: list[tf.Tensor] = []
@@ -185,13 +221,13 @@ def _run_reversible(steps, seeds, halves, graph, is_training):
         inner_graph = graph.replace(**dict(zip(context, others)))  # noqa: B905
         # As in tf.recompute_grad: an eager outer tape would otherwise keep every state.
         with record.stop_recording():
-            halves, log_det, residuals = _forward(
+            halves, log_det, residuals = forward(
                 steps, seeds, (first, second), inner_graph, is_training
             )
         watched = [*others[: len(context)], *captured]
 
         def gradient(d_first, d_second, d_log_det, variables=None):
-            d_halves, d_watched, d_variables = _backward(
+            _, d_halves, d_watched, d_variables = backward(
                 steps,
                 seeds,
                 residuals,
@@ -213,10 +249,21 @@ def _run_reversible(steps, seeds, halves, graph, is_training):
     return (first, second), log_det
 
 
-def _backward(steps, seeds, residuals, halves, d_halves, d_log_det, graph, others, is_training):
+def float_fields(graph: GraphsTuple) -> dict[str, tf.Tensor]:
+    """The fields of the graph that are differentiable inputs of the networks."""
+    fields = {name: getattr(graph, name) for name in ("nodes", "edges", "globals")}
+    return {
+        name: value
+        for name, value in fields.items()
+        if value is not None and value.dtype.is_floating
+    }
+
+
+def backward(steps, seeds, residuals, halves, d_halves, d_log_det, graph, others, is_training):
     """Walks from the final state to the first one, one network evaluation a step.
 
-    Returns gradients of the two halves, of `others`, and of variables by reference.
+    Returns the first state's halves, and gradients of them, of `others`, and of variables by
+    reference.
     """
     d_others: list[tf.Tensor | None] = [None] * len(others)
     d_variables: dict[Any, tf.Tensor] = {}
@@ -252,7 +299,7 @@ def _backward(steps, seeds, residuals, halves, d_halves, d_log_det, graph, other
         d_others = [_add(a, b) for a, b in zip(d_others, gradients, strict=False)]
         for variable, g in zip(variables, gradients[len(others) :], strict=True):
             d_variables[variable.ref()] = _add(d_variables.get(variable.ref()), g)
-    return d_halves, d_others, d_variables
+    return halves, d_halves, d_others, d_variables
 
 
 def _after(values, tensors):
@@ -299,7 +346,7 @@ def _add(a, b):
     return a + b
 
 
-def _captured_tensors(root: Any) -> Iterator[tf.Tensor]:
+def captured_tensors(root: Any) -> Iterator[tf.Tensor]:
     """Float tensors (no variables) reachable from `root` through what Python shows."""
     seen: set[int] = set()
     stack: list[Any] = [root]
@@ -328,7 +375,7 @@ def _held_by(item: Any) -> Sequence[Any]:
         cells: Sequence[Any] = item.__closure__ or ()
         held = [cell.cell_contents for cell in cells if _is_filled(cell)]
         return [*held, item.__defaults__, item.__kwdefaults__]
-    if isinstance(item, (tf.Module, _Inverse)):
+    if isinstance(item, (tf.Module, Inverse)):
         return list(vars(item).values())
     return []
 

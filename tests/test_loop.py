@@ -1,0 +1,214 @@
+"""A loop over stacked weights against the same steps one by one."""
+
+import numpy as np
+import pytest
+import sonnet as snt
+import tensorflow as tf
+import tf_keras
+
+import gnf_tf
+from gnf_tf import graphs, networks, reversible
+from tests import cases, checks
+
+NUM_STEPS = 3
+EXECUTIONS = {
+    "eager": lambda f: f,
+    "function": lambda f: tf.function(f, autograph=False),
+    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
+}
+
+
+def dropping(output_size):
+    return networks.MessagePassing((5, 6), output_size, dropout=0.4)
+
+
+def make_steps(make_conditioner=cases.message_passing, **options):
+    """Two couplings, and a mixing that changes all features, with a conditional input."""
+    options = cases.WIDTHS | {"conditional_size": 1, "dtype": tf.float64} | options
+    step = gnf_tf.GNFStep(cases.NODE_SIZE, make_conditioner=make_conditioner, **options)
+    mixing = gnf_tf.GraphMixing(cases.NODE_SIZE, dtype=tf.float64)
+    return (*step.steps, mixing)
+
+
+def make_both(make):
+    """(the loop, the steps one by one, and their variables), of the same initial weights."""
+    tf.random.set_seed(0)
+    loop = reversible.Loop(make, NUM_STEPS)
+    tf.random.set_seed(0)
+    created = []
+
+    def creator(next_creator, **arguments):
+        created.append(next_creator(**arguments))
+        return created[-1]
+
+    with tf.variable_creator_scope(creator):
+        steps = [step for _ in range(NUM_STEPS) for step in make()]
+    return loop, steps, created
+
+
+def outputs_and_gradients(run, graph, variables, **options):
+    """Nodes, log|det J|, and the gradient of both by all inputs."""
+    condition = tf.linspace(tf.constant(-1.0, tf.float64), 1.0, graph.nodes.shape[0])[:, None]
+    sources = [graph.nodes, graph.edges, graph.globals, condition]
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        out, log_det = run(graph, condition, **options)
+        loss = tf.reduce_sum(tf.sin(out.nodes)) + tf.reduce_sum(tf.cos(log_det))
+    sources += variables
+    return [out.nodes, log_det], tape.gradient(loss, sources, unconnected_gradients="zero")
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("memory", reversible.MEMORY_MODES)
+@pytest.mark.parametrize("inverse", [False, True], ids=["forward", "inverse"])
+def test_same_numbers_as_step_by_step(inverse, memory, execution):
+    """Outputs and gradients, with dropout, which draws by a step's place."""
+    loop, steps, created = make_both(lambda: make_steps(dropping))
+    graph = cases.mixed_graph()
+    options = {"inverse": inverse, "is_training": True, "seed": 5}
+    outputs, gradients = outputs_and_gradients(
+        lambda *args, **kwargs: reversible.run(steps, *args, memory="stored", **kwargs),
+        graph,
+        created,
+        **options,
+    )
+    of_inputs, of_weights = gradients[:4], gradients[4:]
+    each = len(created) // NUM_STEPS
+    stacked = [tf.stack(of_weights[i::each]) for i in range(each)]
+    assert all(np.abs(g).max() > 0 for g in stacked)
+    found_outputs, found_gradients = EXECUTIONS[execution](
+        lambda: outputs_and_gradients(loop.run, graph, loop.stacked, memory=memory, **options)
+    )()
+    for found, expected in zip(
+        [*found_outputs, *found_gradients], [*outputs, *of_inputs, *stacked], strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("memory", reversible.MEMORY_MODES)
+def test_program_does_not_grow_with_depth(memory):
+    def size(num_steps):
+        net = gnf_tf.models.GRevNet(num_steps, cases.NODE_SIZE, loop=True, memory=memory)
+        graph = graphs.edgeless([3], cases.NODE_SIZE)
+
+        @tf.function(autograph=False)
+        def gradients():
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(net(graph).nodes)
+            return tape.gradient(loss, net.trainable_variables)
+
+        definition = gradients.get_concrete_function().graph.as_graph_def()
+        bodies = sum(len(function.node_def) for function in definition.library.function)
+        return len(definition.node) + bodies
+
+    assert size(2) == size(20)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_gradient_to_captured_tensors(execution):
+    held = tf.constant([0.3], tf.float64)
+
+    class Shifted(snt.Module):
+        def __init__(self, output_size):
+            super().__init__()
+            self.inner = cases.message_passing(output_size)
+            self.shift = held
+
+        def __call__(self, graph):
+            graph = self.inner(graph)
+            return graph.replace(nodes=tf.sin(graph.nodes + self.shift))
+
+    loop, steps, _ = make_both(lambda: make_steps(Shifted))
+    graph = cases.mixed_graph()
+
+    def gradient(run):
+        condition = graph.nodes[:, :1]
+        with tf.GradientTape() as tape:
+            tape.watch(held)
+            loss = tf.reduce_sum(tf.square(run(graph, condition)[0].nodes))
+        return tape.gradient(loss, held)
+
+    expected = gradient(lambda *args: reversible.run(steps, *args, memory="stored"))
+    assert abs(expected.numpy()) > 1e-3
+    found = EXECUTIONS[execution](lambda: gradient(loop.run))()
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_grevnet_in_a_loop_reconstructs_and_trains_in_keras():
+    graph = cases.mixed_graph(tf.float32)
+    net = gnf_tf.models.GRevNet(
+        6, cases.NODE_SIZE, loop=True, make_conditioner=cases.message_passing, **cases.WIDTHS
+    )
+    checks.close(net.inverse(net(graph)).nodes, graph.nodes, tf.float32)
+
+    class Regressor(tf_keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def call(self, inputs):
+            return self.net(graphs.GraphsTuple(**inputs)).nodes
+
+    model = Regressor()
+    assert len(model.trainable_variables) == len(net.trainable_variables) > 0
+    model.compile(optimizer=tf_keras.optimizers.Adam(1e-2, jit_compile=False), loss="mse")
+    data = tf.data.Dataset.from_tensors((graph._asdict(), tf.zeros_like(graph.nodes)))
+    losses = model.fit(data.repeat(20), epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0]
+
+
+def test_checkpoint_restores(tmp_path):
+    graph = cases.mixed_graph()
+    first, second = (
+        cases.randomise(
+            gnf_tf.models.GRevNet(
+                NUM_STEPS, cases.NODE_SIZE, loop=True, dtype=tf.float64, **cases.WIDTHS
+            ),
+            seed,
+        )
+        for seed in range(2)
+    )
+    assert np.abs(first(graph).nodes - second(graph).nodes).max() > 0.01
+    path = tf.train.Checkpoint(net=first).write(str(tmp_path / "net"))
+    tf.train.Checkpoint(net=second).read(path).assert_consumed()
+    np.testing.assert_array_equal(first(graph).nodes, second(graph).nodes)
+
+
+@pytest.mark.parametrize("execution", ["eager", "function"])
+def test_second_derivatives_are_refused(execution):
+    loop, _, _ = make_both(make_steps)
+    graph = cases.mixed_graph()
+
+    def second():
+        condition = graph.nodes[:, :1]
+        with tf.GradientTape() as outer:
+            outer.watch(graph.nodes)
+            with tf.GradientTape() as inner:
+                inner.watch(graph.nodes)
+                loss = tf.reduce_sum(tf.sin(loop.run(graph, condition)[0].nodes))
+            norm = tf.reduce_sum(tf.square(inner.gradient(loss, graph.nodes)))
+        return outer.gradient(norm, graph.nodes)
+
+    with pytest.raises(LookupError, match="no second derivatives"):
+        EXECUTIONS[execution](second)()
+
+
+def test_bad_arguments():
+    loop, _, _ = make_both(make_steps)
+    graph = cases.mixed_graph()
+    with pytest.raises(ValueError, match="`num_steps` must be at least 1, got 0"):
+        reversible.Loop(make_steps, 0)
+    with pytest.raises(ValueError, match="`memory` must be one of .* got 'none'"):
+        loop.run(graph, graph.nodes[:, :1], memory="none")
+    with pytest.raises(ValueError, match="trainable and attributes .* got moving_mean"):
+        reversible.Loop(lambda: [gnf_tf.GraphBatchNorm(2)], 2)
+
+    def hidden(output_size):
+        network = cases.message_passing(output_size)
+        return lambda graph: network(graph)
+
+    with pytest.raises(ValueError, match="attributes of `tf.Module`s"):
+        reversible.Loop(lambda: make_steps(hidden), 2)
+    for option in ("batch_norm", "share_weights"):
+        with pytest.raises(ValueError, match="`loop` must be False"):
+            gnf_tf.models.GRevNet(2, cases.NODE_SIZE, loop=True, **{option: True})
