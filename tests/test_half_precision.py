@@ -119,6 +119,22 @@ def test_the_gradient_is_as_good_as_with_stored_activations():
     assert found[False, "stored"][1] < 1e-5 < found[True, "reversible"][1] < 0.1
 
 
+def test_a_loop_has_it_too():
+    """Whose networks hold slices of the stacked weights, not variables."""
+    graph, found = random_graph(), []
+    for half in (False, True):
+        tf.random.set_seed(0)
+
+        def make_conditioner(output_size, half=half):
+            network = networks.MessagePassing((WIDTH, WIDTH), output_size, output_scale=0.2)
+            return networks.HalfPrecision(network) if half else network
+
+        net = GRevNet(3, WIDTH, loop=True, make_conditioner=make_conditioner)
+        found.append(net(graph).nodes.numpy())
+    np.testing.assert_allclose(found[1], found[0], atol=0.1)
+    assert np.abs(found[1] - found[0]).max() > 1e-4
+
+
 @pytest.mark.parametrize("trainer", ["ppi", "qm9"])
 def test_the_trainers_couplings_have_it(trainer, tmp_path):
     """A step has nearly the loss and the gradient that it has with 32 bits, and not the same."""

@@ -67,7 +67,7 @@ class HalfPrecision(snt.Module):
             (vars(module), name, value)
             for module in (self._network, *self._network.submodules)
             for name, value in vars(module).items()
-            if isinstance(value, tf.Variable)
+            if isinstance(value, (tf.Variable, tf.Tensor))  # a tensor within `reversible.Loop`
         ]
         try:
             for attributes, name, value in held:
