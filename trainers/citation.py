@@ -97,7 +97,7 @@ def resolve(config: Config) -> Config:
         num_steps=NUM_STEPS[config.preset],
         learning_rate=LEARNING_RATE[config.preset],
         run_name=f"citation-{config.dataset}-{config.split}",
-        at_least_1=("steps", "steps_per_epoch"),
+        at_least_1="steps steps_per_epoch",
     )
     if config.steps % config.steps_per_epoch:
         raise common.UserError(

@@ -23,6 +23,7 @@ from gnf_tf.datasets import DataError
 
 __all__ = [
     "UserError",
+    "check",
     "check_seeds",
     "environment",
     "open_run",
@@ -68,6 +69,24 @@ def parse(presets: Mapping[str, Config], default: str, description: str) -> Conf
         # tyro draws a box of many lines; its words are kept, in one.
         words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", errors.getvalue())
         raise UserError(" ".join(words.split())) from None
+
+
+def check(config: Any, names: str, holds: Callable[[Any], bool], rule: str) -> None:
+    """Checks options of one kind; what is None has no value to check.
+
+    Args:
+      config: a dataclass of options.
+      names: its fields, separated by spaces.
+      holds: says of a value whether it is right.
+      rule: what that is, in words: `--option must be {rule}`.
+
+    Raises:
+      UserError: naming the option, its value and the rule.
+    """
+    for name in names.split():
+        value = getattr(config, name)
+        if value is not None and not holds(value):
+            raise UserError(f"--{name.replace('_', '-')} must be {rule}, got {value}")
 
 
 def run(main: Callable[[], None]) -> None:

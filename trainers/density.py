@@ -140,16 +140,10 @@ def resolve(config: Config) -> Config:
       UserError: naming the option, its value and what was expected.
     """
     at_least_1 = "steps epochs batch_size num_steps width num_blocks num_heads steps_per_call"
-    for name in at_least_1.split():
-        if getattr(config, name) < 1:
-            raise common.UserError(
-                f"--{name.replace('_', '-')} must be at least 1, got {getattr(config, name)}"
-            )
-    for name in ("validation_sets", "test_sets"):
-        if getattr(config, name) < 2:
-            raise common.UserError(
-                f"--{name.replace('_', '-')} must be at least 2, got {getattr(config, name)}"
-            )
+    common.check(config, at_least_1, lambda value: value >= 1, "at least 1")
+    common.check(config, "validation_sets test_sets", lambda value: value >= 2, "at least 2")
+    common.check(config, "learning_rate", lambda value: value > 0, "positive")
+    common.check(config, "averaging", lambda value: 0 <= value < 1, "in [0, 1)")
     if config.steps % (config.epochs * config.steps_per_call):
         raise common.UserError(
             f"--steps must be a multiple of --epochs x --steps-per-call, "
@@ -159,10 +153,6 @@ def resolve(config: Config) -> Config:
         raise common.UserError(
             f"--width must be a multiple of --num-heads, {config.num_heads}, got {config.width}"
         )
-    if not config.learning_rate > 0:
-        raise common.UserError(f"--learning-rate must be positive, got {config.learning_rate}")
-    if not 0.0 <= config.averaging < 1.0:
-        raise common.UserError(f"--averaging must be in [0, 1), got {config.averaging}")
     common.check_seeds(config.seeds)
     run_dir = config.run_dir or pathlib.Path("runs") / (
         f"density-{config.dataset}-{config.preset}-{config.model}"

@@ -95,12 +95,9 @@ def resolve(config: Config) -> Config:
     if config.decoder_blocks is None:
         config = dataclasses.replace(config, decoder_blocks=2 if config.end_to_end else 0)
     stages.check(config, at_least_1="encoder_steps num_steps trials", multiples_of_heads="width")
-    if config.decoder_blocks < 0:
-        raise common.UserError(f"--decoder-blocks must be at least 0, got {config.decoder_blocks}")
-    if not 0.0 < config.rate_weight <= 1.0:
-        raise common.UserError(f"--rate-weight must be in (0, 1], got {config.rate_weight}")
-    if config.num_generated < 2:
-        raise common.UserError(f"--num-generated must be at least 2, got {config.num_generated}")
+    common.check(config, "decoder_blocks", lambda value: value >= 0, "at least 0")
+    common.check(config, "rate_weight", lambda value: 0 < value <= 1, "in (0, 1]")
+    common.check(config, "num_generated", lambda value: value >= 2, "at least 2")
     how = "end-to-end" if config.end_to_end else "two-stage"
     run_dir = config.run_dir or pathlib.Path("runs") / (
         f"generation-{config.dataset}-{config.preset}-{how}"

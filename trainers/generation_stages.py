@@ -90,28 +90,18 @@ def check(options: Options, *, at_least_1: str = "", multiples_of_heads: str = "
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    for name in f"steps epochs batch_size encoder_blocks num_heads {at_least_1}".split():
-        if getattr(options, name) < 1:
-            raise common.UserError(
-                f"{_flag(name)} must be at least 1, got {getattr(options, name)}"
-            )
-    if options.embedding_size < 2 or options.embedding_size % 2:
-        raise common.UserError(f"--embedding-size must be even, got {options.embedding_size}")
-    for name in f"encoder_width {multiples_of_heads}".split():
-        if getattr(options, name) < 1 or getattr(options, name) % options.num_heads:
-            raise common.UserError(
-                f"{_flag(name)} must be a multiple of --num-heads, {options.num_heads}, "
-                f"got {getattr(options, name)}"
-            )
-    if not options.learning_rate > 0:
-        raise common.UserError(f"--learning-rate must be positive, got {options.learning_rate}")
-    if not 0.0 <= options.averaging < 1.0:
-        raise common.UserError(f"--averaging must be in [0, 1), got {options.averaging}")
+    at_least_1 = f"steps epochs batch_size encoder_blocks num_heads {at_least_1}"
+    common.check(options, at_least_1, lambda value: value >= 1, "at least 1")
+    common.check(options, "embedding_size", lambda size: size >= 2 and size % 2 == 0, "even")
+    common.check(
+        options,
+        f"encoder_width {multiples_of_heads}",
+        lambda width: width >= 1 and width % options.num_heads == 0,
+        f"a multiple of --num-heads, {options.num_heads}",
+    )
+    common.check(options, "learning_rate", lambda value: value > 0, "positive")
+    common.check(options, "averaging", lambda value: 0 <= value < 1, "in [0, 1)")
     common.check_seeds(options.seeds)
-
-
-def _flag(name):
-    return f"--{name.replace('_', '-')}"
 
 
 def load_graphs(config: Options) -> tuple[list[nx.Graph], list[nx.Graph]]:

@@ -99,7 +99,7 @@ def resolve(
     num_steps: int,
     learning_rate: float,
     run_name: str,
-    at_least_1: Sequence[str],
+    at_least_1: str,
 ) -> Options:
     """Checks the shared options and fills in those that follow from others.
 
@@ -150,22 +150,12 @@ def resolve(
         run_dir=config.run_dir
         or pathlib.Path("runs") / f"{run_name}-{config.preset}-{config.model}",
     )
-    for name in (
-        *("num_steps", "node_size", "message_size", "message_hidden", "patience"),
-        *at_least_1,
-    ):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise common.UserError(f"{_flag(name)} must be at least 1, got {value}")
-    for name in ("l2", "l2_embedding"):
-        if not getattr(config, name) >= 0:
-            raise common.UserError(f"{_flag(name)} must be at least 0, got {getattr(config, name)}")
-    for name in ("dropout", "feature_dropout", "averaging"):
-        if not 0.0 <= getattr(config, name) < 1.0:
-            raise common.UserError(f"{_flag(name)} must be in [0, 1), got {getattr(config, name)}")
-    for name in ("learning_rate", "clip_norm"):
-        if not getattr(config, name) > 0:
-            raise common.UserError(f"{_flag(name)} must be positive, got {getattr(config, name)}")
+    sizes = f"num_steps node_size message_size message_hidden patience {at_least_1}"
+    shares = "dropout feature_dropout averaging"
+    common.check(config, sizes, lambda value: value >= 1, "at least 1")
+    common.check(config, "l2 l2_embedding", lambda value: value >= 0, "at least 0")
+    common.check(config, shares, lambda value: 0 <= value < 1, "in [0, 1)")
+    common.check(config, "learning_rate clip_norm", lambda value: value > 0, "positive")
     if config.conditioner == "diffusion" and config.coupling != "additive" and not is_rbp:
         raise common.UserError(
             f"--conditioner diffusion needs --coupling additive, got {config.coupling!r}"
@@ -178,10 +168,6 @@ def resolve(
         raise common.UserError("--batch-norm is not for --model neumann_rbp")
     common.check_seeds(config.seeds)
     return config
-
-
-def _flag(name):
-    return f"--{name.replace('_', '-')}"
 
 
 def compiled(model: NodeModel, config: Options) -> NodeModel:

@@ -96,7 +96,7 @@ def resolve(config: Config) -> Config:
         num_steps=NUM_STEPS,
         learning_rate=LEARNING_RATE[config.preset],
         run_name="ppi",
-        at_least_1=("epochs", "batch_size"),
+        at_least_1="epochs batch_size",
     )
     if config.batch_norm and config.strategy != "none":
         raise common.UserError(

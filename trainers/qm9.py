@@ -138,15 +138,10 @@ def resolve(config: Config) -> Config:
             "--model gnn stores its activations by definition; for --memory reversible "
             "use --model grevnet"
         )
-    for name in ("epochs", "batch_size", "num_steps", "message_size", "num_basis", "patience"):
-        if getattr(config, name) < 1:
-            raise common.UserError(
-                f"--{name.replace('_', '-')} must be at least 1, got {getattr(config, name)}"
-            )
-    if config.node_size < 2 or config.node_size % 2:
-        raise common.UserError(f"--node-size must be even, got {config.node_size}")
-    if not config.learning_rate > 0:
-        raise common.UserError(f"--learning-rate must be positive, got {config.learning_rate}")
+    at_least_1 = "epochs batch_size num_steps message_size num_basis patience"
+    common.check(config, at_least_1, lambda value: value >= 1, "at least 1")
+    common.check(config, "node_size", lambda value: value >= 2 and value % 2 == 0, "even")
+    common.check(config, "learning_rate", lambda value: value > 0, "positive")
     run_dir = config.run_dir or pathlib.Path("runs") / (
         f"qm9-{config.preset}-{config.target}-{config.model}-seed{config.seed}"
     )
