@@ -202,8 +202,6 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
     )
     weights = sum(int(tf.size(v)) for v in model.gnf.trainable_variables)
     print(f"{config.dataset}, seed {seed}: {weights} weights; run folder {folder}")
-    if state.next_epoch or state.done_steps:
-        print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
 
     validation_stream = tf.data.Dataset.from_tensors(tf.constant([0, VALIDATION]))
     few = model.sets.sample(200, seed=(0, VALIDATION), edges=model.edges)

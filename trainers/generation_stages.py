@@ -168,8 +168,6 @@ def train_stage(
     )
     weights = sum(int(tf.size(v)) for v in model.trained)
     print(f"{config.dataset}, seed {seed}, {stage}: {weights} weights")
-    if state.next_epoch or state.done_steps:
-        print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
     stream = datasets.batches(
         topologies,
         config.batch_size,

@@ -226,8 +226,6 @@ def train(
     )
     weights = sum(int(tf.size(v)) for v in model.trainable_variables)
     print(f"{data}; {weights} weights; run folder {folder}")
-    if state.next_epoch or state.done_steps:
-        print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
 
     def diagnostics() -> None:
         for name, value in model.diagnostics(graph).items():

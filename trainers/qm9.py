@@ -245,8 +245,6 @@ def train_and_evaluate(config: Config) -> dict:
         f"{len(train)} training, {len(validation)} validation, {len(test)} test molecules; "
         f"{sum(int(tf.size(v)) for v in model.trainable_variables)} weights; run folder {folder}"
     )
-    if state.next_epoch or state.done_steps:
-        print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
 
     def figures() -> None:
         tf.summary.scalar("reconstruction_error", model.reconstruction_error(first[0]))

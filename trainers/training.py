@@ -265,6 +265,8 @@ def fit(
       validation_steps: its number of elements, where a strategy distributes them.
       callbacks: called before `state`, with what it saves.
     """
+    if state.next_epoch or state.done_steps:
+        print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
     parts = [(0, epochs)]
     if state.done_steps:
         parts.insert(0, (state.done_batches, state.next_epoch + 1))
