@@ -88,7 +88,7 @@ class Options:
     """longest time between checkpoints, which every epoch ends with too"""
     execution: Literal["xla", "function", "eager"] | None = None
     """how a training step runs; default: function up to 32 steps of message passing, else eager;
-    with --loop xla"""
+    xla with --loop, and for neumann_rbp"""
     run_dir: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")] = None
     """folder of checkpoints, TensorBoard and results; default: a new one in runs"""
 
@@ -130,9 +130,9 @@ def resolve(
         learning_rate = config.learning_rate
     elif as_paper:
         learning_rate = 1e-3
-    if config.loop:
+    if config.loop or is_rbp:  # compiles at once, and fuses what a step of the loop does
         execution = "xla"
-    elif is_rbp or num_steps <= MAX_UNROLLED:  # a loop too, or one that is quickly unrolled
+    elif num_steps <= MAX_UNROLLED:
         execution = "function"
     else:
         execution = "eager"
