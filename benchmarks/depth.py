@@ -242,27 +242,23 @@ def plot(results: dict, path: pathlib.Path) -> None:
     import matplotlib.pyplot as plt
     from matplotlib import ticker
 
-    figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.6))
+    times = results.get("time", {})
+    panels = 2 if times else 1
+    figure, (axes,) = plt.subplots(1, panels, figsize=(4.5 * panels, 3.6), squeeze=False)
     for i, (model, points) in enumerate(results["memory"].items()):
         depths = [int(depth) for depth in points]
-        for name, style in (("peak_mb", "o-"), ("program_mb", ":")):
-            axes[0].plot(
-                depths,
-                [point[name] for point in points.values()],
-                style,
-                color=f"C{i}",
-                label=model if name == "peak_mb" else None,
-            )
-        times = results.get("time", {}) if model not in ENVIRONMENT else {}
-        seconds = [row["cpu_seconds"][model] for row in times.values()]
-        axes[1].plot([int(depth) for depth in times], seconds, "o-", color=f"C{i}")
+        for name, style, label in (("peak_mb", "o-", model), ("program_mb", ":", None)):
+            peaks = [point[name] for point in points.values()]
+            axes[0].plot(depths, peaks, style, color=f"C{i}", label=label)
+        if times and model not in ENVIRONMENT:
+            seconds = [row["cpu_seconds"].get(model, np.nan) for row in times.values()]
+            axes[1].plot([int(depth) for depth in times], seconds, "o-", color=f"C{i}")
     axes[0].set(ylabel="peak memory [MB] (dotted: program alone)", ylim=(0, None))
-    axes[1].set(ylabel="processor seconds of a training step")
-    if axes[1].lines:
-        axes[1].set_yscale("log")
+    if times:
+        axes[1].set(ylabel="processor seconds of a training step", yscale="log")
     for axis in axes:
         axis.set(xscale="log", xlabel="steps of message passing")
-        axis.set_xticks([int(depth) for depth in next(iter(results["memory"].values()))])
+        axis.set_xticks(sorted({int(d) for points in results["memory"].values() for d in points}))
         axis.xaxis.set_major_formatter(ticker.ScalarFormatter())
         axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.grid(alpha=0.3)
