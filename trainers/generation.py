@@ -87,13 +87,14 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    if config.encoder_blocks is None:
-        config = dataclasses.replace(config, encoder_blocks=2 if config.end_to_end else 6)
-    if config.embedding_size is None:
-        size = 14 if config.end_to_end else stages.EMBEDDING_SIZE[config.dataset]
-        config = dataclasses.replace(config, embedding_size=size)
-    if config.decoder_blocks is None:
-        config = dataclasses.replace(config, decoder_blocks=2 if config.end_to_end else 0)
+    end_to_end = config.end_to_end
+    defaults = {
+        "encoder_blocks": 2 if end_to_end else 6,
+        "decoder_blocks": 2 if end_to_end else 0,
+        "embedding_size": 14 if end_to_end else stages.EMBEDDING_SIZE[config.dataset],
+    }
+    missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
+    config = dataclasses.replace(config, **missing)
     stages.check(config, at_least_1="encoder_steps num_steps trials", multiples_of_heads="width")
     common.check(config, "decoder_blocks", lambda value: value >= 0, "at least 0")
     common.check(config, "rate_weight", lambda value: 0 < value <= 1, "in (0, 1]")
