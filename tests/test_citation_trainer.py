@@ -225,6 +225,21 @@ def test_a_loop_of_a_hundred_steps_learns(tmp_path):
     assert history[-1]["val_loss"] < history[0]["val_loss"]
 
 
+@pytest.mark.parametrize("conditioner", ["diffusion", "convolution", "messages"])
+def test_weights_of_many_steps_move_the_state_as_those_of_few(conditioner, tmp_path):
+    """Or else the learning rate would have to fall with depth."""
+    moved = []
+    for num_steps in (5, 50):
+        config = make_config(tmp_path, num_steps=num_steps, loop=True, conditioner=conditioner)
+        model = citation.make_model(config, datasets.cora(), seed=0)
+        graph = model.start(model.network.graph)
+        before = model.net(graph).nodes
+        for variable in model.net.trainable_variables:
+            variable.assign_add(tf.fill(variable.shape, 1e-3))
+        moved.append(np.abs(model.net(graph).nodes - before).mean())
+    assert 0.5 < moved[1] / moved[0] < 2.0
+
+
 def test_overfits_the_training_nodes(tmp_path):
     config = make_config(
         tmp_path, node_size=16, dropout=0.0, feature_dropout=0.0, l2=0.0, l2_embedding=0.0

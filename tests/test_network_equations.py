@@ -249,3 +249,17 @@ def test_diagonal_convolution_starts_as_the_mean_times_its_scale_and_keeps_the_w
     np.testing.assert_allclose(network(graph).nodes, 0.3 * graph.nodes, rtol=1e-12)
     with pytest.raises(ValueError, match="`graph.nodes` must be 3 wide .* got 4"):
         networks.GraphConvolution(3, diagonal=True)(graph)
+
+
+# A network times a constant.
+
+
+def test_scaled_is_the_network_times_the_scale_with_its_dropout():
+    graph, seed = cases.mixed_graph(), tf.constant([3, 5])
+    network = networks.MessagePassing((5, 6), 3, dropout=0.5)
+    scaled = networks.Scaled(network, 0.3)
+    for options in ({}, {"seed": seed}):
+        expected = 0.3 * network(graph, **options).nodes
+        np.testing.assert_allclose(scaled(graph, **options).nodes, expected, rtol=1e-12)
+    assert scaled.takes_seed and not networks.Scaled(networks.MLP((3,)), 0.3).takes_seed
+    assert len(scaled.trainable_variables) == len(network.trainable_variables)

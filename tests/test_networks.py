@@ -241,6 +241,8 @@ REFUSED = {
         lambda: networks.GraphConvolution(3, dropout=-0.5),
         "`dropout` must be in .0, 1., got -0.5",
     ),
+    "scale": (lambda: networks.Scaled(networks.MLP((3,)), 0.0), "`scale` .* positive, got 0.0"),
+    "scale_nan": (lambda: networks.Scaled(networks.MLP((3,)), np.nan), "`scale` .* got nan"),
 }
 
 

@@ -5,6 +5,7 @@ from gnf_tf.networks.convolution import GraphConvolution
 from gnf_tf.networks.half import HalfPrecision
 from gnf_tf.networks.message_passing import MessagePassing
 from gnf_tf.networks.mlp import MLP
+from gnf_tf.networks.scaled import Scaled
 from gnf_tf.networks.transformer import GraphTransformer
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "GraphTransformer",
     "HalfPrecision",
     "MessagePassing",
+    "Scaled",
 ]
