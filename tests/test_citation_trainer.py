@@ -226,9 +226,9 @@ def test_a_loop_of_a_hundred_steps_learns(tmp_path):
 
 
 @pytest.mark.parametrize("conditioner", ["diffusion", "convolution", "messages"])
-def test_weights_of_many_steps_move_the_state_as_those_of_few(conditioner, tmp_path):
-    """Or else the learning rate would have to fall with depth."""
-    moved = []
+def test_weights_of_many_steps_move_the_state_and_cost_as_those_of_few(conditioner, tmp_path):
+    """Or else the learning rate and the weight of L2 would have to fall with depth."""
+    moved, penalties = [], []
     for num_steps in (5, 50):
         config = make_config(tmp_path, num_steps=num_steps, loop=True, conditioner=conditioner)
         model = citation.make_model(config, datasets.cora(), seed=0)
@@ -237,7 +237,11 @@ def test_weights_of_many_steps_move_the_state_as_those_of_few(conditioner, tmp_p
         for variable in model.net.trainable_variables:
             variable.assign_add(tf.fill(variable.shape, 1e-3))
         moved.append(np.abs(model.net(graph).nodes - before).mean())
+        for variable in model.trainable_variables:
+            variable.assign(tf.ones_like(variable))
+        penalties.append(model.penalty())
     assert 0.5 < moved[1] / moved[0] < 2.0
+    np.testing.assert_allclose(penalties[1], penalties[0], rtol=1e-5)
 
 
 def test_overfits_the_training_nodes(tmp_path):

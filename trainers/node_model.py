@@ -84,6 +84,7 @@ class NodeModel(AveragedModel, BatchModel):
         super().__init__()
         self.config = config
         self.seed = seed
+        self._step_scale = min(1.0, FEW_STEPS / config.num_steps)
         self.embed = None if config.node_size is None else Linear(config.node_size)
         size = config.node_size or input_size
         if config.model == "neumann_rbp":
@@ -109,8 +110,7 @@ class NodeModel(AveragedModel, BatchModel):
         self.metric_of = {metric.name: metric for metric in own + metrics}
 
     def _make_conditioner(self, output_size):
-        config = self.config
-        num_steps = min(config.num_steps, FEW_STEPS)
+        config, num_steps = self.config, min(self.config.num_steps, FEW_STEPS)
         if config.conditioner == "messages":
             network = networks.MessagePassing(
                 self._message_sizes(),
@@ -127,9 +127,7 @@ class NodeModel(AveragedModel, BatchModel):
                 # The diagonal one twice as much, chosen by validation on Cora.
                 output_scale=(2.0 if is_diagonal else 1.0) / num_steps,
             )
-        if config.num_steps == num_steps:
-            return network
-        return networks.Scaled(network, num_steps / config.num_steps)
+        return network if self._step_scale == 1.0 else networks.Scaled(network, self._step_scale)
 
     def _make_map(self, output_size):
         # Half of what keeps the features' size, for it has to contract. No dropout: a map that is
@@ -188,14 +186,14 @@ class NodeModel(AveragedModel, BatchModel):
 
     def penalty(self) -> tf.Tensor:
         """Half the sums of squares of the weights, weighted."""
-        total = tf.constant(0.0)
-        embedding = [] if self.embed is None else self.embed.trainable_variables
-        of_embedding = {variable.ref() for variable in embedding}
-        for variable in self.trainable_variables:
-            is_embedding = variable.ref() in of_embedding
-            weight = self.config.l2_embedding if is_embedding else self.config.l2
-            total += weight * tf.nn.l2_loss(variable)
-        return total
+        weight_of = {variable.ref(): self.config.l2 for variable in self.trainable_variables}
+        if self.embed is not None:
+            for variable in self.embed.trainable_variables:
+                weight_of[variable.ref()] = self.config.l2_embedding
+        if self.config.model != "neumann_rbp" and not self.config.share_weights:
+            for variable in self.net.trainable_variables:  # weighs as its gradient does
+                weight_of[variable.ref()] *= self._step_scale
+        return tf.add_n([weight * tf.nn.l2_loss(v.deref()) for v, weight in weight_of.items()])
 
     def batch_loss(self, data, is_training):
         """See `BatchModel.batch_loss`."""
