@@ -53,6 +53,8 @@ def resolve(config: Config) -> Config:
     if config.embedding_size is None:
         size = stages.EMBEDDING_SIZE[config.dataset]
         config = dataclasses.replace(config, embedding_size=size)
+    if config.decoder_blocks is None:
+        config = dataclasses.replace(config, decoder_blocks=0)
     stages.check(config)
     run_dir = config.run_dir or pathlib.Path("runs") / (
         f"autoencoder-{config.dataset}-{config.preset}"
@@ -66,6 +68,7 @@ def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
         embedding_size=config.embedding_size,
         encoder_width=config.encoder_width,
         encoder_blocks=config.encoder_blocks,
+        decoder_blocks=config.decoder_blocks,
         num_heads=config.num_heads,
         num_steps=1,
     )

@@ -56,8 +56,6 @@ class Config(stages.Options):
     """train encoder, decoder and flow together on a bound of the graphs' likelihood"""
     encoder_steps: int = 4
     """steps of the encoder, where it is a flow (end to end)"""
-    decoder_blocks: int | None = None
-    """attention blocks of the decoder; default: none, as the paper's, or 2 (end to end)"""
     rate_weight: float = 1.0
     """end to end, of log q(X | edges) - log p(X); 1: the loss is a bound on the likelihood"""
     num_steps: int = 6
@@ -96,7 +94,6 @@ def resolve(config: Config) -> Config:
     missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     config = dataclasses.replace(config, **missing)
     stages.check(config, at_least_1="encoder_steps num_steps trials", multiples_of_heads="width")
-    common.check(config, "decoder_blocks", lambda value: value >= 0, "at least 0")
     common.check(config, "rate_weight", lambda value: 0 < value <= 1, "in (0, 1]")
     common.check(config, "num_generated", lambda value: value >= 2, "at least 2")
     how = "end-to-end" if config.end_to_end else "two-stage"

@@ -66,6 +66,8 @@ class Options:
     """of the encoder's networks"""
     encoder_blocks: int | None = None
     """attention blocks of the encoder's networks; default: 6, or 2 of a flow (end to end)"""
+    decoder_blocks: int | None = None
+    """attention blocks of the decoder; default: none, as the paper's, or 2 (end to end)"""
     num_heads: int = 4
     """of all attention"""
     learning_rate: float = 2e-3
@@ -92,6 +94,7 @@ def check(options: Options, *, at_least_1: str = "", multiples_of_heads: str = "
     """
     at_least_1 = f"steps epochs batch_size encoder_blocks num_heads {at_least_1}"
     common.check(options, at_least_1, lambda value: value >= 1, "at least 1")
+    common.check(options, "decoder_blocks", lambda value: value >= 0, "at least 0")
     common.check(options, "embedding_size", lambda size: size >= 2 and size % 2 == 0, "even")
     common.check(
         options,
