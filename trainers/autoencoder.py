@@ -53,11 +53,8 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    if config.embedding_size is None:
-        size = stages.EMBEDDING_SIZE[config.dataset]
-        config = dataclasses.replace(config, embedding_size=size)
-    if config.decoder_blocks is None:
-        config = dataclasses.replace(config, decoder_blocks=0)
+    size = stages.EMBEDDING_SIZE[config.dataset]
+    config = stages.fill_in(config, embedding_size=size, decoder_blocks=0)
     stages.check(config)
     run_dir = config.run_dir or pathlib.Path("runs") / (
         f"autoencoder-{config.dataset}-{config.preset}"

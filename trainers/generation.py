@@ -86,13 +86,12 @@ def resolve(config: Config) -> Config:
       UserError: naming the option, its value and what was expected.
     """
     end_to_end = config.end_to_end
-    defaults = {
-        "encoder_blocks": 2 if end_to_end else 6,
-        "decoder_blocks": 2 if end_to_end else 0,
-        "embedding_size": 14 if end_to_end else stages.EMBEDDING_SIZE[config.dataset],
-    }
-    missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
-    config = dataclasses.replace(config, **missing)
+    config = stages.fill_in(
+        config,
+        encoder_blocks=2 if end_to_end else 6,
+        decoder_blocks=2 if end_to_end else 0,
+        embedding_size=14 if end_to_end else stages.EMBEDDING_SIZE[config.dataset],
+    )
     stages.check(config, at_least_1="encoder_steps num_steps trials", multiples_of_heads="width")
     common.check(config, "rate_weight", lambda value: 0 < value <= 1, "in (0, 1]")
     common.check(config, "num_generated", lambda value: value >= 2, "at least 2")

@@ -22,6 +22,7 @@ __all__ = [
     "SHOWN",
     "Options",
     "check",
+    "fill_in",
     "load_graphs",
     "new_generator",
     "reconstruction_lines",
@@ -105,6 +106,12 @@ def check(options: Options, *, at_least_1: str = "", multiples_of_heads: str = "
     common.check(options, "learning_rate", lambda value: value > 0, "positive")
     common.check(options, "averaging", lambda value: 0 <= value < 1, "in [0, 1)")
     common.check_seeds(options.seeds)
+
+
+def fill_in(options: Options, **defaults: int) -> Options:
+    """The options, those that are None at their defaults."""
+    missing = {name: value for name, value in defaults.items() if getattr(options, name) is None}
+    return dataclasses.replace(options, **missing)
 
 
 def load_graphs(config: Options) -> tuple[list[nx.Graph], list[nx.Graph]]:

@@ -41,11 +41,7 @@ class HalfPrecision(snt.Module):
             raise ValueError(f"`dtype` must be tf.bfloat16 or tf.float16, got {dtype!r}")
         self._network = network
         self._dtype = dtype
-
-    @property
-    def takes_seed(self) -> bool:
-        """Whether the network has dropout, see `GraphCoupling`."""
-        return getattr(self._network, "takes_seed", False)
+        self.takes_seed = getattr(network, "takes_seed", False)  # see `GraphCoupling`
 
     @snt.once
     def _initialize(self, graph):

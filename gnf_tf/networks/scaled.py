@@ -11,11 +11,10 @@ __all__ = ["Scaled"]
 class Scaled(snt.Module):
     """A network's new nodes, times a factor that isn't trained.
 
-    In a stack of N steps each step's share of the result, and the gradient to its weights, are a
-    factor 1 / N of what they are alone. Small initial weights give that to the first result only:
-    an optimizer whose steps have a size of their own, as Adam's, moves all N outputs by as much as
-    a single one's. With a factor of 1 / N the stack moves as one step does, so that the learning
-    rate needn't fall with depth.
+    For deep stacks, with a factor of 1 / N for N steps. Small initial weights keep a stack close to
+    the identity only at first: Adam moves all weights by as much as the learning rate, and so a
+    stack N times as far as a single step. With the factor a stack moves as one step does, so that
+    the learning rate needn't fall with depth.
     """
 
     def __init__(self, network: snt.Module, scale: float, *, name: str | None = None):
@@ -34,11 +33,7 @@ class Scaled(snt.Module):
             raise ValueError(f"`scale` must be positive, got {scale}")
         self._network = network
         self._scale = scale
-
-    @property
-    def takes_seed(self) -> bool:
-        """Whether the network has dropout, see `GraphCoupling`."""
-        return getattr(self._network, "takes_seed", False)
+        self.takes_seed = getattr(network, "takes_seed", False)  # see `GraphCoupling`
 
     def __call__(self, graph: GraphsTuple, **options: Any) -> GraphsTuple:
         nodes = self._network(graph, **options).nodes
