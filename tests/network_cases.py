@@ -39,6 +39,7 @@ NETWORKS = {
     "messages_sum": lambda: networks.MessagePassing((5, 6), 3),
     "messages_mean": lambda: networks.MessagePassing((5, 6), 3, aggregation="mean"),
     "messages_deep": lambda: networks.MessagePassing((5, 7, 6), 3),
+    "messages_sender": lambda: networks.MessagePassing((5, 7, 6), 3, sender_only=True),
     "messages_scaled": lambda: networks.Scaled(networks.MessagePassing((5, 6), 3), 0.3),
     "convolution": lambda: networks.GraphConvolution(3),
     "convolution_diagonal": lambda: networks.GraphConvolution(4, diagonal=True),

@@ -169,15 +169,19 @@ def test_additive_attention_by_hand():
 # Message passing.
 
 
-def loop_over_edges(network, graph, aggregation):
+def loop_over_edges(network, graph, aggregation, sender_only):
     """Equations 1 and 2 in numpy, edge by edge, the message MLP applied to each edge whole."""
     values = {v.name.split("/", 1)[1]: v.numpy() for v in network.variables}
-    nodes, edges = graph.nodes.numpy(), graph.edges.numpy()
-    sent, received = np.split(values["from_nodes/w:0"], 2, axis=1)
-    weights = np.vstack([sent, received, values["from_edges/w:0"]])
+    nodes = graph.nodes.numpy()
+    ends = np.split(values["from_nodes/w:0"], 1 if sender_only else 2, axis=1)
+    weights = np.vstack(ends)
+    edges = np.zeros([len(graph.senders), 0])
+    if graph.edges is not None:
+        edges = graph.edges.numpy()
+        weights = np.vstack([weights, values["from_edges/w:0"]])
     messages = [[] for _ in nodes]
     for sender, receiver, edge in zip(graph.senders, graph.receivers, edges, strict=True):
-        h = np.concatenate([nodes[sender], nodes[receiver], edge])
+        h = np.concatenate([nodes[sender], nodes[receiver]][: len(ends)] + [edge])
         h = np.maximum(h @ weights + values["message_bias/b:0"], 0.0)
         if "mlp/linear/w:0" in values:
             h = np.maximum(h @ values["mlp/linear/w:0"] + values["mlp/linear/b:0"], 0.0)
@@ -202,11 +206,18 @@ def loop_over_edges(network, graph, aggregation):
 
 @pytest.mark.parametrize("aggregation", ["sum", "mean"])
 @pytest.mark.parametrize("message_sizes", [(5, 6), (5, 7, 6)], ids=str)
-def test_message_passing_equals_a_loop_over_edges(message_sizes, aggregation):
+@pytest.mark.parametrize("sender_only", [False, True])
+@pytest.mark.parametrize("has_edges", [False, True])
+def test_message_passing_equals_a_loop_over_edges(
+    has_edges, sender_only, message_sizes, aggregation
+):
     graph = cases.mixed_graph()
-    network = networks.MessagePassing(message_sizes, 3, aggregation=aggregation)
+    graph = graph if has_edges else graph.replace(edges=None)
+    network = networks.MessagePassing(
+        message_sizes, 3, aggregation=aggregation, sender_only=sender_only
+    )
     cases.randomise_after(network, graph)
-    expected = loop_over_edges(network, graph, aggregation)
+    expected = loop_over_edges(network, graph, aggregation, sender_only)
     np.testing.assert_allclose(network(graph).nodes, expected, rtol=1e-10, atol=1e-12)
 
 

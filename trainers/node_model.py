@@ -115,6 +115,7 @@ class NodeModel(AveragedModel, BatchModel):
             network = networks.MessagePassing(
                 self._message_sizes(),
                 output_size,
+                sender_only=True,
                 dropout=config.dropout,
                 output_scale=1.0 / num_steps,
             )
@@ -138,6 +139,7 @@ class NodeModel(AveragedModel, BatchModel):
             self._message_sizes(),
             output_size,
             aggregation="mean",
+            sender_only=True,
             output_scale=0.5,
         )
 

@@ -36,6 +36,9 @@ class MessagePassing(snt.Module):
     product of an edge's features with a square matrix for a two-layer MLP. The last layer has no
     bias: added after aggregation, it would reach nodes without messages too.
 
+    With `sender_only` a message is MLP(h_u, Omega_uv), which without edge features is made once for
+    each node, and not once for each edge.
+
     A node without incoming edges gets the zero message. Edge features are used where the first
     call has some; later calls must have as many. Globals are not used.
 
@@ -51,6 +54,7 @@ class MessagePassing(snt.Module):
         *,
         activation: Activation = tf.nn.relu,
         aggregation: Aggregation = "sum",
+        sender_only: bool = False,
         dropout: float = 0.0,
         output_scale: float = 1.0,
         name: str | None = None,
@@ -62,6 +66,7 @@ class MessagePassing(snt.Module):
           output_size: width of the new node features.
           activation: between the layers of the message MLP.
           aggregation: "sum" or "mean" over the incoming edges.
+          sender_only: messages don't depend on their receiver, as in the authors' code.
           dropout: probability of a feature to be dropped, see `networks.dropout.dropout`.
           output_scale: factor of the last layer's initial weights.
           name: as Sonnet.
@@ -78,8 +83,10 @@ class MessagePassing(snt.Module):
             raise ValueError(f"`aggregation` must be 'sum' or 'mean', got {aggregation!r}")
         self._activation = activation
         self._aggregation = aggregation
+        self._sender_only = sender_only
         self._dropout = check_rate("dropout", dropout)
-        self._from_nodes = Linear(2 * sizes[0], with_bias=False, name="from_nodes")
+        ends = 1 if sender_only else 2
+        self._from_nodes = Linear(ends * sizes[0], with_bias=False, name="from_nodes")
         self._from_edges = Linear(sizes[0], with_bias=False, name="from_edges")
         self._bias = snt.Bias(bias_dims=[-1], name="message_bias")
         self._hidden = MLP(sizes[1:-1], activation=activation) if len(sizes) > 2 else None
@@ -95,14 +102,7 @@ class MessagePassing(snt.Module):
         self._initialize(graph)
         check_edge_size(graph, self._edge_size)
         nodes = dropout(graph.nodes, self._dropout, seed)
-        sent, received = tf.split(self._from_nodes(nodes), 2, axis=-1)
-        received = self._bias(received)  # here, since a batch has far fewer nodes than edges
-        hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
-        if self._edge_size:
-            hidden += self._from_edges(graph.edges)
-        hidden = self._activation(hidden)
-        if self._hidden is not None:
-            hidden = self._activation(self._hidden(graph.replace(nodes=hidden)).nodes)
+        hidden = self._hidden_of_edges(graph, nodes)
         total = graphs.scatter_sum(hidden, graph.receivers, tf.shape(nodes)[0])
         if self._aggregation == "mean":
             degree = graphs.scatter_sum(
@@ -111,3 +111,25 @@ class MessagePassing(snt.Module):
             total = total / tf.maximum(degree, 1.0)
         updated, _ = self._update(self._message(total), nodes)
         return graph.replace(nodes=self._output(updated))
+
+    def _hidden_of_edges(self, graph, nodes):
+        """[num_edges, message_sizes[-2]]"""
+        if self._sender_only:
+            hidden = self._bias(self._from_nodes(nodes))
+            if not self._edge_size:
+                return graphs.gather(self._activated(graph, hidden), graph.senders)
+            hidden = graphs.gather(hidden, graph.senders)
+        else:
+            sent, received = tf.split(self._from_nodes(nodes), 2, axis=-1)
+            received = self._bias(received)  # here, since a batch has far fewer nodes than edges
+            hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
+        if self._edge_size:
+            hidden += self._from_edges(graph.edges)
+        return self._activated(graph, hidden)
+
+    def _activated(self, graph, hidden):
+        """The hidden layers of the message MLP from the first one's activation on."""
+        hidden = self._activation(hidden)
+        if self._hidden is None:
+            return hidden
+        return self._activation(self._hidden(graph.replace(nodes=hidden)).nodes)
