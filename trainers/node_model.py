@@ -110,16 +110,17 @@ class NodeModel(AveragedModel, BatchModel):
         self.metric_of = {metric.name: metric for metric in own + metrics}
 
     def _make_conditioner(self, output_size):
-        config, num_steps = self.config, min(self.config.num_steps, FEW_STEPS)
+        config = self.config
         if config.conditioner == "messages":
             network = networks.MessagePassing(
                 self._message_sizes(),
                 output_size,
+                aggregation="mean",
                 sender_only=True,
                 dropout=config.dropout,
-                output_scale=1.0 / num_steps,
             )
         else:
+            num_steps = min(config.num_steps, FEW_STEPS)
             is_diagonal = config.conditioner == "diffusion"
             network = networks.GraphConvolution(
                 output_size,
