@@ -47,8 +47,8 @@ from benchmarks.depth_models import (
     pyg_trainer,
     tensorflow_trainer,
 )
+from benchmarks.peak import MEGABYTE, peak_mb
 
-MEGABYTE = 2**20
 TOLERANCE = 1e-3  # of the loss between frameworks, relative
 POLL_SECONDS = 0.05
 
@@ -88,7 +88,7 @@ def measure_peak(config: Config, network: Network, model: Model, depth: int) -> 
     trainer = make_trainer(config, network, model, depth)
     for _ in range(2):
         trainer.step()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
+    return peak_mb()
 
 
 def measure_times(config: Config, network: Network, models: list[Model], depth: int) -> dict:

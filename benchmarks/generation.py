@@ -14,14 +14,13 @@ import dataclasses
 import json
 import multiprocessing
 import pathlib
-import resource
 import statistics
 import time
 
 import numpy as np
 import tyro
 
-MEGABYTE = 2**20
+from benchmarks.peak import peak_mb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +73,7 @@ def generation_point(config: Config, size: int, num_graphs: int) -> dict:
     seconds = seconds_of(
         lambda: generator.generate(n_node=[size] * num_graphs, seed=0), config.repeats
     )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
+    peak = peak_mb()
     return {"nodes": size, "graphs": num_graphs, "seconds": seconds, "peak_mb": peak}
 
 

@@ -15,7 +15,6 @@ import os
 import pathlib
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,8 @@ from typing import Literal
 import numpy as np
 import tyro
 
-MEGABYTE = 2**20
+from benchmarks.peak import MEGABYTE, peak_mb
+
 Mode = Literal["xla", "function", "eager"]
 
 # glibc's heap fragments under TensorFlow's aligned blocks of changing sizes, so that an eager
@@ -121,10 +121,10 @@ def measure_peak(config: Config, num_steps: int, memory: str, mode: str) -> dict
     for _ in range(1 if mode == "eager" else 2):
         step(graph)[0].numpy()
     if tf.config.list_physical_devices("GPU"):
-        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] / MEGABYTE
     else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"peak_mb": peak / MEGABYTE}
+        peak = peak_mb()
+    return {"peak_mb": peak}
 
 
 def measure_times(config: Config, mode: str) -> dict:

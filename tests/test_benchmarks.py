@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import depth, depth_models, flows, generation, memory
+from benchmarks.peak import MEGABYTE, peak_mb
 from gnf_tf import datasets
 
 
@@ -71,6 +72,11 @@ def test_a_process_beyond_its_memory_is_stopped():
     arguments = (depth.measure_peak, config, network, "grevnet", 2)
     assert depth.in_process(*arguments, limit_mb=200) is None  # TensorFlow alone takes more
     assert 200 < depth.in_process(*arguments, limit_mb=4000) < 4000
+
+
+def test_a_peak_is_that_of_the_process_and_not_of_its_parent():
+    held = np.ones(2**27)
+    assert depth.in_process(peak_mb, limit_mb=4000) < held.nbytes / MEGABYTE < peak_mb()
 
 
 def test_growth_is_per_step_and_less_the_program():
