@@ -73,8 +73,7 @@ def generation_point(config: Config, size: int, num_graphs: int) -> dict:
     seconds = seconds_of(
         lambda: generator.generate(n_node=[size] * num_graphs, seed=0), config.repeats
     )
-    peak = peak_mb()
-    return {"nodes": size, "graphs": num_graphs, "seconds": seconds, "peak_mb": peak}
+    return {"nodes": size, "graphs": num_graphs, "seconds": seconds, "peak_mb": peak_mb()}
 
 
 def likelihood_point(config: Config, name: str) -> dict:

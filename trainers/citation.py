@@ -66,8 +66,8 @@ PRESETS = {
     "quick": Config(),
     # What section 7.1.2 leaves open is our reading: an embedding of 64 in place of a state as wide
     # as the words (--node-size None --message-size 800 on a GPU, for the authors' code), which
-    # needs dropout and ten times the rate to do as well; means of messages in place of sums, which
-    # vary less from seed to seed; weights shared by all steps as there, and when to stop.
+    # needs dropout and ten times the rate to do as well; weights shared by all steps as there, and
+    # when to stop. `NodeModel` says which messages.
     "paper": Config(
         preset="paper",
         steps=600,

@@ -112,13 +112,7 @@ class NodeModel(AveragedModel, BatchModel):
     def _make_conditioner(self, output_size):
         config = self.config
         if config.conditioner == "messages":
-            network = networks.MessagePassing(
-                self._message_sizes(),
-                output_size,
-                aggregation="mean",
-                sender_only=True,
-                dropout=config.dropout,
-            )
+            network = self._message_passing(output_size, dropout=config.dropout)
         else:
             num_steps = min(config.num_steps, FEW_STEPS)
             is_diagonal = config.conditioner == "diffusion"
@@ -136,17 +130,19 @@ class NodeModel(AveragedModel, BatchModel):
         # another one at each step has no fixed point.
         if self.config.conditioner != "messages":
             return networks.GraphConvolution(output_size, output_scale=0.5)
+        return self._message_passing(output_size, output_scale=0.5)
+
+    def _message_passing(self, output_size, **options):
+        # Of the sender alone, as in the authors' code; the mean, where that sums, for a sum is as
+        # large as a node's degree, and results then vary more from seed to seed.
+        size = self.config.message_size
         return networks.MessagePassing(
-            self._message_sizes(),
+            (self.config.message_hidden or size, size),
             output_size,
             aggregation="mean",
             sender_only=True,
-            output_scale=0.5,
+            **options,
         )
-
-    def _message_sizes(self):
-        size = self.config.message_size
-        return self.config.message_hidden or size, size
 
     @abc.abstractmethod
     def graph_of(self, data: Any) -> GraphsTuple:
