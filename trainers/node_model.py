@@ -55,7 +55,7 @@ class NodeModel(AveragedModel, BatchModel):
 
     As in the authors' code nothing is split: a GRevNet starts from the halves (z, 0), and the
     logits are read from the second half, which knows z by messages alone. A `NeumannRBP` has z
-    as its condition, and its state is read.
+    as its condition, scaled to a mean square of 1 for each node, and its state is read.
 
     Subclasses say where a batch's graph is and what is measured on it; to the loss, training adds
     L2. Dropout draws from the model's seed and the number of the step.
@@ -162,7 +162,11 @@ class NodeModel(AveragedModel, BatchModel):
     def start(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> GraphsTuple:
         """The graph that the message passing network gets."""
         z = self.embedded(graph, seed)
-        if self.config.model != "neumann_rbp":
+        if self.config.model == "neumann_rbp":
+            # A map that contracts takes no large steps: from features as small as words make them
+            # it would come to know them by weights with which it doesn't contract any more.
+            z = tf.sqrt(float(z.shape[-1])) * tf.math.l2_normalize(z, axis=-1)
+        else:
             z = tf.concat([z, tf.zeros_like(z)], axis=-1)
         return graph.replace(nodes=z)
 

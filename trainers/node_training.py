@@ -70,10 +70,10 @@ class Options:
     """of the networks' inputs and the classifier's"""
     feature_dropout: float = 0.0
     """of the nodes' features"""
-    optimizer: Literal["adam", "momentum"] | None = None
-    """momentum: SGD with momentum 0.9; default: adam, for the paper's neumann_rbp momentum"""
+    optimizer: Literal["adam", "momentum"] = "adam"
+    """momentum: SGD with momentum 0.9"""
     learning_rate: float | None = None
-    """constant; default: the preset's, 1e-3 for the paper's neumann_rbp"""
+    """constant; default: the preset's"""
     l2: float = 0.0
     """weight of half the sum of squares of all weights"""
     l2_embedding: float | None = None
@@ -121,15 +121,12 @@ def resolve(
             f"--model {config.model} has --memory {default[config.model]} by definition, "
             f"got {memory!r}"
         )
-    as_paper = is_rbp and config.preset == "paper"
     if config.num_steps is not None:
         num_steps = config.num_steps
     elif is_rbp:
         num_steps = 100
     if config.learning_rate is not None:
         learning_rate = config.learning_rate
-    elif as_paper:
-        learning_rate = 1e-3
     if config.loop or is_rbp:  # compiles at once, and fuses what a step of the loop does
         execution = "xla"
     elif num_steps <= MAX_UNROLLED:
@@ -143,7 +140,6 @@ def resolve(
         batch_norm=num_steps > 20 and not is_rbp and not config.loop
         if config.batch_norm is None
         else config.batch_norm,
-        optimizer=config.optimizer or ("momentum" if as_paper else "adam"),
         learning_rate=learning_rate,
         l2_embedding=config.l2 if config.l2_embedding is None else config.l2_embedding,
         execution=config.execution or execution,
