@@ -206,6 +206,19 @@ def test_words_themselves_as_in_the_papers_code(tmp_path):
     np.testing.assert_array_equal(start[:, 1433:], 0.0)
 
 
+def test_neumann_rbp_gets_features_of_unit_mean_square(tmp_path):
+    """However small the words: it takes no large steps to come to know them."""
+    config = make_config(tmp_path, "paper", model="neumann_rbp", node_size=64)
+    model = citation.make_model(config, datasets.cora(), seed=0)
+    graph = model.network.graph
+    words = tf.reduce_mean(model.embedded(graph) ** 2, axis=-1)
+    assert np.max(words) < 0.1 and np.min(words) > 0.0
+    start = model.start(graph)
+    np.testing.assert_allclose(tf.reduce_mean(start.nodes**2, axis=-1), 1.0, rtol=1e-5)
+    larger = model.start(graph.replace(nodes=100.0 * graph.nodes))
+    np.testing.assert_allclose(start.nodes, larger.nodes, rtol=1e-4, atol=1e-6)
+
+
 def test_depth_of_a_hundred_steps_stays_reversible(tmp_path):
     """Eager by default there; 1,000 is the same, and takes minutes."""
     config = make_config(tmp_path, num_steps=100, batch_norm=False)
