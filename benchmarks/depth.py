@@ -253,7 +253,7 @@ def plot(results: dict, path: pathlib.Path) -> None:
         if times and model not in ENVIRONMENT:
             seconds = [row["cpu_seconds"].get(model, np.nan) for row in times.values()]
             axes[1].plot([int(depth) for depth in times], seconds, "o-", color=f"C{i}")
-    axes[0].set(ylabel="peak memory [MB] (dotted: program alone)", ylim=(0, None))
+    axes[0].set(ylabel="peak memory [MB], dotted: program", ylim=(0, None))
     if times:
         axes[1].set(ylabel="processor seconds of a training step", yscale="log")
     for axis in axes:
