@@ -219,6 +219,15 @@ def test_neumann_rbp_gets_features_of_unit_mean_square(tmp_path):
     np.testing.assert_allclose(start.nodes, larger.nodes, rtol=1e-4, atol=1e-6)
 
 
+def test_neumann_rbp_has_a_rate_of_its_own_unless_given(tmp_path):
+    rates = [
+        make_config(tmp_path, model=model, learning_rate=rate).learning_rate
+        for model in ("grevnet", "neumann_rbp")
+        for rate in (None, 0.5)
+    ]
+    assert rates == [5e-3, 0.5, 1e-3, 0.5]
+
+
 def test_depth_of_a_hundred_steps_stays_reversible(tmp_path):
     """Eager by default there; 1,000 is the same, and takes minutes."""
     config = make_config(tmp_path, num_steps=100, batch_norm=False)

@@ -71,9 +71,9 @@ class Options:
     feature_dropout: float = 0.0
     """of the nodes' features"""
     optimizer: Literal["adam", "momentum"] = "adam"
-    """momentum: SGD with momentum 0.9"""
+    """momentum: SGD with momentum 0.9, the paper's for neumann_rbp"""
     learning_rate: float | None = None
-    """constant; default: the preset's"""
+    """constant; default: the preset's, 1e-3 for neumann_rbp, whose map must stay contracting"""
     l2: float = 0.0
     """weight of half the sum of squares of all weights"""
     l2_embedding: float | None = None
@@ -127,6 +127,8 @@ def resolve(
         num_steps = 100
     if config.learning_rate is not None:
         learning_rate = config.learning_rate
+    elif is_rbp:  # the paper's; at 5e-3 PPI's becomes NaN
+        learning_rate = 1e-3
     if config.loop or is_rbp:  # compiles at once, and fuses what a step of the loop does
         execution = "xla"
     elif num_steps <= MAX_UNROLLED:
