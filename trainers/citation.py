@@ -67,7 +67,8 @@ PRESETS = {
     # What section 7.1.2 leaves open is our reading: an embedding of 64 in place of a state as wide
     # as the words (--node-size None --message-size 800 on a GPU, for the authors' code), which
     # needs dropout and ten times the rate to do as well; weights shared by all steps as there, and
-    # when to stop. `NodeModel` says which messages.
+    # when to stop. `NodeModel` says which messages. Adam for Neumann RBP too: with the paper's
+    # momentum it stands still.
     "paper": Config(
         preset="paper",
         steps=600,
