@@ -120,11 +120,7 @@ def measure_peak(config: Config, num_steps: int, memory: str, mode: str) -> dict
     _, step = make_step(num_steps, memory, mode, graph)
     for _ in range(1 if mode == "eager" else 2):
         step(graph)[0].numpy()
-    if tf.config.list_physical_devices("GPU"):
-        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] / MEGABYTE
-    else:
-        peak = peak_mb()
-    return {"peak_mb": peak}
+    return {"peak_mb": peak_mb()}
 
 
 def measure_times(config: Config, mode: str) -> dict:
@@ -197,7 +193,8 @@ def memory_point(config: Config, mode: str, depth: int, memory: str) -> dict:
     environment = dict(ENVIRONMENT.get(mode, {}))
     with tempfile.TemporaryDirectory() as folder:
         if mode == "xla":
-            environment["XLA_FLAGS"] = f"--xla_dump_to={folder} --xla_dump_hlo_as_text"
+            flags = os.environ.get("XLA_FLAGS", "")
+            environment["XLA_FLAGS"] = f"{flags} --xla_dump_to={folder} --xla_dump_hlo_as_text"
         point = in_process(
             config, "measure_peak", environment, num_steps=depth, memory=memory, mode=mode
         )

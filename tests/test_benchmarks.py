@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks import depth, depth_models, flows, generation, memory
 from benchmarks.peak import MEGABYTE, peak_mb
@@ -77,6 +78,14 @@ def test_a_process_beyond_its_memory_is_stopped():
 def test_a_peak_is_that_of_the_process_and_not_of_its_parent():
     held = np.ones(2**27)
     assert depth.in_process(peak_mb, limit_mb=4000) < held.nbytes / MEGABYTE < peak_mb()
+
+
+def test_a_peak_on_a_gpu_is_that_of_its_allocator(monkeypatch):
+    """No GPU here: TensorFlow's answers are set."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    peaks = {"GPU:0": {"current": 0, "peak": 3 * MEGABYTE}}
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", peaks.__getitem__)
+    assert peak_mb() == 3.0
 
 
 def test_growth_is_per_step_and_less_the_program():

@@ -206,17 +206,31 @@ def test_words_themselves_as_in_the_papers_code(tmp_path):
     np.testing.assert_array_equal(start[:, 1433:], 0.0)
 
 
-def test_neumann_rbp_gets_features_of_unit_mean_square(tmp_path):
-    """However small the words: it takes no large steps to come to know them."""
-    config = make_config(tmp_path, "paper", model="neumann_rbp", node_size=64)
+@pytest.mark.parametrize("model, scale", [("neumann_rbp", 1.0), ("grevnet", 0.1), ("gnn", 0.1)])
+def test_preset_paper_starts_from_features_of_one_size(model, scale, tmp_path):
+    """However small the words: no large steps are needed to come to know them."""
+    config = make_config(tmp_path, "paper", model=model, node_size=64)
     model = citation.make_model(config, datasets.cora(), seed=0)
     graph = model.network.graph
     words = tf.reduce_mean(model.embedded(graph) ** 2, axis=-1)
-    assert np.max(words) < 0.1 and np.min(words) > 0.0
-    start = model.start(graph)
-    np.testing.assert_allclose(tf.reduce_mean(start.nodes**2, axis=-1), 1.0, rtol=1e-5)
-    larger = model.start(graph.replace(nodes=100.0 * graph.nodes))
-    np.testing.assert_allclose(start.nodes, larger.nodes, rtol=1e-4, atol=1e-6)
+    assert np.max(words) < 0.01 * scale and np.min(words) > 0.0
+
+    def start(graph):
+        return model.start(graph).nodes[:, :64]
+
+    np.testing.assert_allclose(tf.reduce_mean(start(graph) ** 2, axis=-1), scale**2, rtol=1e-5)
+    larger = start(graph.replace(nodes=100.0 * graph.nodes))
+    np.testing.assert_allclose(start(graph), larger, rtol=1e-4, atol=1e-6)
+
+
+def test_start_scale_is_the_presets_unless_given(tmp_path):
+    scales = [
+        make_config(tmp_path, preset, model=model, start_scale=scale).start_scale
+        for preset in ("quick", "paper")
+        for model in ("grevnet", "neumann_rbp")
+        for scale in (None, 0.0, 0.5)
+    ]
+    assert scales == [0.0, 0.0, 0.5, 1.0, 0.0, 0.5, 0.1, 0.0, 0.5, 1.0, 0.0, 0.5]
 
 
 def test_neumann_rbp_has_a_rate_of_its_own_unless_given(tmp_path):
@@ -301,6 +315,7 @@ def test_several_seeds_make_a_summary(tmp_path, monkeypatch, capsys):
         ({"steps": 5}, "--steps must be a multiple of --steps-per-epoch, 2, got 5"),
         ({"num_steps": 0}, "--num-steps must be at least 1, got 0"),
         ({"node_size": 0}, "--node-size must be at least 1, got 0"),
+        ({"start_scale": -0.1}, "--start-scale must be at least 0, got -0.1"),
         ({"l2": -1.0}, "--l2 must be at least 0, got -1.0"),
         ({"dropout": 1.0}, "--dropout must be in .0, 1., got 1.0"),
         ({"learning_rate": 0.0}, "--learning-rate must be positive, got 0.0"),

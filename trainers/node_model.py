@@ -26,6 +26,7 @@ class ModelConfig(Protocol):
     model: str
     num_steps: int
     node_size: int | None
+    start_scale: float
     conditioner: str
     message_size: int
     message_hidden: int | None
@@ -55,7 +56,7 @@ class NodeModel(AveragedModel, BatchModel):
 
     As in the authors' code nothing is split: a GRevNet starts from the halves (z, 0), and the
     logits are read from the second half, which knows z by messages alone. A `NeumannRBP` has z
-    as its condition, scaled to a mean square of 1 for each node, and its state is read.
+    as its condition, and its state is read. Before that z may be scaled, see `start`.
 
     Subclasses say where a batch's graph is and what is measured on it; to the loss, training adds
     L2. Dropout draws from the model's seed and the number of the step.
@@ -160,13 +161,16 @@ class NodeModel(AveragedModel, BatchModel):
         return nodes if self.embed is None else tf.nn.relu(self.embed(nodes))
 
     def start(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> GraphsTuple:
-        """The graph that the message passing network gets."""
+        """The graph that the message passing network gets.
+
+        With a `start_scale` each node's z is brought to that root mean square; z = 0 stays. Words
+        are few of many, so that z is small, and a node's messages with it.
+        """
         z = self.embedded(graph, seed)
-        if self.config.model == "neumann_rbp":
-            # A map that contracts takes no large steps: from features as small as words make them
-            # it would come to know them by weights with which it doesn't contract any more.
-            z = tf.sqrt(float(z.shape[-1])) * tf.math.l2_normalize(z, axis=-1)
-        else:
+        if self.config.start_scale:
+            norm = self.config.start_scale * float(z.shape[-1]) ** 0.5
+            z = norm * tf.math.l2_normalize(z, axis=-1)
+        if self.config.model != "neumann_rbp":
             z = tf.concat([z, tf.zeros_like(z)], axis=-1)
         return graph.replace(nodes=z)
 

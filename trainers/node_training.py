@@ -50,6 +50,9 @@ class Options:
     """steps of message passing; default: the preset's, 100 for neumann_rbp"""
     node_size: int | None = 64
     """width to which the features are embedded; None: they stay as they are"""
+    start_scale: float | None = None
+    """root mean square that each node's features are scaled to once embedded; 0: as they are;
+    default: the preset's, 1 for neumann_rbp"""
     conditioner: Literal["diffusion", "convolution", "messages"] = "diffusion"
     """networks of the couplings: GraphConvolution, diagonal or full, or the paper's messages"""
     message_size: int = 64
@@ -98,6 +101,7 @@ def resolve(
     *,
     num_steps: int,
     learning_rate: float,
+    start_scale: float = 0.0,
     run_name: str,
     at_least_1: str,
 ) -> Options:
@@ -107,6 +111,7 @@ def resolve(
       config: the options of a trainer.
       num_steps: default.
       learning_rate: default.
+      start_scale: default.
       run_name: of the default run folder, less the preset and the model.
       at_least_1: further options, to be checked as `num_steps`.
 
@@ -129,6 +134,10 @@ def resolve(
         learning_rate = config.learning_rate
     elif is_rbp:  # the paper's; at 5e-3 PPI's becomes NaN
         learning_rate = 1e-3
+    if config.start_scale is not None:
+        start_scale = config.start_scale
+    elif is_rbp:  # which comes to know smaller ones by weights with which its map doesn't contract
+        start_scale = 1.0
     if config.loop or is_rbp:  # compiles at once, and fuses what a step of the loop does
         execution = "xla"
     elif num_steps <= MAX_UNROLLED:
@@ -143,6 +152,7 @@ def resolve(
         if config.batch_norm is None
         else config.batch_norm,
         learning_rate=learning_rate,
+        start_scale=start_scale,
         l2_embedding=config.l2 if config.l2_embedding is None else config.l2_embedding,
         execution=config.execution or execution,
         run_dir=config.run_dir
@@ -151,7 +161,7 @@ def resolve(
     sizes = f"num_steps node_size message_size message_hidden patience {at_least_1}"
     shares = "dropout feature_dropout averaging"
     common.check(config, sizes, lambda value: value >= 1, "at least 1")
-    common.check(config, "l2 l2_embedding", lambda value: value >= 0, "at least 0")
+    common.check(config, "start_scale l2 l2_embedding", lambda value: value >= 0, "at least 0")
     common.check(config, shares, lambda value: 0 <= value < 1, "in [0, 1)")
     common.check(config, "learning_rate clip_norm", lambda value: value > 0, "positive")
     if config.conditioner == "diffusion" and config.coupling != "additive" and not is_rbp:
