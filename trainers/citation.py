@@ -65,10 +65,10 @@ class Config(node_training.Options):
 PRESETS = {
     "quick": Config(),
     # What section 7.1.2 leaves open is our reading: an embedding of 64 in place of a state as wide
-    # as the words (--node-size None --message-size 800 on a GPU, for the authors' code), which
-    # needs dropout and ten times the rate to do as well; weights shared by all steps as there, and
-    # when to stop. `NodeModel` says which messages. Adam for Neumann RBP too: with the paper's
-    # momentum it stands still.
+    # as the words (the authors' width is in benchmarks/RESULTS.md), which needs dropout and ten
+    # times the rate to do as well; weights shared by all steps as there, and when to stop.
+    # `NodeModel` says which messages. Adam for Neumann RBP too: with the paper's momentum it stands
+    # still.
     "paper": Config(
         preset="paper",
         steps=600,
@@ -85,7 +85,7 @@ PRESETS = {
 }
 NUM_STEPS = {"quick": 5, "paper": 4, "best": 5}
 LEARNING_RATE = {"quick": 5e-3, "paper": 1e-3, "best": 5e-3}
-# Larger, and affine couplings blow up; smaller, and some seeds don't come to know the words.
+# Larger, and affine couplings blow up; smaller, and some seeds take long to learn.
 START_SCALE = {"quick": 0.0, "paper": 0.1, "best": 0.0}
 
 
