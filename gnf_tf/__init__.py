@@ -10,6 +10,7 @@ from gnf_tf import (
     networks,
     plots,
     reversible,
+    seeds,
 )
 from gnf_tf.bijectors import (
     GNF,
@@ -43,4 +44,5 @@ __all__ = [
     "networks",
     "plots",
     "reversible",
+    "seeds",
 ]

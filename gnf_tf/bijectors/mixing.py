@@ -4,6 +4,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
+from gnf_tf import seeds
 from gnf_tf.bijectors.base import GraphBijector
 
 __all__ = ["GraphMixing"]
@@ -41,7 +42,7 @@ class GraphMixing(GraphBijector):
             parameters=parameters,
             name=name,
         )
-        normal = np.random.default_rng(seed).normal(size=[node_size, node_size])
+        normal = seeds.generator(seed).normal(size=[node_size, node_size])
         permutation, lower, upper = scipy.linalg.lu(np.linalg.qr(normal)[0])
         diagonal = np.diag(upper)
         self._permutation = tf.constant(permutation, dtype)

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from gnf_tf import seeds
 from gnf_tf.graphs import GraphsTuple
 
 __all__ = ["GraphDataset", "NodeDataset", "batches", "node_batches", "plan_batches"]
@@ -65,7 +66,7 @@ def plan_batches(
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
     if not len(dataset):
         raise ValueError("`dataset` holds no graph to batch")
-    rng = None if seed is None else np.random.default_rng([seed, epoch])
+    rng = None if seed is None else seeds.generator(seed, epoch)
     order = np.arange(len(dataset)) if rng is None else rng.permutation(len(dataset))
     nodes, edges = dataset.sizes[order].T
     order = order[np.lexsort((edges, nodes))]

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from gnf_tf import seeds
+
 __all__ = ["BlockBatch", "padding_waste", "plan_buckets"]
 
 
@@ -67,7 +69,7 @@ def plan_buckets(
     if not 0 <= max_waste < 1:
         raise ValueError(f"`max_waste` must be in [0, 1), got {max_waste}")
     _check_room(room)
-    rng = None if seed is None else np.random.default_rng([seed, epoch])
+    rng = None if seed is None else seeds.generator(seed, epoch)
     plan = []
     largest = _ranges(sizes, batch_size, max_waste, _POWER[room])
     bucket_of_graph = np.searchsorted(largest, sizes)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
+from gnf_tf import seeds
 from gnf_tf.datasets.synthetic import PointSets
 from gnf_tf.graphs import GraphsTuple
 
@@ -141,7 +142,7 @@ def _members(graph):
 def _generator(num_samples, seed):
     if num_samples < 2:
         raise ValueError(f"`num_samples` must be at least 2, got {num_samples}")
-    return np.random.default_rng(seed)
+    return seeds.generator(seed)
 
 
 def _draw(sets, places, num_samples, rng):

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
+from gnf_tf import seeds
 from gnf_tf.datasets.errors import DataError
 from gnf_tf.graphs import GraphsTuple
 
@@ -91,6 +92,7 @@ def pubmed(
 def _network(name, split, seed, normalize):
     if split not in ("public", "one_percent"):
         raise ValueError(f"`split` must be 'public' or 'one_percent', got {split!r}")
+    seeds.whole_number(seed)  # also where nothing is drawn from it
     arrays = read_arrays(name)
     labels = arrays["labels"].astype(np.int32)
     if split == "public":
@@ -109,7 +111,7 @@ def _network(name, split, seed, normalize):
 
 
 def _one_percent(labelled, seed):
-    order = np.random.default_rng(seed).permutation(labelled)
+    order = seeds.generator(seed).permutation(labelled)
     num_train, num_test = round(0.01 * len(order)), round(0.49 * len(order))
     train, test, validation = np.split(order, [num_train, num_train + num_test])
     return train, validation, test

@@ -18,6 +18,7 @@ import pandas as pd
 import pooch
 from tqdm import tqdm
 
+from gnf_tf import seeds
 from gnf_tf.datasets.errors import DataError
 from gnf_tf.datasets.molecules import ELEMENTS, Molecules
 
@@ -116,7 +117,7 @@ def qm9(
 
 
 def _split_rows(total, split, seed):
-    order = np.random.default_rng(seed).permutation(total)
+    order = seeds.generator(seed).permutation(total)
     # A source cut short (for a test, say) is split in the same proportions.
     whole = 130_831
     ends = np.cumsum([n * min(total, whole) // whole for n in _SPLIT_SIZES.values()])

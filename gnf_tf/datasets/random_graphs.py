@@ -14,6 +14,7 @@ from typing import Literal
 import networkx as nx
 import numpy as np
 
+from gnf_tf import seeds
 from gnf_tf.datasets import planetoid
 
 __all__ = [
@@ -111,7 +112,7 @@ def _relaxed_caves(sizes, keep_probability, seed):
         raise ValueError(f"`community_sizes` must be numbers of at least 1, got {sizes}")
     if not 0 < keep_probability <= 1:
         raise ValueError(f"`keep_probability` must be in (0, 1], got {keep_probability}")
-    rng = np.random.default_rng(seed)
+    rng = seeds.generator(seed)
     graphs = []
     for size in sizes:
         graph = nx.empty_graph(2 * size)
@@ -161,7 +162,7 @@ def two_communities(
         raise ValueError(f"`edge_probability` must be in (0, 1], got {edge_probability}")
     if not link_share >= 0:
         raise ValueError(f"`link_share` must be at least 0, got {link_share}")
-    rng = np.random.default_rng(seed)
+    rng = seeds.generator(seed)
     graphs = []
     for total in rng.choice(num_nodes, num_graphs):
         size = int(total) // 2
@@ -221,7 +222,7 @@ def ego_small(
             f"`num_graphs` must be at most {len(graphs)}, the ego networks of {low} to {high} "
             f"nodes, got {num_graphs}"
         )
-    random.Random(seed).shuffle(graphs)
+    random.Random(seeds.whole_number(seed)).shuffle(graphs)
     return split_graphs(graphs[:num_graphs], split)
 
 
@@ -243,7 +244,7 @@ def grid(
     Raises:
       ValueError: for an argument out of its range.
     """
-    del seed
+    seeds.whole_number(seed)
     if not num_rows or not num_columns or min(*num_rows, *num_columns) < 1:
         raise ValueError(
             f"`num_rows` and `num_columns` must be numbers of at least 1, got {num_rows} and "

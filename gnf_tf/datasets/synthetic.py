@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from gnf_tf import graphs
+from gnf_tf import graphs, seeds
 from gnf_tf.graphs import GraphsTuple
 
 __all__ = [
@@ -75,7 +75,7 @@ class PointSets:
         self,
         num_graphs: int,
         *,
-        seed: int | Sequence[int] | tf.Tensor,
+        seed: seeds.Seed,
         edges: Topology = "fully_connected",
         dtype: tf.DType = tf.float32,
     ) -> GraphsTuple:
@@ -83,7 +83,7 @@ class PointSets:
 
         Args:
           num_graphs: how many sets.
-          seed: a whole number, or a pair of them (a tensor [2]).
+          seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
           edges: topology of the graphs.
           dtype: of the coordinates.
 
@@ -91,8 +91,7 @@ class PointSets:
           ValueError: as `topology`.
         """
         topology = self.topology(num_graphs, edges, dtype)
-        if isinstance(seed, int):
-            seed = (0, seed)
+        seed = seeds.as_pair(seed)
         sizes = self._sizes(num_graphs)
         starts = np.cumsum(sizes) - sizes
         members, rows = [], []
@@ -171,7 +170,7 @@ def _moon_sets(n_node, noise):
 def mog(
     num_graphs: int = 1000,
     *,
-    seed: int | Sequence[int] | tf.Tensor = 0,
+    seed: seeds.Seed = 0,
     n_node: Sequence[int] = (4,),
     spacing: float = 10.0,
     noise: float = 1.0,
@@ -182,7 +181,7 @@ def mog(
 
     Args:
       num_graphs: how many sets; any number, fresh ones for each seed.
-      seed: a whole number, or a pair of them (a tensor [2]).
+      seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
       n_node: sizes of the sets, taking turns; see `grid_places`.
       spacing: distance of neighbouring centres.
       noise: standard deviation of the Gaussians.
@@ -202,7 +201,7 @@ def mog(
 def mog_ring(
     num_graphs: int = 1000,
     *,
-    seed: int | Sequence[int] | tf.Tensor = 0,
+    seed: seeds.Seed = 0,
     n_node: Sequence[int] = (4,),
     spacing: float = 10.0,
     noise: float = 1.0,
@@ -218,7 +217,7 @@ def mog_ring(
 def half_moons_6(
     num_graphs: int = 1000,
     *,
-    seed: int | Sequence[int] | tf.Tensor = 0,
+    seed: seeds.Seed = 0,
     n_node: Sequence[int] = (6,),
     noise: float = 0.05,
     edges: Topology = "fully_connected",

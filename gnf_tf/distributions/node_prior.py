@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
 from tensorflow_probability.python.internal import samplers
 
-from gnf_tf import graphs
+from gnf_tf import graphs, seeds
 
 __all__ = ["NodePrior"]
 
@@ -70,9 +70,8 @@ class NodePrior(tfp.distributions.Distribution):
                 f"`sample_shape` must be (), got {sample_shape}: a batch of graphs is one "
                 "GraphsTuple; for more samples use the topology graphs.batch([topology] * n)"
             )
-        if isinstance(seed, int):
-            # TFP hands integers to a stateful generator; here the same seed is the same sample.
-            seed = (0, seed)
+        # TFP hands integers to a stateful generator; here the same seed is the same sample.
+        seed = None if seed is None else seeds.as_pair(seed)
         nodes = self._topology.nodes
         # Every field a new tensor: TFP's cache must not take two samples for one.
         fields = graphs.map_fields(tf.identity, self._topology)

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-
+from gnf_tf import seeds
 from gnf_tf.metrics.isomorphism import novelty, uniqueness
 from gnf_tf.metrics.matching import matched_indices
 from gnf_tf.metrics.mmd import kernel_matrices
@@ -81,7 +80,7 @@ def evaluate(
 
 def _matches(sizes, test_sizes, seed):
     """Indices of the generated graphs that each scheme takes, None where there are too few."""
-    order = np.random.default_rng(seed).permutation(len(sizes))
+    order = seeds.generator(seed).permutation(len(sizes))
     schemes = {"matched_with_replacement": True, "matched_without_replacement": False}
     result = dict.fromkeys(schemes)
     for scheme, replacement in schemes.items():

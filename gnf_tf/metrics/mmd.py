@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gnf_tf import seeds
 from gnf_tf.metrics.simple import Graphs, graph_set, with_nodes
 from gnf_tf.metrics.statistics import Kernel, Statistic, describe, kernel_matrix
 
@@ -124,7 +125,7 @@ class KernelMatrices(NamedTuple):
             raise ValueError(f"`level` must be between 0 and 1, got {level}")
         if num_bootstrap < 1:
             raise ValueError(f"`num_bootstrap` must be at least 1, got {num_bootstrap}")
-        rng = np.random.default_rng(seed)
+        rng = seeds.generator(seed)
         a, b = (_weights(rng, len(k), num_bootstrap) for k in (self.aa, self.bb))
         replicates = _quadratic(a, self.aa, a) + _quadratic(b, self.bb, b)
         replicates -= 2.0 * _quadratic(a, self.ab, b)

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import bijectors, graphs, networks, reversible
+from gnf_tf import bijectors, graphs, networks, reversible, seeds
 
 __all__ = ["FlowAutoEncoder", "GraphAutoEncoder"]
 
@@ -91,17 +90,17 @@ class GraphAutoEncoder(snt.Module):
 
     def _noise(self, graph, seed):
         """Standard normal node features."""
-        seed = (0, seed) if isinstance(seed, int) else seed
+        seed = seeds.as_pair(seed)
         shape = [tf.shape(graph.nodes)[0], self.embedding_size]
         noise = tf.random.stateless_normal(shape, seed, dtype=graph.nodes.dtype)
         return graph.replace(nodes=tf.ensure_shape(noise, [None, shape[1]]))
 
-    def encode(self, graph: GraphsTuple, *, seed: Any) -> GraphsTuple:
+    def encode(self, graph: GraphsTuple, *, seed: seeds.Seed) -> GraphsTuple:
         """The graph with embeddings, [num_nodes, embedding_size], as its node features.
 
         Args:
           graph: its topology is encoded; its features don't matter but for the nodes' dtype.
-          seed: of the noise: a whole number, or a pair (a tensor [2]).
+          seed: of the noise: a whole number, or a pair of int32, see `gnf_tf.seeds`.
         """
         noise = self._noise(graphs.fill_missing(graph), seed)
         return self._encoder(noise.replace(nodes=self._noise_scale * noise.nodes))
@@ -150,7 +149,7 @@ class GraphAutoEncoder(snt.Module):
         wrong = (self.edge_logits(graph) > 0.0) != (edges > 0.5)
         return tf.reduce_sum(pairs * tf.cast(wrong, pairs.dtype), axis=[1, 2])
 
-    def decode(self, graph: GraphsTuple, *, seed: Any = None) -> GraphsTuple:
+    def decode(self, graph: GraphsTuple, *, seed: seeds.Seed | None = None) -> GraphsTuple:
         """The embeddings with edges where p > 0.5, or drawn from p. Eager only.
 
         Args:
@@ -163,7 +162,7 @@ class GraphAutoEncoder(snt.Module):
         logits = self.edge_logits(graph).numpy()
         threshold = 0.0
         if seed is not None:
-            seed = (0, seed) if isinstance(seed, int) else seed
+            seed = seeds.as_pair(seed)
             uniform = tf.random.stateless_uniform(logits.shape, seed).numpy().clip(1e-12, 1 - 1e-7)
             threshold = tf.math.log(uniform) - tf.math.log1p(-uniform)
         _, pairs = self._pairs(graph)
@@ -262,7 +261,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
         return self.encode_and_log_prob(graph, seed=seed)[0]
 
     def encode_and_log_prob(
-        self, graph: GraphsTuple, *, seed: Any
+        self, graph: GraphsTuple, *, seed: seeds.Seed
     ) -> tuple[GraphsTuple, tf.Tensor]:
         """(the graph with embeddings, log q(X | edges) per graph [n_graphs], in nats)."""
         noise = self._noise(graphs.fill_missing(graph), seed)

@@ -6,7 +6,7 @@ import os
 import pathlib
 import zipfile
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import networkx as nx
 import numpy as np
@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import bijectors, distributions, graphs, networks
+from gnf_tf import bijectors, distributions, graphs, networks, seeds
 from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
 
 __all__ = ["GeneratorConfig", "GraphGenerator"]
@@ -191,7 +191,7 @@ class GraphGenerator(tf.Module):
             **options,
         )
 
-    def initialize(self, graph: GraphsTuple, *, seed: int = 0) -> None:
+    def initialize(self, graph: GraphsTuple, *, seed: seeds.Seed = 0) -> None:
         """Data-dependent initialisation of the flow over embeddings, from some training graphs."""
         self.gnf.initialize(self.auto_encoder.encode(graph, seed=seed))
 
@@ -202,16 +202,16 @@ class GraphGenerator(tf.Module):
             prior, tfp.bijectors.Invert(self.gnf)
         ).log_prob(graph)
 
-    def log_prob(self, graph: GraphsTuple, *, seed: int = 0) -> tf.Tensor:
+    def log_prob(self, graph: GraphsTuple, *, seed: seeds.Seed = 0) -> tf.Tensor:
         """log p(X) of graphs' embeddings, X encoded with noise from `seed`: [n_graphs], in nats."""
         return self.embedding_log_prob(self.auto_encoder.encode(graph, seed=seed))
 
-    def sample_embeddings(self, n_node: Sequence[int], *, seed: Any) -> GraphsTuple:
+    def sample_embeddings(self, n_node: Sequence[int], *, seed: seeds.Seed) -> GraphsTuple:
         """Embeddings for graphs of these sizes, on edgeless graphs: the networks attend to all.
 
         Args:
           n_node: the sizes.
-          seed: a whole number, or a pair (a tensor [2]).
+          seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
 
         Raises:
           ValueError: if a size is below 1 or above `max_num_nodes`.
@@ -258,15 +258,15 @@ class GraphGenerator(tf.Module):
         if n_node is None:
             if num_graphs < 1:
                 raise ValueError(f"`num_graphs` must be at least 1, got {num_graphs}")
-            n_node = np.random.default_rng(seed).choice(self.n_node, num_graphs)
+            n_node = seeds.generator(seed).choice(self.n_node, num_graphs)
         if draw_edges is None:
             draw_edges = self.config.encoder == "flow"
         sizes = self._checked_sizes(n_node)
         generated: dict[int, nx.Graph] = {}
         for i, rows in enumerate(_chunks(sizes)):
-            seeds = tf.random.split(tf.random.fold_in([0, seed], i), 2)
-            embedded = self.sample_embeddings(sizes[rows], seed=seeds[0])
-            decoded = self.auto_encoder.decode(embedded, seed=seeds[1] if draw_edges else None)
+            pair = tf.random.split(tf.random.fold_in(seeds.as_pair(seed), i), 2)
+            embedded = self.sample_embeddings(sizes[rows], seed=pair[0])
+            decoded = self.auto_encoder.decode(embedded, seed=pair[1] if draw_edges else None)
             made = _to_simple_graphs(decoded, self.config.directed)
             generated.update(zip(rows.tolist(), made, strict=True))
         return [generated[row] for row in range(len(sizes))]

@@ -5,7 +5,7 @@ import functools
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import bijectors, graphs, networks, reversible
+from gnf_tf import bijectors, graphs, networks, reversible, seeds
 
 __all__ = ["GRevNet"]
 
@@ -116,14 +116,14 @@ class GRevNet(tf.Module):
             self._run_steps = functools.partial(reversible.run, self._stack.steps)
 
     def __call__(
-        self, graph: GraphsTuple, is_training: bool = False, seed: reversible.Seed | None = None
+        self, graph: GraphsTuple, is_training: bool = False, seed: seeds.Seed | None = None
     ) -> GraphsTuple:
         """Node features after `num_steps` steps; the rest of the graph as it was.
 
         Args:
           graph: nodes [num_nodes, node_size]; edges and globals as wide as announced.
           is_training: batch normalisation takes, and updates, its statistics; networks drop out.
-          seed: of the dropout, used in training alone: a whole number, or a pair (a tensor [2]).
+          seed: of the dropout, used in training alone: see `gnf_tf.seeds`.
 
         Raises:
           ValueError: if the graph doesn't fit, naming the field; without a seed in training with
@@ -135,7 +135,7 @@ class GRevNet(tf.Module):
             graph, inverse=False, is_training=is_training, seed=seed if is_training else None
         )
 
-    def inverse(self, graph: GraphsTuple, seed: reversible.Seed | None = None) -> GraphsTuple:
+    def inverse(self, graph: GraphsTuple, seed: seeds.Seed | None = None) -> GraphsTuple:
         """The input graph that `__call__` maps to `graph`: not training, or with that `seed`.
 
         Not what training with batch normalisation maps there: its statistics are unknown.

@@ -7,7 +7,6 @@ walks back from it: each step is undone and differentiated from one evaluation o
 
 import functools
 import inspect
-import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
@@ -16,14 +15,13 @@ from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import record
 
 from gnf_tf import xla
+from gnf_tf.seeds import Seed, as_pair
 
 __all__ = [
     "MEMORY_MODES",
     "Inverse",
     "Memory",
     "ReversibleStep",
-    "Seed",
-    "as_seed",
     "backward",
     "captured_tensors",
     "check_memory",
@@ -35,7 +33,6 @@ __all__ = [
 ]
 
 Memory = Literal["reversible", "stored"]
-Seed = int | Sequence[int] | tf.Tensor  # a whole number, or a stateless seed: a pair
 MEMORY_MODES = ("reversible", "stored")
 
 
@@ -136,7 +133,7 @@ def run(
     """
     check_memory(memory)
     halves, inputs = split_nodes(graph, conditional_input)
-    steps, seeds = directed(steps, as_seed(seed), inverse)
+    steps, seeds = directed(steps, None if seed is None else as_pair(seed), inverse)
     if memory == "stored":
         halves, log_det, _ = forward(steps, seeds, halves, inputs, is_training)
     else:
@@ -163,17 +160,6 @@ def split_nodes(
     if conditional_input is None:
         conditional_input = graph.nodes[:, :0]
     return halves, graph.replace(nodes=conditional_input)
-
-
-def as_seed(seed: Seed | None) -> tf.Tensor | None:
-    """`seed` as an int32 tensor [2], of which `fold_in` makes each step's own."""
-    if seed is None:
-        return None
-    seed = (0, seed) if isinstance(seed, numbers.Integral) else seed
-    seed = tf.convert_to_tensor(seed, tf.int32)
-    if seed.shape != [2]:
-        raise ValueError(f"`seed` must be a whole number or have shape [2], got {seed.shape}")
-    return seed
 
 
 def directed(

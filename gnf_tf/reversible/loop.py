@@ -9,7 +9,8 @@ from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import record
 
 from gnf_tf.reversible import engine
-from gnf_tf.reversible.engine import Memory, ReversibleStep, Seed
+from gnf_tf.reversible.engine import Memory, ReversibleStep
+from gnf_tf.seeds import Seed, as_pair
 
 __all__ = ["Loop"]
 
@@ -76,7 +77,7 @@ class Loop(tf.Module):
         # TensorFlow's gradient of a loop can't always capture the eager tensors of a closure.
         ends = {name: tf.identity(getattr(inputs, name)) for name in ("senders", "receivers")}
         inputs = inputs.replace(**ends)
-        call = _Call(self, inverse, is_training, engine.as_seed(seed))
+        call = _Call(self, inverse, is_training, None if seed is None else as_pair(seed))
         weights = [tf.convert_to_tensor(variable) for variable in self.stacked]
         if memory == "stored":
             halves, log_det = call.forward(halves, inputs, weights)

@@ -1,0 +1,79 @@
+"""Seeds: the one rule for what counts as one, and what random numbers are drawn from it."""
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Seed", "as_pair", "generator", "whole_number"]
+
+Seed = int | np.integer | Sequence[int] | np.ndarray | tf.Tensor
+"""A whole number in [0, 2^63), or a pair of int32, TensorFlow's stateless seed."""
+
+_LIMIT = 2**63
+_RULE = f"`seed` must be a whole number from 0 to {_LIMIT - 1}"
+
+
+def whole_number(seed: Any) -> int:
+    """The seed of a generator that takes whole numbers only, as a Python `int`.
+
+    Args:
+      seed: an integer of Python or NumPy, or an eager integer tensor of shape [].
+
+    Raises:
+      TypeError: if it is none of these.
+      ValueError: if it is negative, or 2^63 or more.
+    """
+    number = seed
+    if (tf.is_tensor(seed) and hasattr(seed, "numpy")) or isinstance(seed, np.ndarray):
+        number = np.asarray(seed)[()]  # a NumPy number where the shape is []
+    if not isinstance(number, numbers.Integral) or isinstance(number, bool):
+        raise TypeError(f"{_RULE}, got {seed!r}")
+    if not 0 <= number < _LIMIT:
+        raise ValueError(f"{_RULE}, got {number}")
+    return int(number)
+
+
+def generator(seed: Any, *epoch: int) -> np.random.Generator:
+    """NumPy's generator for a whole number, and for each epoch's own; errors as `whole_number`."""
+    return np.random.default_rng([whole_number(seed), *epoch] if epoch else whole_number(seed))
+
+
+def as_pair(seed: Seed) -> tf.Tensor:
+    """A stateless seed, int32 [2], different for each whole number.
+
+    Args:
+      seed: a whole number, which becomes its upper and its lower 32 bits, also as a tensor of shape
+        []; or a pair of int32 (a sequence, an array, a tensor), which stays as it is.
+
+    Raises:
+      TypeError: if it is a single number that is no integer.
+      ValueError: if a whole number is not in [0, 2^63), or if it is no pair of int32. The value of
+        a scalar tensor within a `tf.function` is not checked.
+    """
+    is_symbolic = tf.is_tensor(seed) and not hasattr(seed, "numpy")
+    if is_symbolic:
+        if seed.shape.rank == 0 and seed.dtype in (tf.int32, tf.int64):
+            return tf.reverse(tf.bitcast(tf.cast(seed, tf.int64), tf.int32), axis=[0])
+        if seed.dtype != tf.int32 or not seed.shape.is_compatible_with([2]):
+            raise ValueError(
+                f"{_RULE}, or int32 of shape [2], got {seed.dtype.name} of shape {seed.shape}"
+            )
+        return tf.ensure_shape(seed, [2])
+    # A sequence may hold symbolic numbers: a training step's, say.
+    if isinstance(seed, Sequence) and any(map(tf.is_tensor, seed)):
+        return as_pair(tf.stack([tf.cast(part, tf.int32) for part in seed]))
+    values = np.asarray(seed)
+    if not values.ndim:
+        number = whole_number(seed)
+        return tf.constant(
+            np.array([number >> 32, number & 0xFFFFFFFF]).astype(np.uint32).view("i4")
+        )
+    if values.shape != (2,):
+        raise ValueError(f"{_RULE}, or int32 of shape [2], got {values.shape}")
+    limits = np.iinfo(np.int32)
+    if values.dtype.kind not in "iu" or values.min() < limits.min or values.max() > limits.max:
+        raise ValueError(f"{_RULE}, or int32 of shape [2], got {seed!r}")
+    return tf.constant(values, tf.int32)
