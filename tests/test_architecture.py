@@ -16,9 +16,10 @@ OURS = {"gnf_tf", "trainers", "benchmarks", "tests"}
 ALLOWED = {
     "xla": set(),
     "seeds": set(),
+    "substitution": set(),
     "graphs": {"xla"},
-    "networks": {"graphs", "xla"},
-    "reversible": {"graphs", "seeds", "xla"},
+    "networks": {"graphs", "substitution", "xla"},
+    "reversible": {"graphs", "seeds", "substitution", "xla"},
     "bijectors": {"graphs", "networks", "reversible", "seeds"},
     "distributions": {"graphs", "networks", "reversible", "seeds"},
     "models": {"graphs", "networks", "reversible", "seeds", "bijectors", "distributions"},

@@ -279,5 +279,5 @@ def test_bad_arguments():
     steps = gnf_tf.GNF(1, 2, make_conditioner=cases.attention).steps
     with pytest.raises(ValueError, match="`memory` must be one of .* got 'none'"):
         reversible.run(steps, graphs.edgeless([2], 2), memory="none")
-    with pytest.raises(ValueError, match="even, static width .* got 3"):
-        reversible.run(steps, graphs.edgeless([2], 3))
+    with pytest.raises(ValueError, match="`node_size` must be at least 2, .* got 1; append"):
+        reversible.run(steps, graphs.edgeless([2], 1))

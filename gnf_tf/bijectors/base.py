@@ -57,8 +57,7 @@ class GraphBijector(tfp.bijectors.Bijector):
           parameters: the subclass constructor's arguments.
           name: as TFP.
         """
-        if node_size < 2 or node_size % 2:
-            raise ValueError(f"`node_size` must be even and at least 2, got {node_size}")
+        reversible.half_sizes(node_size)  # refuses what can't be split
         if memory not in reversible.MEMORY_MODES:
             raise ValueError(f"`memory` must be one of {reversible.MEMORY_MODES}, got {memory!r}")
         if conditional_size < 0:

@@ -6,7 +6,7 @@ from typing import Literal
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs
+from gnf_tf import graphs, reversible
 from gnf_tf.bijectors.base import GraphBijector
 from gnf_tf.bijectors.elementwise import Additive, Affine, Elementwise, Spline
 
@@ -92,11 +92,13 @@ class GraphCoupling(GraphBijector):
         )
         self.updates = updates
         self._map = coupling
-        output_size = coupling.num_params * (node_size // 2)
+        halves = reversible.half_sizes(node_size)
+        kept_size, self._changed_size = halves[1 - updates], halves[updates]
+        output_size = coupling.num_params * self._changed_size
         self._conditioner = make_conditioner(output_size)
         # Variables made here, not at the first call: a tf.function, a checkpoint or an optimizer
         # then finds them whatever comes first.
-        sample = graphs.fully_connected([2], node_size // 2 + conditional_size, dtype=dtype)
+        sample = graphs.fully_connected([2], kept_size + conditional_size, dtype=dtype)
         sample = sample.replace(
             edges=tf.zeros([sample.edges.shape[0], edge_size], dtype),
             globals=tf.zeros([1, global_size], dtype),
@@ -126,7 +128,7 @@ class GraphCoupling(GraphBijector):
         options = {"seed": seed} if takes_seed else {}
         output = self._conditioner(graph.replace(nodes=inputs), **options).nodes
         return self._map.parameters(
-            tf.reshape(output, [-1, self._map.num_params, self.node_size // 2])
+            tf.reshape(output, [-1, self._map.num_params, self._changed_size])
         )
 
     def transform(self, changed, params):

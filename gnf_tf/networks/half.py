@@ -1,11 +1,12 @@
 """Networks that compute with half the bits, between inputs and outputs of all of them."""
 
-import contextlib
 from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
+
+from gnf_tf.substitution import held_values, substituted
 
 __all__ = ["HalfPrecision"]
 
@@ -49,29 +50,9 @@ class HalfPrecision(snt.Module):
 
     def __call__(self, graph: GraphsTuple, **options: Any) -> GraphsTuple:
         self._initialize(graph)
-        with self._cast_variables():
-            nodes = self._network(graph.map(self._cast), **options).nodes
+        cast = {id(value): self._cast(value) for value in held_values(self._network)}
+        nodes = substituted(self._network, cast)(graph.map(self._cast), **options).nodes
         return graph.replace(nodes=tf.cast(nodes, graph.nodes.dtype))
-
-    @contextlib.contextmanager
-    def _cast_variables(self):
-        """Within it the network reads its variables as numbers of 16 bits.
-
-        As `snt.custom_variable_getter`, which patches all modules there are, and warns of sets.
-        """
-        held = [
-            (vars(module), name, value)
-            for module in (self._network, *self._network.submodules)
-            for name, value in vars(module).items()
-            if isinstance(value, (tf.Variable, tf.Tensor))  # a tensor within `reversible.Loop`
-        ]
-        try:
-            for attributes, name, value in held:
-                attributes[name] = self._cast(value)
-            yield
-        finally:
-            for attributes, name, value in held:
-                attributes[name] = value
 
     def _cast(self, values):
         floating = values is not None and values.dtype.is_floating

@@ -1,15 +1,21 @@
 """Deep stacks: many steps of one make as one loop over their weights."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
-from tensorflow.python.eager import record
 
-from gnf_tf.reversible import engine
-from gnf_tf.reversible.engine import Memory, ReversibleStep
+from gnf_tf.reversible.gradient import Inputs, backward, reversible_gradient
+from gnf_tf.reversible.steps import (
+    Memory,
+    ReversibleStep,
+    check_memory,
+    check_seed,
+    directed,
+    forward,
+    split_nodes,
+)
 from gnf_tf.seeds import Seed, as_pair
 
 __all__ = ["Loop"]
@@ -47,15 +53,18 @@ class Loop(tf.Module):
         values = []
         with tf.init_scope():
             for _ in range(num_steps):
-                self._steps, variables, self._places = _made(make_steps)
+                self._steps, variables, places = _made(make_steps)
                 values.append([variable.numpy() for variable in variables])
             self.stacked = [
                 tf.Variable(tf.stack(each), name=variable.name.partition(":")[0])
                 for variable, each in zip(variables, zip(*values, strict=True), strict=True)
             ]
-        # The last steps made are run with the weights of each in the place of their own.
-        for module, attribute in (place for places in self._places for place in places):
-            delattr(module, attribute)
+        # The last steps made are run, with the weights of each step where these slots are.
+        self._slots = tuple(_Slot() for _ in places)
+        for slot, of_variable in zip(self._slots, places, strict=True):
+            for module, attribute in of_variable:
+                delattr(module, attribute)
+                setattr(module, attribute, slot)
 
     @tf.autograph.experimental.do_not_convert
     def run(
@@ -72,17 +81,26 @@ class Loop(tf.Module):
 
         Under `memory="reversible"` there are no second derivatives: they raise a LookupError.
         """
-        engine.check_memory(memory)
-        halves, inputs = engine.split_nodes(graph, conditional_input)
+        check_memory(memory)
+        check_seed(self._steps, seed, is_training)
+        halves, context = split_nodes(graph, conditional_input)
         # TensorFlow's gradient of a loop can't always capture the eager tensors of a closure.
-        ends = {name: tf.identity(getattr(inputs, name)) for name in ("senders", "receivers")}
-        inputs = inputs.replace(**ends)
-        call = _Call(self, inverse, is_training, None if seed is None else as_pair(seed))
+        ends = {name: tf.identity(getattr(context, name)) for name in ("senders", "receivers")}
+        context = context.replace(**ends)
+        inputs = Inputs(context, self._steps)
         weights = [tf.convert_to_tensor(variable) for variable in self.stacked]
+        walk = _Walk(
+            self._steps,
+            self._slots,
+            self._num_steps,
+            None if seed is None else as_pair(seed),
+            inverse,
+            is_training,
+        )
         if memory == "stored":
-            halves, log_det = call.forward(halves, inputs, weights)
+            halves, log_det, _ = walk.forward(halves, inputs, [*inputs.tensors, *weights])
         else:
-            halves, log_det = _run_reversible(call, halves, inputs, weights)
+            halves, log_det = reversible_gradient(walk, halves, inputs, more=weights)
         return graph.replace(nodes=tf.concat(halves, axis=-1)), log_det
 
     @property
@@ -90,26 +108,9 @@ class Loop(tf.Module):
         """How many times."""
         return self._num_steps
 
-    @property
-    def steps(self) -> Sequence[ReversibleStep]:
-        """Those of one time, without weights outside of `holding`."""
-        return self._steps
 
-    @contextlib.contextmanager
-    def holding(self, weights: Sequence[tf.Tensor]) -> Iterator[None]:
-        """The steps have these weights meanwhile, one for each of `stacked`."""
-        slots = [
-            (vars(module), attribute, weight)
-            for places, weight in zip(self._places, weights, strict=True)
-            for module, attribute in places
-        ]
-        for slot, attribute, weight in slots:
-            slot[attribute] = weight
-        try:
-            yield
-        finally:
-            for slot, attribute, _ in slots:
-                del slot[attribute]
+class _Slot:
+    """Stands where a weight goes."""
 
 
 def _made(make_steps):
@@ -138,53 +139,64 @@ def _made(make_steps):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Call:
-    """What stays the same in all steps of a run."""
+class _Walk:
+    """All turns of a loop; `tensors` are those of the inputs, then the stacked weights."""
 
-    loop: Loop
+    steps: Sequence[ReversibleStep]
+    slots: Sequence[_Slot]
+    num_steps: int
+    seed: tf.Tensor | None
     inverse: bool
     is_training: bool
-    seed: tf.Tensor | None
 
-    def forward(self, halves, graph, weights):
-        """(new halves, log|det J| per node)."""
-        arrays = _arrays(weights)
+    def forward(self, halves, inputs, tensors):
+        others, weights = self._parted(inputs, tensors)
+        arrays, graph = _arrays(weights), inputs.graph(others)
 
         def body(place, halves, log_det):
-            index, steps, seeds = self._at(place)
-            with self.loop.holding([array.read(index) for array in arrays]):
-                new, added, _ = engine.forward(steps, seeds, halves, graph, self.is_training)
+            steps, seeds, _ = self._turn(place, inputs, others, arrays)
+            new, added, _ = forward(steps, seeds, halves, graph, self.is_training)
             return place + 1, _as(halves, new), log_det + added
 
         start = (tf.constant(0), halves, tf.zeros_like(halves[0][:, 0]))
-        return self._while(body, start)[1:]
+        return *self._while(body, start)[1:], None
 
-    def backward(self, halves, d_halves, d_log_det, graph, others, weights):
-        """Gradients of the first state's halves, of `others` and of `weights`."""
-        arrays = _arrays(weights)
+    def backward(self, halves, d_halves, d_log_det, inputs, tensors, residuals):
+        del residuals
+        others, weights = self._parted(inputs, tensors)
+        arrays, graph = _arrays(weights), inputs.graph(others)
+        floats = [place for place, tensor in enumerate(others) if tensor.dtype.is_floating]
 
-        def body(place, halves, d_halves, d_others, d_arrays):
-            index, steps, seeds = self._at(self.loop.num_steps - 1 - place)
-            held = [array.read(index) for array in arrays]
-            with self.loop.holding(held):
-                old, d_old, gradients, _ = engine.backward(
-                    steps,
-                    seeds,
-                    [None] * len(steps),
-                    halves,
-                    d_halves,
-                    d_log_det,
-                    graph,
-                    [*others, *held],
-                    self.is_training,
+        def body(turn, halves, d_halves, d_others, d_arrays):
+            place = self.num_steps - 1 - turn
+            steps, seeds, held = self._turn(place, inputs, others, arrays)
+            seen = [*others, *held]
+            places = [*floats, *range(len(others), len(seen))]
+            old, d_old, gradients, d_variables = backward(
+                steps,
+                seeds,
+                [None] * len(steps),
+                halves,
+                d_halves,
+                d_log_det,
+                graph,
+                seen,
+                [places] * len(steps),
+                self.is_training,
+            )
+            if d_variables:
+                names = sorted(variable.deref().name for variable in d_variables)
+                raise ValueError(
+                    "a loop's variables must be attributes of `tf.Module`s that its steps hold, "
+                    f"got {', '.join(names)}"
                 )
             gradients = [
-                tf.zeros_like(tensor) if gradient is None else gradient
-                for tensor, gradient in zip([*others, *held], gradients, strict=True)
+                tf.zeros_like(seen[place]) if gradients[place] is None else gradients[place]
+                for place in places
             ]
-            d_weights = gradients[len(others) :]
+            index, d_weights = self._index(place), gradients[len(floats) :]
             return (
-                place + 1,
+                turn + 1,
                 _as(halves, old),
                 _as(d_halves, d_old),
                 [total + g for total, g in zip(d_others, gradients, strict=False)],
@@ -195,55 +207,46 @@ class _Call:
             tf.constant(0),
             halves,
             d_halves,
-            [tf.zeros_like(tensor) for tensor in others],
+            [tf.zeros_like(others[place]) for place in floats],
             [_array(weight) for weight in weights],
         )
-        _, _, d_halves, d_others, d_arrays = self._while(body, start)
-        return [*d_halves, *d_others, *(array.stack() for array in d_arrays)]
+        _, _, d_halves, d_floats, d_arrays = self._while(body, start)
+        d_others: list[tf.Tensor | None] = [None] * len(others)
+        for place, gradient in zip(floats, d_floats, strict=True):
+            d_others[place] = gradient
+        gradients = [*d_halves, *d_others, *(array.stack() for array in d_arrays)]
+        message = "reversible.Loop has no second derivatives"
+        d_first, d_second, *d_tensors = [
+            None if g is None else tf.raw_ops.PreventGradient(input=g, message=message)
+            for g in gradients
+        ]
+        return (d_first, d_second), d_tensors, {}
 
-    def _at(self, place):
-        """(index of the weights, steps, seeds) of a turn of the loop."""
-        index = self.loop.num_steps - 1 - place if self.inverse else place
-        steps = self.loop.steps
-        return index, *engine.directed(steps, self.seed, self.inverse, index * len(steps))
+    def _parted(self, inputs, tensors):
+        count = len(inputs.tensors)
+        return tensors[:count], tensors[count:]
+
+    def _turn(self, place, inputs, others, arrays):
+        """(steps, their seeds, their weights) of a turn of the loop."""
+        index = self._index(place)
+        held = [array.read(index) for array in arrays]
+        weight_of = {id(slot): weight for slot, weight in zip(self.slots, held, strict=True)}
+        steps = inputs.steps(others, weight_of)
+        return *directed(steps, self.seed, self.inverse, index * len(steps)), held
+
+    def _index(self, place):
+        """Of the weights of a turn."""
+        return self.num_steps - 1 - place if self.inverse else place
 
     def _while(self, body, start):
         # One turn at a time: turns that overlap would hold the states of all of them.
         return tf.while_loop(
-            lambda place, *_: place < self.loop.num_steps,
+            lambda place, *_: place < self.num_steps,
             body,
             start,
             parallel_iterations=1,
-            maximum_iterations=self.loop.num_steps,
+            maximum_iterations=self.num_steps,
         )
-
-
-def _run_reversible(call, halves, graph, weights):
-    context = engine.float_fields(graph)
-    captured = list(engine.captured_tensors(call.loop.steps))
-    final: list[tf.Tensor] = []
-
-    # As in the engine: what custom_gradient calls inputs are the tensors it hands a gradient to.
-    @tf.custom_gradient
-    def apply(first, second, *others):
-        inner_graph = graph.replace(**dict(zip(context, others)))  # noqa: B905
-        weights = others[len(context) + len(captured) :]
-        with record.stop_recording():
-            halves, log_det = call.forward((first, second), inner_graph, weights)
-        watched = [*others[: len(context)], *captured]
-
-        def gradient(d_first, d_second, d_log_det):
-            gradients = call.backward(
-                tuple(final), (d_first, d_second), d_log_det, inner_graph, watched, weights
-            )
-            message = "reversible.Loop has no second derivatives"
-            return [tf.raw_ops.PreventGradient(input=g, message=message) for g in gradients]
-
-        return (*halves, log_det), gradient
-
-    first, second, log_det = apply(*halves, *context.values(), *captured, *weights)
-    final += [first, second]
-    return (first, second), log_det
 
 
 def _array(stacked):

@@ -1,0 +1,195 @@
+"""The variables and tensors that an object holds, and the object with others in their place.
+
+What is found is what Python shows: attributes, elements of containers, closure cells, defaults and
+partial arguments. Nothing is changed for it: `substituted` leaves the object itself alone, so that
+several threads can use one network, each with values of its own.
+"""
+
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["held_values", "substituted"]
+
+# Objects of these packages are opened only if they are `tf.Module`s: there is nothing of a network
+# in the others, and much else.
+_CLOSED = {"keras", "numpy", "tensorflow", "tf_keras", *sys.stdlib_module_names}
+
+
+def held_values(root: Any) -> list[tf.Variable | tf.Tensor]:
+    """The variables and tensors that `root` holds, each once, in an order that is always the same.
+
+    Args:
+      root: a module, a function, a container, or an object of a class of the user's.
+    """
+    return [item for item in _walk(root, {})[0].values() if _is_value(item)]
+
+
+def substituted(root: Any, values: Mapping[int, Any]) -> Any:
+    """`root` as it would be with other values in the place of some that it holds.
+
+    Args:
+      root: see `held_values`.
+      values: for the `id` of each object to be replaced, what is to stand there.
+
+    Returns:
+      `root` itself if it holds none of them. Otherwise something to call in its place: an object
+      has the replaced attributes of its own, and reads and writes all others on the original.
+    """
+    found, holders = _walk(root, values)
+    # Everything from which a replaced object can be reached, along whatever cycle.
+    touched: set[int] = set()
+    pending = [key for key in found if key in values]
+    while pending:
+        for holder in holders.get(pending.pop(), ()):
+            if holder not in touched:
+                touched.add(holder)
+                pending.append(holder)
+    made: dict[int, Any] = {}
+
+    def new(item):
+        key = id(item)
+        if key in values:
+            return values[key]
+        if key not in touched:
+            return item
+        if key not in made:
+            _, rebuild = _opened(item)
+            rebuild(new, functools.partial(made.__setitem__, key))
+        return made[key]
+
+    return new(root)
+
+
+def _walk(root, values):
+    """(objects by id, in the order found; ids of the objects that hold each)."""
+    found: dict[int, Any] = {}
+    holders: dict[int, list[int]] = {}
+    pending = [root]
+    while pending:
+        item = pending.pop()
+        if id(item) in found:
+            continue
+        found[id(item)] = item
+        if id(item) in values or _is_value(item):
+            continue
+        parts = _opened(item)[0]
+        for part in parts:
+            holders.setdefault(id(part), []).append(id(item))
+        pending.extend(reversed(parts))
+    return found, holders
+
+
+def _is_value(item):
+    return isinstance(item, (tf.Variable, tf.Tensor))
+
+
+Rebuild = Callable[[Callable[[Any], Any], Callable[[Any], None]], None]
+
+
+def _opened(item: Any) -> tuple[list[Any], Rebuild]:
+    """(What `item` holds, how to make another like it).
+
+    The second is called with a function from each part to the new one, and one that must be told of
+    the new object; before the parts are asked for, if these may hold the object in turn.
+    """
+    if item is None or isinstance(item, (str, bytes, int, float, np.ndarray)):
+        return [], lambda new, done: done(item)
+    if isinstance(item, Mapping):
+        return list(item.values()), lambda new, done: _fill_mapping(item, new, done)
+    if isinstance(item, list):
+        return list(item), lambda new, done: _fill_list(item, new, done)
+    if isinstance(item, tuple) and hasattr(item, "_fields"):
+        return list(item), lambda new, done: done(type(item)(*map(new, item)))
+    if isinstance(item, (tuple, set, frozenset)):
+        kind = next(kind for kind in (tuple, set, frozenset) if isinstance(item, kind))
+        return list(item), lambda new, done: done(kind(map(new, item)))
+    if isinstance(item, functools.partial):
+        return [item.func, item.args, item.keywords], lambda new, done: done(
+            functools.partial(new(item.func), *new(item.args), **new(item.keywords))
+        )
+    if inspect.ismethod(item):
+        return [item.__self__, item.__func__], lambda new, done: done(
+            types.MethodType(new(item.__func__), new(item.__self__))
+        )
+    if inspect.isfunction(item):
+        held = [cell.cell_contents for cell in item.__closure__ or () if _is_filled(cell)]
+        held += [item.__defaults__, item.__kwdefaults__]
+        return held, lambda new, done: _fill_function(item, new, done)
+    if isinstance(item, tf.types.experimental.PolymorphicFunction):  # traced with what it held
+        return [item.python_function], lambda new, done: done(new(item.python_function))
+    if _is_open(item):
+        ignored = getattr(item, "_TF_MODULE_IGNORED_PROPERTIES", frozenset()) | {"_parameters"}
+        attributes = {name: part for name, part in vars(item).items() if name not in ignored}
+        return list(attributes.values()), lambda new, done: _fill_view(item, attributes, new, done)
+    return [], lambda new, done: done(item)
+
+
+def _is_open(item):
+    if isinstance(item, (type, types.ModuleType)) or not hasattr(item, "__dict__"):
+        return False
+    package = type(item).__module__.partition(".")[0]
+    return isinstance(item, tf.Module) or package not in _CLOSED
+
+
+def _is_filled(cell):
+    try:
+        cell.cell_contents  # noqa: B018 -- reading an empty cell is what raises
+    except ValueError:
+        return False
+    return True
+
+
+def _fill_mapping(item, new, done):
+    made: dict[Any, Any] = {}
+    done(made)
+    made.update((key, new(part)) for key, part in item.items())
+
+
+def _fill_list(item, new, done):
+    made: list[Any] = []
+    done(made)
+    made.extend(map(new, item))
+
+
+def _fill_function(item, new, done):
+    cells = [types.CellType() for _ in item.__closure__ or ()]
+    made = types.FunctionType(
+        item.__code__, item.__globals__, item.__name__, closure=tuple(cells) or None
+    )
+    vars(made).update(vars(item))
+    done(made)
+    for cell, old in zip(cells, item.__closure__ or (), strict=True):
+        if _is_filled(old):
+            cell.cell_contents = new(old.cell_contents)
+    made.__defaults__, made.__kwdefaults__ = new(item.__defaults__), new(item.__kwdefaults__)
+
+
+def _fill_view(item, attributes, new, done):
+    view = object.__new__(_view_class(type(item)))
+    done(view)
+    own = vars(view)
+    own["_viewed"] = item
+    for name, part in attributes.items():
+        replaced = new(part)
+        if replaced is not part:
+            own[name] = replaced
+
+
+@functools.cache
+def _view_class(cls: type) -> type:
+    """A subclass whose objects have attributes of their own beside those of `_viewed`."""
+    namespace = {
+        "__module__": cls.__module__,
+        "__getattr__": lambda self, name: getattr(vars(self)["_viewed"], name),
+        "__setattr__": lambda self, name, value: setattr(vars(self)["_viewed"], name, value),
+        "__delattr__": lambda self, name: delattr(vars(self)["_viewed"], name),
+    }
+    # The class's own metaclass would wrap these, as Sonnet's does all methods.
+    return type.__new__(type(cls), cls.__name__, (cls,), namespace)
