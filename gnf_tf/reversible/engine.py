@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf.reversible.gradient import Inputs, backward, reversible_gradient
+from gnf_tf.reversible.gradient import Inputs, backward, local, reversible_gradient
 from gnf_tf.reversible.steps import (
     Memory,
     ReversibleStep,
@@ -93,6 +93,7 @@ class _StepByStep:
         return forward(steps, seeds, halves, inputs.graph(tensors), self.is_training)
 
     def backward(self, halves, d_halves, d_log_det, inputs, tensors, residuals):
+        tensors = local(tensors)
         # Not the variables themselves: the gradient of a loop or a branch can't reach them.
         steps, seeds = directed(inputs.steps(tensors), self.seed, self.inverse)
         uses = inputs.uses()

@@ -17,7 +17,7 @@ from gnf_tf.reversible.steps import (
 )
 from gnf_tf.substitution import held_values, substituted
 
-__all__ = ["Inputs", "Walk", "backward", "reversible_gradient"]
+__all__ = ["Inputs", "Walk", "backward", "local", "reversible_gradient"]
 
 
 class Inputs:
@@ -133,6 +133,15 @@ def reversible_gradient(
     first, second, log_det = apply(*halves, *inputs.tensors, *more)
     final += [first, second]
     return (first, second), log_det
+
+
+def local(tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+    """The tensors in the graph that is being built, as within a loop or a branch.
+
+    A tensor of an outer graph enters at its first use. Were that while a tape doesn't record, the
+    tape would not know that what entered is that tensor.
+    """
+    return tensors if tf.executing_eagerly() else [tf.identity(tensor) for tensor in tensors]
 
 
 def backward(

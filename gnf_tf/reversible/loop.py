@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf.reversible.gradient import Inputs, backward, reversible_gradient
+from gnf_tf.reversible.gradient import Inputs, backward, local, reversible_gradient
 from gnf_tf.reversible.steps import (
     Memory,
     ReversibleStep,
@@ -164,14 +164,15 @@ class _Walk:
     def backward(self, halves, d_halves, d_log_det, inputs, tensors, residuals):
         del residuals
         others, weights = self._parted(inputs, tensors)
-        arrays, graph = _arrays(weights), inputs.graph(others)
+        arrays = _arrays(weights)
         floats = [place for place, tensor in enumerate(others) if tensor.dtype.is_floating]
 
         def body(turn, halves, d_halves, d_others, d_arrays):
             place = self.num_steps - 1 - turn
-            steps, seeds, held = self._turn(place, inputs, others, arrays)
-            seen = [*others, *held]
-            places = [*floats, *range(len(others), len(seen))]
+            inner = local(others)
+            steps, seeds, held = self._turn(place, inputs, inner, arrays)
+            seen = [*inner, *held]
+            places = [*floats, *range(len(inner), len(seen))]
             old, d_old, gradients, d_variables = backward(
                 steps,
                 seeds,
@@ -179,7 +180,7 @@ class _Walk:
                 halves,
                 d_halves,
                 d_log_det,
-                graph,
+                inputs.graph(inner),
                 seen,
                 [places] * len(steps),
                 self.is_training,
