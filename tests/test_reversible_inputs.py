@@ -124,7 +124,7 @@ def check_places(places, execution, loop):
     def make_steps():
         return gnf_tf.GNFStep(
             WIDTH,
-            make_conditioner=lambda size: Network(size, lambda: sum((h() for h in holders), [])),
+            make_conditioner=lambda size: Network(size, lambda: [c for h in holders for c in h()]),
             conditional_size=WIDTH,
             edge_size=WIDTH,
             global_size=WIDTH,
@@ -139,7 +139,7 @@ def check_places(places, execution, loop):
     same(*results)
 
 
-@pytest.mark.parametrize("places", itertools.combinations(PLACES, 2), ids="-".join)
+@pytest.mark.parametrize("places", list(itertools.combinations(PLACES, 2)), ids="-".join)
 def test_one_tensor_in_two_places_has_one_gradient(places):
     check_places(places, "eager", loop=False)
 

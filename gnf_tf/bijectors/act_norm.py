@@ -36,6 +36,7 @@ class GraphActNorm(GraphBijector):
         parameters = dict(locals())
         super().__init__(
             node_size,
+            dtype=dtype,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,

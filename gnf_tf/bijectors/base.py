@@ -1,5 +1,6 @@
 """What every bijector over GraphsTuples shares: its event, its cache, and the engine beneath it."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +29,10 @@ class GraphBijector(tfp.bijectors.Bijector):
     Every method takes `is_training=False` and, for a conditional density, `conditional_input`:
     [num_nodes, conditional_size] features of the nodes that are not transformed and that every
     network sees. (Conditions of a whole graph go into its globals, of an edge into its edges.)
-    Within a `TransformedDistribution` write `log_prob(graph, bijector_kwargs={"is_training":
-    True})`, and likewise for `sample`.
+    Networks with dropout draw from `seed`, see `gnf_tf.seeds`: where it is given they drop out, in
+    either direction, and the same seed undoes the same map; in training it must be given. Within a
+    `TransformedDistribution` write `log_prob(graph, bijector_kwargs={"is_training": True, "seed":
+    step})`, and likewise for `sample`.
     """
 
     # As in TFP's own FFJORD: the two directions return (value, attributes of the cache's entry).
@@ -42,6 +45,7 @@ class GraphBijector(tfp.bijectors.Bijector):
         node_size: int,
         *,
         conditional_size: int = 0,
+        dtype: tf.DType,
         memory: reversible.Memory,
         validate_args: bool,
         parameters: dict[str, Any],
@@ -50,20 +54,21 @@ class GraphBijector(tfp.bijectors.Bijector):
         """Checks and stores what all of them have.
 
         Args:
-          node_size: width of the node features, even.
+          node_size: width of the node features, at least 2.
           conditional_size: width of the `conditional_input`.
+          dtype: float type of the graphs.
           memory: how the gradient gets its activations, see `gnf_tf.reversible.run`.
           validate_args: check the values of each graph too (ranges, sums, NaN) where eager.
           parameters: the subclass constructor's arguments.
           name: as TFP.
         """
         reversible.half_sizes(node_size)  # refuses what can't be split
-        if memory not in reversible.MEMORY_MODES:
-            raise ValueError(f"`memory` must be one of {reversible.MEMORY_MODES}, got {memory!r}")
+        reversible.check_memory(memory)
         if conditional_size < 0:
             raise ValueError(f"`conditional_size` must be at least 0, got {conditional_size}")
         self._node_size = node_size
         self._conditional_size = conditional_size
+        self._float_type = tf.as_dtype(dtype)
         self._memory = memory
         super().__init__(
             forward_min_event_ndims=graphs.event_ndims(),
@@ -95,6 +100,32 @@ class GraphBijector(tfp.bijectors.Bijector):
     @classmethod
     def _parameter_properties(cls, dtype):
         return {}
+
+    def copy(self, **overrides: Any) -> "GraphBijector":
+        """The same map with the same variables, under another name, say.
+
+        Args:
+          **overrides: arguments of the constructor: `name`, `memory` or `validate_args`.
+
+        Raises:
+          ValueError: for another argument, which would need variables of its own.
+        """
+        of_attribute = {"name": "_name", "memory": "_memory", "validate_args": "_validate_args"}
+        wrong = sorted(overrides.keys() - of_attribute)
+        if wrong:
+            raise ValueError(
+                f"`copy` can change {', '.join(of_attribute)}, for it shares the variables; "
+                f"got {', '.join(wrong)}"
+            )
+        new = object.__new__(type(self))
+        # What TensorFlow tracks of each object is a container of the object's own.
+        for name, value in vars(self).items():
+            vars(new)[name] = copy.copy(value) if name.startswith("_self_") else value
+        for name, value in overrides.items():
+            vars(new)[of_attribute[name]] = value
+        vars(new)["_parameters"] = self.parameters | overrides
+        reversible.check_memory(new.memory)
+        return new
 
     @property
     def _parts_interact(self):
@@ -150,9 +181,14 @@ class GraphBijector(tfp.bijectors.Bijector):
         x, log_det = self._run(y, inverse=True, **kwargs)
         return x, {"ildj": log_det}
 
-    def _run(self, graph, *, inverse, is_training=False, conditional_input=None):
+    def _run(self, graph, *, inverse, is_training=False, conditional_input=None, seed=None):
         graph = GraphsTuple(*graph)  # TFP may have repacked it
-        graphs.validate(graph, node_size=self.node_size, check_values=self.validate_args)
+        graphs.validate(
+            graph,
+            node_size=self.node_size,
+            dtype=self._float_type,
+            check_values=self.validate_args,
+        )
         graph, log_det = reversible.run(
             self.steps,
             graph,
@@ -160,6 +196,7 @@ class GraphBijector(tfp.bijectors.Bijector):
             inverse=inverse,
             memory=self.memory,
             is_training=is_training,
+            seed=seed,
         )
         return graph, graphs.sum_nodes(log_det, graph)
 

@@ -44,7 +44,7 @@ class GraphBatchNorm(GraphBijector):
         """Makes the variables.
 
         Args:
-          node_size: width of the node features, even.
+          node_size: width of the node features, at least 2; see `reversible.half_sizes`.
           momentum: share of the moving averages kept at each training step, in [0, 1).
           epsilon: added to the variance, positive.
           padded: training batches come from `graphs.pad`; padding nodes are left out of the
@@ -64,6 +64,7 @@ class GraphBatchNorm(GraphBijector):
             raise ValueError(f"`epsilon` must be positive, got {epsilon}")
         super().__init__(
             node_size,
+            dtype=dtype,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,

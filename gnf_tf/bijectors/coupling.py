@@ -6,9 +6,10 @@ from typing import Literal
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs, reversible
+from gnf_tf import reversible
 from gnf_tf.bijectors.base import GraphBijector
 from gnf_tf.bijectors.elementwise import Additive, Affine, Elementwise, Spline
+from gnf_tf.networks.conditioner import make_variables, sample_graph
 
 __all__ = ["Conditioner", "Coupling", "GraphCoupling", "MakeConditioner"]
 
@@ -50,12 +51,17 @@ class GraphCoupling(GraphBijector):
 
         Args:
           make_conditioner: output width -> a network GraphsTuple -> GraphsTuple; called once. The
-            network gets nodes [num_nodes, node_size / 2 + conditional_size] and must return that
-            many rows of the asked width: node_size / 2 times the map's parameters, parameter by
-            parameter (for "affine": log-scale, then shift). One with an attribute `takes_seed`
-            that is true is called with `seed`, that of the half step, where `reversible.run` has
-            one: its dropout draws from it.
-          node_size: width of the node features, even.
+            network gets nodes [num_nodes, kept half + conditional_size] and must return that many
+            rows of the asked width: the width of the changed half times the map's parameters,
+            parameter by parameter (for "affine": log-scale, then shift). It is evaluated again in
+            the gradient and the inverse, so it must be a function of its inputs, its weights and
+            its `seed`: in place of `tf.nn.dropout` use `networks.dropout`, or the option `dropout`
+            of our networks, in place of batch norm a `normalization` of the `GNF`, and nothing
+            that counts or averages over calls. A network whose attribute `takes_seed` is true is
+            called with `seed`, int32 [2], that of the half step, where a call has one, and must
+            have one in training. Its variables must be attributes of `tf.Module`s, or reached by
+            the closure of a plain function.
+          node_size: width of the node features, at least 2; see `reversible.half_sizes`.
           updates: which half changes, 0 (the first) or 1.
           coupling: "affine", "additive", "spline", or a map as in `elementwise`.
           max_log_scale: of "affine", see `Affine`.
@@ -68,7 +74,8 @@ class GraphCoupling(GraphBijector):
           name: as TFP.
 
         Raises:
-          ValueError: for an argument out of its range, or a conditioner of the wrong width.
+          ValueError: for an argument out of its range, or a conditioner of the wrong width, with
+            variables that can't be tracked, or with a state or random numbers of its own.
         """
         parameters = dict(locals())
         if updates not in (0, 1):
@@ -85,6 +92,7 @@ class GraphCoupling(GraphBijector):
         super().__init__(
             node_size,
             conditional_size=conditional_size,
+            dtype=dtype,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,
@@ -98,13 +106,16 @@ class GraphCoupling(GraphBijector):
         self._conditioner = make_conditioner(output_size)
         # Variables made here, not at the first call: a tf.function, a checkpoint or an optimizer
         # then finds them whatever comes first.
-        sample = graphs.fully_connected([2], kept_size + conditional_size, dtype=dtype)
-        sample = sample.replace(
-            edges=tf.zeros([sample.edges.shape[0], edge_size], dtype),
-            globals=tf.zeros([1, global_size], dtype),
-        )
-        with tf.init_scope():
-            shape = self._conditioner(sample).nodes.shape
+        sample = sample_graph(kept_size + conditional_size, edge_size, global_size, dtype)
+        changed = tf.zeros([2, self._changed_size], dtype)
+
+        def try_networks():
+            output = self._conditioner(sample).nodes
+            if output.shape == [2, output_size]:
+                self.transform(changed, self._params_of(output))
+            return output.shape
+
+        shape = make_variables(self, "make_conditioner", try_networks)
         if shape != [2, output_size]:
             raise ValueError(
                 f"`make_conditioner({output_size})` must give a network with nodes of width "
@@ -117,6 +128,11 @@ class GraphCoupling(GraphBijector):
         return self._conditioner
 
     @property
+    def takes_seed(self) -> bool:
+        """Whether the network draws random numbers, from the seed of the half step."""
+        return getattr(self._conditioner, "takes_seed", False)
+
+    @property
     def steps(self):
         return (self,)
 
@@ -124,9 +140,10 @@ class GraphCoupling(GraphBijector):
         """The map's parameters."""
         del is_training
         inputs = tf.concat([kept, graph.nodes], axis=-1) if graph.nodes.shape[-1] else kept
-        takes_seed = seed is not None and getattr(self._conditioner, "takes_seed", False)
-        options = {"seed": seed} if takes_seed else {}
-        output = self._conditioner(graph.replace(nodes=inputs), **options).nodes
+        options = {"seed": seed} if self.takes_seed and seed is not None else {}
+        return self._params_of(self._conditioner(graph.replace(nodes=inputs), **options).nodes)
+
+    def _params_of(self, output):
         return self._map.parameters(
             tf.reshape(output, [-1, self._map.num_params, self._changed_size])
         )

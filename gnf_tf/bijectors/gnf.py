@@ -60,6 +60,7 @@ class GNFStep(GraphBijector):
         super().__init__(
             node_size,
             conditional_size=conditional_size,
+            dtype=dtype,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,
@@ -130,7 +131,7 @@ class GNF(GraphBijector):
 
         Args:
           num_steps: T, at least 1.
-          node_size: width of the node features, even.
+          node_size: width of the node features, at least 2; see `reversible.half_sizes`.
           make_conditioner: see `GraphCoupling`; called twice a step (twice in all if shared).
           share_weights: every step uses the same two couplings. The rest stays separate.
           normalization: before each step: "batch_norm" as in the paper, "act_norm" (then call
@@ -161,6 +162,7 @@ class GNF(GraphBijector):
         super().__init__(
             node_size,
             conditional_size=conditional_size,
+            dtype=dtype,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,

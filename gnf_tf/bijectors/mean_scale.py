@@ -39,6 +39,7 @@ class GraphMeanScale(GraphBijector):
         parameters = dict(locals())
         super().__init__(
             node_size,
+            dtype=dtype,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,

@@ -37,6 +37,7 @@ class GraphMixing(GraphBijector):
         parameters = dict(locals())
         super().__init__(
             node_size,
+            dtype=dtype,
             memory=memory,
             validate_args=validate_args,
             parameters=parameters,

@@ -82,7 +82,12 @@ class NodePrior(tfp.distributions.Distribution):
     def _log_prob(self, graph):
         graph = GraphsTuple(*graph)  # TFP may have repacked it
         node_size = self._topology.nodes.shape[-1]
-        graphs.validate(graph, node_size=node_size, check_values=self.validate_args)
+        graphs.validate(
+            graph,
+            node_size=node_size,
+            dtype=self._topology.nodes.dtype,
+            check_values=self.validate_args,
+        )
         log_prob = -0.5 * (
             tf.reduce_sum(tf.square(graph.nodes), axis=-1) + node_size * math.log(2.0 * math.pi)
         )

@@ -15,6 +15,7 @@ def validate(
     node_size: int | None = None,
     edge_size: int | None = None,
     global_size: int | None = None,
+    dtype: tf.DType | None = None,
     check_values: bool = True,
 ) -> None:
     """Raises a ValueError that names the field, what was expected and what was found.
@@ -28,6 +29,7 @@ def validate(
       node_size: expected width of the node features, or None for any; likewise the next two.
       edge_size: as `node_size`.
       global_size: as `node_size`.
+      dtype: expected float type of all features, or None for any.
       check_values: also look at the values.
     """
     widths = {"nodes": node_size, "edges": edge_size, "globals": global_size}
@@ -41,6 +43,10 @@ def validate(
             raise ValueError(f"`graph.{field}` must have rank 2, got shape {value.shape}")
         if not value.dtype.is_floating:
             raise ValueError(f"`graph.{field}` must be floating point, got {value.dtype.name}")
+        if dtype is not None and value.dtype != dtype:
+            raise ValueError(
+                f"`graph.{field}` must be {tf.as_dtype(dtype).name} here, got {value.dtype.name}"
+            )
         if value.dtype != graph.nodes.dtype:
             raise ValueError(
                 f"`graph.{field}` must have the nodes' dtype, {graph.nodes.dtype.name}, "

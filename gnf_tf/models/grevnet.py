@@ -45,7 +45,7 @@ class GRevNet(tf.Module):
 
         Args:
           num_steps: message passing steps, each two half steps.
-          node_size: width of the node features, in and out, even.
+          node_size: width of the node features, in and out, at least 2.
           edge_size: width of the edge features.
           global_size: width of the global features.
           coupling: "affine" or "additive".
@@ -77,7 +77,7 @@ class GRevNet(tf.Module):
             )
         if loop and (batch_norm or share_weights):
             raise ValueError("`loop` must be False with `batch_norm` or `share_weights`, got True")
-        self._dropout = dropout
+        self._float_type = dtype
         self._node_size = node_size
         self._memory = memory
         if make_conditioner is None:
@@ -123,14 +123,12 @@ class GRevNet(tf.Module):
         Args:
           graph: nodes [num_nodes, node_size]; edges and globals as wide as announced.
           is_training: batch normalisation takes, and updates, its statistics; networks drop out.
-          seed: of the dropout, used in training alone: see `gnf_tf.seeds`.
+          seed: of the dropout, used in training alone, see `gnf_tf.seeds`.
 
         Raises:
           ValueError: if the graph doesn't fit, naming the field; without a seed in training with
             `dropout`.
         """
-        if is_training and self._dropout and seed is None:
-            raise ValueError("`seed` must be given in training with `dropout`, got None")
         return self._run(
             graph, inverse=False, is_training=is_training, seed=seed if is_training else None
         )
@@ -144,7 +142,9 @@ class GRevNet(tf.Module):
 
     def _run(self, graph, *, inverse, is_training, seed):
         filled = graphs.fill_missing(graph)
-        graphs.validate(filled, node_size=self._node_size, check_values=False)
+        graphs.validate(
+            filled, node_size=self._node_size, dtype=self._float_type, check_values=False
+        )
         result, _ = self._run_steps(
             filled,
             inverse=inverse,

@@ -9,6 +9,7 @@ from tensorflow.python.eager import record
 
 from gnf_tf import bijectors, graphs, networks
 from gnf_tf.networks.arguments import check_positive
+from gnf_tf.networks.conditioner import make_variables, sample_graph
 
 __all__ = ["NeumannRBP"]
 
@@ -65,7 +66,8 @@ class NeumannRBP(tf.Module):
           name: as `tf.Module`.
 
         Raises:
-          ValueError: for an argument out of its range, or a network of the wrong width.
+          ValueError: for an argument out of its range, or a network of the wrong width, with
+            dropout, or that `GraphCoupling` would refuse.
         """
         super().__init__(name=name)
         input_size = node_size if input_size is None else input_size
@@ -87,15 +89,16 @@ class NeumannRBP(tf.Module):
         self._num_terms = num_terms
         self._node_size = node_size
         self._input_size = input_size
+        self._float_type = dtype
         self._network = make_conditioner(node_size)
+        if getattr(self._network, "takes_seed", False):
+            raise ValueError(
+                "`make_conditioner` must give a network without dropout, for a map that is another "
+                "one at each step has no fixed point; got one whose `takes_seed` is true"
+            )
         # Made here, since the loop below is no place to make variables.
-        sample = graphs.fully_connected([2], node_size + input_size, dtype=dtype)
-        sample = sample.replace(
-            edges=tf.zeros([sample.edges.shape[0], edge_size], dtype),
-            globals=tf.zeros([1, global_size], dtype),
-        )
-        with tf.init_scope():
-            shape = self._network(sample).nodes.shape
+        sample = sample_graph(node_size + input_size, edge_size, global_size, dtype)
+        shape = make_variables(self, "make_conditioner", lambda: self._network(sample).nodes.shape)
         if shape != [2, node_size]:
             raise ValueError(
                 f"`make_conditioner({node_size})` must give a network with nodes of width "
@@ -141,7 +144,9 @@ class NeumannRBP(tf.Module):
 
     def _checked(self, graph):
         filled = graphs.fill_missing(graph)
-        graphs.validate(filled, node_size=self._input_size, check_values=False)
+        graphs.validate(
+            filled, node_size=self._input_size, dtype=self._float_type, check_values=False
+        )
         return filled
 
     def _map(self, state, graph):

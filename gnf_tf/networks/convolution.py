@@ -30,8 +30,6 @@ class GraphConvolution(snt.Module):
     Dropout sets features of the nodes to zero as they enter, where a call has a `seed`.
     """
 
-    takes_seed = True
-
     def __init__(
         self,
         output_size: int,
@@ -56,6 +54,7 @@ class GraphConvolution(snt.Module):
         """
         super().__init__(name=name)
         self._dropout = check_rate("dropout", dropout)
+        self.takes_seed = dropout > 0.0  # see `GraphCoupling`
         make_linear = _DiagonalLayer if diagonal else output_layer
         self._linear = make_linear(output_size, output_scale)
 

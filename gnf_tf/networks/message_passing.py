@@ -45,8 +45,6 @@ class MessagePassing(snt.Module):
     Dropout sets features of the nodes to zero as they enter, where a call has a `seed`.
     """
 
-    takes_seed = True
-
     def __init__(
         self,
         message_sizes: Sequence[int],
@@ -85,6 +83,7 @@ class MessagePassing(snt.Module):
         self._aggregation = aggregation
         self._sender_only = sender_only
         self._dropout = check_rate("dropout", dropout)
+        self.takes_seed = dropout > 0.0  # see `GraphCoupling`
         ends = 1 if sender_only else 2
         self._from_nodes = Linear(ends * sizes[0], with_bias=False, name="from_nodes")
         self._from_edges = Linear(sizes[0], with_bias=False, name="from_edges")

@@ -2,6 +2,12 @@
 
 from gnf_tf.reversible.engine import run
 from gnf_tf.reversible.loop import Loop
-from gnf_tf.reversible.steps import MEMORY_MODES, Memory, ReversibleStep, half_sizes
+from gnf_tf.reversible.steps import (
+    MEMORY_MODES,
+    Memory,
+    ReversibleStep,
+    check_memory,
+    half_sizes,
+)
 
-__all__ = ["MEMORY_MODES", "Loop", "Memory", "ReversibleStep", "half_sizes", "run"]
+__all__ = ["MEMORY_MODES", "Loop", "Memory", "ReversibleStep", "check_memory", "half_sizes", "run"]
