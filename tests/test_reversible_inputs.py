@@ -320,6 +320,46 @@ def test_variables_that_cannot_be_replaced_have_their_gradient_all_the_same(comp
     same(*results)
 
 
+@pytest.mark.parametrize("kind", ["grevnet", "loop", "gnf"])
+@pytest.mark.parametrize("execution", ["eager", "function", "function inside"])
+@pytest.mark.parametrize("second", [False, True], ids=["jvp", "hessian"])
+def test_forward_mode_differentiation(second, execution, kind):
+    """Of a value, and of a gradient where that is to be had; a loop refuses what it can't do."""
+    graph, results = cases.mixed_graph(), []
+    if second and kind == "loop":
+        pytest.skip("a loop has no second derivatives")
+
+    def directional(value, primal):
+        with tf.autodiff.ForwardAccumulator(primal, tf.ones_like(primal)) as forward:
+            found = value(primal)
+        return forward.jvp(found)
+
+    for memory in ("stored", "reversible"):
+        variables, loss = networks_of(kind, memory)
+
+        def value(nodes, loss=loss):
+            if not second:
+                return loss(graph.replace(nodes=nodes))
+            with tf.GradientTape() as tape:
+                tape.watch(nodes)
+                value = loss(graph.replace(nodes=nodes))
+            return tape.gradient(value, nodes)
+
+        inner = tf.function(value) if execution == "function inside" else value
+        call = tf.function(directional) if execution == "function" else directional
+        if kind == "loop" and memory == "reversible" and execution == "function inside":
+            # TensorFlow transposes the gradient of a function there.
+            with pytest.raises(LookupError, match="no second derivatives"):
+                call(inner, graph.nodes)
+            return
+        results.append([call(inner, graph.nodes)])
+        if execution == "eager":
+            results[-1].append(directional(lambda _, f=inner: f(graph.nodes), variables[0]))
+    for expected in results[0]:
+        assert np.abs(expected).max() > 1e-4
+    same(*results)
+
+
 def make_net(**options):
     tf.random.set_seed(0)
     net = gnf_tf.models.GRevNet(3, cases.NODE_SIZE, dtype=tf.float64, **options, **cases.WIDTHS)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
-from tensorflow.python.eager import record
+from tensorflow.python.eager import forwardprop_util, record
 
 from gnf_tf.reversible.steps import (
     Halves,
@@ -109,6 +109,11 @@ def reversible_gradient(
 
     The walk gets the tensors of `inputs`, and `more` of its own.
     """
+    tensors = [*inputs.tensors, *more]
+    # Forward-mode differentiation keeps no activations: it needs no help, and gets none.
+    if forwardprop_util.pack_tangents([*halves, *tensors]).tangents:
+        halves, log_det, _ = walk.forward(halves, inputs, tensors)
+        return halves, log_det
     # Where the walk back begins: the outputs as an outer tape knows them, so that the gradient
     # can be differentiated again. Filled once they are there.
     final: list[tf.Tensor] = []
@@ -130,7 +135,7 @@ def reversible_gradient(
 
         return (*halves, log_det), gradient
 
-    first, second, log_det = apply(*halves, *inputs.tensors, *more)
+    first, second, log_det = apply(*halves, *tensors)
     final += [first, second]
     return (first, second), log_det
 
