@@ -182,13 +182,7 @@ class GraphBijector(tfp.bijectors.Bijector):
         return x, {"ildj": log_det}
 
     def _run(self, graph, *, inverse, is_training=False, conditional_input=None, seed=None):
-        graph = GraphsTuple(*graph)  # TFP may have repacked it
-        graphs.validate(
-            graph,
-            node_size=self.node_size,
-            dtype=self._float_type,
-            check_values=self.validate_args,
-        )
+        graph = self._checked_graph(graph)
         graph, log_det = reversible.run(
             self.steps,
             graph,
@@ -199,6 +193,16 @@ class GraphBijector(tfp.bijectors.Bijector):
             seed=seed,
         )
         return graph, graphs.sum_nodes(log_det, graph)
+
+    def _checked_graph(self, graph):
+        graph = GraphsTuple(*graph)  # TFP may have repacked it
+        graphs.validate(
+            graph,
+            node_size=self.node_size,
+            dtype=self._float_type,
+            check_values=self.validate_args,
+        )
+        return graph
 
     def _checked(self, conditional_input, graph):
         """The conditional input as a tensor, or None if this bijector has none."""

@@ -227,7 +227,7 @@ class GNF(GraphBijector):
             raise ValueError(
                 f"{self.name}: there is nothing to initialise without 'act_norm' or mean scaling"
             )
-        graph = graphs.fill_missing(graph)
+        graph = self._checked_graph(graphs.fill_missing(graph))
         conditional_input = self._checked(conditional_input, graph)
         for step in self.steps:
             if isinstance(step, (GraphActNorm, GraphMeanScale)):
@@ -247,7 +247,7 @@ class GNF(GraphBijector):
         """
         if not any(isinstance(step, GraphBatchNorm) for step in self.steps):
             raise ValueError(f"{self.name}: there is nothing to calibrate without 'batch_norm'")
-        graph = graphs.fill_missing(graph)
+        graph = self._checked_graph(graphs.fill_missing(graph))
         conditional_input = self._checked(conditional_input, graph)
         for step in self.steps:
             if isinstance(step, GraphBatchNorm):

@@ -45,7 +45,7 @@ def validate(
             raise ValueError(f"`graph.{field}` must be floating point, got {value.dtype.name}")
         if dtype is not None and value.dtype != dtype:
             raise ValueError(
-                f"`graph.{field}` must be {tf.as_dtype(dtype).name} here, got {value.dtype.name}"
+                f"`graph.{field}` must be {tf.as_dtype(dtype).name}, got {value.dtype.name}"
             )
         if value.dtype != graph.nodes.dtype:
             raise ValueError(

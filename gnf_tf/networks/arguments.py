@@ -3,10 +3,12 @@
 import numbers
 from collections.abc import Callable, Iterable
 
+import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 __all__ = [
     "check_activation",
+    "check_dtype",
     "check_edge_size",
     "check_positive",
     "check_rate",
@@ -65,6 +67,15 @@ def check_edge_size(graph: GraphsTuple, expected: int) -> None:
         raise ValueError(
             f"`graph.edges` must be {expected} wide, as at the network's first call, "
             f"got {edge_size(graph)}"
+        )
+
+
+def check_dtype(inputs: tf.Tensor, weights: tf.Tensor | tf.Variable) -> None:
+    """Raises a ValueError if a layer's inputs are of another dtype than its weights."""
+    if inputs.dtype != weights.dtype:
+        raise ValueError(
+            f"the features of `graph` must be {weights.dtype.name}, as at the network's first "
+            f"call, got {inputs.dtype.name}"
         )
 
 

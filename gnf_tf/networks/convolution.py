@@ -8,7 +8,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
-from gnf_tf.networks.arguments import check_positive, check_rate
+from gnf_tf.networks.arguments import check_dtype, check_positive, check_rate
 from gnf_tf.networks.dropout import dropout
 from gnf_tf.networks.linear import output_layer
 
@@ -94,4 +94,5 @@ class _DiagonalLayer(snt.Module):
                 f"got {inputs.shape[-1]}"
             )
         self._initialize(inputs)
+        check_dtype(inputs, self._w)
         return inputs * self._w + self._b

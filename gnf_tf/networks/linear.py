@@ -3,7 +3,7 @@
 import sonnet as snt
 import tensorflow as tf
 
-from gnf_tf.networks.arguments import check_positive
+from gnf_tf.networks.arguments import check_dtype, check_positive
 
 __all__ = ["Linear", "output_layer"]
 
@@ -17,6 +17,7 @@ class Linear(snt.Linear):
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         self._initialize(inputs)
+        check_dtype(inputs, self.w)
         outputs = tf.matmul(inputs, self.w)
         return tf.nn.bias_add(outputs, self.b) if self.with_bias else outputs
 
