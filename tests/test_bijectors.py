@@ -246,15 +246,28 @@ def test_chain_with_our_own_and_tfp_bijectors(topology):
 
 
 def test_inside_a_joint_distribution(topology):
+    """As in the README: every density counts once, also that of what all graphs share."""
     flow, _ = make_flow(topology)
-    joint = tfd.JointDistributionNamed(
-        {"graph": flow, "temperature": tfd.Gamma(tf.constant(2.0, tf.float64), 1.0)}
-    )
+
+    def joint_with(rate):
+        gamma = tfd.Gamma(tf.constant(2.0, tf.float64), tf.constant(rate, tf.float64))
+        return gamma, tfd.JointDistributionNamed({"graph": flow, "temperature": gamma})
+
+    gamma, joint = joint_with([1.0, 2.0, 3.0])  # a temperature for each graph
     sample = joint.sample(seed=1)
-    parts = flow.log_prob(checks.copied(sample["graph"])) + tfd.Gamma(
-        tf.constant(2.0, tf.float64), 1.0
-    ).log_prob(sample["temperature"])
-    np.testing.assert_allclose(joint.log_prob(sample), parts, rtol=1e-9)
+    each = flow.log_prob(checks.copied(sample["graph"]))
+    expected = each + gamma.log_prob(sample["temperature"])
+    assert joint.log_prob(sample).shape == expected.shape == [3]
+    np.testing.assert_allclose(joint.log_prob(sample), expected, rtol=1e-9)
+
+    gamma, joint = joint_with(1.0)
+    sample = joint.sample(seed=1)
+    parts = joint.log_prob_parts(sample)
+    total = tf.reduce_sum(parts["graph"]) + parts["temperature"]
+    expected = tf.reduce_sum(flow.log_prob(checks.copied(sample["graph"])))
+    expected += gamma.log_prob(sample["temperature"])
+    assert total.shape == []
+    np.testing.assert_allclose(total, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("options", [{}, {"jit_compile": True}], ids=["function", "xla"])
