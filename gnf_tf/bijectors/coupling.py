@@ -55,12 +55,12 @@ class GraphCoupling(GraphBijector):
             rows of the asked width: the width of the changed half times the map's parameters,
             parameter by parameter (for "affine": log-scale, then shift). It is evaluated again in
             the gradient and the inverse, so it must be a function of its inputs, its weights and
-            its `seed`: in place of `tf.nn.dropout` use `networks.dropout`, or the option `dropout`
-            of our networks, in place of batch norm a `normalization` of the `GNF`, and nothing
-            that counts or averages over calls. A network whose attribute `takes_seed` is true is
-            called with `seed`, int32 [2], that of the half step, where a call has one, and must
-            have one in training. Its variables must be attributes of `tf.Module`s, or reached by
-            the closure of a plain function.
+            its `seed`. In place of `tf.nn.dropout` use `gnf_tf.networks.dropout.dropout`, or the
+            option `dropout` of `MessagePassing` and `GraphConvolution`; in place of batch norm a
+            `normalization` of the `GNF`; and nothing that counts or averages over calls. A network
+            whose attribute `takes_seed` is true is called with `seed`, int32 [2], that of the half
+            step, where a call has one, and must have one in training. Its variables must be
+            attributes of `tf.Module`s, or reached by the closure of a plain function.
           node_size: width of the node features, at least 2; see `reversible.half_sizes`.
           updates: which half changes, 0 (the first) or 1.
           coupling: "affine", "additive", "spline", or a map as in `elementwise`.

@@ -51,7 +51,7 @@ class GRevNet(tf.Module):
           coupling: "affine" or "additive".
           max_log_scale: bound of the affine coupling's log-scale, see `GraphCoupling`.
           memory: "reversible" or "stored", see `gnf_tf.reversible.run`.
-          make_conditioner: output width -> network, called for each half step. Default:
+          make_conditioner: see `bijectors.GraphCoupling`; called for each half step. Default:
             `networks.MessagePassing` with two message layers as wide as `node_size` and initial
             outputs scaled by 1 / num_steps, which keeps deep stacks well conditioned.
           dropout: of the default networks, in training: probability of a node feature to be

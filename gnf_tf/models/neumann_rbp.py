@@ -57,7 +57,8 @@ class NeumannRBP(tf.Module):
             num_steps - 1, as many as the gradient through all steps has.
           edge_size: width of the edge features.
           global_size: width of the global features.
-          make_conditioner: output width -> network F, called once. It gets nodes
+          make_conditioner: output width -> network F, called once; `bijectors.GraphCoupling` says
+            what its network may not do, and dropout is out of place too. It gets nodes
             [num_nodes, node_size + input_size], h first, and returns as many of width `node_size`.
             Default: `networks.MessagePassing` with two message layers as wide as `node_size`; the
             mean of the messages, since the slope of their sum grows with the number of neighbours;

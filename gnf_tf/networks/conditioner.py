@@ -86,8 +86,9 @@ def make_variables(holder: tf.Module, argument: str, evaluate: Callable[[], Resu
         raise ValueError(
             f"`{argument}` must give a network that is a function of its inputs, its weights and a "
             f"`seed`, for it is evaluated again in the gradient and the inverse; got one that runs "
-            f"{', '.join(stateful)}. Use networks.dropout by a seed (`takes_seed`) in place of "
-            "tf.nn.dropout, and a `normalization` of the flow, or none, in place of batch norm"
+            f"{', '.join(stateful)}. Use `gnf_tf.networks.dropout.dropout` by that seed "
+            "(`takes_seed`) in place of tf.nn.dropout, and in place of batch norm a normalization "
+            "between the steps"
         )
     _track(holder, argument, [*created, *watcher.watched_variables()], handles)
     return result
