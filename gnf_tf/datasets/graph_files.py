@@ -6,6 +6,7 @@ Node labels and attributes become the attributes "label" (a number) and "feature
 
 import os
 import pathlib
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -58,7 +59,7 @@ def _load(path):
         raise DataError(f"the data file {path} is missing") from error
     except (
         *(OSError, TypeError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError),
-        *(zipfile.BadZipFile, zlib.error),
+        *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
     ) as error:
         raise DataError(f"the data file {path} is damaged: no npz file of arrays") from error
     # What is not an npy file within the archive comes as bytes.
