@@ -71,8 +71,8 @@ def triangle_counts(adjacency: scipy.sparse.csr_array) -> np.ndarray:
     down = _downward(adjacency)
     up = down.T.tocsr()
     counts = np.zeros(adjacency.shape[0], np.int64)
-    # A triangle's highest node is reached over the middle one from the lowest, up @ up, and over the
-    # lowest one from the middle, down @ up.
+    # A triangle's highest node is reached over the middle one from the lowest, up @ up, and over
+    # the lowest one from the middle, down @ up.
     for left, is_lowest in ((up, True), (down, False)):
         for rows in _chunks(left @ up.sum(axis=1)):
             closed = (left[rows] @ up).multiply(up[rows])
