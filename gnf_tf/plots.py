@@ -10,6 +10,8 @@ import tensorflow as tf
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+_LARGE = 400  # nodes of a graph whose layout takes a fifth of a second
+
 __all__ = [
     "confusion_matrix",
     "graph_gallery",
@@ -248,17 +250,46 @@ def _draw_graph(axis, graph, top):
     axis.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
 
 
-def _layout(num_nodes, pairs, steps=60):
+def _layout(num_nodes, pairs):
     """[num_nodes, 2] in the square from -1 to 1: distances as nearly as can be those of the graph.
+
+    Of a large graph, some nodes are laid out by their distances from each other, and each of the
+    rest by its distances from these, so that time grows with the nodes, not with their cube.
+    """
+    links = scipy.sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(num_nodes, num_nodes))
+    rng = np.random.default_rng(0)
+    chosen = None
+    if num_nodes > _LARGE:
+        number = min(_LARGE // 2, max(20, 1000 * _LARGE // num_nodes))
+        chosen = rng.choice(num_nodes, number, replace=False)
+    distance = scipy.sparse.csgraph.shortest_path(
+        links.tocsr(), directed=False, unweighted=True, indices=chosen
+    )
+    finite = np.isfinite(distance)
+    # Parts of a graph lie side by side, well apart.
+    distance[~finite] = 1 + max(distance[finite].max(), np.sqrt(num_nodes))
+    if chosen is None:
+        places = _majorized(distance, rng)
+    else:
+        _, part = scipy.sparse.csgraph.connected_components(links, directed=False)
+        part[finite.any(axis=0)] = -1
+        places = _placed(_majorized(distance[:, chosen], rng), chosen, distance, part, rng)
+
+    # The long axis goes along the diagonal, where there is most room.
+    places -= places.mean(axis=0)
+    _, axes = np.linalg.eigh(places.T @ places)
+    places = places @ axes @ np.array([[-1.0, 1.0], [1.0, 1.0]])
+    places -= (places.min(axis=0) + places.max(axis=0)) / 2
+    return places / max(np.abs(places).max(), 1e-9)
+
+
+def _majorized(distance, rng, steps=60):
+    """[n, 2] of such distances [n, n].
 
     Stress majorization (Gansner, Koren, North, "Graph drawing by stress majorization", 2005). Much
     faster than networkx's layout of the same aim, and unfolds grids, which its springs don't.
     """
-    links = scipy.sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(num_nodes, num_nodes))
-    distance = scipy.sparse.csgraph.shortest_path(links.tocsr(), directed=False, unweighted=True)
-    finite = np.isfinite(distance)
-    # Parts of a graph lie side by side, well apart.
-    distance[~finite] = 1 + max(distance[finite].max(), np.sqrt(num_nodes))
+    num_nodes = len(distance)
     weight = np.zeros_like(distance)
     apart = ~np.eye(num_nodes, dtype=bool)
     weight[apart] = distance[apart] ** -2.0
@@ -273,19 +304,38 @@ def _layout(num_nodes, pairs, steps=60):
     values, vectors = np.linalg.eigh(-centred / 2)
     places = np.zeros([num_nodes, 2])
     places[:, : min(2, num_nodes)] = (vectors * np.sqrt(np.maximum(values, 0)))[:, -2:]
-    places += np.random.default_rng(0).normal(0.0, 0.1, places.shape)
+    places += rng.normal(0.0, 0.1, places.shape)
     for _ in range(steps):
         x, y = places.T
         drawn = np.hypot(x[:, np.newaxis] - x, y[:, np.newaxis] - y)
         pull = wanted / np.maximum(drawn, 1e-9)
         places = solve @ (pull.sum(axis=1, keepdims=True) * places - pull @ places)
+    return places
 
-    # The long axis goes along the diagonal, where there is most room.
-    places -= places.mean(axis=0)
-    _, axes = np.linalg.eigh(places.T @ places)
-    places = places @ axes @ np.array([[-1.0, 1.0], [1.0, 1.0]])
-    places -= (places.min(axis=0) + places.max(axis=0)) / 2
-    return places / max(np.abs(places).max(), 1e-9)
+
+def _placed(fixed, chosen, distance, part, rng, steps=30):
+    """[n, 2] of all nodes by their distances [k, n] from the chosen ones, which are `fixed` [k, 2].
+
+    The same majorization, of each node on its own. `part` [n] is which part of the graph a node is
+    in if none there is chosen, else -1.
+    """
+    weight = np.maximum(distance, 0.5) ** -2.0
+    weight /= weight.sum(axis=0)
+    middle = weight.T @ fixed
+    # It starts beside the nearest one, or any of several, so that like nodes fall apart; a part
+    # without a chosen one stays together.
+    nearest = (distance + rng.uniform(0.0, 0.5, distance.shape)).argmin(axis=0)
+    anyone = rng.integers(len(fixed), size=len(part))
+    nearest = np.where(part < 0, nearest, anyone[part])
+    places = fixed[nearest] + rng.normal(0.0, 0.5, middle.shape)
+    for _ in range(steps):
+        x, y = (
+            places[:, axis] - fixed[:, axis, np.newaxis] for axis in range(2)
+        )  # [k, n], from each of them
+        pull = weight * distance / np.maximum(np.hypot(x, y), 1e-9)
+        places = middle + np.stack([(pull * x).sum(axis=0), (pull * y).sum(axis=0)], axis=1)
+    places[chosen] = fixed
+    return places
 
 
 def graph_statistics(sets: Mapping[str, Sequence[nx.Graph]]) -> Figure:

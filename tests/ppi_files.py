@@ -11,8 +11,11 @@ LINKS = [(0, 2), (2, 0), (4, 2), (1, 3), (3, 3)]
 SIZES = {"train": (5, 9, 7), "valid": (6, 4), "test": (8, 3)}
 
 
-def write(folder, prefix="train", owner=OWNER, links=LINKS, **changes):
-    """A split's files: random features and labels, or those of `changes`; returns the arrays."""
+def write(folder, prefix="train", owner=OWNER, links=LINKS, graph=None, **changes):
+    """A split's files: random features and labels, or those of `changes`; returns the arrays.
+
+    `graph`, where it is given, is what the JSON holds in place of `owner` and `links`.
+    """
     rng = np.random.default_rng(0)
     arrays = {
         "feats": rng.normal(size=[len(owner), 50]),
@@ -21,13 +24,14 @@ def write(folder, prefix="train", owner=OWNER, links=LINKS, **changes):
     } | changes
     for name, values in arrays.items():
         np.save(folder / f"{prefix}_{name}.npy", values)
-    graph = {
-        "directed": True,
-        "multigraph": False,
-        "graph": {},
-        "nodes": [{"id": i} for i in range(len(owner))],
-        "links": [{"source": a, "target": b} for a, b in links],
-    }
+    if graph is None:
+        graph = {
+            "directed": True,
+            "multigraph": False,
+            "graph": {},
+            "nodes": [{"id": i} for i in range(len(owner))],
+            "links": [{"source": a, "target": b} for a, b in links],
+        }
     (folder / f"{prefix}_graph.json").write_text(json.dumps(graph))
     return arrays
 

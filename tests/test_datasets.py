@@ -250,3 +250,33 @@ def test_select_keeps_atoms_with_their_molecule(small_source, cache):
         one, other = picked.graph(np.array([k])), molecules.graph(np.array([row]))
         np.testing.assert_array_equal(one.edges, other.edges)
         np.testing.assert_array_equal(picked.targets[k], molecules.targets[row])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"atomic_numbers": lambda numbers: np.where(numbers == 6, 16, numbers)},
+        {"positions": lambda positions: positions * np.nan},
+        {"n_atoms": lambda n_atoms: n_atoms[1:]},
+        {"targets": lambda targets: targets[:, 1:]},
+        {"index": lambda index: index.astype(str)},
+    ],
+)
+def test_a_cache_of_no_molecules_is_refused(small_source, cache, changes):
+    load(data_dir=cache)
+    (path,) = cache.iterdir()
+    with np.load(path) as file:
+        arrays = dict(file)
+    (field, change), *_ = changes.items()
+    np.savez(path, **arrays | {field: change(arrays[field])})
+    with pytest.raises(datasets.DataError, match=f"{path} is damaged .*`.*` must .*delete it"):
+        load(data_dir=cache)
+    np.savez(path, **{name: values for name, values in arrays.items() if name != field})
+    with pytest.raises(datasets.DataError, match=f"{path} is damaged .*{field}.* delete it"):
+        load(data_dir=cache)
+
+
+def test_a_folder_in_the_home(small_source, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(load(data_dir="~/cache")) == len(load(data_dir=tmp_path / "cache"))
+    assert {path.name for path in tmp_path.iterdir()} == {"source.csv", "cache"}

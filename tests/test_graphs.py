@@ -118,6 +118,26 @@ def test_batch_and_unbatch():
         graphs.batch([graphs.edgeless([1], 2), graphs.edgeless([1], 3)])
 
 
+@pytest.mark.parametrize("width", ["known", "unknown"])
+@pytest.mark.parametrize("where", ["all", "first", "last"])
+def test_batch_with_dynamic_sizes(where, width):
+    """In a `tf.function`, where the rows of all graphs, or of some, are known only at the call."""
+    members = [cases.mixed_graph(seed=n, n_node=(n, 0, 4)) for n in (3, 1, 2)]
+    members[1] = members[1].replace(n_node=tf.cast(members[1].n_node, tf.int64))
+
+    def spec(value):
+        widths = value.shape[1:] if width == "known" else [None] * (value.shape.rank - 1)
+        return tf.TensorSpec([None, *widths], value.dtype)
+
+    static = {"all": members[:0], "first": members[1:], "last": members[:-1]}[where]
+    specs = [tf.nest.map_structure(tf.TensorSpec.from_tensor, g) for g in members]
+    for i, member in enumerate(members):
+        if not any(member is other for other in static):
+            specs[i] = tf.nest.map_structure(spec, member)
+    batched = tf.function(graphs.batch, input_signature=[specs])
+    assert_equal(batched(members), graphs.batch(members))
+
+
 def test_pad_by_hand():
     graph = graphs.fully_connected([2], 1, self_loops=False)
     padded = graphs.pad(graph.replace(nodes=tf.constant([[1.0], [2.0]])), 5, 4, 4)

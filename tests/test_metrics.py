@@ -313,6 +313,10 @@ def test_wrong_edges_by_hand():
     assert metrics.wrong_edges([odd], [guess]) == (1, 1, 3)
     assert metrics.wrong_edges([nx.to_numpy_array(odd)], [guess]) == (1, 1, 3)
     assert metrics.wrong_edges([], []) == (0, 0, 0)
+    # Loops and repeats don't matter.
+    looped = nx.MultiGraph([("a", "b"), ("b", "a"), ("b", "b"), ("c", "c")])
+    assert metrics.wrong_edges([looped], [odd]) == metrics.wrong_edges([odd], [looped]) == (0, 1, 3)
+    assert metrics.wrong_edges([nx.Graph()], [nx.Graph()]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

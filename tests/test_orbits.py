@@ -2,12 +2,14 @@
 
 import itertools
 import math
+import tracemalloc
 
 import networkx as nx
 import numpy as np
 import pytest
 
 from gnf_tf import graphs, metrics
+from gnf_tf.metrics import orbits
 
 # Sorted degrees of a connected graph of up to four nodes -> orbit of a node of each degree.
 ORBITS = {
@@ -39,6 +41,24 @@ def counted(graph):
 def random_graphs():
     settings = itertools.product([1, 2, 4, 7, 11], [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     return [nx.gnp_random_graph(n, p, seed=seed) for seed, (n, p) in enumerate(settings)]
+
+
+def book(pages):
+    """Triangles with an edge in common."""
+    graph = nx.complete_bipartite_graph(2, pages)
+    graph.add_edge(0, 1)
+    return graph
+
+
+# A graph of so many nodes, about, some of which are adjacent to nearly all.
+HUBS = {
+    "star": nx.star_graph,
+    "wheel": nx.wheel_graph,
+    "book": book,
+    "bipartite": lambda n: nx.complete_bipartite_graph(3, n),
+    "windmill": lambda n: nx.windmill_graph(n // 4, 5),
+    "double_star": lambda n: nx.Graph([(i % 2, i + 2) for i in range(n)] + [(0, 1)]),
+}
 
 
 def row(**counts):
@@ -91,6 +111,54 @@ def test_random_graphs_as_counted_four_by_four():
     counts = metrics.orbit_counts(several)
     assert counts.dtype == np.int64
     np.testing.assert_array_equal(counts, np.concatenate([counted(graph) for graph in several]))
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_hubs_as_counted_four_by_four(name):
+    graph = HUBS[name](9)
+    np.testing.assert_array_equal(metrics.orbit_counts([graph]), counted(graph))
+
+
+def test_counts_do_not_depend_on_how_much_is_held_at_a_time(monkeypatch):
+    several = [nx.gnp_random_graph(30, p, seed=1) for p in (0.1, 0.3, 0.7)]
+    several += [make(20) for make in HUBS.values()]
+    expected = metrics.orbit_counts(several), metrics.describe(several, "clustering")
+    monkeypatch.setattr(orbits, "_CHUNK", 7)
+    np.testing.assert_array_equal(metrics.orbit_counts(several), expected[0])
+    np.testing.assert_array_equal(metrics.describe(several, "clustering"), expected[1])
+
+
+MEASURES = {
+    "orbit_counts": lambda graph: metrics.orbit_counts([graph]),
+    "uniqueness": lambda graph: metrics.uniqueness([graph, graph]),
+    "novelty": lambda graph: metrics.novelty([graph], [graph]),
+    "degree": lambda graph: metrics.describe([graph], "degree"),
+    "clustering": lambda graph: metrics.describe([graph], "clustering"),
+    "is_ego": metrics.is_ego,
+    "is_grid": metrics.is_grid,
+    "is_two_communities": metrics.is_two_communities,
+    "wrong_edges": lambda graph: metrics.wrong_edges([graph], [graph]),
+}
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("name", HUBS)
+def test_memory_grows_with_the_edges_whatever_their_number_at_a_node(name, measure):
+    """A matrix of all pairs of nodes, in bytes, would be 400 MB."""
+    graph = HUBS[name](20_000)
+    tracemalloc.start()
+    try:
+        MEASURES[measure](graph)
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_star_has_the_counts_of_its_formulas():
+    n = 60_000
+    counts = metrics.orbit_counts([nx.star_graph(n)])
+    np.testing.assert_array_equal(counts[0], row(o0=n, o2=math.comb(n, 2), o7=math.comb(n, 3)))
+    np.testing.assert_array_equal(counts[1:], [row(o0=1, o1=n - 1, o6=math.comb(n - 1, 2))] * n)
 
 
 def test_a_set_is_its_graphs_one_by_one():

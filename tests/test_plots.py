@@ -1,5 +1,7 @@
 """Figures from arrays."""
 
+import tracemalloc
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -109,12 +111,50 @@ def test_graph_gallery_is_the_same_each_time():
     np.testing.assert_array_equal(offsets(one.axes[0]), offsets(two.axes[0]))
 
 
-def test_graph_gallery_unfolds_a_grid():
+@pytest.mark.parametrize("side", [8, 19, 21, 30])
+def test_graph_gallery_unfolds_a_grid(side):
     """Each edge is about as long as the others, and distant corners lie apart."""
-    graph = nx.convert_node_labels_to_integers(nx.grid_2d_graph(8, 8))
+    graph = nx.convert_node_labels_to_integers(nx.grid_2d_graph(side, side))
     places = offsets(plots.graph_gallery({"grid": [graph]}, columns=1).axes[0])
     lengths = [np.linalg.norm(places[a] - places[b]) for a, b in graph.edges]
-    assert max(lengths) < 2 * min(lengths)
+    assert np.quantile(lengths, 0.95) < 1.3 * np.median(lengths)
+    assert max(lengths) < 2 * np.median(lengths)
+    corners = places[[0, side - 1, side * (side - 1), side**2 - 1]]
+    between = np.linalg.norm(corners[:, np.newaxis] - corners, axis=-1)
+    assert between[np.triu_indices(4, 1)].min() > 0.8 * (side - 1) * np.median(lengths)
+
+
+LARGE = {
+    "tree": nx.barabasi_albert_graph(4000, 1, seed=0),
+    "star": nx.star_graph(4000),
+    "parts": nx.gnp_random_graph(4000, 2e-4, seed=0),
+    "empty": nx.empty_graph(4000),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_graph_costs_no_matrix_of_its_nodes(name):
+    """Such a matrix has 128 MB; the layout by all distances holds several, and cubes them."""
+    graph = LARGE[name]
+    tracemalloc.start()
+    try:
+        one, two = (plots.graph_gallery({"a": [graph]}, columns=1).axes[0] for _ in range(2))
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
+    places = offsets(one)
+    np.testing.assert_array_equal(places, offsets(two))
+    assert np.isfinite(places).all() and np.abs(places).max() <= 1.0 + 1e-9
+    # They fill the drawing: few lie in the same hundredth of it, and edges join what is near.
+    _, crowd = np.unique(((places + 1) * 4.99).astype(int), axis=0, return_counts=True)
+    assert len(crowd) > 50 and crowd.max() < len(graph) / 5
+    if name != "star" and graph.edges:
+        random = np.random.default_rng(0).permutation(len(graph))
+        lengths, others = (
+            [np.linalg.norm(places[a] - places[to[b]]) for a, b in graph.edges]
+            for to in (np.arange(len(graph)), random)
+        )
+        assert np.mean(lengths) < np.mean(others) / 2
 
 
 def test_graph_statistics():

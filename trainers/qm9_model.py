@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from gnf_tf import graphs, networks
-from gnf_tf.datasets.molecules import ELEMENTS, Molecules
+from gnf_tf.datasets import Molecules
 from gnf_tf.models import GRevNet
 from trainers.models import BatchModel
 
@@ -30,11 +30,7 @@ class RegressorConfig(Protocol):
 
 def composition(molecules: Molecules) -> np.ndarray:
     """[num_molecules, 6] float64: number of atoms of each element, and 1."""
-    molecule = np.repeat(np.arange(len(molecules)), molecules.n_atoms)
-    counts = np.zeros([len(molecules), len(ELEMENTS) + 1])
-    np.add.at(counts, (molecule, np.searchsorted(ELEMENTS, molecules.atomic_numbers)), 1.0)
-    counts[:, -1] = 1.0
-    return counts
+    return np.concatenate([molecules.element_counts(), np.ones([len(molecules), 1])], axis=1)
 
 
 class MoleculeRegressor(BatchModel):

@@ -6,6 +6,7 @@ Node labels and attributes become the attributes "label" (a number) and "feature
 
 import os
 import pathlib
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -24,8 +25,9 @@ def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.G
 
     The file holds n_nodes [G] and n_edges [G], whole numbers; edges [2, sum of n_edges], the two
     nodes of each edge, numbered in their graph, the smaller first, graph by graph; and it may hold
-    is_test [G] bool, node_labels [sum of n_nodes], node_attributes [sum of n_nodes, width],
-    graph_labels [G].
+    is_test [G], booleans or 0 and 1, and as finite numbers node_labels [sum of n_nodes],
+    node_attributes [sum of n_nodes, width], graph_labels [G]. Whole numbers are of any integer
+    type; an array without elements is of any.
 
     Args:
       path: of the file.
@@ -37,44 +39,77 @@ def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.G
     """
     if split not in ("train", "test", "all"):
         raise ValueError(f"`split` must be 'train', 'test' or 'all', got {split!r}")
-    path = pathlib.Path(path)
+    path = pathlib.Path(os.path.expanduser(path))
     arrays = _load(path)
+    _check(path, arrays)
     graphs = _npz_graphs(path, arrays)
     if split == "all":
         return graphs
     if "is_test" not in arrays:
         raise ValueError(f"{path} has no `is_test`: its `split` must be 'all', got {split!r}")
-    return [
-        g for g, test in zip(graphs, arrays["is_test"], strict=True) if test == (split == "test")
-    ]
+    is_test = arrays["is_test"].astype(bool)
+    return [g for g, test in zip(graphs, is_test, strict=True) if test == (split == "test")]
 
 
 def _load(path):
     try:
         with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+            arrays = dict(file)
     except FileNotFoundError as error:
         raise DataError(f"the data file {path} is missing") from error
-    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        *(OSError, TypeError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError),
+        *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    ) as error:
         raise DataError(f"the data file {path} is damaged: no npz file of arrays") from error
+    # What is not an npy file within the archive comes as bytes.
+    if not all(isinstance(values, np.ndarray) for values in arrays.values()):
+        raise DataError(f"the data file {path} is damaged: no npz file of arrays")
+    return arrays
 
 
-def _npz_graphs(path, arrays):
+# What each array must be where it isn't empty: kinds of its dtype, least and greatest value.
+_COUNTS = "iu", 0, np.iinfo(np.int32).max, f"[G] whole numbers from 0 to {np.iinfo(np.int32).max}"
+_FINITE = "biuf", -np.finfo(np.float64).max, np.finfo(np.float64).max, "finite numbers"
+_RULES = {
+    "n_nodes": _COUNTS,
+    "n_edges": _COUNTS,
+    "edges": ("iu", -np.inf, np.inf, "whole numbers"),
+    "is_test": ("biu", 0, 1, "True or False"),
+    "node_labels": _FINITE,
+    "node_attributes": _FINITE,
+    "graph_labels": _FINITE,
+}
+
+
+def _check(path, arrays):
+    """Raises a DataError for an array that is missing or of a wrong kind, value or shape."""
     missing = {"n_nodes", "n_edges", "edges"} - set(arrays)
     if missing:
         raise DataError(f"the data file {path} is damaged: it lacks {', '.join(sorted(missing))}")
-    n_nodes, n_edges, edges = (arrays[key] for key in ("n_nodes", "n_edges", "edges"))
-    if n_nodes.ndim != 1 or n_nodes.dtype.kind not in "iu" or (n_nodes < 0).any():
-        raise DataError(f"the data file {path} is damaged: `n_nodes` must be [G] whole numbers")
-    total = int(n_nodes.sum())
+    for key, (kinds, low, high, rule) in _RULES.items():
+        values = arrays.get(key, np.zeros(0)).ravel()
+        found = None
+        if values.size and values.dtype.kind not in kinds:
+            found = values.dtype
+        elif values.size and not ((values >= low) & (values <= high)).all():
+            found = values[((values >= low) & (values <= high)).argmin()]
+        if found is not None:
+            raise DataError(f"the data file {path} is damaged: `{key}` must be {rule}, got {found}")
+    n_graphs = arrays["n_nodes"].shape
+    if len(n_graphs) != 1:
+        raise DataError(
+            f"the data file {path} is damaged: `n_nodes` has shape {n_graphs}, expected (G,)"
+        )
+    total, num_edges = (int(arrays[key].astype(np.int64).sum()) for key in ("n_nodes", "n_edges"))
     width = arrays["node_attributes"].shape[1:2] or (1,) if "node_attributes" in arrays else ()
     shapes = {
-        "n_edges": n_nodes.shape,
-        "edges": (2, int(n_edges.sum())),
-        "is_test": n_nodes.shape,
+        "n_edges": n_graphs,
+        "edges": (2, num_edges),
+        "is_test": n_graphs,
         "node_labels": (total,),
         "node_attributes": (total, *width),
-        "graph_labels": n_nodes.shape,
+        "graph_labels": n_graphs,
     }
     for key, shape in shapes.items():
         if key in arrays and arrays[key].shape != shape:
@@ -82,15 +117,23 @@ def _npz_graphs(path, arrays):
                 f"the data file {path} is damaged: `{key}` has shape {arrays[key].shape}, expected "
                 f"{shape}"
             )
+
+
+def _npz_graphs(path, arrays):
+    # Of one signed type, in which differences and sums are right.
+    n_nodes, n_edges, edges = (
+        arrays[key].astype(np.int64) for key in ("n_nodes", "n_edges", "edges")
+    )
     graph_of_edge = np.repeat(np.arange(len(n_nodes)), n_edges)
     low, high = edges
     wrong = (low < 0) | (low >= high) | (high >= n_nodes[graph_of_edge])
     if wrong.any():
         column = int(wrong.argmax())
+        low, high = arrays["edges"][:, column]
         raise DataError(
-            f"the data file {path} is damaged: edge {column} joins nodes {low[column]} and "
-            f"{high[column]} of graph {graph_of_edge[column]}, expected numbers below "
-            f"{n_nodes[graph_of_edge[column]]}, the smaller first"
+            f"the data file {path} is damaged: edge {column} joins nodes {low} and {high} of graph "
+            f"{graph_of_edge[column]}, expected numbers below {n_nodes[graph_of_edge[column]]}, "
+            "the smaller first"
         )
     starts = np.cumsum(n_nodes) - n_nodes
     graphs = _make(
@@ -100,7 +143,7 @@ def _npz_graphs(path, arrays):
         node={"label": arrays.get("node_labels"), "features": arrays.get("node_attributes")},
         whole={"label": arrays.get("graph_labels")},
     )
-    found = np.array([graph.number_of_edges() for graph in graphs], n_edges.dtype)
+    found = np.array([graph.number_of_edges() for graph in graphs], np.int64)
     if (found != n_edges).any():
         row = int((found != n_edges).argmax())
         raise DataError(f"the data file {path} is damaged: graph {row} has an edge twice")
@@ -126,13 +169,13 @@ def tu_dataset(folder: str | os.PathLike, name: str) -> list[nx.Graph]:
     Raises:
       DataError: if a file is missing, damaged or cut short.
     """
-    paths = _TuPaths(pathlib.Path(folder), name)
+    paths = _TuPaths(pathlib.Path(os.path.expanduser(folder)), name)
     indicator = _table(paths("graph_indicator"), np.int64, width=1)[:, 0]
     found = np.unique(indicator)
     if not np.array_equal(found, np.arange(1, len(found) + 1)):
         raise DataError(
             f"the data file {paths('graph_indicator')} is damaged: expected every graph from 1 to "
-            f"{found[-1]}"
+            f"{len(found)}, got {found[0]} to {found[-1]}"
         )
     pairs = _table(paths("A"), np.int64, width=2)
     _check_pairs(pairs, indicator, paths)
@@ -217,6 +260,13 @@ def _table(path, dtype, width=None):
         raise DataError(
             f"the data file {path} is damaged: {len(table)} lines of {table.shape[1]} numbers, "
             f"expected lines of {width or 'at least 1'}"
+        )
+    wrong = ~np.isfinite(table).all(axis=1)
+    if wrong.any():
+        line = int(wrong.argmax())
+        raise DataError(
+            f"the data file {path} is damaged in line {line + 1}: {table[line].tolist()}, "
+            "expected finite numbers"
         )
     return table
 

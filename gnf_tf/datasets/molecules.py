@@ -1,5 +1,6 @@
 """Sets of molecules with 3D positions, and graphs of them."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -9,8 +10,9 @@ from gnf_tf.graphs import GraphsTuple
 
 __all__ = ["EDGE_SIZE", "ELEMENTS", "NODE_SIZE", "Molecules"]
 
-# Atomic numbers in the order of the one-hot node features: H, C, N, O, F.
+# Atomic numbers in the order of the one-hot node features.
 ELEMENTS = (1, 6, 7, 8, 9)
+_SUPPORTED = "H (1), C (6), N (7), O (8) or F (9)"
 # Covalent radii of these in angstrom: Cordero et al., Dalton Trans. 2008, 2832.
 _RADII = dict(zip(ELEMENTS, (0.31, 0.76, 0.71, 0.66, 0.57), strict=True))
 _BOND_TOLERANCE = 0.4  # angstrom, the usual allowance on the sum of two radii
@@ -18,19 +20,33 @@ _BOND_TOLERANCE = 0.4  # angstrom, the usual allowance on the sum of two radii
 NODE_SIZE = len(ELEMENTS)
 EDGE_SIZE = 2
 
+_DTYPES = {
+    "n_atoms": np.int64,
+    "atomic_numbers": np.uint8,
+    "positions": np.float32,
+    "targets": np.float64,
+    "index": np.int64,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Molecules:
     """Molecules laid end to end; molecule i owns the atoms offsets[i] to offsets[i + 1].
 
+    Whole and real numbers of other types than these are converted.
+
     Attributes:
-      n_atoms: [num_molecules] int64.
-      atomic_numbers: [num_atoms] uint8.
+      n_atoms: [num_molecules] int64, at least 1 each.
+      atomic_numbers: [num_atoms] uint8, of H, C, N, O and F: 1, 6, 7, 8, 9.
       positions: [num_atoms, 3] float32, angstrom.
       targets: [num_molecules, num_targets] float64, in `target_units`.
       target_names: name of each column of `targets`.
       target_units: unit of each column of `targets`.
-      index: [num_molecules] int32, the molecule's number in its data set.
+      index: [num_molecules] int64, the molecule's number in its data set.
+
+    Raises:
+      ValueError: for another element, shapes that don't agree, a number of atoms below 1, or
+        positions or targets that are not finite, naming the molecule.
     """
 
     n_atoms: np.ndarray
@@ -40,6 +56,11 @@ class Molecules:
     target_names: tuple[str, ...]
     target_units: tuple[str, ...]
     index: np.ndarray
+
+    def __post_init__(self):
+        given = {field: np.asarray(getattr(self, field)) for field in _DTYPES}
+        _check(given, self.target_names, self.target_units)
+        vars(self).update((k, v.astype(_DTYPES[k], copy=False)) for k, v in given.items())
 
     def __len__(self) -> int:
         return len(self.n_atoms)
@@ -52,14 +73,23 @@ class Molecules:
     def select(self, rows: np.ndarray) -> "Molecules":
         """The molecules at `rows`, in that order."""
         atoms = self._atoms(rows)
-        return dataclasses.replace(
-            self,
+        chosen = copy.copy(self)  # unlike a new one, it is not checked again
+        vars(chosen).update(
             n_atoms=self.n_atoms[rows],
             atomic_numbers=self.atomic_numbers[atoms],
             positions=self.positions[atoms],
             targets=self.targets[rows],
             index=self.index[rows],
         )
+        return chosen
+
+    def element_counts(self) -> np.ndarray:
+        """[num_molecules, 5] float64: the number of atoms of each element, H, C, N, O, F."""
+        molecule = np.repeat(np.arange(len(self)), self.n_atoms)
+        element = np.searchsorted(ELEMENTS, self.atomic_numbers)
+        shape = [len(self), NODE_SIZE]
+        counts = np.bincount(molecule * NODE_SIZE + element, minlength=np.prod(shape))
+        return counts.reshape(shape).astype(np.float64)
 
     def graph(self, rows: np.ndarray) -> GraphsTuple:
         """One GraphsTuple (numpy arrays) of the molecules at `rows`, every pair of atoms joined.
@@ -107,6 +137,59 @@ class Molecules:
     def _atoms(self, rows):
         starts = np.cumsum(self.n_atoms) - self.n_atoms
         return _ranges(starts[rows], self.n_atoms[rows])
+
+
+def _check(given, target_names, target_units):
+    if len(target_units) != len(target_names):
+        raise ValueError(
+            f"`target_units` must be as many as `target_names`, {len(target_names)}, "
+            f"got {len(target_units)}"
+        )
+    for field, values in given.items():
+        kinds, rule = ("iuf", "real") if field in ("positions", "targets") else ("iu", "whole")
+        if values.size and values.dtype.kind not in kinds:
+            raise ValueError(f"`{field}` must be {rule} numbers, got {values.dtype}")
+    n_atoms = given["n_atoms"]
+    if n_atoms.ndim != 1:
+        raise ValueError(f"`n_atoms` must have rank 1, got shape {n_atoms.shape}")
+    if (n_atoms < 1).any():
+        row = int((n_atoms < 1).argmax())
+        raise ValueError(f"`n_atoms` must be at least 1, got {n_atoms[row]} for molecule {row}")
+    total = int(n_atoms.sum())
+    shapes = {
+        "atomic_numbers": (total,),
+        "positions": (total, 3),
+        "targets": (len(n_atoms), len(target_names)),
+        "index": (len(n_atoms),),
+    }
+    for field, shape in shapes.items():
+        if given[field].shape != shape:
+            raise ValueError(f"`{field}` must have shape {shape}, got {given[field].shape}")
+    _check_values(n_atoms, given)
+
+
+def _check_values(n_atoms, given):
+    def owner(atom):
+        return int(np.searchsorted(np.cumsum(n_atoms), atom, side="right"))
+
+    numbers = given["atomic_numbers"]
+    unknown = ~np.isin(numbers, ELEMENTS)
+    if unknown.any():
+        atom = int(unknown.argmax())
+        place = atom - int(n_atoms[: owner(atom)].sum())
+        raise ValueError(
+            f"`atomic_numbers` must be of {_SUPPORTED}, got number {numbers[atom]} as atom {place} "
+            f"of molecule {owner(atom)}"
+        )
+    for field, molecule in (("positions", owner), ("targets", int)):
+        # What is too large for its type would become infinite.
+        finite = np.abs(given[field]) <= np.finfo(_DTYPES[field]).max
+        if not finite.all():
+            row = int(finite.all(axis=1).argmin())
+            raise ValueError(
+                f"`{field}` must be finite, got {given[field][row].tolist()} for molecule "
+                f"{molecule(row)}"
+            )
 
 
 _RADIUS_OF_NUMBER = np.zeros(max(ELEMENTS) + 1, np.float32)

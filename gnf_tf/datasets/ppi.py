@@ -9,10 +9,13 @@ that each node belongs to.
 
 import dataclasses
 import io
+import itertools
 import json
 import os
 import pathlib
+import tokenize
 import zipfile
+import zlib
 from typing import Literal
 
 import numpy as np
@@ -94,34 +97,46 @@ def ppi(
     if data_dir is None:
         source = _download()
     else:
-        folder = pathlib.Path(data_dir).expanduser()
+        folder = pathlib.Path(os.path.expanduser(data_dir))
         source = folder / "ppi.zip" if (folder / "ppi.zip").exists() else folder
     prefix = _PREFIXES[split]
     arrays = {
         name: _read_array(source, f"{prefix}_{name}.npy")
         for name in ("feats", "labels", "graph_id")
     }
-    links = _read_links(source, f"{prefix}_graph.json")
     where = f"the files {prefix}_* of {source}"
-    num_nodes = len(arrays["graph_id"])
-    for name, expected in (
-        ("feats", (num_nodes, _NUM_FEATURES)),
-        ("labels", (num_nodes, _NUM_LABELS)),
-        ("graph_id", (num_nodes,)),
+    num_nodes = len(arrays["graph_id"]) if arrays["graph_id"].ndim else 0
+    for name, expected, is_right, rule in (
+        ("graph_id", (num_nodes,), _is_whole, "whole numbers"),
+        ("feats", (num_nodes, _NUM_FEATURES), _is_finite, "finite numbers"),
+        ("labels", (num_nodes, _NUM_LABELS), _is_binary, "zeros and ones"),
     ):
         if arrays[name].shape != expected:
             raise DataError(
                 f"{where} don't agree: {name} has shape {arrays[name].shape}, expected {expected}"
             )
-    if not np.isfinite(arrays["feats"]).all():
-        raise DataError(f"{where} have features that are no finite numbers")
+        if arrays[name].size and not is_right(arrays[name]):
+            raise DataError(f"{where} have {name} that are no {rule}")
+    links = _read_links(source, f"{prefix}_graph.json", num_nodes, where)
     return _networks(arrays, links, where)
+
+
+def _is_finite(values):
+    # Of the features' own type: what is too large for it would become infinite.
+    limit = np.finfo(np.float32).max
+    return values.dtype.kind in "biuf" and (np.abs(values) <= limit).all()
+
+
+def _is_binary(values):
+    return values.dtype.kind in "biuf" and np.isin(values, (0, 1)).all()
+
+
+def _is_whole(values):
+    return values.dtype.kind in "iuf" and (np.mod(values, 1) == 0).all()
 
 
 def _networks(arrays, links, where):
     owner = arrays["graph_id"]
-    if links.size and (links.min() < 0 or links.max() >= len(owner)):
-        raise DataError(f"{where} have links of nodes that they don't have")
     if (owner[links[:, 0]] != owner[links[:, 1]]).any():
         raise DataError(f"{where} have links between different networks")
     # The nodes of a network may lie anywhere in the files.
@@ -164,22 +179,41 @@ def _content(source, name):
             return archive.read(name)
     except (OSError, KeyError) as error:
         raise DataError(f"the file {name} is missing in {source}") from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise DataError(f"the archive {source} is damaged ({error})") from error
 
 
 def _read_array(source, name):
     try:
-        return np.load(io.BytesIO(_content(source, name)), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        return np.lib.format.read_array(io.BytesIO(_content(source, name)), allow_pickle=False)
+    except (ValueError, EOFError, MemoryError, SyntaxError, tokenize.TokenError) as error:
         raise DataError(f"the file {name} of {source} is damaged ({error})") from error
 
 
-def _read_links(source, name):
-    """[num_links, 2]: source and target of each."""
+def _read_links(source, name, num_nodes, where):
+    """[num_links, 2]: the rows of the source and the target of each link of networkx's JSON."""
     try:
         found = json.loads(_content(source, name))
-        links = [(link["source"], link["target"]) for link in found["links"]]
-        return np.array(links, np.int64).reshape(-1, 2)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"the file {name} of {source} is damaged ({error})") from error
+        nodes = [_hashable(node.get("id", row)) for row, node in enumerate(found["nodes"])]
+        links = found["links"] if "links" in found else found["edges"]  # from networkx 3.4 on
+        ends = [(_hashable(link["source"]), _hashable(link["target"])) for link in links]
+        # Ids from 0 on are the numbers of rows; others stand for the rows in which they are listed.
+        row_of = {node: row for row, node in enumerate(nodes)}
+        if row_of.keys() == set(range(len(nodes))):
+            row_of = {row: row for row in row_of.values()}
+        unknown = [end for end in itertools.chain.from_iterable(ends) if end not in row_of]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"the file {name} of {source} is damaged ({error!r})") from error
+    if not len(nodes) == len(row_of) == num_nodes:
+        raise DataError(
+            f"{where} don't agree: {name} has {len(nodes)} nodes, {len(row_of)} of them different, "
+            f"expected {num_nodes}"
+        )
+    if unknown:
+        raise DataError(f"{where} have links of nodes that they don't have, as {unknown[0]!r}")
+    return np.array([(row_of[a], row_of[b]) for a, b in ends], np.int64).reshape(-1, 2)
+
+
+def _hashable(node):
+    """As networkx reads a node: what was a tuple comes as a list."""
+    return tuple(map(_hashable, node)) if isinstance(node, list) else node

@@ -5,11 +5,13 @@ files of the PyPI package `qm9pack`, which leaves out the 3,054 molecules that f
 consistency check; converted once into a cache file.
 """
 
+import dataclasses
 import importlib.util
 import os
 import pathlib
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -96,24 +98,21 @@ def qm9(
         raise ValueError(f"`targets` must be among {', '.join(QM9_TARGETS)}; got {unknown}")
     if split not in ("train", "validation", "test"):
         raise ValueError(f"`split` must be 'train', 'validation' or 'test', got {split!r}")
-    arrays = _load(pathlib.Path(data_dir or pooch.os_cache("gnf_tf")).expanduser())
-    columns = [list(QM9_TARGETS).index(name) for name in targets]
-    values = arrays["targets"][:, columns] * [QM9_TARGETS[name].factor for name in targets]
-    if atomisation:
-        values -= _atom_energies(arrays, targets)
-    everything = Molecules(
-        n_atoms=arrays["n_atoms"].astype(np.int64),
-        atomic_numbers=arrays["atomic_numbers"],
-        positions=arrays["positions"],
-        targets=values,
-        target_names=tuple(targets),
-        target_units=tuple(QM9_TARGETS[name].unit for name in targets),
-        index=arrays["index"],
-    )
+    everything = _load(pathlib.Path(os.path.expanduser(data_dir or pooch.os_cache("gnf_tf"))))
     rows = _split_rows(len(everything), split, seed)
     if size is not None and not 1 <= size <= len(rows):
         raise ValueError(f"`size` must be from 1 to {len(rows)} for {split!r}, got {size}")
-    return everything.select(rows[:size])
+    molecules = everything.select(rows[:size])
+    columns = [list(QM9_TARGETS).index(name) for name in targets]
+    values = molecules.targets[:, columns] * [QM9_TARGETS[name].factor for name in targets]
+    if atomisation:
+        values -= _atom_energies(molecules, targets)
+    return dataclasses.replace(
+        molecules,
+        targets=values,
+        target_names=tuple(targets),
+        target_units=tuple(QM9_TARGETS[name].unit for name in targets),
+    )
 
 
 def _split_rows(total, split, seed):
@@ -125,31 +124,27 @@ def _split_rows(total, split, seed):
     return parts[("train", "validation", "test").index(split)]
 
 
-def _atom_energies(arrays, targets):
+def _atom_energies(molecules, targets):
     """[num_molecules, num_targets] in eV: the energies of the free atoms, 0 for other targets."""
-    molecule = np.repeat(np.arange(len(arrays["n_atoms"])), arrays["n_atoms"])
-    element = np.searchsorted(ELEMENTS, arrays["atomic_numbers"])
-    counts = np.zeros([len(arrays["n_atoms"]), len(ELEMENTS)])
-    np.add.at(counts, (molecule, element), 1.0)
     zeros = (0.0,) * len(ELEMENTS)
     table = np.array([_ATOM_ENERGIES.get(name, zeros) for name in targets])
-    return counts @ table.T * _EV
+    return molecules.element_counts() @ table.T * _EV
 
 
 def _load(folder):
+    """All molecules, with all targets in the units of the source."""
     path = folder / _CACHE_NAME
     if not path.exists():
         _write_atomically(path, _convert(_source_files()))
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        if arrays["n_atoms"].sum() != len(arrays["positions"]):
-            raise ValueError("atom counts don't add up")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        columns = tuple(target.column for target in QM9_TARGETS.values())
+        return Molecules(**arrays, target_names=columns, target_units=("",) * len(columns))
+    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"the data cache {path} is damaged ({error}); delete it, and it is made again"
         ) from error
-    return arrays
 
 
 def _source_files():

@@ -41,6 +41,7 @@ class Blocks(NamedTuple):
           ValueError: if another one does (in a `tf.function` as tf.errors.InvalidArgumentError;
             XLA can't tell).
         """
+        graph = graph.replace(n_node=tf.cast(graph.n_node, tf.int32))
         size = tf.reduce_max(graph.n_node)
         if max_num_nodes is not None:
             _check_all_fit(graph.n_node, max_num_nodes)

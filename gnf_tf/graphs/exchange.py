@@ -15,14 +15,14 @@ __all__ = ["from_networkx", "to_networkx"]
 def from_networkx(graphs: Sequence[nx.Graph], *, dtype: tf.DType = tf.float32) -> GraphsTuple:
     """A batch of networkx graphs; nodes in each graph's own order, whatever their labels.
 
-    The attribute "features" (a number or a vector, of the same width on all) of nodes, edges and
-    `graph.graph` gives the features; where no node (edge, graph) has any, they have width 0. An
+    The attribute "features" (a finite number or a vector of them, as wide on all) of nodes, edges
+    and `graph.graph` gives the features; where no node (edge, graph) has any, they have width 0. An
     undirected edge becomes two, one each way, with the same features; a self loop becomes one.
 
     Raises:
       TypeError: if `graphs` is a single graph.
-      ValueError: for an empty sequence, or features missing or of another width on some item,
-        naming it.
+      ValueError: for an empty sequence, or features of some item that are missing, of another
+        width, or no finite numbers, naming it.
     """
     if isinstance(graphs, nx.Graph):
         raise TypeError("`graphs` must be a sequence of networkx graphs, got a single one: [graph]")
@@ -62,14 +62,35 @@ def _features(items, dtype):
     for what, data in items:
         if "features" not in data:
             raise ValueError(f"{what} has no 'features', others have; give all of them or none")
-        row = np.atleast_1d(np.asarray(data["features"], dtype=dtype.as_numpy_dtype))
-        if row.ndim != 1 or (rows and row.shape != rows[0].shape):
+        row = _vector(what, data["features"], dtype.as_numpy_dtype)
+        if rows and row.shape != rows[0].shape:
             raise ValueError(
-                f"{what} has 'features' of shape {row.shape}; expected a vector as wide as the "
-                f"first, {rows[0].shape if rows else '(width,)'}"
+                f"{what} has 'features' of shape {row.shape}, {_shown(data['features'])}; expected "
+                f"a vector as wide as the first, {rows[0].shape}"
             )
         rows.append(row)
     return tf.constant(np.stack(rows), dtype)
+
+
+def _vector(what, value, dtype):
+    """The features of one item, [width]."""
+    try:
+        given = np.atleast_1d(np.asarray(value))
+    except (TypeError, ValueError):
+        given = None  # of lengths that differ
+    if given is not None and given.ndim == 1 and np.can_cast(given.dtype, dtype, "same_kind"):
+        with np.errstate(over="ignore"):  # infinite, and so refused
+            row = given.astype(dtype)
+        if np.isfinite(row).all():
+            return row
+    raise ValueError(
+        f"{what} has 'features' {_shown(value)}; expected a finite number or a vector of them"
+    )
+
+
+def _shown(value):
+    """On one line, and short."""
+    return f"{' '.join(repr(value).split()):.80}"
 
 
 def to_networkx(graph: GraphsTuple) -> list[nx.Graph]:

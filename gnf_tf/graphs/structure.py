@@ -102,7 +102,7 @@ def _zero_features(n_node, senders, receivers, n_edge, node_size, dtype):
 
 
 def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
-    """One GraphsTuple of all graphs in order.
+    """One GraphsTuple of all graphs in order; in a `tf.function` their sizes may be dynamic.
 
     Raises:
       ValueError: for an empty sequence, or feature widths or dtypes that differ, naming the field.
@@ -111,16 +111,20 @@ def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
     if not graphs:
         raise ValueError("`graphs` must hold at least one GraphsTuple, got none")
     for field in FEATURE_FIELDS:
-        kinds = {(getattr(g, field).dtype.name, getattr(g, field).shape[-1]) for g in graphs}
-        if len(kinds) > 1:
+        values = [getattr(graph, field) for graph in graphs]
+        kinds = {(value.dtype.name, value.shape[-1]) for value in values}
+        widths = {width for _, width in kinds if width is not None}
+        if len({dtype for dtype, _ in kinds}) > 1 or len(widths) > 1:
             raise ValueError(
-                f"`graphs` must agree in dtype and width of `{field}`, got {sorted(kinds)}"
+                f"`graphs` must agree in dtype and width of `{field}`, got {sorted(kinds, key=str)}"
             )
-    starts = np.cumsum([0] + [int(graph.nodes.shape[0]) for graph in graphs[:-1]])
-    moved = [
-        graph.replace(senders=graph.senders + start, receivers=graph.receivers + start)
-        for graph, start in zip(graphs, starts.astype(np.int32), strict=True)
-    ]
+    moved, start = [], 0
+    for graph in graphs:
+        moved.append(
+            graph.replace(senders=graph.senders + start, receivers=graph.receivers + start)
+        )
+        size = graph.nodes.shape[0]
+        start += tf.shape(graph.nodes)[0] if size is None else size
     return GraphsTuple(*(tf.concat(values, axis=0) for values in zip(*moved, strict=True)))
 
 
@@ -159,7 +163,7 @@ def fill_missing(graph: GraphsTuple) -> GraphsTuple:
     fields = {"nodes": tf.convert_to_tensor(graph.nodes)}
     for field in INDEX_FIELDS:
         value = tf.convert_to_tensor(getattr(graph, field))
-        fields[field] = tf.cast(value, tf.int32) if value.dtype == tf.int64 else value
+        fields[field] = tf.cast(value, tf.int32) if value.dtype.is_integer else value
     for field, rows in (("edges", fields["senders"]), ("globals", fields["n_node"])):
         value = getattr(graph, field)
         if value is None:

@@ -1,6 +1,7 @@
 """What the metrics measure: undirected simple graphs, a whole set of them as one sparse matrix."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import networkx as nx
@@ -28,7 +29,7 @@ class GraphSet:
     def __len__(self) -> int:
         return len(self.n_node)
 
-    @property
+    @functools.cached_property
     def starts(self) -> np.ndarray:
         """First row of each graph, [n_graphs]."""
         return np.cumsum(self.n_node) - self.n_node

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+import scipy.sparse
 from scipy.spatial.distance import cdist
 
 from gnf_tf.metrics.orbits import NUM_ORBITS, orbit_counts, triangle_counts
@@ -33,6 +34,8 @@ def describe(graphs: Graphs, statistic: Statistic) -> np.ndarray:
     "clustering": of each clustering coefficient, [n_graphs, 100] bins over [0, 1];
     "spectrum": of the eigenvalues of the symmetrically normalised Laplacian, [n_graphs, 200] bins;
     "orbit": the node's mean count of each orbit of `orbit_counts`, [n_graphs, 15], no histogram.
+
+    Memory grows with the number of edges, of "spectrum" with the square of a graph's nodes.
 
     An eigenvalue 2, which every bipartite component has, counts in the last bin. The original
     scripts lose it where rounding puts it above 2: their number then depends on the order of the
@@ -107,15 +110,15 @@ def _clustering(graphs):
 
 
 def _spectrum(graphs):
-    spectra = (_eigenvalues(graphs.member(i).toarray()) for i in range(len(graphs)))
+    spectra = (_eigenvalues(graphs.member(i)) for i in range(len(graphs)))
     return _histograms(spectra, SPECTRUM_BINS, SPECTRUM_RANGE)
 
 
 def _eigenvalues(adjacency):
     degree = adjacency.sum(axis=1)
-    scale = 1.0 / np.sqrt(np.maximum(degree, 1))  # 1 for a node alone, whose row is zero anyway
-    laplacian = scale[:, np.newaxis] * (np.diag(degree) - adjacency) * scale
-    return np.minimum(np.linalg.eigvalsh(laplacian), SPECTRUM_RANGE[1])
+    scale = scipy.sparse.diags_array(1.0 / np.sqrt(np.maximum(degree, 1)))  # of a lone node, 1
+    laplacian = scale @ (scipy.sparse.diags_array(degree, dtype=np.float64) - adjacency) @ scale
+    return np.minimum(np.linalg.eigvalsh(laplacian.toarray()), SPECTRUM_RANGE[1])
 
 
 def _orbit(graphs):

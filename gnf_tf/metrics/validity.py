@@ -63,9 +63,13 @@ def is_two_communities(graph: nx.Graph) -> bool:
     those made as GDSS's (whose halves can come out sparse or disconnected; for all of its
     published 100), and 0.1 % of random graphs of such sizes with edges between 35 % of the pairs.
     """
-    adjacency = graph_set([graph], "graph").adjacency.toarray()
-    if len(adjacency) < 2 or not is_connected(graph):
+    adjacency = graph_set([graph], "graph").adjacency
+    num_nodes = len(graph)
+    # Two equal parts have the fewest pairs inside.
+    fewest = MIN_INSIDE * num_nodes * (num_nodes - 2) / 4
+    if num_nodes < 2 or adjacency.nnz / 2 < fewest or not is_connected(graph):
         return False
+    adjacency = adjacency.toarray()
     laplacian = np.diag(adjacency.sum(axis=1)) - adjacency
     part = np.linalg.eigh(laplacian)[1][:, 1] > 0.0
     inside = min(_density(adjacency[side][:, side]) for side in (part, ~part))

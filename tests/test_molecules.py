@@ -1,0 +1,107 @@
+"""Molecules that are what they must be, or an error that names what is not."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gnf_tf.datasets import Molecules
+from trainers.qm9_model import composition
+
+
+def arrays():
+    """Water, methane and hydrogen fluoride, all atoms on a line."""
+    numbers = np.array([8, 1, 1, 6, 1, 1, 1, 1, 9, 1], np.uint8)
+    return {
+        "n_atoms": np.array([3, 5, 2]),
+        "atomic_numbers": numbers,
+        "positions": np.arange(3 * len(numbers), dtype=np.float32).reshape(-1, 3),
+        "targets": np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]),
+        "target_names": ("mu", "gap"),
+        "target_units": ("D", "eV"),
+        "index": np.array([7, 5, 9], np.int32),
+    }
+
+
+def changed(field, place, value, dtype=None):
+    values = arrays()[field].astype(dtype or arrays()[field].dtype)
+    values[place] = value
+    return {field: values}
+
+
+def test_atoms_are_counted_by_element():
+    molecules = Molecules(**arrays())
+    expected = [[2, 0, 0, 1, 0], [4, 1, 0, 0, 0], [1, 0, 0, 0, 1]]  # H, C, N, O, F
+    np.testing.assert_array_equal(molecules.element_counts(), expected)
+    np.testing.assert_array_equal(composition(molecules), np.c_[expected, [1, 1, 1]])
+    np.testing.assert_array_equal(molecules.graph([0]).nodes.sum(axis=0), expected[0])
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (changed("atomic_numbers", 4, 5), "number 5 as atom 1 of molecule 1"),
+        (changed("atomic_numbers", 2, 16), "number 16 as atom 2 of molecule 0"),
+        (changed("atomic_numbers", 8, 0), "number 0 as atom 0 of molecule 2"),
+        (changed("atomic_numbers", 8, 257, np.int64), "number 257 as atom 0 of molecule 2"),
+        (changed("atomic_numbers", 9, -255, np.int64), "number -255 as atom 1 of molecule 2"),
+    ],
+)
+def test_an_unknown_element_is_named_with_its_molecule(changes, message):
+    rule = r"`atomic_numbers` must be of H \(1\), C \(6\), N \(7\), O \(8\) or F \(9\), got "
+    with pytest.raises(ValueError, match=rule + message):
+        Molecules(**arrays() | changes)
+    with pytest.raises(ValueError, match=rule + message):
+        dataclasses.replace(Molecules(**arrays()), **changes)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"n_atoms": np.array([3, 5, 3])}, r"`atomic_numbers` must have shape \(11,\)"),
+        ({"n_atoms": np.array([[3, 5, 2]])}, r"`n_atoms` must have rank 1, got shape \(1, 3\)"),
+        ({"n_atoms": np.array([8, 0, 2])}, "`n_atoms` must be at least 1, got 0 for molecule 1"),
+        ({"n_atoms": np.array([11, -3, 2])}, "`n_atoms` must be at least 1, got -3 for molecule 1"),
+        ({"n_atoms": np.array([3.0, 5.0, 2.0])}, "`n_atoms` must be whole numbers, got float64"),
+        ({"atomic_numbers": np.array(list("OHHCHHHHFH"))}, "must be whole numbers, got <U1"),
+        ({"atomic_numbers": np.full(10, 6.5)}, "must be whole numbers, got float64"),
+        ({"positions": np.zeros([10, 2])}, r"`positions` must have shape \(10, 3\), got \(10, 2\)"),
+        ({"positions": np.full([10, 3], "a")}, "`positions` must be real numbers, got <U1"),
+        ({"positions": np.zeros([10, 3], complex)}, "must be real numbers, got complex128"),
+        (changed("positions", (4, 1), np.nan), "`positions` must be finite, got .*molecule 1"),
+        (changed("positions", (9, 0), 1e39, np.float64), "must be finite, got .*molecule 2"),
+        ({"targets": np.zeros([3, 1])}, r"`targets` must have shape \(3, 2\), got \(3, 1\)"),
+        (changed("targets", (2, 1), np.inf), "`targets` must be finite, got .*molecule 2"),
+        ({"target_units": ("D",)}, "`target_units` must be as many as `target_names`, 2, got 1"),
+        ({"index": np.arange(4)}, r"`index` must have shape \(3,\), got \(4,\)"),
+    ],
+)
+def test_arrays_that_are_no_molecules_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Molecules(**arrays() | changes)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint64, np.int64])
+def test_whole_numbers_of_any_type_are_the_same_molecules(dtype):
+    given = arrays()
+    given |= {name: given[name].astype(dtype) for name in ("n_atoms", "atomic_numbers", "index")}
+    given["positions"] = given["positions"].astype(np.float64)
+    expected, molecules = Molecules(**arrays()), Molecules(**given)
+    for one, other in zip(molecules.graph([2, 1]), expected.graph([2, 1]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    large = Molecules(
+        n_atoms=np.array([20], dtype),
+        atomic_numbers=np.ones(20, dtype),
+        positions=np.random.default_rng(0).normal(size=[20, 3]),
+        targets=np.zeros([1, 0]),
+        target_names=(),
+        target_units=(),
+        index=np.zeros(1, dtype),
+    )
+    np.testing.assert_array_equal(large.sizes, [[20, 380]])  # beyond a uint8
+
+
+def test_no_molecules():
+    nothing = Molecules(**arrays()).select([])
+    assert len(nothing) == 0 and nothing.element_counts().shape == (0, 5)
+    assert len(dataclasses.replace(nothing, n_atoms=[], index=[])) == 0
