@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gnf_tf import graphs
+from gnf_tf import graphs, networks
 
 MEMBERS = [nx.path_graph(3), nx.empty_graph(0), nx.star_graph(4), nx.cycle_graph(4)]
 SIZES = [3, 0, 5, 4]
@@ -104,3 +104,62 @@ def test_padding_beyond_the_room_has_no_place():
         assert stacked.shape == [5, 6, 1]
         np.testing.assert_array_equal(back[:, 0], [1.0] * 18 + [0.0] * 12)
         assert tf.reduce_sum(dense[:4]) == sum(2 * len(g.edges) for g in MEMBERS)
+
+
+TOO_LARGE = {
+    "alone": [nx.path_graph(9)],
+    "last": [nx.path_graph(3), nx.path_graph(9)],
+    "first": [nx.path_graph(9), nx.path_graph(3)],
+    "first without edges": [nx.empty_graph(9), nx.path_graph(3)],
+    "one edge": [nx.path_graph(3), nx.Graph([(0, 8), *((i, i) for i in range(9))])],
+}
+# What uses blocks: function of a graph -> numbers a node.
+USES = {
+    "blocks": lambda graph: (lambda b: b.unstack(b.stack(graph.nodes)))(graphs.Blocks.of(graph, 5)),
+    "along edges": networks.DotProductAttention(2, 3, max_num_nodes=5),
+    "to all": networks.DotProductAttention(2, 3, fully_connected=True, max_num_nodes=5),
+    "transformer": networks.GraphTransformer(4, 3, max_num_nodes=5, output_scale=1.0),
+}
+
+
+def with_nodes(members):
+    graph = graphs.fill_missing(graphs.from_networkx(members))
+    return graph.replace(nodes=tf.random.stateless_normal([len(graph.nodes), 4], [0, 1]))
+
+
+def nodes_of(use, graph):
+    out = use(graph)
+    return out.nodes if isinstance(out, graphs.GraphsTuple) else out
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_a_graph_that_does_not_fit_is_an_error_or_nan(name, use):
+    """Wherever it stands; XLA, which can't raise, gives NaN for what has no place."""
+    graph, call = with_nodes(TOO_LARGE[name]), USES[use]
+    message = "`max_num_nodes` must hold every graph"
+    with pytest.raises(ValueError, match=rf"{message}.* got 5 for sizes .*9"):
+        nodes_of(call, graph)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        tf.function(lambda graph: nodes_of(call, graph), autograph=False)(graph)
+    for batch in (graph, graphs.pad(graph, 30, 60, 5)):
+        found = in_xla(lambda graph: nodes_of(call, graph), batch).numpy()
+        beyond = np.concatenate([np.arange(len(member)) >= 5 for member in TOO_LARGE[name]])
+        assert np.isnan(found[: len(beyond)][beyond]).all()
+        if use in ("blocks", "to all"):
+            fits = np.repeat(
+                [len(m) <= 5 for m in TOO_LARGE[name]], list(map(len, TOO_LARGE[name]))
+            )
+            assert np.isfinite(found[: len(beyond)][fits]).all()
+            assert np.isfinite(found[len(beyond) :]).all()
+
+
+@pytest.mark.parametrize("use", USES)
+def test_padding_of_any_size_is_none(use):
+    graph, call = with_nodes(MEMBERS), USES[use]
+    expected = nodes_of(call, graph)
+    padded = graphs.pad(graph, 40, 60, 7)
+    for run in (lambda f, x: f(x), lambda f, x: tf.function(f, autograph=False)(x), in_xla):
+        found = run(lambda graph: nodes_of(call, graph), padded)
+        np.testing.assert_allclose(found[:12], expected, atol=1e-5)
+        assert np.isfinite(found).all()
