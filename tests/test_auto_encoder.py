@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gnf_tf import graphs, metrics, models, networks
+from gnf_tf import datasets, graphs, metrics, models, networks
 from tests import cases, checks
 
 SIZE = 6  # of the blocks
@@ -181,7 +181,9 @@ def test_flow_encoder_knows_its_density():
     noise = identity.encode(graph, seed=5).nodes
     with tf.GradientTape() as tape:
         tape.watch(noise)
-        again = encoder.flow.forward(graph.replace(nodes=noise)).nodes / math.sqrt(8.0)
+        # Along the edges as the encoder sees them: both ways, and a self loop on every node.
+        seen = graphs.canonical(graph.replace(nodes=noise))
+        again = encoder.flow.forward(seen).nodes[1:] / math.sqrt(8.0)
     checks.close(again, out.nodes, tf.float32)
     size = int(tf.size(noise))
     jacobian = tf.reshape(tape.jacobian(again, noise), [size, size]).numpy().astype(np.float64)
@@ -229,3 +231,180 @@ def test_transformer_blocks_can_differ_in_whom_they_hear():
         assert (difference > 1e-4) == heard
     with pytest.raises(ValueError, match="`fully_connected` must be .* 2 blocks, got .True,."):
         networks.GraphTransformer(4, 2, num_blocks=2, fully_connected=(True,))
+
+
+def with_edges(graph, pairs, dtype=tf.int32):
+    """The first graph of two, 4 nodes and then 2, with these edges; the second as it was."""
+    senders, receivers = np.array([*pairs, *SECOND]).T
+    return graph.replace(
+        senders=tf.constant(senders, dtype),
+        receivers=tf.constant(receivers, dtype),
+        n_node=tf.cast(graph.n_node, dtype),
+        n_edge=tf.constant([len(pairs), len(SECOND)], dtype),
+        edges=tf.zeros([len(pairs) + len(SECOND), 0]),
+    )
+
+
+SECOND = [(4, 5), (5, 4)]
+PATH = [(0, 1), (1, 2), (2, 3)]  # one of the ways to write a path of 4 nodes
+BOTH = PATH + [(b, a) for a, b in PATH]
+LOOPS = [(i, i) for i in range(4)]
+PLAIN = with_edges(graphs.edgeless([4, 2], 0), BOTH)
+# Ways to write PLAIN; the last two say nothing else of a directed graph either.
+FORMS = {
+    "one way": lambda: with_edges(PLAIN, PATH),
+    "the other way": lambda: with_edges(PLAIN, [(b, a) for a, b in PATH]),
+    "mixed ways": lambda: with_edges(PLAIN, [(1, 0), (1, 2), (2, 3), (3, 2)]),
+    "self loops": lambda: with_edges(PLAIN, LOOPS + BOTH),
+    "some self loops": lambda: with_edges(PLAIN, BOTH + LOOPS[1:3]),
+    "repeated": lambda: with_edges(PLAIN, BOTH + PATH + PATH + LOOPS + LOOPS),
+    "int64": lambda: with_edges(PLAIN, BOTH, tf.int64),
+    "another order": lambda: with_edges(PLAIN, BOTH[::-1]),
+    "features": lambda: PLAIN.replace(
+        nodes=tf.ones([6, 3]),
+        edges=tf.random.stateless_normal([len(PLAIN.senders), 2], [0, 1]),
+        globals=tf.random.stateless_normal([2, 3], [0, 2]),
+    ),
+    "no fields": lambda: PLAIN.replace(edges=None, globals=None),
+    "networkx": lambda: graphs.from_networkx([nx.path_graph(4), nx.path_graph(2)]),
+    "networkx, directed": lambda: graphs.from_networkx(
+        [nx.DiGraph(PATH), nx.path_graph(2, nx.DiGraph)]
+    ),
+    "the trainers'": lambda: graphs.fill_missing(
+        datasets.Topologies([nx.path_graph(4), nx.path_graph(2)]).graph(np.arange(2))
+    ),
+    "padded": lambda: graphs.pad(PLAIN, 20, 30, 4),
+    "padded, with all loops": lambda: graphs.pad(with_edges(PLAIN, LOOPS + PATH), 9, 40, 5),
+}
+OF_DIRECTED = {"self loops", "some self loops", "int64", "another order", "features", "padded"}
+
+
+def along_edges(size):
+    """An encoder that counts edges in its edge list, unlike the default one."""
+    return networks.MessagePassing((5, 5), size)
+
+
+def make_encoders(directed=False):
+    made = {
+        "network": models.GraphAutoEncoder(4, SIZE, directed=directed),
+        "edge list": models.GraphAutoEncoder(
+            4, SIZE, make_encoder=along_edges, make_decoder=networks_mlp, directed=directed
+        ),
+        "flow": models.FlowAutoEncoder(4, SIZE, directed=directed),
+    }
+    for name, encoder in made.items():
+        encoder.edge_logits(encoder.encode(PLAIN, seed=0))
+        cases.randomise(encoder, seed=len(name), scale=0.3)
+    return made
+
+
+def networks_mlp(size):
+    return networks.GraphTransformer(
+        8, size, num_heads=2, fully_connected=True, max_num_nodes=SIZE, output_scale=0.1
+    )
+
+
+ENCODERS = {directed: make_encoders(directed) for directed in (False, True)}
+EXECUTIONS = {
+    "eager": lambda f: f,
+    "function": lambda f: tf.function(f, autograph=False),
+    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
+}
+
+
+def all_of(encoder, graph):
+    """Everything that is computed of a topology, of the 2 graphs and 6 nodes that are real."""
+    graph = encoder.encode(graph, seed=3)
+    results = [graph.nodes[:6], encoder.cross_entropy(graph)[:2], encoder.wrong_edges(graph)[:2]]
+    if isinstance(encoder, models.FlowAutoEncoder):
+        results.append(encoder.encode_and_log_prob(graph, seed=4)[1][:2])
+    return results
+
+
+# Tracing and compiling take seconds: some forms stand for all there.
+COMPILED = ("one way", "repeated", "padded")
+
+
+@pytest.mark.parametrize(
+    "form, execution",
+    [(form, "eager") for form in FORMS]
+    + [(form, execution) for form in COMPILED for execution in ("function", "xla")],
+)
+@pytest.mark.parametrize("name", ENCODERS[False])
+def test_what_is_seen_does_not_depend_on_how_a_graph_is_written(form, execution, name):
+    for directed in (False, True):
+        if directed and (form not in OF_DIRECTED or execution != "eager"):
+            continue
+        encoder = ENCODERS[directed][name]
+        # In the same execution: XLA makes other noise of a seed.
+        run = EXECUTIONS[execution](lambda graph, e=encoder: all_of(e, graph))
+        whole = PLAIN
+        if form.startswith("padded"):  # the noise is drawn for all rows at once
+            whole = graphs.pad(with_edges(PLAIN, BOTH + LOOPS), *PADDED[form])
+        found, expected = run(graphs.fill_missing(FORMS[form]())), run(whole)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+PADDED = {"padded": (20, 30, 4), "padded, with all loops": (9, 40, 5)}
+
+
+def test_the_canonical_form_is_that_of_the_trainers():
+    members = [nx.path_graph(4), nx.star_graph(2), nx.empty_graph(1)]
+    expected = graphs.fill_missing(datasets.Topologies(members).graph(np.arange(3)))
+    found = graphs.canonical(graphs.from_networkx(members))
+    pairs = {tuple(pair) for pair in np.stack([expected.senders, expected.receivers], 1) + 1}
+    there = [tuple(p) for p in np.stack([found.senders, found.receivers], 1) if p[0]]
+    assert set(there) == pairs and len(there) == len(pairs)
+    assert found.n_edge.numpy().tolist()[1:] == expected.n_edge.numpy().tolist()
+    graphs.validate(found)
+
+
+@pytest.mark.parametrize("name", ENCODERS[False])
+def test_a_graph_larger_than_the_room_is_an_error_or_nan(name):
+    encoder = ENCODERS[False][name]
+    methods = {
+        "encode": lambda graph: encoder.encode(graph, seed=0).nodes,
+        "cross_entropy": encoder.cross_entropy,
+        "wrong_edges": encoder.wrong_edges,
+        "edge_logits": encoder.edge_logits,
+    }
+    batches = ([nx.path_graph(9)], [nx.path_graph(3), nx.path_graph(9)])
+    for members in (*batches, [nx.path_graph(3), nx.empty_graph(9)], [nx.empty_graph(9)]):
+        graph = graphs.from_networkx(members)
+        graph = graph.replace(nodes=tf.zeros([len(graph.nodes), 4]))
+        for label, method in methods.items():
+            with pytest.raises(ValueError, match=r"`max_num_nodes` must hold .* got 6 for sizes"):
+                method(graph)
+            if members not in batches or (name, label) == ("edge list", "encode"):
+                continue
+            with pytest.raises(tf.errors.InvalidArgumentError, match="`max_num_nodes` must hold"):
+                EXECUTIONS["function"](method)(graph)
+            found = EXECUTIONS["xla"](method)(graph).numpy()
+            last = found[-3:] if label == "encode" else found[-1]
+            assert np.isnan(last).all(), label
+
+
+def test_networks_that_cannot_be_tracked_or_never_drop_out_are_refused():
+    layer = networks.MLP((4,))
+    plain = models.GraphAutoEncoder(4, SIZE, make_encoder=lambda size: lambda graph: layer(graph))
+    plain.encode(PLAIN, seed=0)
+    assert len(plain.trainable_variables) == 2
+    with pytest.raises(ValueError, match="`make_encoder` must give a network that makes its"):
+        models.GraphAutoEncoder(
+            4, SIZE, make_encoder=lambda size: lambda graph: networks.MLP((size,))(graph)
+        ).encode(PLAIN, seed=0)
+    for label in ("encoder", "decoder"):
+        with pytest.raises(ValueError, match=f"`make_{label}` must give a network without dropout"):
+            models.GraphAutoEncoder(
+                4,
+                SIZE,
+                **{f"make_{label}": lambda n: networks.MessagePassing((3, 3), n, dropout=0.5)},
+            )
+
+
+def test_another_float_type_is_named():
+    encoder = models.GraphAutoEncoder(4, SIZE)
+    encoder.encode(PLAIN, seed=0)
+    with pytest.raises(ValueError, match="`graph.nodes` must be float32, .*got float64"):
+        encoder.encode(graphs.edgeless([3], 0, dtype=tf.float64), seed=0)

@@ -14,6 +14,7 @@ from gnf_tf import networks
 from tests import cases
 
 WIDTH = cases.NODE_SIZE // 2
+KERAS_3 = tf.keras  # TensorFlow's own, which tracks none of Sonnet's variables
 
 
 def linear(size):
@@ -186,15 +187,11 @@ def new_at_each_call(size):
 
 
 def keras_3(size):
-    import keras
-
-    return InSonnet(keras.layers.Dense(size))
+    return InSonnet(KERAS_3.layers.Dense(size))
 
 
 def keras_3_batch_norm(size):
-    import keras
-
-    layer, norm = linear(size), keras.layers.BatchNormalization(trainable=False)
+    layer, norm = linear(size), KERAS_3.layers.BatchNormalization(trainable=False)
     return lambda graph: graph.replace(nodes=layer(norm(graph.nodes)))
 
 

@@ -15,6 +15,7 @@ node to itself; repeated edges are kept, and count as often as they stand there.
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf.graphs.blocks import Blocks
+from gnf_tf.graphs.canonical import canonical
 from gnf_tf.graphs.exchange import from_networkx, to_networkx
 from gnf_tf.graphs.padding import edge_mask, graph_mask, node_mask, pad, unpad
 from gnf_tf.graphs.segments import (
@@ -41,6 +42,7 @@ __all__ = [
     "Blocks",
     "GraphsTuple",
     "batch",
+    "canonical",
     "edge_graph_ids",
     "edge_mask",
     "edgeless",

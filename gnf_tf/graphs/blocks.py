@@ -39,7 +39,7 @@ class Blocks(NamedTuple):
         """Blocks with as many places as the largest graph has nodes.
 
         Nodes beyond `max_num_nodes` have no place: only padding may have some, as `graphs.pad`
-        makes it. That is the last graph with nodes, if none of its edges joins two nodes. Under
+        makes it: the last graph with nodes, of several, if none of its edges joins two nodes. Under
         XLA, which needs to know sizes beforehand, the blocks have `max_num_nodes` places. Elsewhere
         batches of graphs of like size waste little, see `datasets.plan_buckets`.
 
@@ -123,7 +123,8 @@ def _cut(graph, max_num_nodes):
     nodes_after = tf.cumsum(graph.n_node, exclusive=True, reverse=True)
     joins = tf.cast(graph.senders != graph.receivers, tf.int32)
     edges = tf.math.unsorted_segment_sum(joins, edge_graph_ids(graph), tf.shape(graph.n_node)[0])
-    is_cut = (graph.n_node > max_num_nodes) & ((nodes_after > 0) | (edges > 0))
+    is_padding = (nodes_after == 0) & (edges == 0) & (tf.range(tf.shape(edges)[0]) > 0)
+    is_cut = (graph.n_node > max_num_nodes) & ~is_padding
     rule = "`max_num_nodes` must hold every graph but a last one that is padding, got"
     if tf.executing_eagerly() and tf.reduce_any(is_cut):
         raise ValueError(f"{rule} {max_num_nodes} for sizes {sizes.tolist()}")

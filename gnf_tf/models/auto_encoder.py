@@ -8,6 +8,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import bijectors, graphs, networks, reversible, seeds
+from gnf_tf.networks.conditioner import make_variables, sample_graph
 
 __all__ = ["FlowAutoEncoder", "GraphAutoEncoder"]
 
@@ -77,6 +78,23 @@ class GraphAutoEncoder(snt.Module):
         self._temperature = temperature
         self._encoder = (make_encoder or self._default_encoder)(embedding_size)
         self._decoder = None if make_decoder is None else make_decoder(embedding_size)
+        for label, network in (("encoder", self._encoder), ("decoder", self._decoder)):
+            if getattr(network, "takes_seed", False):
+                raise ValueError(
+                    f"`make_{label}` must give a network without dropout, for no seed reaches it "
+                    "here; got one whose `takes_seed` is true"
+                )
+
+    @snt.once
+    def _make_variables(self, dtype):
+        """In the dtype of the first graph; and sees that they are tracked."""
+        self._float_type = dtype
+        sample = sample_graph(self.embedding_size, 0, 0, dtype)
+        for label, network in (("encoder", self._encoder), ("decoder", self._decoder)):
+            if network is not None and not isinstance(network, bijectors.GraphBijector):
+                make_variables(
+                    self, f"make_{label}", lambda f=network: f(sample).nodes, stateless=False
+                )
 
     def _default_encoder(self, output_size: int) -> Network:
         return networks.GraphTransformer(
@@ -88,22 +106,46 @@ class GraphAutoEncoder(snt.Module):
             max_num_nodes=self.max_num_nodes,
         )
 
+    def _checked(self, graph, node_size=None):
+        """The graph as tensors; graphs that are too large raise where sizes are known."""
+        graph = graphs.fill_missing(graph)
+        self._make_variables(graph.nodes.dtype)
+        graphs.validate(graph, node_size=node_size, dtype=self._float_type)
+        sizes = tf.get_static_value(graph.n_node)
+        if tf.executing_eagerly() and (sizes > self.max_num_nodes).any():
+            if tf.reduce_any((graph.n_node > self.max_num_nodes) & (graph.n_edge == 0)):
+                raise ValueError(
+                    f"`max_num_nodes` must hold every graph, got {self.max_num_nodes} for sizes "
+                    f"{sizes.tolist()} (`graphs.unpad` takes off padding)"
+                )
+            graphs.Blocks.of(graph, self.max_num_nodes)  # raises for all but padding
+        return graph
+
     def _noise(self, graph, seed):
-        """Standard normal node features."""
+        """Standard normal node features on the topologies as the encoder is to see them."""
         seed = seeds.as_pair(seed)
         shape = [tf.shape(graph.nodes)[0], self.embedding_size]
         noise = tf.random.stateless_normal(shape, seed, dtype=graph.nodes.dtype)
-        return graph.replace(nodes=tf.ensure_shape(noise, [None, shape[1]]))
+        noise = graph.replace(nodes=tf.ensure_shape(noise, [None, shape[1]]))
+        return graphs.canonical(noise, directed=self.directed)
 
     def encode(self, graph: GraphsTuple, *, seed: seeds.Seed) -> GraphsTuple:
         """The graph with embeddings, [num_nodes, embedding_size], as its node features.
 
         Args:
-          graph: its topology is encoded; its features don't matter but for the nodes' dtype.
+          graph: its topology is encoded, whichever way it is written, see `graphs.canonical`; its
+            features don't matter but for the nodes' dtype.
           seed: of the noise: a whole number, or a pair of int32, see `gnf_tf.seeds`.
+
+        Raises:
+          ValueError: for a malformed graph, or one of more nodes than `max_num_nodes`, as far as
+            values are known, as in all methods. Where only sizes are not, as in a `tf.function`,
+            see `graphs.Blocks.of`; XLA's results for too large a graph are NaN.
         """
-        noise = self._noise(graphs.fill_missing(graph), seed)
-        return self._encoder(noise.replace(nodes=self._noise_scale * noise.nodes))
+        graph = self._checked(graph)
+        noise = self._noise(graph, seed)
+        embedded = self._encoder(noise.replace(nodes=self._noise_scale * noise.nodes))
+        return graph.replace(nodes=embedded.nodes[1:])
 
     def edge_logits(self, graph: GraphsTuple) -> tf.Tensor:
         """Logits of an edge for all pairs of each graph, from embeddings (equation 6).
@@ -112,16 +154,23 @@ class GraphAutoEncoder(snt.Module):
           [n_graphs, receiver, sender], places of `graphs.Blocks`; without meaning where there is
           no node, and on the diagonal.
         """
-        decoded = graph.nodes if self._decoder is None else graph.nodes + self._decoder(graph).nodes
-        y = graphs.Blocks.of(graph, self.max_num_nodes).stack(decoded)
+        graph = self._checked(graph, self.embedding_size)
+        decoded = graph.nodes
+        if self._decoder is not None:
+            plain = graph.replace(edges=graph.edges[:, :0], globals=graph.globals[:, :0])
+            decoded += self._decoder(plain).nodes
+        blocks = graphs.Blocks.of(graph, self.max_num_nodes)
+        y = blocks.stack(decoded)
         senders, receivers = tf.split(y, 2, axis=-1) if self.directed else (y, y)
         squares = [tf.reduce_sum(tf.square(part), axis=-1) for part in (receivers, senders)]
         distance = squares[0][:, :, tf.newaxis] + squares[1][:, tf.newaxis, :]
         distance -= 2.0 * tf.matmul(receivers, senders, transpose_b=True)
-        return -self._temperature * (distance - 1.0)
+        logits = -self._temperature * (distance - 1.0)
+        return tf.where(blocks.is_cut[:, tf.newaxis, tf.newaxis], math.nan, logits)
 
     def _pairs(self, graph):
         """(adjacency, weights of the pairs), [n_graphs, receiver, sender] each."""
+        graph = self._checked(graph, self.embedding_size)
         blocks = graphs.Blocks.of(graph, self.max_num_nodes)
         dtype = graph.nodes.dtype
         edges = blocks.adjacency(graph, dtype)
@@ -130,6 +179,8 @@ class GraphAutoEncoder(snt.Module):
         is_node = tf.cast(blocks.is_node, dtype)
         pairs = is_node[:, :, tf.newaxis] * is_node[:, tf.newaxis, :]
         pairs *= 1.0 - tf.eye(blocks.size, dtype=dtype)
+        # What is no number in a graph that XLA cuts, is none in a sum over its pairs.
+        pairs = tf.where(blocks.is_cut[:, tf.newaxis, tf.newaxis], math.nan, pairs)
         return tf.minimum(edges, 1.0), pairs if self.directed else 0.5 * pairs
 
     def cross_entropy(self, graph: GraphsTuple) -> tf.Tensor:
@@ -264,10 +315,11 @@ class FlowAutoEncoder(GraphAutoEncoder):
         self, graph: GraphsTuple, *, seed: seeds.Seed
     ) -> tuple[GraphsTuple, tf.Tensor]:
         """(the graph with embeddings, log q(X | edges) per graph [n_graphs], in nats)."""
-        noise = self._noise(graphs.fill_missing(graph), seed)
+        graph = self._checked(graph)
+        noise = self._noise(graph, seed)
         constant = 0.5 * math.log(2.0 * math.pi) + math.log(self._noise_scale)
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise.nodes) + constant, axis=-1)
         embedded, log_det = reversible.run(self.flow.steps, noise)
-        embedded = embedded.replace(nodes=self._noise_scale * embedded.nodes)
+        embedded = graph.replace(nodes=self._noise_scale * embedded.nodes[1:])
         # The engine's log-determinant is per node; padding is the caller's.
-        return embedded, graphs.sum_nodes(log_prob - log_det, graph)
+        return embedded, graphs.sum_nodes((log_prob - log_det)[1:], graph)

@@ -35,7 +35,9 @@ def sample_graph(
     )
 
 
-def make_variables(holder: tf.Module, argument: str, evaluate: Callable[[], Result]) -> Result:
+def make_variables(
+    holder: tf.Module, argument: str, evaluate: Callable[[], Result], *, stateless: bool = True
+) -> Result:
     """Evaluates a network that `holder` holds, so that its variables are made, and checks it.
 
     Variables that the network uses and that `tf.Module` can't see, since a plain function or object
@@ -45,13 +47,14 @@ def make_variables(holder: tf.Module, argument: str, evaluate: Callable[[], Resu
       holder: the module that the variables are to belong to.
       argument: what gave the network, for messages.
       evaluate: evaluates it on a sample.
+      stateless: refuse a network that changes a variable, or draws random numbers.
 
     Returns:
       What `evaluate` returned.
 
     Raises:
       ValueError: if the network uses a variable that can't be found, makes new ones at each call,
-        changes one, or draws random numbers by a state of TensorFlow's.
+        or, if it is to be `stateless`, changes one or draws random numbers by TensorFlow's state.
     """
     created: list[tf.Variable] = []
 
@@ -82,7 +85,7 @@ def make_variables(holder: tf.Module, argument: str, evaluate: Callable[[], Resu
             f"{created[num_created].name} at each call"
         )
     stateful = sorted(filter(_has_state, operations))
-    if stateful:
+    if stateless and stateful:
         raise ValueError(
             f"`{argument}` must give a network that is a function of its inputs, its weights and a "
             f"`seed`, for it is evaluated again in the gradient and the inverse; got one that runs "
@@ -116,7 +119,8 @@ def _has_state(operation):
 
 def _track(holder, argument, used, handles):
     """Sees to it that `holder` has the variables `used`, and all others of these `handles`."""
-    tracked = {variable.ref() for variable in holder.variables}
+    # Sonnet's own property raises where there are none.
+    tracked = {variable.ref() for variable in tf.Module.variables.fget(holder)}
     used = {variable.ref() for variable in used}
     reached = []
     for variable in held_values(holder):
@@ -136,7 +140,7 @@ def _track(holder, argument, used, handles):
             f"that are held elsewhere: {', '.join(names.values())}"
         )
     if reached:
-        holder.reached_variables = tuple(reached)
+        holder.reached_variables = (*getattr(holder, "reached_variables", ()), *reached)
 
 
 def _handles(variable):
