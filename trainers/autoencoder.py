@@ -7,17 +7,15 @@ Run it again to go on after an interruption, or to print a finished run's table 
 """
 
 import dataclasses
-import os
 import pathlib
 import sys
 from typing import Literal
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
-
-import numpy as np
-
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    import trainers  # noqa: F401  # TensorFlow, quietly
+
+import numpy as np
 
 from gnf_tf import datasets, graphs, plots
 from gnf_tf.models import GeneratorConfig, GraphGenerator
@@ -53,13 +51,8 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    size = stages.EMBEDDING_SIZE[config.dataset]
-    config = stages.fill_in(config, embedding_size=size, decoder_blocks=0)
-    stages.check(config)
-    run_dir = config.run_dir or pathlib.Path("runs") / (
-        f"autoencoder-{config.dataset}-{config.preset}"
-    )
-    return dataclasses.replace(config, run_dir=run_dir)
+    run_name = f"autoencoder-{{}}-{config.preset}"
+    return stages.resolve(config, run_name=run_name, multiples_of_heads=(), decoder_blocks=0)
 
 
 def make_generator(config: Config, train: list, test: list) -> GraphGenerator:

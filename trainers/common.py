@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -23,8 +23,6 @@ from gnf_tf.datasets import DataError
 
 __all__ = [
     "UserError",
-    "check",
-    "check_seeds",
     "environment",
     "open_run",
     "parse",
@@ -69,24 +67,6 @@ def parse(presets: Mapping[str, Config], default: str, description: str) -> Conf
         # tyro draws a box of many lines; its words are kept, in one.
         words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", errors.getvalue())
         raise UserError(" ".join(words.split())) from None
-
-
-def check(config: Any, names: str, holds: Callable[[Any], bool], rule: str) -> None:
-    """Checks options of one kind; what is None has no value to check.
-
-    Args:
-      config: a dataclass of options.
-      names: its fields, separated by spaces.
-      holds: says of a value whether it is right.
-      rule: what that is, in words: `--option must be {rule}`.
-
-    Raises:
-      UserError: naming the option, its value and the rule.
-    """
-    for name in names.split():
-        value = getattr(config, name)
-        if value is not None and not holds(value):
-            raise UserError(f"--{name.replace('_', '-')} must be {rule}, got {value}")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -165,12 +145,6 @@ def open_run(folder: pathlib.Path, config: Any, places: Collection[str] = ()) ->
                 f"the run folder {folder} holds a run with {name} = {before.get(name)!r}, not "
                 f"{values.get(name)!r}; choose another --run-dir"
             )
-
-
-def check_seeds(seeds: Sequence[int]) -> None:
-    """Raises a UserError unless there are some, all different and not negative."""
-    if len(set(seeds)) < max(len(seeds), 1) or min(seeds, default=-1) < 0:
-        raise UserError(f"--seeds must be different whole numbers of at least 0, got {seeds}")
 
 
 def environment() -> dict[str, Any]:
