@@ -2,13 +2,14 @@
 
 import dataclasses
 import importlib
+import pathlib
 import re
 import sys
 import typing
 
 import pytest
 
-from trainers import common
+from trainers import common, options
 
 TRAINERS = ("qm9", "citation", "ppi", "density", "autoencoder", "generation")
 # Options whose least value is not 1, or not just above 0; those of a share end below 1.
@@ -60,7 +61,7 @@ def wrong_values(trainer, name, kind):
         least = least.get(trainer, 1)
     below = [-1, -(2**31)] if kind is int else ["nan", "-inf", "-1.0", "-1e-30"]
     if least is None:
-        below += ["0.0", "1e-60"]  # what is 0 in float32
+        below += ["0.0"]
     elif kind is int:
         below += range(0, least)
     if name in SHARES:
@@ -98,3 +99,55 @@ def test_a_number_out_of_its_range_is_one_line(trainer, name, value, monkeypatch
     shown = f"({value},)" if name == "seeds" else str(value)
     assert re.fullmatch(rf"error: {option} must be .*, got {re.escape(shown)}\n", error)
     assert not run_dir.exists()
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_every_number_has_a_rule(trainer):
+    """A new option without one would take every number."""
+    config = importlib.import_module(f"trainers.{trainer}").Config
+    hints = typing.get_type_hints(config, include_extras=True)
+    numbers = dict(numeric_options(trainer))
+    assert {"epochs", "batch_size", "learning_rate"} & set(numbers)  # the types are understood
+    for name in numbers:
+        assert list(options.rules_of(hints[name])), f"{name}: give its type a rule"
+
+
+@pytest.mark.parametrize("trainer", TRAINERS[1:])  # the first has one seed
+@pytest.mark.parametrize("seeds", ["", "1 1", "0 -1", "0 1 0", f"0 {2**63}"])
+def test_seeds_are_different_and_there_are_some(trainer, seeds, monkeypatch, capsys):
+    error = failure(monkeypatch, capsys, trainer, "--seeds", *seeds.split())
+    assert error.startswith(
+        f"error: --seeds must be different whole numbers from 0 to {2**63 - 1}, got ("
+    )
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_tilde_in_a_path_is_the_users_home(trainer, monkeypatch, tmp_path):
+    """The shell leaves it where it is quoted, and in --option=~/folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "file").write_bytes(b"graphs")
+    module = importlib.import_module(f"trainers.{trainer}")
+    kinds = typing.get_type_hints(module.Config)
+    names = [name for name, kind in kinds.items() if pathlib.Path in typing.get_args(kind)]
+    assert "run_dir" in names
+    words = [f"--{name.replace('_', '-')}=~/file" for name in names]
+    monkeypatch.setattr(sys, "argv", [f"{trainer}.py", *words])
+    config = module.resolve(common.parse(module.PRESETS, "quick", ""))
+    assert [getattr(config, name) for name in names] == [tmp_path / "file"] * len(names)
+
+
+def test_a_home_that_is_unknown_is_one_line(monkeypatch, capsys):
+    error = failure(monkeypatch, capsys, "density", "--run-dir=~nobody-of-this-name/run")
+    assert error.startswith("error: --run-dir must be ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_help_says_of_l2_what_the_loss_adds(trainer, monkeypatch, capsys):
+    module = importlib.import_module(f"trainers.{trainer}")
+    monkeypatch.setattr(sys, "argv", [f"{trainer}.py", "--help"])
+    with pytest.raises(SystemExit):
+        common.run(module.main)
+    text = " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
+    assert ("--l2 FLOAT weight of half the sum of squares of all weights" in text) == (
+        "--l2 " in text
+    )

@@ -15,8 +15,8 @@ _CHATTER = r"^I[0-9]{4} |^WARNING: All log messages before absl::InitializeLog\(
 
 
 def _import_tensorflow_quietly():
-    # A process of its own passes all else on, also where the import ends this one. Ctrl-C, which
-    # goes to a session, must not end it before.
+    # Another process passes all else on, even if the import kills this one. It has a session of its
+    # own, so that Ctrl-C does not end it first.
     stderr = os.dup(2)
     command = ["grep", "--line-buffered", "--text", "-vE", _CHATTER]
     with subprocess.Popen(
@@ -31,8 +31,8 @@ def _import_tensorflow_quietly():
             os.close(stderr)
 
 
-# Who sets the level wants to see what it lets through.
+# Users who set the level themselves want to see what it lets through.
 if "TF_CPP_MIN_LOG_LEVEL" not in os.environ and "tensorflow" not in sys.modules:
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # what goes wrong is an exception besides
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # what goes wrong raises an exception too
     if sys.stderr is not None and shutil.which("grep"):
         _import_tensorflow_quietly()

@@ -79,29 +79,32 @@ def reconstruction_figure(generator: GraphGenerator, members: list):
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
+    results_path = config.run_dir / f"seed{seed}" / "results.json"
+    # Before the folder is made, which data that can\'t be had leave as it is.
+    sets = None if results_path.exists() else stages.load_graphs(config)
     folder = training.open_seed(config, seed)
-    results_path = folder / "results.json"
-    if results_path.exists():
+    if sets is None:
         return common.read_json(results_path)
-    train, test = stages.load_graphs(config)
+    train, test = sets
     generator = make_generator(config, train, test)
     results = stages.train_stage(config, seed, generator, "auto_encoder", train)
     results |= stages.reconstructions(config, generator, train, test)
     results |= common.environment()
     figure = reconstruction_figure(generator, test[: stages.SHOWN])
     figure.savefig(folder / "reconstructed.png", dpi=110)
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def main() -> None:
     """The command line."""
     config = resolve(common.parse(PRESETS, "quick", __doc__))
     runs = [train_and_evaluate(config, seed) for seed in config.seeds]
-    common.write_json(config.run_dir / "results.json", {"seeds": list(config.seeds), "runs": runs})
+    summary = {"dataset": config.graphs, "seeds": list(config.seeds), "runs": runs}
+    common.write_json(config.run_dir / "results.json", summary)
     print()
     print("\n".join(stages.reconstruction_lines(runs)))
-    print(f"paper, test: {PAPER}")
+    if config.graphs_file is None:
+        print(f"paper, test: {PAPER}")
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")
 
 

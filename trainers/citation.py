@@ -53,7 +53,8 @@ class Config(node_training.Options):
     feature_dropout: options.Share = 0.8
     """of the words"""
     l2: options.NotNegative = 5e-4
-    """weight of half the sum of squares of all weights"""
+    """weight of half the sum of squares of all weights; where each of more than 5 steps has its
+    own, these count 5 / num_steps"""
     l2_embedding: options.NotNegative | None = 5e-3
     """in place of `l2` for the embedding of the words; None: the same"""
     select: Literal["accuracy", "loss"] = "accuracy"
@@ -142,8 +143,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
     )
     with model.averaged():
         results = evaluate(model, folder) | model.diagnostics(network.graph) | trained
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def evaluate(model: NodeClassifier, folder: pathlib.Path) -> dict:
@@ -186,7 +186,7 @@ def main() -> None:
     config = resolve(common.parse(PRESETS, "quick", __doc__))
     results = [train_and_evaluate(config, seed) for seed in config.seeds]
     summary = summarize(config, results)
-    common.write_json(config.run_dir / "results.json", summary)
+    summary = common.write_json(config.run_dir / "results.json", summary)
     print()
     print(table(summary))
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")

@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import io
 import json
+import math
 import os
 import pathlib
 import platform
@@ -24,6 +25,7 @@ from gnf_tf.datasets import DataError
 __all__ = [
     "UserError",
     "environment",
+    "number",
     "open_run",
     "parse",
     "read_json",
@@ -80,6 +82,8 @@ def run(main: Callable[[], None]) -> None:
     except tf.errors.OpError as error:
         # TensorFlow's writers report a full disk or a folder gone in their own classes.
         message = error.message.splitlines()[0] if error.message else type(error).__name__
+    except MemoryError:
+        message = "there is too little memory; smaller sizes or batches may help"
     except KeyboardInterrupt:
         print("interrupted; the same command resumes this run", file=sys.stderr)
         sys.exit(130)
@@ -89,12 +93,16 @@ def run(main: Callable[[], None]) -> None:
     sys.exit(1)
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes the file whole or not at all."""
+def write_json(path: pathlib.Path, value: Any) -> Any:
+    """Writes the file whole or not at all; returns the value as `read_json` will.
+
+    Numbers that are not finite become null, for JSON knows no NaN and no infinities.
+    """
+    value = _finite(value)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with open(temporary, "w") as file:
-            json.dump(value, file, indent=1)
+            json.dump(value, file, indent=1, allow_nan=False)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
@@ -102,6 +110,20 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return value
+
+
+def _finite(value):
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number(value: float | None) -> float:
+    """A number from a JSON file, to compute with or to print: NaN where the file has null."""
+    return math.nan if value is None else value
 
 
 def read_json(path: pathlib.Path) -> Any:

@@ -235,8 +235,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
         "reconstruction_error": reconstruction_error,
         **common.environment(),
     }
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def seed_stream(config: Config, first_epoch: int) -> tf.data.Dataset:
@@ -306,9 +305,10 @@ def summarize(config: Config, results: list[dict]) -> dict:
     several = len(results) > 1
 
     def over_seeds(name, error_of_one):
-        values = np.array([r[name] for r in results])
-        error = values.std(ddof=1) / np.sqrt(len(values)) if several else results[0][error_of_one]
-        return float(values.mean()), float(error)
+        values = np.array([r[name] for r in results], float)
+        if several:
+            return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+        return float(values.mean()), results[0][error_of_one]
 
     nll, error = over_seeds("nll", "standard_error")
     above, above_error = over_seeds("above_floor", "above_floor_error")
@@ -335,12 +335,14 @@ def table(summary: dict) -> str:
     """The results as text."""
     lines = [f"{'seed':>6}{'NLL':>10}{'+-':>9}{'above':>9}{'+-':>9}{'seconds':>9}"]
     for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
+        run = {name: common.number(value) for name, value in run.items()}
         lines.append(
             f"{seed:>6}{run['nll']:>10.4f}{run['standard_error']:>9.4f}"
             f"{run['above_floor']:>9.4f}{run['above_floor_error']:>9.4f}"
             f"{run['training_seconds']:>9.0f}"
         )
     paper = "not in the paper" if summary["paper"] is None else f"paper {summary['paper']}"
+    summary = {name: common.number(value) for name, value in summary.items()}
     lines += [
         f"{summary['dataset']}, {summary['model']}: {summary['nll']:.4f} +- {summary['error']:.4f} "
         f"nats per node (over {summary['error_over']}; {paper})",
@@ -358,7 +360,7 @@ def main() -> None:
     config = resolve(common.parse(PRESETS, "quick", __doc__))
     results = [train_and_evaluate(config, seed) for seed in config.seeds]
     summary = summarize(config, results)
-    common.write_json(config.run_dir / "results.json", summary)
+    summary = common.write_json(config.run_dir / "results.json", summary)
     print(f"\n{config.test_sets} held-out sets")
     print(table(summary))
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")

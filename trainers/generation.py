@@ -130,11 +130,13 @@ def evaluate(config: Config, seed: int, generator: GraphGenerator, train: list, 
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
+    results_path = config.run_dir / f"seed{seed}" / "results.json"
+    # Before the folder is made, which data that can\'t be had leave as it is.
+    sets = None if results_path.exists() else stages.load_graphs(config)
     folder = training.open_seed(config, seed)
-    results_path = folder / "results.json"
-    if results_path.exists():
+    if sets is None:
         return common.read_json(results_path)
-    train, test = stages.load_graphs(config)
+    train, test = sets
     generator = make_generator(config, train, test)
     names = ("end_to_end",) if config.end_to_end else ("auto_encoder", "flow")
     results = {
@@ -145,8 +147,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
     }
     generator.save(folder / "generator.npz")
     results |= evaluate(config, seed, generator, train, test) | common.environment()
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def summarize(config: Config, runs: list[dict]) -> dict:
@@ -154,6 +155,7 @@ def summarize(config: Config, runs: list[dict]) -> dict:
     reports = [report for run in runs for report in run["generation"]]
 
     def over_trials(values):
+        values = np.array(values, float)
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
         return {"mean": float(np.mean(values)), "deviation": deviation}
 
@@ -194,7 +196,7 @@ def table(summary: dict) -> str:
         if summary["paper"] and scheme in summary["paper"]:
             cells = summary["paper"][scheme]
             lines.append(f"{'  paper, its GNF':<36}" + "".join(f"{cell:>18}" for cell in cells))
-    cells = [f"{summary['train'][name]:.4f}" for name in metrics.STATISTICS]
+    cells = [f"{common.number(summary['train'][name]):.4f}" for name in metrics.STATISTICS]
     lines.append(f"{'training graphs':<36}" + "".join(f"{cell:>18}" for cell in cells))
     lines.append(
         f"unique {summary['uniqueness']['mean']:.1%}, not in training "
@@ -203,15 +205,17 @@ def table(summary: dict) -> str:
     )
     what = "bound on -log p(graph)" if summary["end_to_end"] else "-log p(embedding)"
     for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
-        found = [run["likelihood_train"], run["likelihood_test"]]
-        nats = [f"{f['loss']:.2f} +- {f['standard_error']:.2f}" for f in found]
-        lines.append(f"{what}, seed {seed}: train {nats[0]}, test {nats[1]} nats a graph")
+        train, test = (
+            _cell(run[f"likelihood_{name}"], "loss", "standard_error", 2)
+            for name in ("train", "test")
+        )
+        lines.append(f"{what}, seed {seed}: train {train}, test {test} nats a graph")
     return "\n".join(lines + stages.reconstruction_lines(summary["runs"]))
 
 
-def _cell(found):
-    deviation = found["deviation"]
-    return f"{found['mean']:.4f}" + ("" if deviation is None else f" +- {deviation:.4f}")
+def _cell(found, value="mean", spread="deviation", digits=4):
+    text = f"{common.number(found[value]):.{digits}f}"
+    return text if found[spread] is None else f"{text} +- {found[spread]:.{digits}f}"
 
 
 def main() -> None:
@@ -219,7 +223,7 @@ def main() -> None:
     config = resolve(common.parse(PRESETS, "quick", __doc__))
     runs = [train_and_evaluate(config, seed) for seed in config.seeds]
     summary = summarize(config, runs)
-    common.write_json(config.run_dir / "results.json", summary)
+    summary = common.write_json(config.run_dir / "results.json", summary)
     print()
     print(table(summary))
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")

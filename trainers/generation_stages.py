@@ -59,7 +59,7 @@ class Options:
     graphs_file: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")] = None
     """in place of a data set, training and test graphs, see gnf_tf.datasets.read_graphs"""
     graphs_digest: tyro.conf.Suppress[tyro.conf.Fixed[str | None]] = None
-    """no option, it is filled in: of that file's contents, which a run folder belongs to"""
+    """of the contents of that file, filled in: a run folder belongs to them, not to their place"""
     steps: options.Count = 1_500
     """training steps of each stage, at least; whole passes over the training graphs are taken"""
     epochs: options.Count = 5
@@ -127,7 +127,7 @@ def resolve(
         defaults = {"graphs_digest": digest, "embedding_size": OWN_EMBEDDING_SIZE} | defaults
     else:
         raise common.UserError(
-            f"--dataset must be left out with --graphs-file, which is in place of it, "
+            "--dataset must be left out with --graphs-file, which is in place of it, "
             f"got {config.dataset}"
         )
     defaults["run_dir"] = pathlib.Path("runs") / run_name.format(graphs_name)
@@ -139,7 +139,7 @@ def load_graphs(config: Options) -> tuple[list[nx.Graph], list[nx.Graph]]:
     """(training graphs, test graphs).
 
     Raises:
-      UserError: if a file doesn't say which graphs are for what, or one of these has no nodes.
+      UserError: for a file that doesn't say which graphs are for what, or has too few nodes.
     """
     if config.graphs_file is None:
         make = datasets.GRAPH_SETS[config.dataset]
@@ -147,13 +147,14 @@ def load_graphs(config: Options) -> tuple[list[nx.Graph], list[nx.Graph]]:
     try:
         train, test = (datasets.read_graphs(config.graphs_file, s) for s in ("train", "test"))
     except ValueError as error:
-        raise common.UserError(f"--graphs-file: {error}") from error
-    for name, members in (("training", train), ("test", test)):
-        if not members or not all(map(len, members)):
+        rule = "--graphs-file must say which graphs are for the test"
+        raise common.UserError(f"{rule}: {error}") from error
+    for name, members, least in (("training", train, 2), ("test", test, 1)):
+        sizes = [len(graph) for graph in members]
+        if min(sizes, default=0) < 1 or sum(sizes) < least:
             raise common.UserError(
-                f"--graphs-file must have {name} graphs, each of a node or more, got "
-                f"{len(members)} in {config.graphs_file}, "
-                f"{sum(not len(graph) for graph in members)} of them without nodes"
+                f"--graphs-file must have {name} graphs, none without nodes, and {least} or more "
+                f"nodes in all, got node counts {sizes} in {config.graphs_file}"
             )
     return train, test
 
@@ -264,7 +265,10 @@ def reconstruction_lines(runs: Sequence[dict[str, list]]) -> list[str]:
     for name in ("train", "test"):
         draws = [draw for run in runs for draw in run[f"reconstruction_{name}"]]
         wrong = [draw["wrong_edges"] for draw in draws]
-        loss = np.mean([draw["cross_entropy"] / draw["pairs"] for draw in draws])
+        # Graphs of one node have no pairs, and no cross entropy.
+        loss = np.mean(
+            [common.number(draw["cross_entropy"]) / max(draw["pairs"], 1.0) for draw in draws]
+        )
         lines.append(
             f"auto-encoder, {name}: {np.mean(wrong):.1f} ({min(wrong):.0f} to {max(wrong):.0f}) "
             f"wrong of {draws[0]['edges']:.0f} edges, cross entropy {loss:.2e} nats a pair "

@@ -81,7 +81,8 @@ class Options:
     learning_rate: options.Positive | None = None
     """constant; default: the preset's, 1e-3 for neumann_rbp, whose map must stay contracting"""
     l2: options.NotNegative = 0.0
-    """weight of half the sum of squares of all weights"""
+    """weight of half the sum of squares of all weights; where each of more than 5 steps has its
+    own, these count 5 / num_steps"""
     l2_embedding: options.NotNegative | None = None
     """in place of `l2` for the embedding of the features; None: the same"""
     clip_norm: options.Positive = 4.0

@@ -47,7 +47,7 @@ def _at_most(most):
 
 _SEED_LIMIT = 2**63  # see gnf_tf.seeds
 _INT32 = _at_most(np.iinfo(np.int32).max)
-_FLOAT32 = _at_most(np.finfo(np.float32).max)  # what TensorFlow computes with
+_FLOAT32 = _at_most(float(np.finfo(np.float32).max))  # what TensorFlow computes with
 
 Count = Annotated[int, _at_least(1), _INT32]
 AtLeast0 = Annotated[int, _at_least(0), _INT32]

@@ -145,11 +145,13 @@ def make_model(config: Config, networks: ProteinNetworks, seed: int) -> ProteinL
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
+    results_path = config.run_dir / f"seed{seed}" / "results.json"
+    # Before the folder is made, which data that can\'t be had leave as it is.
+    networks = None if results_path.exists() else load(config)
     folder = training.open_seed(config, seed)
-    results_path = folder / "results.json"
-    if results_path.exists():
+    if networks is None:
         return common.read_json(results_path)
-    train, validation, test = load(config)
+    train, validation, test = networks
     model = make_model(config, train, seed)
     graph = as_tensors(validation.graph(0)[0])
     proteins = ", ".join(
@@ -172,8 +174,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
     )
     with model.averaged():
         results = evaluate(model, validation, test, folder) | model.diagnostics(graph) | trained
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def as_tensors(graph: GraphsTuple) -> GraphsTuple:
@@ -228,7 +229,7 @@ def main() -> None:
     with distribution.joined(config) as config:
         results = [train_and_evaluate(config, seed) for seed in config.seeds]
         summary = node_training.summarize(config, results, SCORE, PAPER)
-        common.write_json(config.run_dir / "results.json", summary)
+        summary = common.write_json(config.run_dir / "results.json", summary)
     print()
     names = zip(node_training.MODELS, PAPER, strict=True)
     paper = "paper: " + ", ".join(f"{model} {score:.2f}" for model, score in names)

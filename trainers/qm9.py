@@ -18,7 +18,6 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 import tyro
 
 from gnf_tf import datasets, plots
@@ -166,6 +165,7 @@ def table(rows: Sequence[dict], model: str) -> str:
         f"{'paper':>9}"
     ]
     for row in rows:
+        row = {name: common.number(value) for name, value in row.items()}
         lines.append(
             f"{row['target']:<7}{row['unit']:<13}{row['mae']:>10.4f}{row['mae_of_mean']:>10.4f}"
             f"{row['ratio']:>7.1f}{row['mae_of_composition']:>13.4f}{row['paper']:>9.3f}"
@@ -200,30 +200,38 @@ def evaluate(config: Config, model: MoleculeRegressor, train: Molecules, test: M
     return rows, predicted
 
 
+def load(config: Config) -> list[Molecules]:
+    """Training, validation and test molecules.
+
+    Raises:
+      UserError: for a size that a split doesn't have.
+    """
+    names = TARGETS if config.target == "all" else (config.target,)
+    molecules = []
+    for split in ("train", "validation", "test"):
+        size = getattr(config, f"{split}_size")
+        try:
+            molecules.append(
+                datasets.qm9(
+                    split, size=size, targets=names, seed=config.seed, data_dir=config.data_dir
+                )
+            )
+        except ValueError as error:
+            raise common.UserError(f"--{split}-size: {error}") from error
+    return molecules
+
+
 def train_and_evaluate(config: Config) -> dict:
     """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
     folder = config.run_dir
-    common.open_run(folder, config, places=training.PLACES)
     results_path = folder / "results.json"
-    if results_path.exists():
+    # Before the folder is made, which data that can\'t be had leave as it is.
+    molecules = None if results_path.exists() else load(config)
+    common.open_run(folder, config, places=training.PLACES)
+    if molecules is None:
         return common.read_json(results_path)
-    tf_keras.utils.set_random_seed(config.seed)
-    names = TARGETS if config.target == "all" else (config.target,)
-    try:
-        train, validation, test = (
-            datasets.qm9(
-                split, size=size, targets=names, seed=config.seed, data_dir=config.data_dir
-            )
-            for split, size in (
-                ("train", config.train_size),
-                ("validation", config.validation_size),
-                ("test", config.test_size),
-            )
-        )
-    except ValueError as error:
-        raise common.UserError(
-            f"--train-size, --validation-size or --test-size: {error}"
-        ) from error
+    train, validation, test = molecules
+    training.set_seed(config.seed)
     first = next(iter(datasets.batches(validation, config.batch_size)))
     model = make_model(config, train, first)
     state = training.TrainingState(
@@ -289,8 +297,7 @@ def train_and_evaluate(config: Config) -> dict:
         "input_wait_share": float(state.wait_share.numpy()),
         **common.environment(),
     }
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def main() -> None:
@@ -303,7 +310,7 @@ def main() -> None:
     print(
         f"training {results['training_seconds']:.0f} s; waiting for data "
         f"{results['input_wait_share']:.1%} of a step; reconstruction error "
-        f"{results['reconstruction_error']:.1e}"
+        f"{common.number(results['reconstruction_error']):.1e}"
     )
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")
 
