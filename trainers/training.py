@@ -239,7 +239,7 @@ class TrainingState(tf_keras.callbacks.Callback):
         Raises:
           UserError: if there is none.
         """
-        if not np.isfinite(self.best):
+        if not np.isfinite(self.best.numpy()):
             raise UserError(
                 f"{self._monitor} was finite in no epoch; a lower --learning-rate may help"
             )
