@@ -165,17 +165,20 @@ def test_a_finished_run_is_not_run_again(finished):
 
 
 def test_autoencoder_trainer(tmp_path, monkeypatch, capsys):
-    words = ["autoencoder.py", "--run-dir", str(tmp_path), "--seeds", "0", "1"]
+    words = ["autoencoder.py", "--run-dir", str(tmp_path), "--seeds", "0", str(2**32)]
     for name in ("steps", "epochs", "batch_size", "encoder_width", "encoder_blocks", "num_heads"):
         words += [f"--{name.replace('_', '-')}", str(SMALL[name])]
     monkeypatch.setattr("sys.argv", words)
     autoencoder.main()
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["seeds"] == [0, 1]
+    assert results["seeds"] == [0, 2**32] and results["dataset"] == "ego_small"
     draws = [draw for run in results["runs"] for draw in run["reconstruction_test"]]
     assert len({draw["cross_entropy"] for draw in draws}) == 2 * stages.DRAWS
     assert draws[0]["edges"] == sum(g.number_of_edges() for g in datasets.ego_small("test"))
-    assert np.std(tf.image.decode_png((tmp_path / "seed1" / "reconstructed.png").read_bytes())) > 5
+    assert (
+        np.std(tf.image.decode_png((tmp_path / f"seed{2**32}" / "reconstructed.png").read_bytes()))
+        > 5
+    )
     output = capsys.readouterr().out
     assert "wrong of 320 edges" in output and "32 of 984" in output
 
@@ -185,7 +188,8 @@ class StopError(Exception):
 
 
 def test_resumes_in_the_second_stage_as_if_uninterrupted(monkeypatch, tmp_path):
-    uninterrupted = generation.train_and_evaluate(make_config(tmp_path / "a"), 0)
+    seed = 2**63 - 1  # the largest: the other runs have 0
+    uninterrupted = generation.train_and_evaluate(make_config(tmp_path / "a"), seed)
     config = make_config(tmp_path / "b", checkpoint_minutes=0.0)
     on_train_batch_end = training.TrainingState.on_train_batch_end
 
@@ -198,8 +202,8 @@ def test_resumes_in_the_second_stage_as_if_uninterrupted(monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         patch.setattr(training.TrainingState, "on_train_batch_end", stopping)
         with pytest.raises(StopError):
-            generation.train_and_evaluate(config, 0)
-    resumed = generation.train_and_evaluate(config, 0)
+            generation.train_and_evaluate(config, seed)
+    resumed = generation.train_and_evaluate(config, seed)
     assert resumed["generation"] == uninterrupted["generation"]
     assert resumed["flow"]["best_training_loss"] == uninterrupted["flow"]["best_training_loss"]
 
@@ -283,6 +287,120 @@ def test_presets_make_a_generator(preset, tmp_path):
 def test_wrong_options_name_the_option(changes, message, tmp_path):
     with pytest.raises(common.UserError, match=message):
         make_config(tmp_path, **changes)
+
+
+def write_graphs(path, train, test, **changes):
+    """A file of paths with so many nodes."""
+    sizes = [*train, *test]
+    edges = [(i, i + 1) for n in sizes for i in range(n - 1)]
+    arrays = {
+        "n_nodes": np.array(sizes, int),
+        "n_edges": np.array([max(n - 1, 0) for n in sizes], int),
+        "edges": np.array(edges, int).reshape(-1, 2).T,
+        "is_test": np.arange(len(sizes)) >= len(train),
+    } | changes
+    np.savez(path, **{name: values for name, values in arrays.items() if values is not None})
+    return path
+
+
+def run_on(monkeypatch, trainer, path, *words):
+    """The command line of a small model of the graphs of a file."""
+    names = ["steps", "epochs", "encoder_width", "encoder_blocks", "num_heads"]
+    if trainer is generation:
+        names += ["encoder_steps", "num_steps", "width", "num_generated", "trials"]
+    words = [f"{trainer.__name__}.py", "--graphs-file", str(path), *words, "--no-jit"]
+    for name in names:
+        words += [f"--{name.replace('_', '-')}", str(SMALL[name])]
+    monkeypatch.setattr("sys.argv", words)
+    common.run(trainer.main)
+
+
+@pytest.mark.parametrize("trainer", [autoencoder, generation])
+@pytest.mark.parametrize(
+    "train, test, changes, message",
+    [
+        ([4, 5], [3], {"is_test": None}, "must say which graphs are for the test: "),
+        ([], [4, 5], {}, "must have training graphs, none without nodes"),
+        ([0, 5], [4], {}, "must have training graphs, .* got node counts [0, 5]"),
+        ([1], [4], {}, "must have training graphs, .* 2 or more nodes in all, got node counts [1]"),
+        ([4, 5], [], {}, "must have test graphs, .* got node counts []"),
+        ([4, 5], [3, 0], {}, "must have test graphs, .* got node counts [3, 0]"),
+        ([], [], {}, "must have training graphs, .* got node counts []"),
+    ],
+)
+def test_a_file_that_cannot_serve_is_one_line_before_any_work(
+    trainer, train, test, changes, message, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    path = write_graphs(tmp_path / "graphs.npz", train, test, **changes)
+    with pytest.raises(SystemExit) as stop:
+        run_on(monkeypatch, trainer, path)
+    error = capsys.readouterr().err
+    assert stop.value.code == 1 and error.count("\n") == 1
+    start, _, end = message.partition(".*")
+    assert error.startswith(f"error: --graphs-file {start}") and end in error
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    "train, test, words", [([4], [3, 5], []), ([4, 5], [3], ["--end-to-end"]), ([2], [1], [])]
+)
+def test_a_single_graph_has_no_standard_error(train, test, words, monkeypatch, tmp_path, capsys):
+    path = write_graphs(tmp_path / "graphs.npz", train, test)
+    run_dir = tmp_path / "run"
+    run_on(monkeypatch, generation, path, "--run-dir", str(run_dir), *words)
+    summary = json.loads((run_dir / "results.json").read_text())
+    (run,) = summary["runs"]
+    for name, members in (("train", train), ("test", test)):
+        likelihood = run[f"likelihood_{name}"]
+        assert np.isfinite(likelihood["loss"])
+        assert (likelihood["standard_error"] is None) == (len(members) == 1)
+    output = capsys.readouterr().out
+    assert "nan" not in output and "MMD to the test graphs" in output
+    assert summary["dataset"] == str(path) and summary["paper"] is None
+
+
+def test_results_of_a_file_name_the_file(monkeypatch, tmp_path, capsys):
+    """As does the default run folder; those of other graphs have another."""
+    monkeypatch.chdir(tmp_path)
+    folders = []
+    for place, sizes in (("a", [4, 5]), ("b", [4, 6])):
+        (tmp_path / place).mkdir()
+        path = write_graphs(tmp_path / place / "mine.npz", sizes, [3])
+        run_on(monkeypatch, autoencoder, path)
+        (folder,) = set((tmp_path / "runs").iterdir()) - set(folders)
+        folders.append(folder)
+        assert folder.name.startswith("autoencoder-mine-") and folder.name.endswith("-quick")
+        assert json.loads((folder / "results.json").read_text())["dataset"] == str(path)
+        config = json.loads((folder / "seed0" / "config.json").read_text())
+        assert config["dataset"] is None and config["embedding_size"] == 14
+    output = capsys.readouterr().out
+    assert f"{path}, seed 0, auto_encoder: " in output
+    assert "ego" not in output and "community" not in output
+
+
+def test_a_run_folder_belongs_to_what_a_file_holds(monkeypatch, tmp_path):
+    path, moved = tmp_path / "mine.npz", tmp_path / "moved.npz"
+    options = {"run_dir": tmp_path / "run", "seeds": (0,)}
+
+    def opened(path):
+        config = generation.resolve(generation.Config(graphs_file=path, **options))
+        return training.open_seed(config, 0)
+
+    opened(write_graphs(path, [4, 5], [3]))
+    path.rename(moved)
+    assert opened(moved) == tmp_path / "run" / "seed0"
+    with pytest.raises(common.UserError, match="holds a run with graphs_digest = '"):
+        opened(write_graphs(path, [4, 6], [3]))
+
+
+def test_a_data_set_and_a_file_are_one_too_many(monkeypatch, tmp_path, capsys):
+    path = write_graphs(tmp_path / "graphs.npz", [4, 5], [3])
+    with pytest.raises(SystemExit):
+        run_on(monkeypatch, generation, path, "--dataset", "ego_small")
+    error = capsys.readouterr().err
+    assert error.startswith("error: --dataset must be left out with --graphs-file")
 
 
 def test_topologies_have_both_directions_and_self_loops():

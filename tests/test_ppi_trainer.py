@@ -263,7 +263,7 @@ def test_overfits_two_networks(data_dir, tmp_path):
 
 
 def test_several_seeds_make_a_summary(data_dir, tmp_path, monkeypatch, capsys):
-    words = ["ppi.py", "--seeds", "0", "1", "--model", "neumann_rbp"]
+    words = ["ppi.py", "--seeds", "0", str(2**63 - 1), "--model", "neumann_rbp"]
     for name, value in (SMALL | {"run_dir": tmp_path, "data_dir": data_dir}).items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     monkeypatch.setattr("sys.argv", words)

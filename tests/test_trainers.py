@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -141,7 +142,7 @@ def test_resumes_after_sigkill_as_if_uninterrupted(finished, tmp_path):
     assert not (folder / "results.json").exists()
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and done.stderr == ""
     assert "tensorboard --logdir" in done.stdout
     assert len(json.loads((folder / "history.json").read_text())) == 3
     rows = json.loads((folder / "results.json").read_text())["rows"]
@@ -235,6 +236,15 @@ def test_overfits_a_few_molecules():
     assert errors.mean() < 0.1 * np.abs(few.targets - few.targets.mean()).mean()
 
 
+@pytest.mark.parametrize("train_size", [1, 3])
+def test_few_molecules_and_any_seed_have_finite_results(train_size, tmp_path):
+    """The fit on the composition is exact: nothing is left to normalise by."""
+    sizes = {"train_size": train_size, "validation_size": 1, "test_size": 1}
+    results = run_trainer(tmp_path, **sizes, epochs=1, seed=2**63 - 1)
+    assert None not in {value for row in results["rows"] for value in row.values()}
+    assert results["best_validation_loss"] < 1e4
+
+
 def test_early_stop(tmp_path):
     """A learning rate of next to nothing never gets better twice over."""
     results = run_trainer(tmp_path / "stop", learning_rate=1e-12, epochs=30, patience=2)
@@ -262,12 +272,16 @@ def fails(capsys, monkeypatch, *words):
         (("--epochs", "0"), "--epochs must be at least 1, got 0"),
         (("--preset", "slow"), "--preset must be one of quick, paper, best, got 'slow'"),
         (("--node-size", "7"), "--node-size must be even, got 7"),
-        (("--test-size", "20000"), "`size` must be from 1 to 10831 for 'test', got 20000"),
+        (
+            ("--test-size", "20000"),
+            "--test-size: `size` must be from 1 to 10831 for 'test', got 20000",
+        ),
         (("--learning-rate", "-1"), "--learning-rate must be positive, got -1.0"),
     ],
 )
 def test_wrong_options_are_one_line(capsys, monkeypatch, tmp_path, words, message):
     assert message in fails(capsys, monkeypatch, "--run-dir", tmp_path / "run", *words)
+    assert not (tmp_path / "run").exists()
 
 
 def test_bad_folders_and_files_are_one_line(capsys, monkeypatch, tmp_path, finished):
@@ -326,6 +340,30 @@ def test_full_disk_is_one_line(capsys, monkeypatch, tmp_path):
     assert line == "error: No space left on device: checkpoints/x"
 
 
+def test_too_little_memory_is_one_line(capsys):
+    def too_large():
+        np.zeros(2**55)
+
+    with pytest.raises(SystemExit) as stop:
+        common.run(too_large)
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.startswith("error: there is too little memory")
+
+
+def test_weights_that_were_never_good_are_not_the_best(capsys, monkeypatch, tmp_path):
+    """Else results would be those of the initial ones."""
+    on_epoch_end = training.TrainingState.on_epoch_end
+
+    def diverged(state, epoch, logs):
+        on_epoch_end(state, epoch, logs | {"val_loss": math.nan})
+
+    monkeypatch.setattr(training.TrainingState, "on_epoch_end", diverged)
+    line = fails(capsys, monkeypatch, *options(tmp_path / "run", epochs=1))
+    assert line == "error: val_loss was finite in no epoch; a lower --learning-rate may help"
+    (epoch,) = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert epoch["val_loss"] is None and epoch["loss"] > 0
+
+
 def test_interrupt_says_how_to_resume(capsys, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
@@ -342,6 +380,26 @@ def test_json_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(TypeError):
         common.write_json(path, {"a": object()})
     assert json.loads(path.read_text()) == {"a": 1} and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", [float, np.float64])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_is_valid_whatever_the_numbers(kind, value, tmp_path):
+    """What is no number is null, for the one who wrote it as for who reads it."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    path = tmp_path / "value.json"
+    written = common.write_json(path, {"a": [kind(value), 1.5], "b": ({"c": kind(value)}, "nan")})
+    assert written == {"a": [None, 1.5], "b": [{"c": None}, "nan"]}
+    assert json.loads(path.read_text(), parse_constant=refuse) == common.read_json(path) == written
+
+
+def test_results_that_are_no_numbers_are_printed(finished):
+    _, results = finished
+    rows = [row | {"mae": None} for row in results["rows"]]
+    assert qm9.table(rows, "grevnet").count("nan") == len(rows)
 
 
 def test_help_reads_well(capsys, monkeypatch):

@@ -7,17 +7,15 @@ Run it again to go on after an interruption, or to print a finished run's table 
 """
 
 import dataclasses
-import os
 import pathlib
 import sys
 from typing import Literal
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
-
-import numpy as np
-
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    import trainers  # noqa: F401  # TensorFlow, quietly
+
+import numpy as np
 
 from gnf_tf import datasets, graphs, plots
 from gnf_tf.models import GeneratorConfig, GraphGenerator
@@ -53,13 +51,8 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    size = stages.EMBEDDING_SIZE[config.dataset]
-    config = stages.fill_in(config, embedding_size=size, decoder_blocks=0)
-    stages.check(config)
-    run_dir = config.run_dir or pathlib.Path("runs") / (
-        f"autoencoder-{config.dataset}-{config.preset}"
-    )
-    return dataclasses.replace(config, run_dir=run_dir)
+    run_name = f"autoencoder-{{}}-{config.preset}"
+    return stages.resolve(config, run_name=run_name, multiples_of_heads=(), decoder_blocks=0)
 
 
 def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
@@ -86,29 +79,32 @@ def reconstruction_figure(generator: GraphGenerator, members: list):
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
+    results_path = config.run_dir / f"seed{seed}" / "results.json"
+    # Before the folder is made, which data that can\'t be had leave as it is.
+    sets = None if results_path.exists() else stages.load_graphs(config)
     folder = training.open_seed(config, seed)
-    results_path = folder / "results.json"
-    if results_path.exists():
+    if sets is None:
         return common.read_json(results_path)
-    train, test = stages.load_graphs(config)
+    train, test = sets
     generator = make_generator(config, train, test)
     results = stages.train_stage(config, seed, generator, "auto_encoder", train)
     results |= stages.reconstructions(config, generator, train, test)
     results |= common.environment()
     figure = reconstruction_figure(generator, test[: stages.SHOWN])
     figure.savefig(folder / "reconstructed.png", dpi=110)
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def main() -> None:
     """The command line."""
     config = resolve(common.parse(PRESETS, "quick", __doc__))
     runs = [train_and_evaluate(config, seed) for seed in config.seeds]
-    common.write_json(config.run_dir / "results.json", {"seeds": list(config.seeds), "runs": runs})
+    summary = {"dataset": config.graphs, "seeds": list(config.seeds), "runs": runs}
+    common.write_json(config.run_dir / "results.json", summary)
     print()
     print("\n".join(stages.reconstruction_lines(runs)))
-    print(f"paper, test: {PAPER}")
+    if config.graphs_file is None:
+        print(f"paper, test: {PAPER}")
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")
 
 

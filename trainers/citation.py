@@ -8,22 +8,20 @@ Run it again to go on after an interruption, or to print a finished run's table 
 """
 
 import dataclasses
-import os
 import pathlib
 import sys
 from typing import Literal
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
+if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    import trainers  # noqa: F401  # TensorFlow, quietly
 
 import numpy as np
 import tensorflow as tf
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 from gnf_tf import datasets, plots
 from gnf_tf.datasets import CitationNetwork
-from trainers import common, node_training, training
+from trainers import common, node_training, options, training
 from trainers.citation_model import NodeClassifier
 
 # Table 1 of the paper, test accuracy in percent: GNN, GRevNet, Neumann RBP. Citeseer isn't in it.
@@ -46,17 +44,18 @@ class Config(node_training.Options):
     """a citation network, part of the package"""
     split: Literal["public", "one_percent"] = "public"
     """20 labels a class; or 1 % to train, 49 % to test, 50 % to validate, drawn by the seed"""
-    steps: int = 200
+    steps: options.Count = 200
     """training steps at most, each on the whole graph"""
-    steps_per_epoch: int = 5
+    steps_per_epoch: options.Count = 5
     """training steps between two validations"""
-    dropout: float = 0.6
+    dropout: options.Share = 0.6
     """of the networks' inputs and the classifier's"""
-    feature_dropout: float = 0.8
+    feature_dropout: options.Share = 0.8
     """of the words"""
-    l2: float = 5e-4
-    """weight of half the sum of squares of all weights"""
-    l2_embedding: float | None = 5e-3
+    l2: options.NotNegative = 5e-4
+    """weight of half the sum of squares of all weights; where each of more than 5 steps has its
+    own, these count 5 / num_steps"""
+    l2_embedding: options.NotNegative | None = 5e-3
     """in place of `l2` for the embedding of the words; None: the same"""
     select: Literal["accuracy", "loss"] = "accuracy"
     """the best weights are those of the best validation accuracy, then loss; or of the loss"""
@@ -101,7 +100,6 @@ def resolve(config: Config) -> Config:
         learning_rate=LEARNING_RATE[config.preset],
         start_scale=START_SCALE[config.preset],
         run_name=f"citation-{config.dataset}-{config.split}",
-        at_least_1="steps steps_per_epoch",
     )
     if config.steps % config.steps_per_epoch:
         raise common.UserError(
@@ -145,8 +143,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
     )
     with model.averaged():
         results = evaluate(model, folder) | model.diagnostics(network.graph) | trained
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def evaluate(model: NodeClassifier, folder: pathlib.Path) -> dict:
@@ -189,7 +186,7 @@ def main() -> None:
     config = resolve(common.parse(PRESETS, "quick", __doc__))
     results = [train_and_evaluate(config, seed) for seed in config.seeds]
     summary = summarize(config, results)
-    common.write_json(config.run_dir / "results.json", summary)
+    summary = common.write_json(config.run_dir / "results.json", summary)
     print()
     print(table(summary))
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")

@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import io
 import json
+import math
 import os
 import pathlib
 import platform
@@ -13,7 +14,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -23,9 +24,8 @@ from gnf_tf.datasets import DataError
 
 __all__ = [
     "UserError",
-    "check",
-    "check_seeds",
     "environment",
+    "number",
     "open_run",
     "parse",
     "read_json",
@@ -71,24 +71,6 @@ def parse(presets: Mapping[str, Config], default: str, description: str) -> Conf
         raise UserError(" ".join(words.split())) from None
 
 
-def check(config: Any, names: str, holds: Callable[[Any], bool], rule: str) -> None:
-    """Checks options of one kind; what is None has no value to check.
-
-    Args:
-      config: a dataclass of options.
-      names: its fields, separated by spaces.
-      holds: says of a value whether it is right.
-      rule: what that is, in words: `--option must be {rule}`.
-
-    Raises:
-      UserError: naming the option, its value and the rule.
-    """
-    for name in names.split():
-        value = getattr(config, name)
-        if value is not None and not holds(value):
-            raise UserError(f"--{name.replace('_', '-')} must be {rule}, got {value}")
-
-
 def run(main: Callable[[], None]) -> None:
     """Calls `main`; what the user can mend ends as one line on stderr and exit status 1."""
     try:
@@ -100,6 +82,8 @@ def run(main: Callable[[], None]) -> None:
     except tf.errors.OpError as error:
         # TensorFlow's writers report a full disk or a folder gone in their own classes.
         message = error.message.splitlines()[0] if error.message else type(error).__name__
+    except MemoryError:
+        message = "there is too little memory; smaller sizes or batches may help"
     except KeyboardInterrupt:
         print("interrupted; the same command resumes this run", file=sys.stderr)
         sys.exit(130)
@@ -109,12 +93,16 @@ def run(main: Callable[[], None]) -> None:
     sys.exit(1)
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes the file whole or not at all."""
+def write_json(path: pathlib.Path, value: Any) -> Any:
+    """Writes the file whole or not at all; returns the value as `read_json` will.
+
+    Numbers that are not finite become null, for JSON knows no NaN and no infinities.
+    """
+    value = _finite(value)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with open(temporary, "w") as file:
-            json.dump(value, file, indent=1)
+            json.dump(value, file, indent=1, allow_nan=False)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
@@ -122,6 +110,20 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return value
+
+
+def _finite(value):
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number(value: float | None) -> float:
+    """A number from a JSON file, to compute with or to print: NaN where the file has null."""
+    return math.nan if value is None else value
 
 
 def read_json(path: pathlib.Path) -> Any:
@@ -165,12 +167,6 @@ def open_run(folder: pathlib.Path, config: Any, places: Collection[str] = ()) ->
                 f"the run folder {folder} holds a run with {name} = {before.get(name)!r}, not "
                 f"{values.get(name)!r}; choose another --run-dir"
             )
-
-
-def check_seeds(seeds: Sequence[int]) -> None:
-    """Raises a UserError unless there are some, all different and not negative."""
-    if len(set(seeds)) < max(len(seeds), 1) or min(seeds, default=-1) < 0:
-        raise UserError(f"--seeds must be different whole numbers of at least 0, got {seeds}")
 
 
 def environment() -> dict[str, Any]:

@@ -8,23 +8,21 @@ Run it again to go on after an interruption, or to print a finished run's table 
 """
 
 import dataclasses
-import os
 import pathlib
 import sys
 from typing import Annotated, Literal
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
+if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    import trainers  # noqa: F401  # TensorFlow, quietly
 
 import numpy as np
 import tensorflow as tf
 import tyro
 from graph_nets import utils_tf
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 from gnf_tf import datasets, plots
-from trainers import common, training
+from trainers import common, options, training
 from trainers.density_model import SetDensity
 
 # Table 2 of the paper.
@@ -54,33 +52,33 @@ class Config:
     """the last two mix sets of several sizes"""
     model: Literal["gnf", "realnvp"] = "gnf"
     """realnvp is the same flow on edgeless graphs, its networks without attention"""
-    seeds: tuple[int, ...] = (0,)
+    seeds: options.Seeds = (0,)
     """of the initial weights and the training sets; one model each, trained in turn"""
-    steps: int = 3_000
+    steps: options.Count = 3_000
     """training steps, each on fresh sets"""
-    epochs: int = 10
+    epochs: options.Count = 10
     """parts of the training, each followed by a validation"""
-    batch_size: int = 64
+    batch_size: options.Count = 64
     """sets a step"""
-    validation_sets: int = 2_000
+    validation_sets: options.AtLeast2 = 2_000
     """sets of each validation, always the same"""
-    test_sets: int = 10_000
+    test_sets: options.AtLeast2 = 10_000
     """held-out sets"""
-    num_steps: int = 6
+    num_steps: options.Count = 6
     """steps of the flow, each two couplings"""
     conditioner: Literal["attention", "transformer"] = "transformer"
     """networks of the couplings: the paper's AttentionBlock, or GraphTransformer"""
-    width: int = 64
+    width: options.Count = 64
     """of the networks"""
-    num_blocks: int = 1
+    num_blocks: options.Count = 1
     """of the transformer; hidden layers of the other"""
-    num_heads: int = 4
+    num_heads: options.Count = 4
     """of the attention"""
-    key_size: int = 10
+    key_size: options.Count = 10
     """of keys, queries and values of AttentionBlock"""
     coupling: Literal["affine", "spline"] = "spline"
     """how features are transformed: the paper's equation 3, or rational-quadratic splines"""
-    num_bins: int = 16
+    num_bins: options.AtLeast2 = 16
     """of the splines"""
     normalization: Literal["act_norm", "batch_norm", "none"] = "batch_norm"
     """before each step of the flow"""
@@ -88,19 +86,19 @@ class Config:
     """scale the mean of each set before each step of the flow; realnvp can't have it"""
     mixing: bool = True
     """an invertible linear map of the features before each step of the flow"""
-    learning_rate: float = 2e-3
+    learning_rate: options.Positive = 2e-3
     """highest rate of Adam; it rises for 5 % of the steps, then falls to 0 as a cosine"""
-    beta_2: float = 0.99
+    beta_2: options.Share = 0.99
     """of Adam"""
-    clip_norm: float = 1.0
+    clip_norm: options.Positive = 1.0
     """gradients are scaled down to this global norm"""
-    averaging: float = 0.999
+    averaging: options.Share = 0.999
     """decay of the exponential average of the weights; 0: none"""
     memory: Literal["reversible", "stored"] = "stored"
     """how the gradient gets its activations; sets are small, and storing them is faster"""
-    steps_per_call: int = 10
+    steps_per_call: options.Count = 10
     """training steps in one call of the compiled program"""
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: options.NotNegative = 5.0
     """longest time between checkpoints, which every epoch ends with too"""
     jit: bool = True
     """compile the training step with XLA"""
@@ -139,11 +137,7 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    at_least_1 = "steps epochs batch_size num_steps width num_blocks num_heads steps_per_call"
-    common.check(config, at_least_1, lambda value: value >= 1, "at least 1")
-    common.check(config, "validation_sets test_sets", lambda value: value >= 2, "at least 2")
-    common.check(config, "learning_rate", lambda value: value > 0, "positive")
-    common.check(config, "averaging", lambda value: 0 <= value < 1, "in [0, 1)")
+    config = options.checked(config)
     if config.steps % (config.epochs * config.steps_per_call):
         raise common.UserError(
             f"--steps must be a multiple of --epochs x --steps-per-call, "
@@ -153,7 +147,6 @@ def resolve(config: Config) -> Config:
         raise common.UserError(
             f"--width must be a multiple of --num-heads, {config.num_heads}, got {config.width}"
         )
-    common.check_seeds(config.seeds)
     run_dir = config.run_dir or pathlib.Path("runs") / (
         f"density-{config.dataset}-{config.preset}-{config.model}"
     )
@@ -242,8 +235,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
         "reconstruction_error": reconstruction_error,
         **common.environment(),
     }
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def seed_stream(config: Config, first_epoch: int) -> tf.data.Dataset:
@@ -313,9 +305,10 @@ def summarize(config: Config, results: list[dict]) -> dict:
     several = len(results) > 1
 
     def over_seeds(name, error_of_one):
-        values = np.array([r[name] for r in results])
-        error = values.std(ddof=1) / np.sqrt(len(values)) if several else results[0][error_of_one]
-        return float(values.mean()), float(error)
+        values = np.array([r[name] for r in results], float)
+        if several:
+            return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+        return float(values.mean()), results[0][error_of_one]
 
     nll, error = over_seeds("nll", "standard_error")
     above, above_error = over_seeds("above_floor", "above_floor_error")
@@ -342,12 +335,14 @@ def table(summary: dict) -> str:
     """The results as text."""
     lines = [f"{'seed':>6}{'NLL':>10}{'+-':>9}{'above':>9}{'+-':>9}{'seconds':>9}"]
     for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
+        run = {name: common.number(value) for name, value in run.items()}
         lines.append(
             f"{seed:>6}{run['nll']:>10.4f}{run['standard_error']:>9.4f}"
             f"{run['above_floor']:>9.4f}{run['above_floor_error']:>9.4f}"
             f"{run['training_seconds']:>9.0f}"
         )
     paper = "not in the paper" if summary["paper"] is None else f"paper {summary['paper']}"
+    summary = {name: common.number(value) for name, value in summary.items()}
     lines += [
         f"{summary['dataset']}, {summary['model']}: {summary['nll']:.4f} +- {summary['error']:.4f} "
         f"nats per node (over {summary['error_over']}; {paper})",
@@ -365,7 +360,7 @@ def main() -> None:
     config = resolve(common.parse(PRESETS, "quick", __doc__))
     results = [train_and_evaluate(config, seed) for seed in config.seeds]
     summary = summarize(config, results)
-    common.write_json(config.run_dir / "results.json", summary)
+    summary = common.write_json(config.run_dir / "results.json", summary)
     print(f"\n{config.test_sets} held-out sets")
     print(table(summary))
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")

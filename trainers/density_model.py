@@ -12,7 +12,7 @@ import gnf_tf
 from gnf_tf import bijectors, networks, reversible
 from gnf_tf.datasets import PointSets
 from gnf_tf.graphs import GraphsTuple
-from trainers.models import AveragedModel
+from trainers.models import AveragedModel, step_seed
 
 __all__ = ["DensityConfig", "SetDensity"]
 
@@ -103,7 +103,7 @@ class SetDensity(AveragedModel):
 
     def _statistics_sets(self):
         """Sets that no training step sees: the seeds of those are positive."""
-        return self.sets.sample(STATISTICS_SETS, seed=(self.seed, 0), edges=self.edges)
+        return self.sets.sample(STATISTICS_SETS, seed=step_seed(self.seed, 0), edges=self.edges)
 
     @property
     def metrics(self):
@@ -138,7 +138,7 @@ class SetDensity(AveragedModel):
         def step(i, total_loss, total_norm):
             # Seeds of training sets are positive, the others' are not.
             graph = self.sets.sample(
-                self.config.batch_size, seed=tf.stack([self.seed, seeds[i]]), edges=self.edges
+                self.config.batch_size, seed=step_seed(self.seed, seeds[i]), edges=self.edges
             )
             with tf.GradientTape() as tape:
                 loss = self.nll(graph, is_training=True)

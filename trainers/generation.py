@@ -9,21 +9,19 @@ generator is the file generator.npz of the run folder: gnf_tf.models.GraphGenera
 """
 
 import dataclasses
-import os
 import pathlib
 import sys
 from typing import Literal
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
+if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    import trainers  # noqa: F401  # TensorFlow, quietly
 
 import numpy as np
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 from gnf_tf import metrics, plots
 from gnf_tf.models import GeneratorConfig, GraphGenerator
-from trainers import common, training
+from trainers import common, options, training
 from trainers import generation_stages as stages
 from trainers.generation_model import likelihood
 
@@ -54,21 +52,21 @@ class Config(stages.Options):
     """quick: minutes on 2 cores; paper: section 5.2's sizes, for a GPU; best: under 2 hours"""
     end_to_end: bool = False
     """train encoder, decoder and flow together on a bound of the graphs' likelihood"""
-    encoder_steps: int = 4
+    encoder_steps: options.Count = 4
     """steps of the encoder, where it is a flow (end to end)"""
-    rate_weight: float = 1.0
+    rate_weight: options.ShareOfAll = 1.0
     """end to end, of log q(X | edges) - log p(X); 1: the loss is a bound on the likelihood"""
-    num_steps: int = 6
+    num_steps: options.Count = 6
     """steps of the flow over embeddings"""
-    width: int = 64
+    width: options.Count = 64
     """of its networks"""
-    num_blocks: int = 1
+    num_blocks: options.Count = 1
     """attention blocks of its networks"""
     coupling: Literal["affine", "spline"] = "affine"
     """of all flows"""
-    num_generated: int = 1024
+    num_generated: options.AtLeast2 = 1024
     """graphs generated for an evaluation"""
-    trials: int = 3
+    trials: options.Count = 3
     """evaluations of each model, each on graphs of its own"""
 
 
@@ -85,21 +83,14 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    end_to_end = config.end_to_end
-    config = stages.fill_in(
-        config,
-        encoder_blocks=2 if end_to_end else 6,
-        decoder_blocks=2 if end_to_end else 0,
-        embedding_size=14 if end_to_end else stages.EMBEDDING_SIZE[config.dataset],
-    )
-    stages.check(config, at_least_1="encoder_steps num_steps trials", multiples_of_heads="width")
-    common.check(config, "rate_weight", lambda value: 0 < value <= 1, "in (0, 1]")
-    common.check(config, "num_generated", lambda value: value >= 2, "at least 2")
-    how = "end-to-end" if config.end_to_end else "two-stage"
-    run_dir = config.run_dir or pathlib.Path("runs") / (
-        f"generation-{config.dataset}-{config.preset}-{how}"
-    )
-    return dataclasses.replace(config, run_dir=run_dir)
+    how, defaults = "two-stage", {"encoder_blocks": 6, "decoder_blocks": 0}
+    if config.end_to_end:
+        how, defaults = (
+            "end-to-end",
+            {"encoder_blocks": 2, "decoder_blocks": 2, "embedding_size": 14},
+        )
+    run_name = f"generation-{{}}-{config.preset}-{how}"
+    return stages.resolve(config, run_name=run_name, multiples_of_heads=["width"], **defaults)
 
 
 def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
@@ -139,11 +130,13 @@ def evaluate(config: Config, seed: int, generator: GraphGenerator, train: list, 
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
+    results_path = config.run_dir / f"seed{seed}" / "results.json"
+    # Before the folder is made, which data that can\'t be had leave as it is.
+    sets = None if results_path.exists() else stages.load_graphs(config)
     folder = training.open_seed(config, seed)
-    results_path = folder / "results.json"
-    if results_path.exists():
+    if sets is None:
         return common.read_json(results_path)
-    train, test = stages.load_graphs(config)
+    train, test = sets
     generator = make_generator(config, train, test)
     names = ("end_to_end",) if config.end_to_end else ("auto_encoder", "flow")
     results = {
@@ -154,8 +147,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
     }
     generator.save(folder / "generator.npz")
     results |= evaluate(config, seed, generator, train, test) | common.environment()
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def summarize(config: Config, runs: list[dict]) -> dict:
@@ -163,6 +155,7 @@ def summarize(config: Config, runs: list[dict]) -> dict:
     reports = [report for run in runs for report in run["generation"]]
 
     def over_trials(values):
+        values = np.array(values, float)
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
         return {"mean": float(np.mean(values)), "deviation": deviation}
 
@@ -175,7 +168,7 @@ def summarize(config: Config, runs: list[dict]) -> dict:
         }
 
     return {
-        "dataset": config.dataset,
+        "dataset": config.graphs,
         "preset": config.preset,
         "end_to_end": config.end_to_end,
         "seeds": list(config.seeds),
@@ -184,7 +177,7 @@ def summarize(config: Config, runs: list[dict]) -> dict:
         "uniqueness": over_trials([report["uniqueness"] for report in reports]),
         "novelty": over_trials([report["novelty"] for report in reports]),
         "train": {name: _value(reports[0]["train"][name]) for name in metrics.STATISTICS},
-        "paper": None if config.graphs_file else PAPER.get(config.dataset),
+        "paper": PAPER.get(config.graphs),
         "runs": runs,
     }
 
@@ -203,7 +196,7 @@ def table(summary: dict) -> str:
         if summary["paper"] and scheme in summary["paper"]:
             cells = summary["paper"][scheme]
             lines.append(f"{'  paper, its GNF':<36}" + "".join(f"{cell:>18}" for cell in cells))
-    cells = [f"{summary['train'][name]:.4f}" for name in metrics.STATISTICS]
+    cells = [f"{common.number(summary['train'][name]):.4f}" for name in metrics.STATISTICS]
     lines.append(f"{'training graphs':<36}" + "".join(f"{cell:>18}" for cell in cells))
     lines.append(
         f"unique {summary['uniqueness']['mean']:.1%}, not in training "
@@ -212,15 +205,17 @@ def table(summary: dict) -> str:
     )
     what = "bound on -log p(graph)" if summary["end_to_end"] else "-log p(embedding)"
     for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
-        found = [run["likelihood_train"], run["likelihood_test"]]
-        nats = [f"{f['loss']:.2f} +- {f['standard_error']:.2f}" for f in found]
-        lines.append(f"{what}, seed {seed}: train {nats[0]}, test {nats[1]} nats a graph")
+        train, test = (
+            _cell(run[f"likelihood_{name}"], "loss", "standard_error", 2)
+            for name in ("train", "test")
+        )
+        lines.append(f"{what}, seed {seed}: train {train}, test {test} nats a graph")
     return "\n".join(lines + stages.reconstruction_lines(summary["runs"]))
 
 
-def _cell(found):
-    deviation = found["deviation"]
-    return f"{found['mean']:.4f}" + ("" if deviation is None else f" +- {deviation:.4f}")
+def _cell(found, value="mean", spread="deviation", digits=4):
+    text = f"{common.number(found[value]):.{digits}f}"
+    return text if found[spread] is None else f"{text} +- {found[spread]:.{digits}f}"
 
 
 def main() -> None:
@@ -228,7 +223,7 @@ def main() -> None:
     config = resolve(common.parse(PRESETS, "quick", __doc__))
     runs = [train_and_evaluate(config, seed) for seed in config.seeds]
     summary = summarize(config, runs)
-    common.write_json(config.run_dir / "results.json", summary)
+    summary = common.write_json(config.run_dir / "results.json", summary)
     print()
     print(table(summary))
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")

@@ -10,7 +10,7 @@ import tf_keras
 from gnf_tf import datasets, graphs
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import GraphGenerator
-from trainers.models import AveragedModel
+from trainers.models import AveragedModel, step_seed
 
 __all__ = ["GeneratorTraining", "Stage", "likelihood", "reconstruction"]
 
@@ -98,7 +98,7 @@ class GeneratorTraining(AveragedModel):
     def train_step(self, data):
         inputs, _, weights = data
         # Seeds of training are positive, those of validation are not.
-        seed = tf.stack([self._seed, 1 + tf.cast(self.optimizer.iterations, tf.int32)])
+        seed = step_seed(self._seed, 1 + tf.cast(self.optimizer.iterations, tf.int32))
         with tf.GradientTape() as tape:
             means = self._means(inputs, weights, seed)
             objective = means["loss"] - self._discount() * means["rate"]
@@ -121,7 +121,7 @@ class GeneratorTraining(AveragedModel):
 
 def likelihood(
     generator: GraphGenerator, stage: Stage, members: list[nx.Graph], *, seed: int
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Means over graphs of what `GeneratorTraining` makes small, in nats, with their error.
 
     Graphs of like size are evaluated together, so that few of the pairs that the networks work on
@@ -129,7 +129,7 @@ def likelihood(
 
     Returns:
       `loss`, `cross_entropy`, `rate`: see `GeneratorTraining`; `standard_error` of the loss, over
-      graphs; `padding`: the share of the pairs.
+      graphs, None of a single one; `padding`: the share of the pairs.
     """
     topologies = datasets.Topologies(members)
     plan = datasets.plan_buckets(topologies.n_node, 256, max_waste=0.2, room="pairs")
@@ -137,11 +137,14 @@ def likelihood(
     values: dict[str, list[np.ndarray]] = {}
     for i, batch in enumerate(plan):
         graph = graphs.fill_missing(topologies.graph(batch.rows))
-        for name, value in model.losses(graph, tf.constant([seed, -1 - i])).items():
+        for name, value in model.losses(graph, step_seed(seed, -1 - i)).items():
             values.setdefault(name, []).append(value.numpy())
     joined = {name: np.concatenate(parts) for name, parts in values.items()}
+    several = len(members) > 1
     return {name: float(joined[name].mean()) for name in ("loss", "cross_entropy", "rate")} | {
-        "standard_error": float(joined["loss"].std(ddof=1) / np.sqrt(len(members))),
+        "standard_error": float(joined["loss"].std(ddof=1) / np.sqrt(len(members)))
+        if several
+        else None,
         "padding": datasets.padding_waste(plan, topologies.n_node, room="pairs"),
     }
 

@@ -2,6 +2,7 @@
 
 import abc
 import contextlib
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +10,67 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from gnf_tf import seeds
 from trainers import distribution
 
-__all__ = ["AveragedModel", "BatchModel", "TimedModel"]
+__all__ = ["AveragedModel", "BatchModel", "TimedModel", "step_seed"]
+
+
+def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
+    """A stateless seed, int32 [2], for each seed of a model and each of its steps.
+
+    Args:
+      seed: a whole number in [0, 2^63).
+      step: int32.
+    """
+    if seed < 2**31:
+        return tf.stack([seed, step])
+    return tf.random.fold_in(seeds.as_pair(seed), step)
+
+
+_FORMAT_RULE = (
+    "`filepath` must be the prefix of a TensorFlow checkpoint, without a suffix .h5, .hdf5 or "
+    ".keras, for Keras's own formats lose all weights but those of Keras layers, got "
+)
+
+
+def _check_format(filepath, save_format=None):
+    filepath = os.fspath(filepath)
+    is_keras = save_format not in (None, "tf", "tensorflow")
+    if is_keras or filepath.endswith((".h5", ".hdf5", ".keras")):
+        raise ValueError(f"{_FORMAT_RULE}{filepath!r}, save_format={save_format!r}")
 
 
 class TimedModel(tf_keras.Model):
-    """A Keras model that measures how long it waits for data; subclasses define `train_step`."""
+    """A Keras model that measures how long it waits for data; subclasses define `train_step`.
+
+    Its weights are those of Sonnet modules and TFP bijectors. TensorFlow's checkpoints keep them,
+    `save_weights("prefix")` and `tf.train.Checkpoint(model=model)`; Keras's own formats don't, and
+    are refused.
+    """
+
+    def save_weights(self, filepath, overwrite=True, save_format=None, options=None):
+        """As `tf_keras.Model.save_weights`; a ValueError for a format that loses weights."""
+        _check_format(filepath, save_format)
+        super().save_weights(filepath, overwrite, save_format, options)
+
+    def load_weights(self, filepath, skip_mismatch=False, by_name=False, options=None):
+        """As `tf_keras.Model.load_weights`; a ValueError for a format that loses weights."""
+        # A file that is no prefix of others is Keras's HDF5, whatever its name.
+        is_hdf5 = os.path.isfile(filepath) and not os.path.exists(f"{os.fspath(filepath)}.index")
+        _check_format(filepath, "h5" if is_hdf5 else None)
+        return super().load_weights(filepath, skip_mismatch, by_name, options)
+
+    def save(self, filepath, overwrite=True, save_format=None, **kwargs):
+        """As `tf_keras.Model.save`; a ValueError for a format that loses weights."""
+        _check_format(filepath, save_format)
+        super().save(filepath, overwrite, save_format, **kwargs)
+
+    def save_own_variables(self, store):
+        """Raises a ValueError: Keras's formats come here by `tf_keras.models.save_model` too."""
+        raise ValueError(f"{_FORMAT_RULE}one of these")
+
+    load_own_variables = save_own_variables
 
     def make_train_function(self, force=False):
         """One training step with its batch fetched in sight, so that the wait is measured.

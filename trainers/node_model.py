@@ -12,7 +12,7 @@ from gnf_tf.models import GRevNet, NeumannRBP
 from gnf_tf.networks.dropout import dropout
 from gnf_tf.networks.linear import Linear
 from trainers import distribution
-from trainers.models import AveragedModel, BatchModel
+from trainers.models import AveragedModel, BatchModel, step_seed
 
 __all__ = ["ModelConfig", "NodeModel", "wrong_first"]
 
@@ -206,7 +206,7 @@ class NodeModel(AveragedModel, BatchModel):
         """See `BatchModel.batch_loss`."""
         seed = None
         if is_training:
-            seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+            seed = step_seed(self.seed, tf.cast(self.optimizer.iterations, tf.int32))
             seed = distribution.seed_of_replica(seed)
         graph = self.graph_of(data)
         logits = self.logits(graph, self.state(graph, seed), seed)

@@ -13,7 +13,7 @@ from tensorboard.plugins import projector
 
 from gnf_tf import plots
 from gnf_tf.graphs import GraphsTuple
-from trainers import common, training
+from trainers import common, options, training
 from trainers.node_model import NodeModel
 
 __all__ = [
@@ -47,20 +47,20 @@ class Options:
     """gnn: the identical network with stored activations; neumann_rbp: to a fixed point"""
     memory: Literal["reversible", "stored"] | None = None
     """how the gradient gets its activations; default: reversible for grevnet, stored for gnn"""
-    seeds: tuple[int, ...] = (0,)
+    seeds: options.Seeds = (0,)
     """of all that is random; one model each, in turn"""
-    num_steps: int | None = None
+    num_steps: options.Count | None = None
     """steps of message passing; default: the preset's, 100 for neumann_rbp"""
-    node_size: int | None = 64
+    node_size: options.Count | None = 64
     """width to which the features are embedded; None: they stay as they are"""
-    start_scale: float | None = None
+    start_scale: options.NotNegative | None = None
     """root mean square that each node's features are scaled to once embedded; 0: as they are;
     default: the preset's, 1 for neumann_rbp"""
     conditioner: Literal["diffusion", "convolution", "messages"] = "diffusion"
     """networks of the couplings: GraphConvolution, diagonal or full, or the paper's messages"""
-    message_size: int = 64
+    message_size: options.Count = 64
     """width of the messages"""
-    message_hidden: int | None = None
+    message_hidden: options.Count | None = None
     """width of the hidden layer that makes them; default: the same"""
     coupling: Literal["affine", "additive"] = "additive"
     """affine: the paper's equation 3; additive: the authors' code"""
@@ -72,25 +72,26 @@ class Options:
     """the steps of message passing as one loop, for hundreds of them; then no batch norm"""
     head_layers: Literal[1, 2] = 1
     """of the classifier; 2: the first has twice as many units as classes, as the paper's code"""
-    dropout: float = 0.0
+    dropout: options.Share = 0.0
     """of the networks' inputs and the classifier's"""
-    feature_dropout: float = 0.0
+    feature_dropout: options.Share = 0.0
     """of the nodes' features"""
     optimizer: Literal["adam", "momentum"] = "adam"
     """momentum: SGD with momentum 0.9, the paper's for neumann_rbp"""
-    learning_rate: float | None = None
+    learning_rate: options.Positive | None = None
     """constant; default: the preset's, 1e-3 for neumann_rbp, whose map must stay contracting"""
-    l2: float = 0.0
-    """weight of half the sum of squares of all weights"""
-    l2_embedding: float | None = None
+    l2: options.NotNegative = 0.0
+    """weight of half the sum of squares of all weights; where each of more than 5 steps has its
+    own, these count 5 / num_steps"""
+    l2_embedding: options.NotNegative | None = None
     """in place of `l2` for the embedding of the features; None: the same"""
-    clip_norm: float = 4.0
+    clip_norm: options.Positive = 4.0
     """gradients are scaled down to this global norm"""
-    averaging: float = 0.0
+    averaging: options.Share = 0.0
     """decay of the exponential average of the weights; 0: none"""
-    patience: int = 20
+    patience: options.Count = 20
     """epochs without better weights before stopping"""
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: options.NotNegative = 5.0
     """longest time between checkpoints, which every epoch ends with too"""
     execution: Literal["xla", "function", "eager"] | None = None
     """how a training step runs; default: function up to 32 steps of message passing, else eager;
@@ -106,7 +107,6 @@ def resolve(
     learning_rate: float,
     start_scale: float = 0.0,
     run_name: str,
-    at_least_1: str,
 ) -> Options:
     """Checks the shared options and fills in those that follow from others.
 
@@ -116,11 +116,11 @@ def resolve(
       learning_rate: default.
       start_scale: default.
       run_name: of the default run folder, less the preset and the model.
-      at_least_1: further options, to be checked as `num_steps`.
 
     Raises:
       UserError: naming the option, its value and what was expected.
     """
+    config = options.checked(config)
     is_rbp = config.model == "neumann_rbp"
     default = {"grevnet": "reversible", "gnn": "stored", "neumann_rbp": "reversible"}
     memory = config.memory or default[config.model]
@@ -155,12 +155,6 @@ def resolve(
         run_dir=config.run_dir
         or pathlib.Path("runs") / f"{run_name}-{config.preset}-{config.model}",
     )
-    sizes = f"num_steps node_size message_size message_hidden patience {at_least_1}"
-    shares = "dropout feature_dropout averaging"
-    common.check(config, sizes, lambda value: value >= 1, "at least 1")
-    common.check(config, "start_scale l2 l2_embedding", lambda value: value >= 0, "at least 0")
-    common.check(config, shares, lambda value: 0 <= value < 1, "in [0, 1)")
-    common.check(config, "learning_rate clip_norm", lambda value: value > 0, "positive")
     if config.conditioner == "diffusion" and config.coupling != "additive" and not is_rbp:
         raise common.UserError(
             f"--conditioner diffusion needs --coupling additive, got {config.coupling!r}"
@@ -171,17 +165,16 @@ def resolve(
         )
     if is_rbp and config.batch_norm:
         raise common.UserError("--batch-norm is not for --model neumann_rbp")
-    common.check_seeds(config.seeds)
     return config
 
 
 def compiled(model: NodeModel, config: Options) -> NodeModel:
     """The same model, with its optimizer, whose variables are made."""
-    options = {"global_clipnorm": config.clip_norm, "jit_compile": False}
+    shared = {"global_clipnorm": config.clip_norm, "jit_compile": False}
     if config.optimizer == "adam":
-        optimizer = tf_keras.optimizers.Adam(config.learning_rate, **options)
+        optimizer = tf_keras.optimizers.Adam(config.learning_rate, **shared)
     else:
-        optimizer = tf_keras.optimizers.SGD(config.learning_rate, momentum=0.9, **options)
+        optimizer = tf_keras.optimizers.SGD(config.learning_rate, momentum=0.9, **shared)
     model.compile(
         optimizer=optimizer,
         jit_compile=config.execution == "xla",

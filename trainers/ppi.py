@@ -10,24 +10,22 @@ finished run's table again.
 """
 
 import dataclasses
-import os
 import pathlib
 import sys
 from typing import Annotated, Literal
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
+if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    import trainers  # noqa: F401  # TensorFlow, quietly
 
 import numpy as np
 import tensorflow as tf
 import tyro
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 from gnf_tf import datasets, plots
 from gnf_tf.datasets import ProteinNetworks
 from gnf_tf.graphs import GraphsTuple
-from trainers import common, distribution, node_training, training
+from trainers import common, distribution, node_training, options, training
 from trainers.ppi_model import ProteinLabeller
 
 # Table 1 of the paper, micro F1: GNN, GRevNet, Neumann RBP.
@@ -41,9 +39,9 @@ class Config(distribution.Options, node_training.Options):
 
     preset: Literal["quick", "paper", "best"] = "quick"
     """quick: minutes on 2 cores; paper: section 7.1.2; best: larger, a guess that was not tuned"""
-    epochs: int = 20
+    epochs: options.Count = 20
     """passes over the training networks at most"""
-    batch_size: int = 1
+    batch_size: options.Count = 1
     """networks a step, of all replicas together"""
     conditioner: Literal["diffusion", "convolution", "messages"] = "messages"
     """networks of the couplings: GraphConvolution, diagonal or full, or the paper's messages"""
@@ -96,7 +94,6 @@ def resolve(config: Config) -> Config:
         num_steps=NUM_STEPS,
         learning_rate=LEARNING_RATE[config.preset],
         run_name="ppi",
-        at_least_1="epochs batch_size",
     )
     if config.batch_norm and config.strategy != "none":
         raise common.UserError(
@@ -148,11 +145,13 @@ def make_model(config: Config, networks: ProteinNetworks, seed: int) -> ProteinL
 
 def train_and_evaluate(config: Config, seed: int) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
+    results_path = config.run_dir / f"seed{seed}" / "results.json"
+    # Before the folder is made, which data that can\'t be had leave as it is.
+    networks = None if results_path.exists() else load(config)
     folder = training.open_seed(config, seed)
-    results_path = folder / "results.json"
-    if results_path.exists():
+    if networks is None:
         return common.read_json(results_path)
-    train, validation, test = load(config)
+    train, validation, test = networks
     model = make_model(config, train, seed)
     graph = as_tensors(validation.graph(0)[0])
     proteins = ", ".join(
@@ -175,8 +174,7 @@ def train_and_evaluate(config: Config, seed: int) -> dict:
     )
     with model.averaged():
         results = evaluate(model, validation, test, folder) | model.diagnostics(graph) | trained
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def as_tensors(graph: GraphsTuple) -> GraphsTuple:
@@ -227,11 +225,11 @@ def evaluate(
 
 def main() -> None:
     """The command line."""
-    options = resolve(common.parse(PRESETS, "quick", __doc__))
-    with distribution.joined(options) as config:
+    config = resolve(common.parse(PRESETS, "quick", __doc__))
+    with distribution.joined(config) as config:
         results = [train_and_evaluate(config, seed) for seed in config.seeds]
         summary = node_training.summarize(config, results, SCORE, PAPER)
-        common.write_json(config.run_dir / "results.json", summary)
+        summary = common.write_json(config.run_dir / "results.json", summary)
     print()
     names = zip(node_training.MODELS, PAPER, strict=True)
     paper = "paper: " + ", ".join(f"{model} {score:.2f}" for model, score in names)

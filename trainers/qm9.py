@@ -7,25 +7,22 @@ Run it again to go on after an interruption, or to print a finished run's table 
 """
 
 import dataclasses
-import os
 import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own chatter, not its errors
+if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    import trainers  # noqa: F401  # TensorFlow, quietly
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 import tyro
-
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from gnf_tf import datasets, plots
 from gnf_tf.datasets.molecules import Molecules
-from trainers import common, distribution, training
+from trainers import common, distribution, options, training
 from trainers.qm9_model import MoleculeRegressor, composition
 
 # Table 1 of the paper, in the order of TARGETS. Units are not stated there; judged by magnitude
@@ -50,39 +47,39 @@ class Config(distribution.Options):
     """gnn is the identical network with stored activations"""
     memory: Literal["reversible", "stored"] | None = None
     """how the gradient gets its activations; default: reversible for grevnet, stored for gnn"""
-    train_size: int | None = 12_000
+    train_size: options.Count | None = 12_000
     """training molecules; None: all 110,000"""
-    validation_size: int | None = 1_000
+    validation_size: options.Count | None = 1_000
     """validation molecules; None: all 10,000"""
-    test_size: int | None = 5_000
+    test_size: options.Count | None = 5_000
     """test molecules, never seen in training; None: all 10,831"""
-    epochs: int = 6
+    epochs: options.Count = 6
     """passes over the training molecules at most"""
-    batch_size: int = 32
+    batch_size: options.Count = 32
     """molecules a step, of all replicas together"""
-    num_steps: int = 3
+    num_steps: options.Count = 3
     """message passing steps of the reversible network"""
-    node_size: int = 64
+    node_size: options.Even = 64
     """width of the node features, even"""
-    message_size: int = 48
+    message_size: options.Count = 48
     """width of the messages"""
-    num_basis: int = 20
+    num_basis: options.AtLeast2 = 20
     """Gaussians in which a distance is expanded"""
     coupling: Literal["affine", "additive"] = "affine"
     """affine: the paper's equation 3; additive: the authors' code"""
-    learning_rate: float = 2e-3
+    learning_rate: options.Positive = 2e-3
     """highest rate of Adam; it rises for 5 % of the steps, then falls to 0 as a cosine"""
-    l2: float = 0.0
-    """weight of the sum of squares of all weights"""
-    clip_norm: float = 4.0
+    l2: options.NotNegative = 0.0
+    """weight of half the sum of squares of all weights"""
+    clip_norm: options.Positive = 4.0
     """gradients are scaled down to this global norm"""
-    patience: int = 20
+    patience: options.Count = 20
     """epochs without a better validation loss before stopping"""
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: options.NotNegative = 5.0
     """longest time between checkpoints, which every epoch ends with too"""
     jit: bool = True
     """compile the training step with XLA"""
-    seed: int = 0
+    seed: options.Seed = 0
     """of the split, the initial weights and the order of batches"""
     data_dir: pathlib.Path | None = None
     """folder of the converted data; default: the user's cache folder"""
@@ -124,6 +121,7 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
+    config = options.checked(config)
     if config.target != "all" and config.target not in TARGETS:
         raise common.UserError(
             f"--target must be 'all' or one of {', '.join(TARGETS)}, got {config.target!r}"
@@ -135,10 +133,6 @@ def resolve(config: Config) -> Config:
             "--model gnn stores its activations by definition; for --memory reversible "
             "use --model grevnet"
         )
-    at_least_1 = "epochs batch_size num_steps message_size num_basis patience"
-    common.check(config, at_least_1, lambda value: value >= 1, "at least 1")
-    common.check(config, "node_size", lambda value: value >= 2 and value % 2 == 0, "even")
-    common.check(config, "learning_rate", lambda value: value > 0, "positive")
     run_dir = config.run_dir or pathlib.Path("runs") / (
         f"qm9-{config.preset}-{config.target}-{config.model}-seed{config.seed}"
     )
@@ -171,6 +165,7 @@ def table(rows: Sequence[dict], model: str) -> str:
         f"{'paper':>9}"
     ]
     for row in rows:
+        row = {name: common.number(value) for name, value in row.items()}
         lines.append(
             f"{row['target']:<7}{row['unit']:<13}{row['mae']:>10.4f}{row['mae_of_mean']:>10.4f}"
             f"{row['ratio']:>7.1f}{row['mae_of_composition']:>13.4f}{row['paper']:>9.3f}"
@@ -205,30 +200,38 @@ def evaluate(config: Config, model: MoleculeRegressor, train: Molecules, test: M
     return rows, predicted
 
 
+def load(config: Config) -> list[Molecules]:
+    """Training, validation and test molecules.
+
+    Raises:
+      UserError: for a size that a split doesn't have.
+    """
+    names = TARGETS if config.target == "all" else (config.target,)
+    molecules = []
+    for split in ("train", "validation", "test"):
+        size = getattr(config, f"{split}_size")
+        try:
+            molecules.append(
+                datasets.qm9(
+                    split, size=size, targets=names, seed=config.seed, data_dir=config.data_dir
+                )
+            )
+        except ValueError as error:
+            raise common.UserError(f"--{split}-size: {error}") from error
+    return molecules
+
+
 def train_and_evaluate(config: Config) -> dict:
     """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
     folder = config.run_dir
-    common.open_run(folder, config, places=training.PLACES)
     results_path = folder / "results.json"
-    if results_path.exists():
+    # Before the folder is made, which data that can\'t be had leave as it is.
+    molecules = None if results_path.exists() else load(config)
+    common.open_run(folder, config, places=training.PLACES)
+    if molecules is None:
         return common.read_json(results_path)
-    tf_keras.utils.set_random_seed(config.seed)
-    names = TARGETS if config.target == "all" else (config.target,)
-    try:
-        train, validation, test = (
-            datasets.qm9(
-                split, size=size, targets=names, seed=config.seed, data_dir=config.data_dir
-            )
-            for split, size in (
-                ("train", config.train_size),
-                ("validation", config.validation_size),
-                ("test", config.test_size),
-            )
-        )
-    except ValueError as error:
-        raise common.UserError(
-            f"--train-size, --validation-size or --test-size: {error}"
-        ) from error
+    train, validation, test = molecules
+    training.set_seed(config.seed)
     first = next(iter(datasets.batches(validation, config.batch_size)))
     model = make_model(config, train, first)
     state = training.TrainingState(
@@ -294,21 +297,20 @@ def train_and_evaluate(config: Config) -> dict:
         "input_wait_share": float(state.wait_share.numpy()),
         **common.environment(),
     }
-    common.write_json(results_path, results)
-    return results
+    return common.write_json(results_path, results)
 
 
 def main() -> None:
     """The command line."""
-    options = resolve(common.parse(PRESETS, "quick", __doc__))
-    with distribution.joined(options) as config:
+    config = resolve(common.parse(PRESETS, "quick", __doc__))
+    with distribution.joined(config) as config:
         results = train_and_evaluate(config)
     print(f"\n{results['test_molecules']} test molecules, best of {results['epochs']} epochs")
     print(table(results["rows"], config.model))
     print(
         f"training {results['training_seconds']:.0f} s; waiting for data "
         f"{results['input_wait_share']:.1%} of a step; reconstruction error "
-        f"{results['reconstruction_error']:.1e}"
+        f"{common.number(results['reconstruction_error']):.1e}"
     )
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")
 

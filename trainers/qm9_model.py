@@ -38,7 +38,8 @@ class MoleculeRegressor(BatchModel):
 
     The targets are normalised by training statistics: a least-squares fit on the numbers of
     atoms of each element is taken off, the network predicts the rest in units of its standard
-    deviation. Loss: mean absolute error of that, over molecules and targets.
+    deviation, or of 1 where the fit leaves nothing. Loss: mean absolute error of that, over
+    molecules and targets.
     """
 
     def __init__(self, config: RegressorConfig, train: Molecules):
@@ -46,6 +47,8 @@ class MoleculeRegressor(BatchModel):
         counts = composition(train)
         weights = np.linalg.lstsq(counts, train.targets, rcond=None)[0]
         spread = (train.targets - counts @ weights).std(axis=0)
+        # A fit on fewer molecules than elements is exact, and its rest is rounding.
+        spread = np.where(spread > 1e-6 * np.abs(train.targets).max(axis=0), spread, 1.0)
         self.composition_weights = tf.Variable(
             tf.cast(weights, tf.float32), trainable=False, name="composition_weights"
         )

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf_keras
 
 from trainers import distribution
-from trainers.common import UserError, open_run, read_json, write_json
+from trainers.common import UserError, number, open_run, read_json, write_json
 from trainers.models import TimedModel
 
 __all__ = [
@@ -23,12 +23,13 @@ __all__ = [
     "cosine_adam",
     "fit",
     "open_seed",
+    "set_seed",
 ]
 
 Stream = tf.data.Dataset | tf.distribute.DistributedDataset
 
 # Options that change no number: a run may be resumed with others.
-PLACES = ("run_dir", "data_dir", "checkpoint_minutes", "strategy")
+PLACES = ("run_dir", "data_dir", "graphs_file", "checkpoint_minutes", "strategy")
 
 
 def open_seed(config: Any, seed: int) -> pathlib.Path:
@@ -43,8 +44,18 @@ def open_seed(config: Any, seed: int) -> pathlib.Path:
     """
     folder = config.run_dir / f"seed{seed}"
     open_run(folder, dataclasses.replace(config, seeds=(seed,)), places=PLACES)
-    tf_keras.utils.set_random_seed(seed)
+    set_seed(seed)
     return folder
+
+
+def set_seed(seed: int) -> None:
+    """Seeds what weights are drawn from, TensorFlow's generator, and Python's and NumPy's.
+
+    Args:
+      seed: a whole number in [0, 2^63).
+    """
+    tf_keras.utils.set_random_seed(seed % 2**32)  # NumPy's takes no more
+    tf.random.set_seed(seed)
 
 
 def cosine_adam(
@@ -143,7 +154,10 @@ class TrainingState(tf_keras.callbacks.Callback):
             ) from error
         if self._history_path.exists():
             # An epoch can be in the history whose checkpoint was not completed.
-            self.history = read_json(self._history_path)[: self.next_epoch]
+            self.history = [
+                {name: number(value) for name, value in epoch.items()}
+                for epoch in read_json(self._history_path)[: self.next_epoch]
+            ]
 
     @property
     def batches_per_epoch(self) -> int:
@@ -220,7 +234,15 @@ class TrainingState(tf_keras.callbacks.Callback):
         return [variable for metric in self._model.metrics for variable in metric.variables]
 
     def restore_best(self) -> None:
-        """Gives the model the weights of the best epoch, and writes them to the file `best`."""
+        """Gives the model the weights of the best epoch, and writes them to the file `best`.
+
+        Raises:
+          UserError: if there is none.
+        """
+        if not np.isfinite(self.best.numpy()):
+            raise UserError(
+                f"{self._monitor} was finite in no epoch; a lower --learning-rate may help"
+            )
         for best, variable in zip(self._best_weights, self._model.weights, strict=True):
             variable.assign(best)
         tf.train.Checkpoint(model=self._model).write(self._export_prefix)

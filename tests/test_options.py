@@ -1,0 +1,153 @@
+"""Every option of every trainer: a wrong value is one line before any work."""
+
+import dataclasses
+import importlib
+import pathlib
+import re
+import sys
+import typing
+
+import pytest
+
+from trainers import common, options
+
+TRAINERS = ("qm9", "citation", "ppi", "density", "autoencoder", "generation")
+# Options whose least value is not 1, or not just above 0; those of a share end below 1.
+LEAST = {
+    "seed": 0,
+    "seeds": 0,
+    "num_basis": 2,
+    "node_size": {"qm9": 2},
+    "embedding_size": 2,
+    "decoder_blocks": 0,
+    "num_generated": 2,
+    "validation_sets": 2,
+    "test_sets": 2,
+    "num_bins": 2,
+    "l2": 0.0,
+    "l2_embedding": 0.0,
+    "start_scale": 0.0,
+    "checkpoint_minutes": 0.0,
+}
+SHARES = ("dropout", "feature_dropout", "averaging", "beta_2")  # in [0, 1)
+LARGEST = {"seed": 2**63 - 1, "seeds": 2**63 - 1, "rate_weight": 1.0}
+
+
+def parts(hint):
+    """The types that a type is made from: `Annotated[int, ...] | None` -> int, NoneType."""
+    if typing.get_origin(hint) is typing.Literal:
+        return
+    arguments = typing.get_args(hint)
+    if not arguments:
+        yield hint
+    for argument in arguments:
+        if isinstance(argument, type) or typing.get_args(argument):
+            yield from parts(argument)
+
+
+def numeric_options(trainer):
+    """(name, int or float) of each option that is a number."""
+    config = importlib.import_module(f"trainers.{trainer}").Config
+    hints = typing.get_type_hints(config, include_extras=True)
+    for field in dataclasses.fields(config):
+        for kind in {int, float} & set(parts(hints[field.name])):
+            yield field.name, kind
+
+
+def wrong_values(trainer, name, kind):
+    """Below and above what the option may be, and no numbers."""
+    least = 0.0 if name in SHARES else LEAST.get(name, 1 if kind is int else None)
+    if isinstance(least, dict):
+        least = least.get(trainer, 1)
+    below = [-1, -(2**31)] if kind is int else ["nan", "-inf", "-1.0", "-1e-30"]
+    if least is None:
+        below += ["0.0"]
+    elif kind is int:
+        below += range(0, least)
+    if name in SHARES:
+        return below + ["1.0", "0.9999999999", "inf"]
+    largest = LARGEST.get(name, 2**31 - 1 if kind is int else None)
+    if kind is int:
+        return below + [largest + 1, 10 * largest]
+    return below + (["inf", "1e39"] if largest is None else ["1.001", "inf"])
+
+
+CASES = [
+    pytest.param(trainer, name, value, id=f"{trainer}-{name}-{value}")
+    for trainer in TRAINERS
+    for name, kind in numeric_options(trainer)
+    for value in wrong_values(trainer, name, kind)
+]
+
+
+def failure(monkeypatch, capsys, trainer, *words):
+    """What the command line that must fail, before any work, writes to stderr."""
+    module = importlib.import_module(f"trainers.{trainer}")
+    monkeypatch.setattr(module, "train_and_evaluate", None)
+    monkeypatch.setattr(sys, "argv", [f"{trainer}.py", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        common.run(module.main)
+    assert stop.value.code == 1
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("trainer, name, value", CASES)
+def test_a_number_out_of_its_range_is_one_line(trainer, name, value, monkeypatch, capsys, tmp_path):
+    run_dir, option = tmp_path / "run", f"--{name.replace('_', '-')}"
+    error = failure(monkeypatch, capsys, trainer, "--run-dir", run_dir, option, value)
+    value = value if isinstance(value, int) else float(value)
+    shown = f"({value},)" if name == "seeds" else str(value)
+    assert re.fullmatch(rf"error: {option} must be .*, got {re.escape(shown)}\n", error)
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_every_number_has_a_rule(trainer):
+    """A new option without one would take every number."""
+    config = importlib.import_module(f"trainers.{trainer}").Config
+    hints = typing.get_type_hints(config, include_extras=True)
+    numbers = dict(numeric_options(trainer))
+    assert {"epochs", "batch_size", "learning_rate"} & set(numbers)  # the types are understood
+    for name in numbers:
+        assert list(options.rules_of(hints[name])), f"{name}: give its type a rule"
+
+
+@pytest.mark.parametrize("trainer", TRAINERS[1:])  # the first has one seed
+@pytest.mark.parametrize("seeds", ["", "1 1", "0 -1", "0 1 0", f"0 {2**63}"])
+def test_seeds_are_different_and_there_are_some(trainer, seeds, monkeypatch, capsys):
+    error = failure(monkeypatch, capsys, trainer, "--seeds", *seeds.split())
+    assert error.startswith(
+        f"error: --seeds must be different whole numbers from 0 to {2**63 - 1}, got ("
+    )
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_tilde_in_a_path_is_the_users_home(trainer, monkeypatch, tmp_path):
+    """The shell leaves it where it is quoted, and in --option=~/folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "file").write_bytes(b"graphs")
+    module = importlib.import_module(f"trainers.{trainer}")
+    kinds = typing.get_type_hints(module.Config)
+    names = [name for name, kind in kinds.items() if pathlib.Path in typing.get_args(kind)]
+    assert "run_dir" in names
+    words = [f"--{name.replace('_', '-')}=~/file" for name in names]
+    monkeypatch.setattr(sys, "argv", [f"{trainer}.py", *words])
+    config = module.resolve(common.parse(module.PRESETS, "quick", ""))
+    assert [getattr(config, name) for name in names] == [tmp_path / "file"] * len(names)
+
+
+def test_a_home_that_is_unknown_is_one_line(monkeypatch, capsys):
+    error = failure(monkeypatch, capsys, "density", "--run-dir=~nobody-of-this-name/run")
+    assert error.startswith("error: --run-dir must be ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_help_says_of_l2_what_the_loss_adds(trainer, monkeypatch, capsys):
+    module = importlib.import_module(f"trainers.{trainer}")
+    monkeypatch.setattr(sys, "argv", [f"{trainer}.py", "--help"])
+    with pytest.raises(SystemExit):
+        common.run(module.main)
+    text = " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
+    assert ("--l2 FLOAT weight of half the sum of squares of all weights" in text) == (
+        "--l2 " in text
+    )
