@@ -326,7 +326,10 @@ def test_trains_through_keras(topology):
         (lambda: gnf_tf.GNF(2, 1), "`node_size` must be at least 2, .* got 1; append a feature"),
         (lambda: gnf_tf.GNF(0, 4), "`num_steps` must be at least 1, got 0"),
         (lambda: gnf_tf.GNF(1, 4, memory="disk"), "`memory` must be one of .*'disk'"),
-        (lambda: gnf_tf.GNF(1, 4, max_log_scale=0.0), "`max_log_scale` must be positive, got 0.0"),
+        (
+            lambda: gnf_tf.GNF(1, 4, max_log_scale=0.0),
+            "`max_log_scale` must be positive and finite, got 0.0",
+        ),
         (lambda: gnf_tf.GNF(1, 4, coupling="cubic"), "`coupling` must be .*'cubic'"),
         (lambda: gnf_tf.GraphCoupling(cases.attention, 4, updates=2), "`updates` must be .* got 2"),
         (

@@ -52,18 +52,20 @@ class GraphActNorm(GraphBijector):
           graph: data without padding; a feature that is constant in it is only shifted.
 
         Raises:
-          ValueError: if the graph is malformed, or has fewer than two nodes.
+          ValueError: if the graph is malformed, has fewer than two nodes, or features that are
+            not finite.
         """
-        graph = graphs.fill_missing(graph)
-        graphs.validate(graph, node_size=self.node_size)
+        graph = self._checked_graph(graphs.fill_missing(graph), check_values=True)
         if graph.nodes.shape[0] < 2:
             raise ValueError(f"`graph` must have at least 2 nodes, got {graph.nodes.shape[0]}")
-        mean, variance = tf.nn.moments(graph.nodes, axes=[0])
+        # Moments in units of the largest value, for the square of a huge one would overflow.
+        unit = tf.maximum(tf.reduce_max(tf.abs(graph.nodes), axis=0), 1.0)
+        mean, variance = tf.nn.moments(graph.nodes / unit, axes=[0])
         # What rounding leaves of a constant's variance is no scale.
-        tiny = 1e-10 * (1.0 + tf.square(mean))
-        log_scale = tf.where(variance > tiny, -0.5 * tf.math.log(variance), 0.0)
+        tiny = 1e-10 * (tf.square(1.0 / unit) + tf.square(mean))
+        log_scale = tf.where(variance > tiny, -0.5 * tf.math.log(variance) - tf.math.log(unit), 0.0)
         self.log_scale.assign(log_scale)
-        self.shift.assign(-mean * tf.exp(log_scale))
+        self.shift.assign(-mean * unit * tf.exp(log_scale))
 
     @property
     def steps(self):

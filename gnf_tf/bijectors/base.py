@@ -194,17 +194,17 @@ class GraphBijector(tfp.bijectors.Bijector):
         )
         return graph, graphs.sum_nodes(log_det, graph)
 
-    def _checked_graph(self, graph):
+    def _checked_graph(self, graph, check_values=False):
         graph = GraphsTuple(*graph)  # TFP may have repacked it
         graphs.validate(
             graph,
             node_size=self.node_size,
             dtype=self._float_type,
-            check_values=self.validate_args,
+            check_values=check_values or self.validate_args,
         )
         return graph
 
-    def _checked(self, conditional_input, graph):
+    def _checked(self, conditional_input, graph, check_values=False):
         """The conditional input as a tensor, or None if this bijector has none."""
         expected = [graph.nodes.shape[0], self.conditional_size]
         if conditional_input is None:
@@ -219,4 +219,12 @@ class GraphBijector(tfp.bijectors.Bijector):
                 f"{self.name}: `conditional_input` must be {graph.nodes.dtype.name} of shape "
                 f"{expected}, got {value.dtype.name} of shape {value.shape}"
             )
+        if (check_values or self.validate_args) and tf.executing_eagerly():
+            finite = tf.reduce_all(tf.math.is_finite(value), axis=-1).numpy()
+            if not finite.all():
+                row = int(finite.argmin())
+                raise ValueError(
+                    f"{self.name}: `conditional_input` must be finite, row {row} is "
+                    f"{value[row].numpy()}"
+                )
         return value

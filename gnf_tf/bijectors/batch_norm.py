@@ -1,5 +1,6 @@
 """Batch normalisation of node features as a bijector over GraphsTuples (RealNVP, section 3.7)."""
 
+import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
@@ -21,7 +22,9 @@ class GraphBatchNorm(GraphBijector):
     and moves the moving averages towards them once for each evaluation. The log-determinant then
     takes the statistics as given, as RealNVP does. Otherwise, for `log_prob`, sampling and
     inversion alike, the moving averages are used: constants, so that forward and inverse are
-    mutual inverses and graphs are independent. They start as mean 0 and variance 1.
+    mutual inverses and graphs are independent. They start as mean 0 and variance 1. A training
+    batch without nodes uses them too, and leaves them as they are; so does, for its feature, a
+    value that is not finite.
 
     `inverse` with `is_training=True` raises: the statistics of the input that it would need
     are not known.
@@ -87,33 +90,36 @@ class GraphBatchNorm(GraphBijector):
         return (self,)
 
     def condition(self, kept, graph, is_training, seed=None):
-        """`(log_scale, shift, node weights [num_nodes, 1] or None for the moving statistics)`."""
+        """`(log_scale, shift, counted)`, each [node_size] but the last.
+
+        `counted`, bool [num_nodes, 1], says which nodes the statistics are taken of; None stands
+        for the moving averages.
+        """
         del kept, seed
-        weights = None
+        counted = None
         if is_training:
-            num_nodes = tf.shape(graph.nodes)[:1]
-            mask = graphs.node_mask(graph) if self._padded else tf.ones(num_nodes)
-            weights = tf.cast(mask, self.log_scale.dtype)[:, tf.newaxis]
-        return tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.shift), weights
+            everything = tf.ones(tf.shape(graph.nodes)[:1], tf.bool)
+            counted = (graphs.node_mask(graph) if self._padded else everything)[:, tf.newaxis]
+        return tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.shift), counted
 
     def transform(self, changed, params):
         """Data to latent; the residual is the (mean, variance) that were used."""
-        log_scale, shift, weights = params
-        if weights is None:
-            mean, variance = self._moving_statistics()
-        else:
-            total = tf.reduce_sum(weights)
-            mean = tf.reduce_sum(weights * changed, axis=0) / total
-            variance = tf.reduce_sum(weights * tf.square(changed - mean), axis=0) / total
+        log_scale, shift, counted = params
+        mean, variance = self._moving_statistics()
+        if counted is not None:
+            any_node = tf.reduce_any(counted)
+            of_batch = _moments(changed, counted)
+            mean = tf.where(any_node, of_batch[0], mean)
+            variance = tf.where(any_node, of_batch[1], variance)
         scale_log = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
         changed = (changed - mean) * tf.exp(scale_log) + shift
-        residual = None if weights is None else (mean, variance)
+        residual = None if counted is None else (mean, variance)
         return changed, self._per_node(scale_log, changed), residual
 
     def invert(self, changed, params, residual=None):
         """Latent to data, by the statistics that `transform` left or else the moving ones."""
-        log_scale, shift, weights = params
-        if residual is None and weights is not None:
+        log_scale, shift, counted = params
+        if residual is None and counted is not None:
             raise ValueError(
                 f"{self.name}: inverse with `is_training=True` is not defined, since the batch "
                 "statistics belong to the unknown input; use `is_training=False`"
@@ -127,14 +133,21 @@ class GraphBatchNorm(GraphBijector):
         """Sets the moving averages to the statistics of all nodes of `graph`, padding apart.
 
         Raises:
-          ValueError: if the graph is malformed, or has no nodes.
+          ValueError: if the graph is malformed, has no nodes, or features that are not finite or
+            whose variance overflows.
         """
-        graph = graphs.fill_missing(graph)
-        graphs.validate(graph, node_size=self.node_size)
-        if not len(graph.nodes):
-            raise ValueError(f"{self.name}: `graph` has no nodes to take statistics of")
-        params = self.condition(None, graph, is_training=True)
-        _, _, (mean, variance) = self.transform(graph.nodes, params)
+        graph = self._checked_graph(graphs.fill_missing(graph), check_values=True)
+        _, _, counted = self.condition(None, graph, is_training=True)
+        if not tf.reduce_any(counted):
+            but = " but padding" if len(graph.nodes) else ""
+            raise ValueError(f"{self.name}: `graph` has no nodes to take statistics of{but}")
+        mean, variance = _moments(graph.nodes, counted)
+        largest = graph.nodes.dtype.max
+        if tf.reduce_any(variance >= largest):
+            raise ValueError(
+                f"{self.name}: `graph.nodes` must have a variance below {largest:.3g}, "
+                f"got features up to {np.abs(graph.nodes).max():.3g}"
+            )
         self.moving_mean.assign(mean)
         self.moving_variance.assign(variance)
 
@@ -142,11 +155,24 @@ class GraphBatchNorm(GraphBijector):
         """Moves the averages towards the (mean, variance) of a training batch."""
         if residual is None:
             return
+        finite = tf.reduce_all(tf.math.is_finite(residual), axis=0)
         for moving, value in zip((self.moving_mean, self.moving_variance), residual, strict=True):
-            moving.assign_sub((1.0 - self._momentum) * (moving - value))
+            moving.assign_sub(tf.where(finite, (1.0 - self._momentum) * (moving - value), 0.0))
 
     def _moving_statistics(self):
         return tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
 
     def _per_node(self, scale_log, changed):
         return tf.fill(tf.shape(changed)[:1], tf.reduce_sum(scale_log))
+
+
+def _moments(values, counted):
+    """(mean, variance) over the rows that are counted, finite for finite values and without rows.
+
+    A variance that overflows is the largest number of the dtype.
+    """
+    number = tf.maximum(tf.reduce_sum(tf.cast(counted, values.dtype)), 1.0)
+    # Divided before they are added, lest the sum overflow.
+    mean = tf.reduce_sum(tf.where(counted, values, 0.0) / number, axis=0)
+    squares = tf.square(tf.where(counted, values - mean, 0.0))
+    return mean, tf.minimum(tf.reduce_sum(squares / number, axis=0), values.dtype.max)

@@ -8,9 +8,11 @@ import math
 from typing import Any, Protocol
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 __all__ = ["Additive", "Affine", "Elementwise", "Spline"]
+
+# The steepest slope that is left as it is, and the bound that steeper ones approach.
+_STEEP, _STEEPEST = 100.0, 200.0
 
 
 class Elementwise(Protocol):
@@ -54,9 +56,9 @@ class Affine:
     num_params = 2
 
     def __init__(self, max_log_scale: float = 2.0):
-        """Raises a ValueError if `max_log_scale` is not positive."""
-        if not max_log_scale > 0:
-            raise ValueError(f"`max_log_scale` must be positive, got {max_log_scale}")
+        """Raises a ValueError if `max_log_scale` is not positive and finite."""
+        if not 0 < max_log_scale < math.inf:
+            raise ValueError(f"`max_log_scale` must be positive and finite, got {max_log_scale}")
         self._max_log_scale = max_log_scale
 
     def parameters(self, raw):
@@ -75,11 +77,24 @@ class Affine:
 class Spline:
     """A monotone rational-quadratic spline on [-bound, bound], the identity outside of it.
 
-    TFP's `RationalQuadraticSpline` with the parametrisation of Durkan, Bekasov, Murray,
-    Papamakarios, "Neural Spline Flows", NeurIPS 2019: widths and heights of the bins by softmax,
-    slopes at the inner knots by softplus. The slopes at both ends are 1, so that the map is
-    continuously differentiable. For the sake of the inverse in float32, slopes are at least
-    `min_slope` and no bin is narrower or lower than a fiftieth of the mean one.
+    In the bin from knot (x0, y0) to (x1, y1), where the slopes are d0 and d1, with
+    s = (y1 - y0) / (x1 - x0), u0 = d0 / s, u1 = d1 / s and xi = (x - x0) / (x1 - x0):
+
+        forward:   y = y0 + (y1 - y0) eta,  eta = (xi^2 + u0 xi (1 - xi)) / D
+                   D = xi^2 + (1 - xi)^2 + (u0 + u1) xi (1 - xi)
+        slope:     dy/dx = s (u1 xi^2 + 2 xi (1 - xi) + u0 (1 - xi)^2) / D^2
+        inverse:   x = x0 + (x1 - x0) xi,  q = u0 (1 - eta) - u1 eta
+                   t = |q| + sqrt(q^2 + 4 eta (1 - eta))
+                   xi = 2 eta / (2 eta + t) if q >= 0 else t / (t + 2 (1 - eta))
+
+    These are equations 4, 5 and 6 to 8 of Durkan, Bekasov, Murray, Papamakarios, "Neural Spline
+    Flows", NeurIPS 2019, as sums without a negative term: nothing cancels, the discriminant
+    can't fall below 0 by rounding, and no denominator comes near 0.
+
+    Widths and heights of the bins are softmaxes of the raw parameters, slopes at the inner knots
+    softplus. The slopes at both ends are 1, so that the map is continuously differentiable. For
+    the sake of the inverse in float32, no bin is narrower or lower than a fiftieth of the mean
+    one, and slopes are at least `min_slope`; above 100, they are bounded smoothly by 200.
     """
 
     def __init__(self, num_bins: int = 16, bound: float = 4.0, min_slope: float = 1e-3):
@@ -87,13 +102,13 @@ class Spline:
 
         Args:
           num_bins: K, at least 2; the network gives 3 K - 1 numbers a feature.
-          bound: half the width of the interval, positive.
+          bound: half the width of the interval, positive and finite.
           min_slope: in (0, 1).
         """
         if num_bins < 2:
             raise ValueError(f"`num_bins` must be at least 2, got {num_bins}")
-        if not bound > 0:
-            raise ValueError(f"`bound` must be positive, got {bound}")
+        if not 0 < bound < math.inf:
+            raise ValueError(f"`bound` must be positive and finite, got {bound}")
         if not 0 < min_slope < 1:
             raise ValueError(f"`min_slope` must be in (0, 1), got {min_slope}")
         self._num_bins = num_bins
@@ -108,6 +123,8 @@ class Spline:
         widths, heights, slopes = tf.split(raw, [k, k, k - 1], axis=-1)
         slopes = tf.nn.softplus(slopes + math.log(math.e - 1.0))
         slopes = self._min_slope + (1.0 - self._min_slope) * slopes
+        room = _STEEPEST - _STEEP
+        slopes = tf.minimum(slopes, _STEEP) + room * tf.tanh(tf.nn.relu(slopes - _STEEP) / room)
         return self._bins(widths), self._bins(heights), slopes
 
     def _bins(self, raw):
@@ -115,16 +132,66 @@ class Spline:
         shares = smallest / self._num_bins + (1.0 - smallest) * tf.nn.softmax(raw)
         return 2.0 * self._bound * shares
 
-    # A new tensor each time: of one that came out of the spline, TFP's cache would hand back what
-    # went in, without the gradient that the engine has just begun to record.
-
     def forward(self, x, params):
-        x, spline = tf.identity(x), self._spline(params)
-        return spline.forward(x), spline.forward_log_det_jacobian(x)
+        widths, heights, slopes = params
+        x0, width, y0, height, d0, d1 = self._bin_of(x, widths, heights, slopes)
+        xi = tf.clip_by_value((self._inside(x) - x0) / width, 0.0, 1.0)
+        u0, u1 = d0 * width / height, d1 * width / height
+        eta = (tf.square(xi) + u0 * xi * (1.0 - xi)) / _denominator(xi, u0, u1)
+        log_slope = _log_slope(xi, u0, u1, height / width)
+        return self._placed(x, y0 + height * eta, log_slope)
 
     def inverse(self, y, params):
-        y, spline = tf.identity(y), self._spline(params)
-        return spline.inverse(y), spline.inverse_log_det_jacobian(y)
+        widths, heights, slopes = params
+        y0, height, x0, width, d0, d1 = self._bin_of(y, heights, widths, slopes)
+        eta = tf.clip_by_value((self._inside(y) - y0) / height, 0.0, 1.0)
+        u0, u1 = d0 * width / height, d1 * width / height
+        q = u0 * (1.0 - eta) - u1 * eta
+        root = tf.sqrt(tf.square(q) + 4.0 * eta * (1.0 - eta))
+        t = tf.where(q >= 0.0, q, -q) + root  # not tf.abs, whose gradient at 0 is 0
+        xi = tf.where(q >= 0.0, 2.0 * eta / (2.0 * eta + t), t / (t + 2.0 * (1.0 - eta)))
+        return self._placed(y, x0 + width * xi, -_log_slope(xi, u0, u1, height / width))
 
-    def _spline(self, params):
-        return tfp.bijectors.RationalQuadraticSpline(*params, range_min=-self._bound)
+    def _inside(self, x):
+        """x, and 0 in place of what is outside: an unused branch's gradient must be finite."""
+        return tf.where(tf.abs(x) < self._bound, x, tf.zeros_like(x))
+
+    def _placed(self, x, value, log_slope):
+        """What the spline gives where x is inside, else the identity."""
+        inside = tf.abs(x) < self._bound
+        return tf.where(inside, value, x), tf.where(inside, log_slope, tf.zeros_like(x))
+
+    def _bin_of(self, x, sizes, other_sizes, slopes):
+        """For the bin of x: its start and size, those on the other axis, the slopes at its ends."""
+        starts, ends = self._knots(sizes)
+        other_starts, other_ends = self._knots(other_sizes)
+        index = tf.reduce_sum(tf.cast(x[..., tf.newaxis] >= starts[..., 1:], tf.int32), axis=-1)
+        is_bin = tf.equal(index[..., tf.newaxis], tf.range(self._num_bins))
+
+        def chosen(values):
+            return tf.reduce_sum(tf.where(is_bin, values, tf.zeros_like(values)), axis=-1)
+
+        one = tf.ones_like(slopes[..., :1])
+        return (
+            chosen(starts),
+            chosen(ends - starts),
+            chosen(other_starts),
+            chosen(other_ends - other_starts),
+            chosen(tf.concat([one, slopes], axis=-1)),
+            chosen(tf.concat([slopes, one], axis=-1)),
+        )
+
+    def _knots(self, sizes):
+        """(starts, ends) of the bins, which meet exactly and end at the bounds exactly."""
+        inner = tf.cumsum(sizes[..., :-1], axis=-1) - self._bound
+        bound = self._bound * tf.ones_like(sizes[..., :1])
+        return tf.concat([-bound, inner], axis=-1), tf.concat([inner, bound], axis=-1)
+
+
+def _denominator(xi, u0, u1):
+    return tf.square(xi) + tf.square(1.0 - xi) + (u0 + u1) * xi * (1.0 - xi)
+
+
+def _log_slope(xi, u0, u1, mean_slope):
+    rising = u1 * tf.square(xi) + 2.0 * xi * (1.0 - xi) + u0 * tf.square(1.0 - xi)
+    return tf.math.log(mean_slope * rising) - 2.0 * tf.math.log(_denominator(xi, u0, u1))

@@ -220,19 +220,17 @@ class GNF(GraphBijector):
         """Initialises the steps that can be, in turn, from what reaches them of a batch of data.
 
         Raises:
-          ValueError: if the graph is malformed, or has fewer than two nodes; if there are no such
-            steps: neither "act_norm" nor `mean_scaling`.
+          ValueError: if the graph is malformed, or has fewer than two nodes; if a feature or the
+            conditional input is not finite; if there are no such steps: neither "act_norm" nor
+            `mean_scaling`.
         """
         if not any(isinstance(step, (GraphActNorm, GraphMeanScale)) for step in self.steps):
             raise ValueError(
                 f"{self.name}: there is nothing to initialise without 'act_norm' or mean scaling"
             )
-        graph = self._checked_graph(graphs.fill_missing(graph))
-        conditional_input = self._checked(conditional_input, graph)
-        for step in self.steps:
+        for step, reaching in self._with_data(graph, conditional_input):
             if isinstance(step, (GraphActNorm, GraphMeanScale)):
-                step.initialize(graph)
-            graph, _ = reversible.run([step], graph, conditional_input)
+                step.initialize(reaching)
 
     def calibrate(self, graph: GraphsTuple, *, conditional_input: tf.Tensor | None = None) -> None:
         """Sets the statistics of each batch normalisation, in turn, to those of a batch of data.
@@ -243,13 +241,19 @@ class GNF(GraphBijector):
         UAI 2018).
 
         Raises:
-          ValueError: if the graph is malformed or without nodes; if there is no "batch_norm".
+          ValueError: if the graph is malformed or without nodes; if a feature or the conditional
+            input is not finite, or a variance overflows; if there is no "batch_norm".
         """
         if not any(isinstance(step, GraphBatchNorm) for step in self.steps):
             raise ValueError(f"{self.name}: there is nothing to calibrate without 'batch_norm'")
-        graph = self._checked_graph(graphs.fill_missing(graph))
-        conditional_input = self._checked(conditional_input, graph)
-        for step in self.steps:
+        for step, reaching in self._with_data(graph, conditional_input):
             if isinstance(step, GraphBatchNorm):
-                step.calibrate(graph)
+                step.calibrate(reaching)
+
+    def _with_data(self, graph, conditional_input):
+        """Each step with what reaches it of the data, through the earlier ones as they then are."""
+        graph = self._checked_graph(graphs.fill_missing(graph), check_values=True)
+        conditional_input = self._checked(conditional_input, graph, check_values=True)
+        for step in self.steps:
+            yield step, graph
             graph, _ = reversible.run([step], graph, conditional_input)

@@ -57,19 +57,22 @@ class GraphMeanScale(GraphBijector):
           graph: data without padding; a feature whose means are all 0 is left alone.
 
         Raises:
-          ValueError: if the graph is malformed, or has no nodes.
+          ValueError: if the graph is malformed, has no nodes, or features that are not finite.
         """
-        graph = graphs.fill_missing(graph)
-        graphs.validate(graph, node_size=self.node_size)
+        graph = self._checked_graph(graphs.fill_missing(graph), check_values=True)
         num_nodes = graph.nodes.shape[0]
         if num_nodes < 1:
             raise ValueError("`graph` must have at least 1 node, got none")
         num_graphs = tf.math.count_nonzero(graph.n_node, dtype=graph.nodes.dtype)
+        # In units of the largest value, for the square of a huge one would overflow.
+        unit = tf.maximum(tf.reduce_max(tf.abs(graph.nodes), axis=0), 1.0)
+        nodes = graph.nodes / unit
         # Over the nodes, as a graph of n nodes has its mean n times there.
-        size = tf.reduce_sum(tf.square(_means(graph.nodes, graph)), axis=0) / num_graphs
+        size = tf.reduce_sum(tf.square(_means(nodes, graph)), axis=0) / num_graphs
         # What rounding leaves of a constant mean is no scale.
-        tiny = 1e-10 * (1.0 + tf.reduce_mean(tf.square(graph.nodes), axis=0))
-        self.log_scale.assign(tf.where(size > tiny, -0.5 * tf.math.log(size), 0.0))
+        tiny = 1e-10 * (tf.square(1.0 / unit) + tf.reduce_mean(tf.square(nodes), axis=0))
+        log_scale = tf.where(size > tiny, -0.5 * tf.math.log(size) - tf.math.log(unit), 0.0)
+        self.log_scale.assign(log_scale)
 
     @property
     def steps(self):
