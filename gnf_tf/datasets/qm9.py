@@ -9,7 +9,6 @@ import dataclasses
 import importlib.util
 import os
 import pathlib
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from tqdm import tqdm
 from gnf_tf import seeds
 from gnf_tf.datasets.errors import DataError
 from gnf_tf.datasets.molecules import ELEMENTS, Molecules
+from gnf_tf.files import whole_file
 
 __all__ = ["QM9_TARGETS", "Target", "qm9"]
 
@@ -205,16 +205,7 @@ def _write_atomically(path, arrays):
     """An npz that is whole or not there, whatever interrupts it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                os.fchmod(handle, 0o644)  # a folder may be shared
-                np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            pathlib.Path(temporary).unlink(missing_ok=True)
-            raise
+        with whole_file(path) as file:
+            np.savez(file, **arrays)
     except OSError as error:
         raise DataError(f"can't write the data cache {path}: {error.strerror or error}") from error

@@ -106,8 +106,13 @@ class GraphAutoEncoder(snt.Module):
             max_num_nodes=self.max_num_nodes,
         )
 
-    def _checked(self, graph, node_size=None):
-        """The graph as tensors; graphs that are too large raise where sizes are known."""
+    def checked(self, graph: GraphsTuple, node_size: int | None = None) -> GraphsTuple:
+        """The graph as tensors.
+
+        Raises:
+          ValueError: if it is malformed, of another dtype than the weights, or of nodes that are
+            not `node_size` wide; or holds a graph of more than `max_num_nodes` nodes, if eager.
+        """
         graph = graphs.fill_missing(graph)
         self._make_variables(graph.nodes.dtype)
         graphs.validate(graph, node_size=node_size, dtype=self._float_type)
@@ -142,7 +147,7 @@ class GraphAutoEncoder(snt.Module):
             values are known, as in all methods. Where only sizes are not, as in a `tf.function`,
             see `graphs.Blocks.of`; XLA's results for too large a graph are NaN.
         """
-        graph = self._checked(graph)
+        graph = self.checked(graph)
         noise = self._noise(graph, seed)
         embedded = self._encoder(noise.replace(nodes=self._noise_scale * noise.nodes))
         return graph.replace(nodes=embedded.nodes[1:])
@@ -154,7 +159,7 @@ class GraphAutoEncoder(snt.Module):
           [n_graphs, receiver, sender], places of `graphs.Blocks`; without meaning where there is
           no node, and on the diagonal.
         """
-        graph = self._checked(graph, self.embedding_size)
+        graph = self.checked(graph, self.embedding_size)
         decoded = graph.nodes
         if self._decoder is not None:
             plain = graph.replace(edges=graph.edges[:, :0], globals=graph.globals[:, :0])
@@ -170,7 +175,7 @@ class GraphAutoEncoder(snt.Module):
 
     def _pairs(self, graph):
         """(adjacency, weights of the pairs), [n_graphs, receiver, sender] each."""
-        graph = self._checked(graph, self.embedding_size)
+        graph = self.checked(graph, self.embedding_size)
         blocks = graphs.Blocks.of(graph, self.max_num_nodes)
         dtype = graph.nodes.dtype
         edges = blocks.adjacency(graph, dtype)
@@ -315,7 +320,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
         self, graph: GraphsTuple, *, seed: seeds.Seed
     ) -> tuple[GraphsTuple, tf.Tensor]:
         """(the graph with embeddings, log q(X | edges) per graph [n_graphs], in nats)."""
-        graph = self._checked(graph)
+        graph = self.checked(graph)
         noise = self._noise(graph, seed)
         constant = 0.5 * math.log(2.0 * math.pi) + math.log(self._noise_scale)
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise.nodes) + constant, axis=-1)

@@ -1,10 +1,7 @@
 """Whole graphs in one feed-forward pass: node counts, a flow, a decoder (section 3.3)."""
 
 import dataclasses
-import json
 import os
-import pathlib
-import zipfile
 from collections.abc import Sequence
 from typing import Literal
 
@@ -15,11 +12,12 @@ import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import bijectors, distributions, graphs, networks, seeds
+from gnf_tf.models import saving
 from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
 
 __all__ = ["GeneratorConfig", "GraphGenerator"]
 
-_FORMAT = "gnf_tf.GraphGenerator 1"
+_FORMAT, _FORMAT_1 = "gnf_tf.GraphGenerator 2", "gnf_tf.GraphGenerator 1"
 _PAIRS = 2**20  # of nodes at a time, which bounds the memory of generating large or many graphs
 
 
@@ -86,7 +84,7 @@ class GraphGenerator(tf.Module):
           n_node: node counts of the training graphs, each at least 1.
           config: sizes.
           max_num_nodes: of the largest graph to encode or generate; default: the largest of
-            `n_node`. Compiled by XLA, a larger graph is cut there without a word.
+            `n_node`. A larger graph is an error; compiled by XLA, its results are NaN.
           name: as tf.Module.
 
         Raises:
@@ -196,14 +194,24 @@ class GraphGenerator(tf.Module):
         self.gnf.initialize(self.auto_encoder.encode(graph, seed=seed))
 
     def embedding_log_prob(self, graph: GraphsTuple) -> tf.Tensor:
-        """log p(X) of embeddings, the node features of `graph`: [n_graphs], in nats."""
+        """log p(X) of embeddings, the node features of `graph`: [n_graphs], in nats.
+
+        Raises:
+          ValueError: as `GraphAutoEncoder.encode`.
+        """
+        graph = self.auto_encoder.checked(graph, self.config.embedding_size)
+        # The flow is over embeddings alone, and its networks would see other features.
+        graph = graph.replace(edges=graph.edges[:, :0], globals=graph.globals[:, :0])
         prior = distributions.NodePrior(graph)
         return tfp.distributions.TransformedDistribution(
             prior, tfp.bijectors.Invert(self.gnf)
         ).log_prob(graph)
 
     def log_prob(self, graph: GraphsTuple, *, seed: seeds.Seed = 0) -> tf.Tensor:
-        """log p(X) of graphs' embeddings, X encoded with noise from `seed`: [n_graphs], in nats."""
+        """log p(X) of graphs' embeddings, X encoded with noise from `seed`: [n_graphs], in nats.
+
+        Args and errors are those of `GraphAutoEncoder.encode`.
+        """
         return self.embedding_log_prob(self.auto_encoder.encode(graph, seed=seed))
 
     def sample_embeddings(self, n_node: Sequence[int], *, seed: seeds.Seed) -> GraphsTuple:
@@ -272,49 +280,46 @@ class GraphGenerator(tf.Module):
         return [generated[row] for row in range(len(sizes))]
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes configuration, sizes and weights to one file, whole or not at all."""
-        path = pathlib.Path(path)
+        """Writes configuration, sizes and weights to one file, whole or not at all.
+
+        Args:
+          path: of the file; `~` is the home folder.
+
+        Raises:
+          OSError: if it can't be written.
+        """
         header = {
             "format": _FORMAT,
             "config": dataclasses.asdict(self.config),
             "max_num_nodes": self.max_num_nodes,
         }
-        arrays = {f"weight_{i:04d}": v.numpy() for i, v in enumerate(self.variables)}
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            with open(temporary, "wb") as file:
-                np.savez(file, header=json.dumps(header), n_node=self.n_node, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        saving.write(path, header, {"n_node": self.n_node}, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "GraphGenerator":
-        """What `save` wrote.
+        """What `save` wrote, now or before weights had names.
 
         Raises:
-          ValueError: if the file is damaged or no such file.
+          FileNotFoundError: if there is no such file.
+          ValueError: if it is damaged or no such file, or weights are missing, of another model, or
+            of another shape, by name.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
-            header = json.loads(str(arrays["header"]))
-            if header["format"] != _FORMAT:
-                raise ValueError(f"its format is {header['format']!r}, not {_FORMAT!r}")
+            header, statistics, weights = saving.read(path)
+            if header.get("format") not in (_FORMAT, _FORMAT_1):
+                raise ValueError(f"its format is {header.get('format')!r}, not {_FORMAT!r}")
+            is_old = header["format"] == _FORMAT_1
             generator = cls(
-                arrays["n_node"],
+                weights.pop("n_node") if is_old else statistics["n_node"],
                 GeneratorConfig(**header["config"]),
                 max_num_nodes=header["max_num_nodes"],
             )
-            variables = generator.variables
-            if len(arrays) != len(variables) + 2:
-                raise ValueError(f"it has {len(arrays) - 2} weights, not {len(variables)}")
-            for i, variable in enumerate(variables):
-                variable.assign(arrays[f"weight_{i:04d}"])
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            if is_old:  # by their place among the variables
+                names = saving.named_variables(generator)
+                places = {f"weight_{place:04d}": name for place, name in enumerate(names)}
+                weights = {places.get(key, key): values for key, values in weights.items()}
+            saving.assign(generator, weights)
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"`path` {path} is no whole saved generator: {error}") from error
         return generator
 

@@ -1,0 +1,193 @@
+"""Model files: weights by name, whole or not at all, and files of before that load for ever."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import networkx as nx
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gnf_tf import datasets, graphs, models
+from gnf_tf.files import whole_file
+from gnf_tf.models import saving
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+KINDS = ("network", "flow")
+
+
+def load(path):
+    return models.GraphGenerator.load(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("version", [1, 2])
+def test_files_of_before_give_the_numbers_that_they_gave(version, kind):
+    """generator.json has what the code that wrote version 1 computed from it."""
+    generator = load(GOLDEN / f"generator-{version}-{kind}.npz")
+    expected = json.loads((GOLDEN / "generator.json").read_text())[kind]
+    members = [nx.path_graph(3), nx.star_graph(2), nx.empty_graph(1)]
+    graph = graphs.fill_missing(datasets.Topologies(members).graph(np.arange(3)))
+    embedded = generator.auto_encoder.encode(graph, seed=1)
+    np.testing.assert_allclose(generator.log_prob(graph, seed=1), expected["log_prob"], rtol=1e-4)
+    np.testing.assert_allclose(
+        generator.auto_encoder.cross_entropy(embedded), expected["cross_entropy"], rtol=1e-4
+    )
+    made = [sorted(map(list, graph.edges)) for graph in generator.generate(6, seed=2)]
+    assert made == expected["edges"]
+
+
+def arrays_of(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
+def rewritten(tmp_path, change, kind="network", version=2):
+    """A file of before with its arrays changed."""
+    arrays = arrays_of(GOLDEN / f"generator-{version}-{kind}.npz")
+    change(arrays)
+    np.savez(tmp_path / "changed.npz", **arrays)
+    return tmp_path / "changed.npz"
+
+
+FIRST = "weights/auto_encoder._encoder._embed.w"
+SECOND = "weights/auto_encoder._encoder._hidden.0.w"
+
+
+def rename(arrays):
+    arrays["weights/auto_encoder._encoder._other.w"] = arrays.pop(FIRST)
+
+
+def header(arrays, **changes):
+    arrays["header"] = json.dumps(json.loads(str(arrays["header"])) | changes)
+
+
+CHANGES = {
+    "missing": (lambda a: a.pop(FIRST), "auto_encoder._encoder._embed.w is missing"),
+    "extra": (lambda a: a.update({"weights/b": np.zeros(2)}), "b is not of this model"),
+    "renamed": (rename, "_embed.w is missing; .*_other.w is not of this model"),
+    "another shape": (
+        lambda a: a.update({FIRST: a[FIRST][:, :-1]}),
+        r"_embed.w has shape \(.*expected \(",
+    ),
+    "transposed": (lambda a: a.update({FIRST: a[FIRST].T}), "_embed.w has shape"),
+    "another type": (
+        lambda a: a.update({FIRST: a[FIRST].astype(np.float64)}),
+        "_embed.w has shape .* type float64, expected .* float32",
+    ),
+    "NaN": (lambda a: a.update({FIRST: np.nan * a[FIRST]}), "_embed.w has values that are not"),
+    "no sizes": (lambda a: a.pop("statistics/n_node"), "n_node"),
+    "no header": (lambda a: a.pop("header"), "header"),
+    "a header that is none": (lambda a: a.update(header="[1, 2]"), "no object of JSON"),
+    "another format": (lambda a: header(a, format="x"), "its format is 'x', not"),
+    "an unknown option": (lambda a: header(a, config={"size": 3}), "size"),
+    "a wrong option": (lambda a: header(a, config={"embedding_size": 3}), "`embedding_size`"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_does_not_fit_is_refused_by_name(name, tmp_path):
+    change, message = CHANGES[name]
+    path = rewritten(tmp_path, change)
+    with pytest.raises(ValueError, match=f"(?s)`path` .*no whole saved generator: .*{message}"):
+        load(path)
+
+
+def test_weights_of_version_1_that_are_missing_are_named(tmp_path):
+    path = rewritten(tmp_path, lambda a: a.pop("weight_0003"), version=1)
+    with pytest.raises(ValueError, match="its weights don't fit: .* is missing"):
+        load(path)
+
+
+def test_the_order_of_attributes_is_no_matter(tmp_path):
+    """Equal shapes can't swap: arrays in another order are the same weights."""
+    one = load(rewritten(tmp_path, lambda a: a.update({FIRST: a.pop(FIRST)})))
+    other = load(GOLDEN / "generator-2-network.npz")
+    for a, b in zip(one.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_nothing_is_assigned_where_something_does_not_fit():
+    class Two(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = tf.Variable([1.0]), [tf.Variable([2.0]), {"c": tf.Variable([3.0])}]
+
+    module = Two()
+    assert list(saving.named_variables(module)) == ["a", "b.0", "b.1.c"]
+    weights = {name: np.float32([7.0]) for name in ("a", "b.0")}
+    with pytest.raises(ValueError, match=r"b.1.c is missing"):
+        saving.assign(module, weights)
+    assert float(module.a[0]) == 1.0
+    saving.assign(module, weights | {"b.1.c": np.float32([8.0])})
+    assert float(module.b[1]["c"][0]) == 8.0
+
+
+@pytest.mark.parametrize("share", np.linspace(0.0, 0.999, 12))
+def test_a_file_cut_short_anywhere_is_refused(share, tmp_path):
+    content = (GOLDEN / "generator-2-network.npz").read_bytes()
+    path = tmp_path / "cut.npz"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"`path` .*cut.npz is no whole saved generator"):
+        load(path)
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none.npz")
+    with pytest.raises(ValueError, match="no whole saved generator"):
+        load(tmp_path)
+
+
+def test_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    generator = load(GOLDEN / "generator-2-network.npz")
+    generator.save("~/one.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["one.npz"]
+    assert load("~/one.npz").config == generator.config
+
+
+def test_a_new_process_gives_the_same_to_the_bit(tmp_path):
+    generator = load(GOLDEN / "generator-2-flow.npz")
+    generator.save(tmp_path / "one.npz")
+    graph = graphs.from_networkx([nx.path_graph(3), nx.cycle_graph(4)])
+    code = """
+import sys, networkx as nx
+from gnf_tf import graphs, models
+generator = models.GraphGenerator.load(sys.argv[1])
+graph = graphs.from_networkx([nx.path_graph(3), nx.cycle_graph(4)])
+print(generator.log_prob(graph).numpy().tobytes().hex())
+print([sorted(g.edges) for g in generator.generate(4, seed=7)])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "one.npz")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=GOLDEN.parent.parent,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    log_prob, edges = done.stdout.strip().splitlines()[-2:]
+    assert log_prob == generator.log_prob(graph).numpy().tobytes().hex()
+    assert edges == str([sorted(g.edges) for g in generator.generate(4, seed=7)])
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)
+def test_what_interrupts_the_writing_leaves_the_file_before(error, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("before")
+    with pytest.raises(type(error)), whole_file(path) as file:
+        file.write(b"half")
+        raise error
+    assert path.read_text() == "before" and len(list(tmp_path.iterdir())) == 1
+    with whole_file(path) as file:
+        file.write(b"after")
+    assert path.read_text() == "after" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load(GOLDEN / "generator-2-network.npz").save(tmp_path / "none" / "one.npz")
