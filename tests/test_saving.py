@@ -73,7 +73,7 @@ CHANGES = {
         lambda a: a.update({FIRST: a[FIRST][:, :-1]}),
         r"_embed.w has shape \(.*expected \(",
     ),
-    "transposed": (lambda a: a.update({FIRST: a[FIRST].T}), "_embed.w has shape"),
+    "transposed": (lambda a: a.update({SECOND: a[SECOND].T}), "_hidden.0.w has shape"),
     "another type": (
         lambda a: a.update({FIRST: a[FIRST].astype(np.float64)}),
         "_embed.w has shape .* type float64, expected .* float32",
