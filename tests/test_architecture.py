@@ -29,6 +29,7 @@ ALLOWED = {
         "reversible",
         "seeds",
         "files",
+        "substitution",
         "bijectors",
         "distributions",
     },

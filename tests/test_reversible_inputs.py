@@ -244,13 +244,16 @@ def networks_of(kind, memory):
     """(the variables, graph -> a loss of it)."""
     tf.random.set_seed(0)
     options = {"dtype": tf.float64, "memory": memory, **cases.WIDTHS}
-    if kind == "gnf":
+    if kind == "neumann":
+        options.pop("memory")
+        call = model = gnf_tf.models.NeumannRBP(4, cases.NODE_SIZE, **options)
+    elif kind == "gnf":
         model = gnf_tf.GNF(2, cases.NODE_SIZE, make_conditioner=cases.attention, **options)
         call = model.forward
     else:
         more = {"batch_norm": kind == "batch_norm", "loop": kind == "loop"}
         call = model = gnf_tf.models.GRevNet(2, cases.NODE_SIZE, **more, **options)
-    cases.randomise(model)
+    cases.randomise(model, scale=0.1 if kind == "neumann" else 0.4)
     return model.trainable_variables, lambda graph: tf.reduce_mean(tf.sin(call(graph).nodes))
 
 
@@ -263,15 +266,39 @@ def test_within_control_flow(name, kind):
         variables, loss = networks_of(kind, memory)
 
         @tf.function
-        def step(nodes, loss=loss, variables=variables):
+        def step(graph, loss=loss, variables=variables):
             with tf.GradientTape() as tape:
-                tape.watch(nodes)
-                value = CONTROL_FLOW[name](graph.replace(nodes=nodes), loss)
-            return [value, *tape.gradient(value, [nodes, *variables])]
+                tape.watch(graph.nodes)
+                value = CONTROL_FLOW[name](graph, loss)
+            return [value, *tape.gradient(value, [graph.nodes, *variables])]
 
-        results.append(step(graph.nodes))
+        results.append(step(graph))
     assert np.abs(results[1][1]).max() > 1e-4
     same(*results)
+
+
+@pytest.mark.parametrize("name", sorted(set(CONTROL_FLOW) - {"while_state"}))
+def test_neumann_rbp_within_control_flow(name):
+    """The gradient of a branch that is taken is that of the branch alone."""
+    graph = cases.mixed_graph()
+    variables, loss = networks_of("neumann", "reversible")
+
+    def gradients(call, graph):
+        with tf.GradientTape() as tape:
+            tape.watch(graph.nodes)
+            value = call(graph)
+        return tape.gradient(value, [graph.nodes, *variables])
+
+    found = tf.function(lambda graph: gradients(lambda g: CONTROL_FLOW[name](g, loss), graph))(
+        graph
+    )
+    unrolled = {
+        "while": lambda g: 2.0 * loss(g),
+        "range": lambda g: 3.0 * loss(g),
+        "map_fn": lambda g: loss(g) + loss(g.replace(nodes=0.5 * g.nodes)),
+        "cond_in_while": lambda g: loss(g),
+    }
+    same(found, gradients(unrolled.get(name, loss), graph))
 
 
 @pytest.mark.parametrize("name", ["cond", "range", "map_fn"])

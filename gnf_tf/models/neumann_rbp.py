@@ -10,6 +10,8 @@ from tensorflow.python.eager import record
 from gnf_tf import bijectors, graphs, networks
 from gnf_tf.networks.arguments import check_positive
 from gnf_tf.networks.conditioner import make_variables, sample_graph
+from gnf_tf.reversible.gradient import local
+from gnf_tf.substitution import held_values, substituted
 
 __all__ = ["NeumannRBP"]
 
@@ -120,10 +122,16 @@ class NeumannRBP(tf.Module):
         before = self._iterate(filled, self._num_steps - 1)
         # The one step that tapes see: they carry v from its output to weights and inputs.
         nodes = self._map(before, filled)
+        # The gradient of a branch or a loop around this call can't reach variables themselves.
+        held = held_values(self._network)
+        values = dict(zip(map(id, held), local(map(tf.convert_to_tensor, held)), strict=True))
 
         @tf.custom_gradient
         def with_series(nodes):
-            return tf.identity(nodes), lambda d_nodes: self._series(d_nodes, before, filled)
+            def gradient(d_nodes):
+                return self._series(substituted(self._network, values), d_nodes, before, filled)
+
+            return tf.identity(nodes), gradient
 
         return graph.replace(nodes=with_series(nodes))
 
@@ -148,12 +156,12 @@ class NeumannRBP(tf.Module):
         graphs.validate(
             filled, node_size=self._input_size, dtype=self._float_type, check_values=False
         )
-        return filled
+        return GraphsTuple(*local(filled))
 
-    def _map(self, state, graph):
+    def _map(self, state, graph, network=None):
         """F, one step: [num_nodes, node_size] -> the same."""
         nodes = tf.concat([state, graph.nodes], axis=-1)
-        return self._network(graph.replace(nodes=nodes)).nodes
+        return (network or self._network)(graph.replace(nodes=nodes)).nodes
 
     def _iterate(self, graph, num_steps):
         """The state after so many steps from zero, a constant to every tape."""
@@ -168,12 +176,12 @@ class NeumannRBP(tf.Module):
             )
         return tf.stop_gradient(state)
 
-    def _series(self, d_nodes, state, graph):
+    def _series(self, network, d_nodes, state, graph):
         """v, from dL/dh and the state that J is taken at."""
         # One evaluation of F serves all terms; the tape is asked for J^T of each.
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(state)
-            nodes = self._map(state, graph)
+            nodes = self._map(state, graph, network)
 
         def add_term(k, term, total):
             term = tape.gradient(

@@ -1,12 +1,13 @@
 """The gradient of reversible steps from their final state: each is undone, then differentiated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import forwardprop_util, record
 
+from gnf_tf.graphs.structure import INDEX_FIELDS
 from gnf_tf.reversible.steps import (
     Halves,
     ReversibleStep,
@@ -18,6 +19,15 @@ from gnf_tf.reversible.steps import (
 from gnf_tf.substitution import held_values, substituted
 
 __all__ = ["Inputs", "Walk", "backward", "local", "reversible_gradient"]
+
+
+def local(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
+    """The tensors in the graph that is being built, as of the body of a loop or a branch.
+
+    What belongs to an outer graph enters an inner one at its first use. A gradient that is made in
+    yet another graph can't find it then; nor does a tape, if it did not record that use.
+    """
+    return list(tensors) if tf.executing_eagerly() else [tf.identity(x) for x in tensors]
 
 
 class Inputs:
@@ -36,7 +46,9 @@ class Inputs:
           steps: `tf.Module`s, or other objects that hold theirs as attributes.
         """
         self.tensors: list[tf.Tensor] = []
-        self._graph = graph
+        self._graph = graph.replace(
+            **dict(zip(INDEX_FIELDS, local(getattr(graph, f) for f in INDEX_FIELDS), strict=True))
+        )
         self._steps = steps
         place: dict[int, int] = {}  # of a tensor, by its id
 
@@ -61,6 +73,7 @@ class Inputs:
             seen = {*self._fields.values(), *(values[id(value)] for value in held)}
             self._uses.setdefault(id(step), sorted(seen))
         self._values = values
+        self.tensors = local(self.tensors)
 
     def graph(self, tensors: Sequence[tf.Tensor]) -> GraphsTuple:
         """The graph, of other values of `tensors`."""
@@ -138,15 +151,6 @@ def reversible_gradient(
     first, second, log_det = apply(*halves, *tensors)
     final += [first, second]
     return (first, second), log_det
-
-
-def local(tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-    """The tensors in the graph that is being built, as within a loop or a branch.
-
-    A tensor of an outer graph enters at its first use. Were that while a tape doesn't record, the
-    tape would not know that what entered is that tensor.
-    """
-    return tensors if tf.executing_eagerly() else [tf.identity(tensor) for tensor in tensors]
 
 
 def backward(

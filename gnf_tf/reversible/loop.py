@@ -84,11 +84,8 @@ class Loop(tf.Module):
         check_memory(memory)
         check_seed(self._steps, seed, is_training)
         halves, context = split_nodes(graph, conditional_input)
-        # TensorFlow's gradient of a loop can't always capture the eager tensors of a closure.
-        ends = {name: tf.identity(getattr(context, name)) for name in ("senders", "receivers")}
-        context = context.replace(**ends)
         inputs = Inputs(context, self._steps)
-        weights = [tf.convert_to_tensor(variable) for variable in self.stacked]
+        weights = local(tf.convert_to_tensor(variable) for variable in self.stacked)
         walk = _Walk(
             self._steps,
             self._slots,
