@@ -89,7 +89,8 @@ class Spline:
 
     These are equations 4, 5 and 6 to 8 of Durkan, Bekasov, Murray, Papamakarios, "Neural Spline
     Flows", NeurIPS 2019, as sums without a negative term: nothing cancels, the discriminant
-    can't fall below 0 by rounding, and no denominator comes near 0.
+    can't fall below 0 by rounding, and no denominator comes near 0. (xi^2 + (1 - xi)^2 is computed
+    as 1 - 2 xi (1 - xi), at least 1/2.)
 
     Widths and heights of the bins are softmaxes of the raw parameters, slopes at the inner knots
     softplus. The slopes at both ends are 1, so that the map is continuously differentiable. For
@@ -188,10 +189,16 @@ class Spline:
         return tf.concat([-bound, inner], axis=-1), tf.concat([inner, bound], axis=-1)
 
 
+# Sums have two terms each: TensorFlow's graph rewriter merges longer ones into one operation, which
+# adds in an order that differs from run to run.
+
+
 def _denominator(xi, u0, u1):
-    return tf.square(xi) + tf.square(1.0 - xi) + (u0 + u1) * xi * (1.0 - xi)
+    both = xi * (1.0 - xi)
+    return (1.0 - 2.0 * both) + (u0 + u1) * both
 
 
 def _log_slope(xi, u0, u1, mean_slope):
-    rising = u1 * tf.square(xi) + 2.0 * xi * (1.0 - xi) + u0 * tf.square(1.0 - xi)
+    rest = 1.0 - xi
+    rising = xi * (u1 * xi + rest) + rest * (u0 * rest + xi)
     return tf.math.log(mean_slope * rising) - 2.0 * tf.math.log(_denominator(xi, u0, u1))
