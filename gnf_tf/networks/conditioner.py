@@ -119,25 +119,26 @@ def _has_state(operation):
 
 def _track(holder, argument, used, handles):
     """Sees to it that `holder` has the variables `used`, and all others of these `handles`."""
+    # By the resources, of which a distributed variable has one for each replica.
+    read = {key: "one that isn't trainable" for key in handles}
+    for variable in used:
+        shown = f"{variable.name} of shape {variable.shape}"
+        read |= {id(handle): shown for handle in _handles(variable)}
     # Sonnet's own property raises where there are none.
     tracked = {variable.ref() for variable in tf.Module.variables.fget(holder)}
-    used = {variable.ref() for variable in used}
     reached = []
     for variable in held_values(holder):
         if isinstance(variable, tf.Variable):
-            read = [handles.pop(id(handle), None) for handle in _handles(variable)]
-            if variable.ref() in used or any(handle is not None for handle in read):
-                used.discard(variable.ref())
-                reached += [] if variable.ref() in tracked else [variable]
-    lost = {id(h): v for v in (ref.deref() for ref in used) for h in _handles(v)}
-    names = {id(v): f"{v.name} of shape {v.shape}" for v in lost.values()}
-    names |= {key: "one that isn't trainable" for key in handles.keys() - lost.keys()}
+            found = [read.pop(id(handle), None) for handle in _handles(variable)]
+            if any(found) and variable.ref() not in tracked:
+                reached.append(variable)
+    names = sorted(set(read.values()))
     if names:
         raise ValueError(
             f"`{argument}` must give a network whose variables can be found, as attributes of "
             "`tf.Module`s (Sonnet's and tf_keras's are some, the layers of Keras 3 are none) or in "
             "the closure of a function, else they are neither trained nor saved; got variables "
-            f"that are held elsewhere: {', '.join(names.values())}"
+            f"that are held elsewhere: {', '.join(names)}"
         )
     if reached:
         holder.reached_variables = (*getattr(holder, "reached_variables", ()), *reached)
