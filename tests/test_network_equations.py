@@ -124,8 +124,10 @@ def test_max_num_nodes_too_small_is_refused():
 
 
 def test_nodes_beyond_max_num_nodes_get_nothing():
-    """The last graph is one node larger than the bound: its fourth node hears nobody."""
-    graph = cases.mixed_graph(n_node=(2, 4))
+    """Padding is one node larger than the bound: its fourth node hears nobody."""
+    graph = graphs.pad(cases.mixed_graph(n_node=(2,)), 6, 8, 2)
+    noise = tf.random.stateless_normal([6, cases.NODE_SIZE], [0, 1], dtype=tf.float64)
+    graph = graph.replace(nodes=noise)
     network = networks.DotProductAttention(2, 3, fully_connected=True, max_num_nodes=3)
     cases.randomise_after(network, graph)
     (bias,) = [v for v in network.variables if v.name.endswith("output/b:0")]
