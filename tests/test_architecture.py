@@ -15,6 +15,7 @@ OURS = {"gnf_tf", "trainers", "benchmarks", "tests"}
 # part of gnf_tf -> the parts it may import besides itself
 ALLOWED = {
     "xla": set(),
+    "errors": set(),
     "files": set(),
     "seeds": set(),
     "substitution": set(),
@@ -28,12 +29,13 @@ ALLOWED = {
         "networks",
         "reversible",
         "seeds",
+        "errors",
         "files",
         "substitution",
         "bijectors",
         "distributions",
     },
-    "datasets": {"files", "graphs", "seeds"},
+    "datasets": {"errors", "files", "graphs", "seeds"},
     "metrics": {"graphs", "seeds"},
     "plots": {"graphs"},
 }

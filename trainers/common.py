@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import tensorflow as tf
 import tyro
 
-from gnf_tf.datasets import DataError
+from gnf_tf.errors import DataError, UserError
 
 __all__ = [
     "UserError",
@@ -34,10 +34,6 @@ __all__ = [
 ]
 
 Config = TypeVar("Config")
-
-
-class UserError(RuntimeError):
-    """Something the user can mend; the message says what and how, in one line."""
 
 
 def parse(presets: Mapping[str, Config], default: str, description: str) -> Config:

@@ -2,7 +2,6 @@
 
 from gnf_tf.datasets.batching import GraphDataset, NodeDataset, batches, node_batches, plan_batches
 from gnf_tf.datasets.buckets import BlockBatch, padding_waste, plan_buckets
-from gnf_tf.datasets.errors import DataError
 from gnf_tf.datasets.floors import (
     Estimate,
     independent_floor,
@@ -26,6 +25,7 @@ from gnf_tf.datasets.random_graphs import (
 )
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
 from gnf_tf.datasets.topologies import Topologies
+from gnf_tf.errors import DataError
 
 __all__ = [
     "GRAPH_SETS",

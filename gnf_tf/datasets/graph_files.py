@@ -14,8 +14,8 @@ import zlib
 import networkx as nx
 import numpy as np
 
-from gnf_tf.datasets.errors import DataError
 from gnf_tf.datasets.random_graphs import GraphSplit
+from gnf_tf.errors import DataError
 
 __all__ = ["read_graphs", "tu_dataset"]
 

@@ -16,7 +16,7 @@ import scipy.sparse
 import tensorflow as tf
 
 from gnf_tf import seeds
-from gnf_tf.datasets.errors import DataError
+from gnf_tf.errors import DataError
 from gnf_tf.graphs import GraphsTuple
 
 __all__ = ["CitationNetwork", "citeseer", "cora", "pubmed", "read_arrays"]

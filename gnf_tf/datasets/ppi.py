@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 import pooch
 
-from gnf_tf.datasets.errors import DataError
+from gnf_tf.errors import DataError
 from gnf_tf.graphs import GraphsTuple
 
 __all__ = ["ProteinNetworks", "ppi"]

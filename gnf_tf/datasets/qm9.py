@@ -20,8 +20,8 @@ import pooch
 from tqdm import tqdm
 
 from gnf_tf import seeds
-from gnf_tf.datasets.errors import DataError
 from gnf_tf.datasets.molecules import ELEMENTS, Molecules
+from gnf_tf.errors import DataError
 from gnf_tf.files import whole_file
 
 __all__ = ["QM9_TARGETS", "Target", "qm9"]
