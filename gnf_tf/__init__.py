@@ -11,6 +11,7 @@ from gnf_tf import (
     plots,
     reversible,
     seeds,
+    training,
 )
 from gnf_tf.bijectors import (
     GNF,
@@ -45,4 +46,5 @@ __all__ = [
     "plots",
     "reversible",
     "seeds",
+    "training",
 ]

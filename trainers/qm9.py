@@ -1,29 +1,32 @@
 """QM9: twelve properties of molecules from their atoms and 3D distances, with a GRevNet.
 
     python trainers/qm9.py                      # quick: minutes on two CPU cores
-    python trainers/qm9.py --preset best        # all 130,831 molecules, two hours on a core
+    python trainers/qm9.py --preset best        # all 130,831 molecules, an hour or two on a core
+    python trainers/qm9.py --data mine.xyz --targets mine.csv     # own molecules: xyz, sdf, SMILES
 
-Run it again to go on after an interruption, or to print a finished run's table again.
+Run it again to go on after an interruption, or to print a finished run's table again. The trained
+model is the file model.npz of the run folder: trainers/predict.py, gnf_tf.models.load.
 """
 
 import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
 import numpy as np
-import tensorflow as tf
-import tyro
 
-from gnf_tf import datasets, plots
-from gnf_tf.datasets.molecules import Molecules
-from trainers import common, distribution, options, training
-from trainers.qm9_model import MoleculeRegressor, composition
+from gnf_tf import datasets, options, plots, training
+from gnf_tf.datasets import Molecules
+from gnf_tf.errors import UserError
+from gnf_tf.models import MoleculeRegressor, RegressorConfig
+from gnf_tf.models.molecule_regressor import composition
+from gnf_tf.training import RegressionSettings, distribution, number
+from trainers import cli, report
 
 # Table 1 of the paper, in the order of TARGETS. Units are not stated there; judged by magnitude
 # they are ours. Its models see bonds and no distances.
@@ -32,288 +35,205 @@ PAPER = {
     "gnn": "0.474 0.421 0.097 0.124 0.170 27.150 0.035 0.410 0.396 0.381 0.373 0.198",
 }
 TARGETS = tuple(datasets.QM9_TARGETS)
-ATOMISATION = ("u0", "u", "h", "g")
+ATOMIZATION = ("u0", "u", "h", "g")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(distribution.Options):
+class Config(cli.Options):
     """Options; each has the preset's value unless given."""
 
-    preset: Literal["quick", "paper", "best"] = "quick"
-    """quick: a subset, minutes on 2 cores; paper: section 7.1; best: all molecules, two hours"""
+    preset: cli.Preset = "quick"
+    """quick: a subset, minutes on 2 cores; paper: section 7.1; best: all molecules"""
+    data: cli.Path = None
+    """in place of QM9: own molecules, .xyz, .sdf, or .csv with a column of SMILES"""
+    targets: cli.Path = None
+    """csv file with a row of targets for each of those molecules"""
+    fractions: options.Fractions = (0.8, 0.1, 0.1)
+    """shares of own molecules for training, validation and test, drawn by the seed"""
     target: str = "all"
     """'all', or one of mu alpha homo lumo gap r2 zpve u0 u h g cv (as the paper: a model each)"""
-    model: Literal["grevnet", "gnn"] = "grevnet"
-    """gnn is the identical network with stored activations"""
-    memory: Literal["reversible", "stored"] | None = None
-    """how the gradient gets its activations; default: reversible for grevnet, stored for gnn"""
     train_size: options.Count | None = 12_000
-    """training molecules; None: all 110,000"""
+    """training molecules of QM9; None: all 110,000"""
     validation_size: options.Count | None = 1_000
-    """validation molecules; None: all 10,000"""
+    """validation molecules of QM9; None: all 10,000"""
     test_size: options.Count | None = 5_000
-    """test molecules, never seen in training; None: all 10,831"""
+    """test molecules of QM9, never seen in training; None: all 10,831"""
+    data_dir: cli.Path = None
+    """folder of QM9's converted data; default: the user's cache folder"""
     epochs: options.Count = 6
     """passes over the training molecules at most"""
-    batch_size: options.Count = 32
-    """molecules a step, of all replicas together"""
-    num_steps: options.Count = 3
-    """message passing steps of the reversible network"""
-    node_size: options.Even = 64
-    """width of the node features, even"""
-    message_size: options.Count = 48
-    """width of the messages"""
-    num_basis: options.AtLeast2 = 20
-    """Gaussians in which a distance is expanded"""
-    coupling: Literal["affine", "additive"] = "affine"
-    """affine: the paper's equation 3; additive: the authors' code"""
-    learning_rate: options.Positive = 2e-3
-    """highest rate of Adam; it rises for 5 % of the steps, then falls to 0 as a cosine"""
-    l2: options.NotNegative = 0.0
-    """weight of half the sum of squares of all weights"""
-    clip_norm: options.Positive = 4.0
-    """gradients are scaled down to this global norm"""
-    patience: options.Count = 20
-    """epochs without a better validation loss before stopping"""
-    checkpoint_minutes: options.NotNegative = 5.0
-    """longest time between checkpoints, which every epoch ends with too"""
-    jit: bool = True
-    """compile the training step with XLA"""
     seed: options.Seed = 0
     """of the split, the initial weights and the order of batches"""
-    data_dir: pathlib.Path | None = None
-    """folder of the converted data; default: the user's cache folder"""
-    run_dir: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """folder of checkpoints, TensorBoard and results; default: runs/qm9-..."""
+    strategy: distribution.StrategyName = "none"
+    """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
+    network: Annotated[RegressorConfig, cli.FLAT] = RegressorConfig()
+    settings: Annotated[RegressionSettings, cli.FLAT] = RegressionSettings()
 
 
+ALL = {"train_size": None, "validation_size": None, "test_size": None}
 PRESETS = {
     "quick": Config(),
     "paper": Config(
         preset="paper",
-        train_size=None,
-        validation_size=None,
-        test_size=None,
+        **ALL,
         epochs=160,
-        batch_size=50,
-        num_steps=4,
-        node_size=50,
-        message_size=100,
-        learning_rate=1e-3,
-        l2=1e-3,
+        network=RegressorConfig(num_steps=4, node_size=50, message_size=100),
+        settings=RegressionSettings(batch_size=50, learning_rate=1e-3, l2=1e-3),
     ),
     "best": Config(
         preset="best",
-        train_size=None,
-        validation_size=None,
-        test_size=None,
+        **ALL,
         epochs=24,
-        num_steps=5,
-        node_size=96,
-        learning_rate=1.5e-3,
+        network=RegressorConfig(num_steps=5, node_size=96),
+        settings=RegressionSettings(learning_rate=1.5e-3),
     ),
 }
 
 
 def resolve(config: Config) -> Config:
-    """Checks the options and fills in those that follow from others.
+    """Checks what options say together, and fills in the run folder.
 
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    config = options.checked(config)
-    if config.target != "all" and config.target not in TARGETS:
-        raise common.UserError(
+    if config.target not in ("all", *TARGETS):
+        raise UserError(
             f"--target must be 'all' or one of {', '.join(TARGETS)}, got {config.target!r}"
         )
-    default = {"grevnet": "reversible", "gnn": "stored"}[config.model]
-    memory = config.memory or default
-    if config.model == "gnn" and memory == "reversible":
-        raise common.UserError(
-            "--model gnn stores its activations by definition; for --memory reversible "
-            "use --model grevnet"
-        )
-    run_dir = config.run_dir or pathlib.Path("runs") / (
-        f"qm9-{config.preset}-{config.target}-{config.model}-seed{config.seed}"
-    )
-    return dataclasses.replace(config, memory=memory, run_dir=run_dir)
+    if config.targets is not None and config.data is None:
+        raise UserError(f"--targets needs --data, whose molecules they are of, got {config.targets}")
+    name = config.target if config.data is None else config.data.stem
+    run_name = f"qm9-{config.preset}-{name}-{config.network.model}-seed{config.seed}"
+    run_dir = config.run_dir or pathlib.Path("runs") / run_name
+    return dataclasses.replace(config, run_dir=run_dir)
 
 
-def make_model(config: Config, train: Molecules, batch) -> MoleculeRegressor:
-    """The compiled model, its variables made by one call on `batch`."""
-    model = MoleculeRegressor(config, train)
-    model(batch[0])
-    total = config.epochs * -(-len(train) // config.batch_size)
-    optimizer = training.cosine_adam(config.learning_rate, total, clip_norm=config.clip_norm)
-    model.compile(optimizer=optimizer, jit_compile=config.jit)
-    return model
-
-
-def predict(model: MoleculeRegressor, molecules: Molecules, batch_size: int) -> np.ndarray:
-    """[num_molecules, num_targets] in the molecules' order."""
-    plan = datasets.plan_batches(molecules, batch_size)
-    result = np.zeros(molecules.targets.shape)
-    for rows, (inputs, _, _) in zip(plan, datasets.batches(molecules, batch_size), strict=True):
-        result[rows] = model.predict_compiled(inputs)[: len(rows)]
-    return result
-
-
-def table(rows: Sequence[dict], model: str) -> str:
-    """The results as text."""
-    lines = [
-        f"{'target':<7}{'unit':<13}{'test MAE':>10}{'mean':>10}{'ratio':>7}{'composition':>13}"
-        f"{'paper':>9}"
-    ]
-    for row in rows:
-        row = {name: common.number(value) for name, value in row.items()}
-        lines.append(
-            f"{row['target']:<7}{row['unit']:<13}{row['mae']:>10.4f}{row['mae_of_mean']:>10.4f}"
-            f"{row['ratio']:>7.1f}{row['mae_of_composition']:>13.4f}{row['paper']:>9.3f}"
-        )
-    lines.append("mean: predicts the training mean; ratio: mean over test MAE; composition: least")
-    lines.append(f"squares on atom counts; paper: its {model}, from bonds, on its own split.")
-    if any(row["target"] in ATOMISATION for row in rows):
-        lines.append("u0, u, h, g: atomisation energies; the total ones have the same MAE.")
-    return "\n".join(lines)
-
-
-def evaluate(config: Config, model: MoleculeRegressor, train: Molecules, test: Molecules):
-    """(rows of the table, predictions [num_molecules, num_targets])."""
-    predicted = predict(model, test, config.batch_size)
-    errors = np.abs(predicted - test.targets).mean(axis=0)
-    of_mean = np.abs(train.targets.mean(axis=0) - test.targets).mean(axis=0)
-    fit = composition(test) @ model.composition_weights.numpy()
-    of_fit = np.abs(fit - test.targets).mean(axis=0)
-    rows = []
-    for i, (name, unit) in enumerate(zip(test.target_names, test.target_units, strict=True)):
-        rows.append(
-            {
-                "target": name,
-                "unit": unit,
-                "mae": float(errors[i]),
-                "mae_of_mean": float(of_mean[i]),
-                "ratio": float(of_mean[i] / errors[i]),
-                "mae_of_composition": float(of_fit[i]),
-                "paper": float(PAPER[config.model].split()[TARGETS.index(name)]),
-            }
-        )
-    return rows, predicted
-
-
-def load(config: Config) -> list[Molecules]:
+def load(config: Config) -> tuple[Molecules, Molecules, Molecules]:
     """Training, validation and test molecules.
 
     Raises:
-      UserError: for a size that a split doesn't have.
+      UserError: for a size that a split doesn't have, or own molecules without targets.
     """
+    if config.data is not None:
+        molecules = datasets.read_molecules(config.data, targets=config.targets)
+        if not molecules.target_names:
+            raise UserError(f"--targets must be given, for {config.data} has none to learn")
+        with report.as_options("fractions"):
+            return molecules.split(config.fractions, seed=config.seed)
     names = TARGETS if config.target == "all" else (config.target,)
-    molecules = []
+    parts = []
     for split in ("train", "validation", "test"):
-        size = getattr(config, f"{split}_size")
-        try:
-            molecules.append(
+        with report.as_options(f"{split}_size"):
+            parts.append(
                 datasets.qm9(
-                    split, size=size, targets=names, seed=config.seed, data_dir=config.data_dir
+                    split,
+                    size=getattr(config, f"{split}_size"),
+                    targets=names,
+                    seed=config.seed,
+                    data_dir=config.data_dir,
                 )
             )
-        except ValueError as error:
-            raise common.UserError(f"--{split}-size: {error}") from error
-    return molecules
+    return tuple(parts)
 
 
-def train_and_evaluate(config: Config) -> dict:
+def train_and_evaluate(
+    config: Config, train: Molecules, validation: Molecules, test: Molecules
+) -> dict:
     """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
-    folder = config.run_dir
-    results_path = folder / "results.json"
-    # Before the folder is made, which data that can\'t be had leave as it is.
-    molecules = None if results_path.exists() else load(config)
-    common.open_run(folder, config, places=training.PLACES)
-    if molecules is None:
-        return common.read_json(results_path)
-    train, validation, test = molecules
     training.set_seed(config.seed)
-    first = next(iter(datasets.batches(validation, config.batch_size)))
-    model = make_model(config, train, first)
-    state = training.TrainingState(
-        folder,
-        model,
-        steps_per_epoch=-(-len(train) // config.batch_size),
-        patience=config.patience,
-        save_seconds=60.0 * config.checkpoint_minutes,
-    )
+    model = MoleculeRegressor.for_data(train, config.network)
     print(
         f"{len(train)} training, {len(validation)} validation, {len(test)} test molecules; "
-        f"{sum(int(tf.size(v)) for v in model.trainable_variables)} weights; run folder {folder}"
+        f"run folder {config.run_dir}"
     )
-
-    def figures() -> None:
-        tf.summary.scalar("reconstruction_error", model.reconstruction_error(first[0]))
-        tf.summary.scalar("input_wait_share", model.input_wait_share)
-        sample = validation.select(np.arange(min(len(validation), 500)))
-        figure = plots.predicted_against_true(
-            sample.targets,
-            predict(model, sample, config.batch_size),
-            sample.target_names,
-            sample.target_units,
-        )
-        tf.summary.image("predicted_against_true", plots.to_image(figure))
-
-    def make_stream(skip: int) -> training.Stream:
-        return distribution.dealt(
-            datasets.batches,
-            train,
-            config.batch_size,
-            skip=skip,
-            seed=config.seed,
-            first_epoch=state.next_epoch,
-        )
-
-    training.fit(
+    history = training.fit(
         model,
-        make_stream,
-        state,
+        train,
+        validation,
         epochs=config.epochs,
-        validation_data=distribution.dealt(datasets.batches, validation, config.batch_size),
-        validation_steps=-(-len(validation) // config.batch_size),
-        callbacks=[training.Scalars(folder, config, figures)],
+        folder=config.run_dir,
+        seed=config.seed,
+        hparams={"preset": config.preset, "molecules": len(train)},
+        **vars(config.settings),
     )
-    state.restore_best()
-    rows, predicted = evaluate(config, model, train, test)
-    plots.predicted_against_true(
+    predicted = model.predict(test, config.settings.batch_size)
+    rows = evaluate(config, model, train, test, predicted)
+    figure = plots.predicted_against_true(
         test.targets, predicted, test.target_names, test.target_units
-    ).savefig(folder / "predicted_against_true.png", dpi=110)
-    curves = {"training": "loss", "validation": "val_loss"}
-    plots.loss_curves(
-        {label: [epoch[name] for epoch in state.history] for label, name in curves.items()},
-        ylabel="mean absolute error (normalised)",
-    ).savefig(folder / "loss.png", dpi=110)
-    results = {
-        "rows": rows,
-        "test_molecules": len(test),
-        "epochs": state.next_epoch,
-        "training_seconds": float(state.seconds.numpy()),
-        "best_validation_loss": float(state.best.numpy()),
-        "reconstruction_error": model.reconstruction_error(first[0]),
-        "input_wait_share": float(state.wait_share.numpy()),
-        **common.environment(),
-    }
-    return common.write_json(results_path, results)
+    )
+    figure.savefig(config.run_dir / "predicted_against_true.png", dpi=110)
+    scores = {f"test/mae/{row['target']} [{row['unit']}]": row["mae"] for row in rows}
+    training.write_scores(config.run_dir, scores, history.epochs)
+    return {"rows": rows, "test_molecules": len(test)} | report.trained(history)
+
+
+def evaluate(
+    config: Config, model: MoleculeRegressor, train: Molecules, test: Molecules, predicted
+) -> list[dict]:
+    """The rows of the table."""
+    fit = composition(test, model.elements) @ model.composition_weights
+    errors, of_mean, of_fit = (
+        np.abs(values - test.targets).mean(axis=0)
+        for values in (predicted, train.targets.mean(axis=0), fit)
+    )
+    paper = dict(zip(TARGETS, PAPER[config.network.model].split(), strict=True))
+    return [
+        {
+            "target": name,
+            "unit": unit,
+            "mae": float(errors[i]),
+            "mae_of_mean": float(of_mean[i]),
+            "ratio": float(of_mean[i] / errors[i]),
+            "mae_of_composition": float(of_fit[i]),
+            "paper": float(paper[name]) if config.data is None else None,
+        }
+        for i, (name, unit) in enumerate(zip(test.target_names, test.target_units, strict=True))
+    ]
+
+
+def table(rows: Sequence[dict], config: Config) -> str:
+    """The results as text."""
+    width = max(7, *(len(row["target"]) + 1 for row in rows))
+    lines = [
+        f"{'target':<{width}}{'unit':<13}{'test MAE':>10}{'mean':>10}{'ratio':>7}"
+        f"{'composition':>13}{'paper':>9}"
+    ]
+    for row in rows:
+        paper = "-" if row["paper"] is None else f"{row['paper']:.3f}"
+        row = {name: number(value) for name, value in row.items()}
+        lines.append(
+            f"{row['target']:<{width}}{row['unit']:<13}{row['mae']:>10.4f}"
+            f"{row['mae_of_mean']:>10.4f}{row['ratio']:>7.1f}{row['mae_of_composition']:>13.4f}"
+            f"{paper:>9}"
+        )
+    lines.append("mean: predicts the training mean; ratio: mean over test MAE; composition: least")
+    lines.append("squares on atom counts" + ("." if config.data else "; paper: its "))
+    if config.data is None:
+        lines[-1] += f"{config.network.model}, from bonds, on its own split."
+        if any(row["target"] in ATOMIZATION for row in rows):
+            lines.append("u0, u, h, g: atomization energies; the total ones have the same MAE.")
+    return "\n".join(lines)
 
 
 def main() -> None:
     """The command line."""
-    config = resolve(common.parse(PRESETS, "quick", __doc__))
-    with distribution.joined(config) as config:
-        results = train_and_evaluate(config)
+    config = resolve(cli.parse(PRESETS, __doc__))
+    with cli.replicas(config) as config:
+        results = cli.once(
+            config.run_dir,
+            config,
+            lambda: load(config),
+            lambda *parts: train_and_evaluate(config, *parts),
+        )
     print(f"\n{results['test_molecules']} test molecules, best of {results['epochs']} epochs")
-    print(table(results["rows"], config.model))
+    print(table(results["rows"], config))
     print(
         f"training {results['training_seconds']:.0f} s; waiting for data "
         f"{results['input_wait_share']:.1%} of a step; reconstruction error "
-        f"{common.number(results['reconstruction_error']):.1e}"
+        f"{number(results['reconstruction_error']):.1e}"
     )
-    print(f"curves and figures: tensorboard --logdir {config.run_dir}")
+    report.where(config.run_dir, "more.xyz")
 
 
 if __name__ == "__main__":
-    common.run(main)
+    cli.run(main)

@@ -1,9 +1,11 @@
-"""Models made of the library's parts."""
+"""Models made of the library's parts: what a user trains, keeps and asks."""
 
 from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
 from gnf_tf.models.generator import GeneratorConfig, GraphGenerator
 from gnf_tf.models.grevnet import GRevNet
+from gnf_tf.models.molecule_regressor import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.neumann_rbp import NeumannRBP
+from gnf_tf.models.saving import Model, load
 
 __all__ = [
     "FlowAutoEncoder",
@@ -11,5 +13,9 @@ __all__ = [
     "GeneratorConfig",
     "GraphAutoEncoder",
     "GraphGenerator",
+    "Model",
+    "MoleculeRegressor",
     "NeumannRBP",
+    "RegressorConfig",
+    "load",
 ]

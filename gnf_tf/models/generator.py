@@ -1,9 +1,8 @@
 """Whole graphs in one feed-forward pass: node counts, a flow, a decoder (section 3.3)."""
 
 import dataclasses
-import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import networkx as nx
 import numpy as np
@@ -17,7 +16,6 @@ from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
 
 __all__ = ["GeneratorConfig", "GraphGenerator"]
 
-_FORMAT, _FORMAT_1 = "gnf_tf.GraphGenerator 2", "gnf_tf.GraphGenerator 1"
 _PAIRS = 2**20  # of nodes at a time, which bounds the memory of generating large or many graphs
 
 
@@ -57,7 +55,7 @@ class GeneratorConfig:
     """of the splines"""
 
 
-class GraphGenerator(tf.Module):
+class GraphGenerator(saving.Model):
     """An auto-encoder, a GNF over its embeddings, and the sizes of the graphs it was trained on.
 
     A graph is generated as
@@ -69,6 +67,8 @@ class GraphGenerator(tf.Module):
         generator = GraphGenerator.load(path)
         generator.generate(1024, seed=0)                             # list of networkx graphs
     """
+
+    config_class = GeneratorConfig
 
     def __init__(
         self,
@@ -279,49 +279,9 @@ class GraphGenerator(tf.Module):
             generated.update(zip(rows.tolist(), made, strict=True))
         return [generated[row] for row in range(len(sizes))]
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes configuration, sizes and weights to one file, whole or not at all.
-
-        Args:
-          path: of the file; `~` is the home folder.
-
-        Raises:
-          OSError: if it can't be written.
-        """
-        header = {
-            "format": _FORMAT,
-            "config": dataclasses.asdict(self.config),
-            "max_num_nodes": self.max_num_nodes,
-        }
-        saving.write(path, header, {"n_node": self.n_node}, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> "GraphGenerator":
-        """What `save` wrote, now or before weights had names.
-
-        Raises:
-          FileNotFoundError: if there is no such file.
-          ValueError: if it is damaged or no such file, or weights are missing, of another model, or
-            of another shape, by name.
-        """
-        try:
-            header, statistics, weights = saving.read(path)
-            if header.get("format") not in (_FORMAT, _FORMAT_1):
-                raise ValueError(f"its format is {header.get('format')!r}, not {_FORMAT!r}")
-            is_old = header["format"] == _FORMAT_1
-            generator = cls(
-                weights.pop("n_node") if is_old else statistics["n_node"],
-                GeneratorConfig(**header["config"]),
-                max_num_nodes=header["max_num_nodes"],
-            )
-            if is_old:  # by their place among the variables
-                names = saving.named_variables(generator)
-                places = {f"weight_{place:04d}": name for place, name in enumerate(names)}
-                weights = {places.get(key, key): values for key, values in weights.items()}
-            saving.assign(generator, weights)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"`path` {path} is no whole saved generator: {error}") from error
-        return generator
+    def arguments(self) -> dict[str, Any]:
+        """See `saving.Model.arguments`."""
+        return {"n_node": self.n_node, "max_num_nodes": self.max_num_nodes}
 
 
 def _chunks(sizes):

@@ -1,20 +1,23 @@
 """A model as one file: a header, arrays of statistics, and the weights by attribute path."""
 
+import abc
+import dataclasses
 import json
 import os
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
 
 from gnf_tf.files import user_path, whole_file
 
-__all__ = ["Saved", "assign", "named_variables", "read", "write"]
+__all__ = ["Model", "Saved", "assign", "load", "named_variables", "read", "write"]
 
+_FORMAT = "gnf_tf.model 1"
 _HEADER, _STATISTICS, _WEIGHTS = "header", "statistics/", "weights/"
 
 
@@ -121,3 +124,106 @@ def assign(module: tf.Module, weights: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"its weights don't fit: {'; '.join(problems[:3])}{more}")
     for name, variable in variables.items():
         variable.assign(weights[name])
+
+
+class Model(tf.Module, abc.ABC):
+    """A model that a user trains and keeps: one file holds all that it needs.
+
+    A subclass is made by `cls(**arguments, config=config)`, with no other data, and makes its
+    variables in the constructor; `load` makes it from its file in the same way.
+
+    Attributes:
+      config: a frozen dataclass of sizes and choices, an instance of `config_class`.
+    """
+
+    config_class: ClassVar[type]
+    config: Any
+    _classes: ClassVar[dict[str, type["Model"]]] = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        Model._classes[cls.__name__] = cls
+
+    @abc.abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor takes besides `config`: numpy arrays, and what JSON can say."""
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the model to one npz file, whole or not at all; `gnf_tf.models.load` reads it.
+
+        Args:
+          path: of the file; `~` is the home folder.
+
+        Raises:
+          OSError: if the file can't be written.
+        """
+        arguments = self.arguments()
+        statistics = {k: v for k, v in arguments.items() if isinstance(v, np.ndarray)}
+        header = {
+            "format": _FORMAT,
+            "class": type(self).__name__,
+            "config": dataclasses.asdict(self.config),
+            "arguments": {k: v for k, v in arguments.items() if k not in statistics},
+        }
+        write(path, header, statistics, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """As `gnf_tf.models.load`, where the file must hold this class.
+
+        Raises:
+          FileNotFoundError: if there is no such file.
+          ValueError: if it is damaged, or holds a model of another class.
+        """
+        model = load(path)
+        if not isinstance(model, cls):
+            raise ValueError(f"{path} holds a {type(model).__name__}, not a {cls.__name__}")
+        return model
+
+
+def load(path: str | os.PathLike) -> Model:
+    """The model that `Model.save` wrote, of whatever class it is.
+
+    It gives the same numbers to the bit as the one that was saved, on the same machine.
+
+    Args:
+      path: of the file; `~` is the home folder.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if it is damaged or of another kind, its class or format is unknown, or weights
+        are missing, are not of its model, or have another shape or dtype, by name.
+    """
+    header, statistics, weights = read(path)
+    try:
+        header, statistics, weights = _upgraded(header, statistics, weights)
+        if header.get("format") != _FORMAT:
+            raise ValueError(f"its format is {header.get('format')!r}, expected {_FORMAT!r}")
+        if header["class"] not in Model._classes:
+            known = ", ".join(sorted(Model._classes))
+            raise ValueError(f"its class is {header['class']!r}, expected one of {known}")
+        model_class = Model._classes[header["class"]]
+        config = model_class.config_class(**header["config"])
+        model = model_class(**header["arguments"], **statistics, config=config)
+        if all(name.startswith("weight_") for name in weights):  # GraphGenerator's format 1
+            names = enumerate(named_variables(model))
+            places = {f"weight_{place:04d}": name for place, name in names}
+            weights = {places.get(key, key): values for key, values in weights.items()}
+        assign(model, weights)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{user_path(path)} is no whole file of a saved model: {error}") from error
+    return model
+
+
+def _upgraded(header, statistics, weights):
+    """What a file of an older format says, in the present one."""
+    if header.get("format") in ("gnf_tf.GraphGenerator 1", "gnf_tf.GraphGenerator 2"):
+        if header["format"].endswith("1"):
+            statistics = {"n_node": weights.pop("n_node")}
+        header = {
+            "format": _FORMAT,
+            "class": "GraphGenerator",
+            "config": header["config"],
+            "arguments": {"max_num_nodes": header["max_num_nodes"]},
+        }
+    return header, statistics, weights

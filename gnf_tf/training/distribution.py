@@ -6,7 +6,6 @@ of all replicas together, and a step is the one that a single replica would take
 """
 
 import contextlib
-import dataclasses
 import functools
 import json
 import os
@@ -14,15 +13,15 @@ import pathlib
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import tensorflow as tf
 
-from trainers.common import UserError
+from gnf_tf.errors import UserError
 
 __all__ = [
-    "Options",
+    "StrategyName",
     "any_worker",
     "dealt",
     "is_multi_worker",
@@ -31,55 +30,54 @@ __all__ = [
     "seed_of_replica",
 ]
 
-Config = TypeVar("Config", bound="Options")
+StrategyName = Literal["none", "mirrored", "multi-worker"]
 
 EXAMPLE = (
     '{"cluster": {"worker": ["host0:5000", "host1:5000"]}, "task": {"type": "worker", "index": 0}}'
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """Those of trainers of many graphs: how to use many devices, or one better."""
-
-    strategy: Literal["none", "mirrored", "multi-worker"] = "none"
-    """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
-    mixed_precision: bool = False
-    """the couplings' networks compute in bfloat16; variables and states stay in float32"""
-
-
 @contextlib.contextmanager
-def joined(config: Config) -> Iterator[Config]:
+def joined(
+    name: StrategyName, folder: pathlib.Path, *, batch_size: int, values: Mapping[str, Any]
+) -> Iterator[pathlib.Path]:
     """Within it, models are made on all replicas.
 
+    Args:
+      name: "none"; "mirrored": all GPUs of the machine; "multi-worker": those of several machines,
+        each with its TF_CONFIG in the environment.
+      folder: the run folder.
+      batch_size: graphs a step, of all replicas together.
+      values: what is computed, which must be the same for all workers.
+
     Yields:
-      The options for this process. A worker that is not the chief works on a copy of the run
-      folder, deleted in the end: saving takes all workers, and only one may write a file.
+      The run folder of this process. A worker that is not the chief works on a copy, deleted in
+      the end: saving takes all workers, and only one may write a file.
 
     Raises:
       UserError: for a wrong TF_CONFIG, a batch that can't be dealt out evenly, or workers that
-        were started with different options or see different run folders.
+        were started with different values or see different run folders.
     """
-    if config.strategy == "none":
-        yield config
+    if name == "none":
+        yield folder
         return
-    strategy = _strategy(config.strategy)
+    strategy = _strategy(name)
     num_replicas = strategy.num_replicas_in_sync
-    if config.batch_size % num_replicas:
+    if batch_size % num_replicas:
         raise UserError(
-            f"--batch-size must be a multiple of the {num_replicas} replicas, among which each "
-            f"batch is dealt out, got {config.batch_size}"
+            f"the batch size must be a multiple of the {num_replicas} replicas, among which each "
+            f"batch is dealt out, got {batch_size}"
         )
     with strategy.scope(), contextlib.ExitStack() as stack:
         if is_multi_worker():
-            _check_same(config)
+            _check_same(folder, values)
         if not _is_chief(strategy):
             copy = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "run"
-            if config.run_dir.exists():
-                leave_out = shutil.ignore_patterns("tensorboard", "*.partial", "*.png", "best.*")
-                shutil.copytree(config.run_dir, copy, ignore=leave_out)
-            config = dataclasses.replace(config, run_dir=copy)
-        yield config
+            if folder.exists():
+                leave_out = shutil.ignore_patterns("events.*", "*.partial", "*.png", "model.npz")
+                shutil.copytree(folder, copy, ignore=leave_out)
+            folder = copy
+        yield folder
         any_worker(False)  # none leaves while others still need it
 
 
@@ -96,7 +94,7 @@ def _strategy(name):
 def _cluster():
     """(addresses of all workers, index of this one) by TF_CONFIG."""
     text = os.environ.get("TF_CONFIG")
-    rule = f"--strategy multi-worker needs TF_CONFIG in the environment, such as {EXAMPLE}"
+    rule = f"training on several machines needs TF_CONFIG in the environment, such as {EXAMPLE}"
     if not text:
         raise UserError(rule)
     try:
@@ -129,16 +127,15 @@ def _is_chief(strategy):
     return resolver is None or not resolver.task_id
 
 
-def _check_same(config):
+def _check_same(folder, values):
     any_worker(False)  # what the chief of a run just cut off still writes is there from here on
-    values = dataclasses.replace(config, run_dir=None, data_dir=None)
-    files = sorted(path.name for path in config.run_dir.glob("**/checkpoints/*"))
+    files = sorted(path.name for path in folder.glob("**/checkpoints/*"))
     digest = tf.constant([zlib.crc32(repr((values, files)).encode())], tf.int64)
     digests = tf.distribute.get_strategy().gather(digest, axis=0)
     if len(set(digests.numpy())) > 1:
         raise UserError(
-            "the workers were started with different options, or --run-dir, "
-            f"{config.run_dir}, is not the same folder for all of them"
+            f"the workers were started with different options, or the run folder, {folder}, is not "
+            "the same for all of them"
         )
 
 

@@ -1,0 +1,138 @@
+"""What the fields of a configuration may be: the rules of a value stand in its type."""
+
+import dataclasses
+import math
+import numbers
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+__all__ = [
+    "AtLeast0",
+    "AtLeast2",
+    "Count",
+    "Even",
+    "Fractions",
+    "NotNegative",
+    "OptionError",
+    "Positive",
+    "Rule",
+    "Seed",
+    "Seeds",
+    "Share",
+    "ShareOfAll",
+    "check",
+]
+
+
+class OptionError(ValueError):
+    """A field of a configuration that breaks its rule.
+
+    Attributes:
+      option: name of the field.
+      expected: the rule in words.
+      value: what the field holds.
+    """
+
+    def __init__(self, option: str, expected: str, value: Any):
+        super().__init__(f"`{option}` must be {expected}, got {value!r}")
+        self.option, self.expected, self.value = option, expected, value
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """In the `Annotated` type of a field: its value must be `words`, that is, `holds(value)`."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _at_least(least):
+    return Rule(f"at least {least}", lambda value: value >= least)
+
+
+def _at_most(most):
+    return Rule(f"at most {most}", lambda value: value <= most)
+
+
+_SEED_LIMIT = 2**63  # see gnf_tf.seeds
+_INT32 = _at_most(np.iinfo(np.int32).max)
+_FLOAT32 = _at_most(float(np.finfo(np.float32).max))  # what TensorFlow computes with
+
+Count = Annotated[int, _at_least(1), _INT32]
+AtLeast0 = Annotated[int, _at_least(0), _INT32]
+AtLeast2 = Annotated[int, _at_least(2), _INT32]
+Even = Annotated[int, _at_least(2), Rule("even", lambda value: value % 2 == 0), _INT32]
+Positive = Annotated[float, Rule("positive", lambda value: value > 0), _FLOAT32]
+NotNegative = Annotated[float, _at_least(0), _FLOAT32]
+Share = Annotated[float, Rule("in [0, 1)", lambda value: 0 <= value and np.float32(value) < 1)]
+ShareOfAll = Annotated[float, Rule("in (0, 1]", lambda value: 0 < value <= 1)]
+Seed = Annotated[
+    int,
+    Rule(f"a whole number from 0 to {_SEED_LIMIT - 1}", lambda seed: 0 <= seed < _SEED_LIMIT),
+]
+Seeds = Annotated[
+    tuple[int, ...],
+    Rule(
+        f"different whole numbers from 0 to {_SEED_LIMIT - 1}",
+        lambda seeds: (
+            0 < len(seeds) == len(set(seeds)) and 0 <= min(seeds) <= max(seeds) < _SEED_LIMIT
+        ),
+    ),
+]
+Fractions = Annotated[
+    tuple[float, float, float],
+    Rule(
+        "three positive numbers with a sum of at most 1",
+        lambda parts: len(parts) == 3 and min(parts) > 0 and sum(parts) <= 1 + 1e-9,
+    ),
+]
+
+
+def check(config: Any) -> None:
+    """Checks each field of a dataclass by the type and the rules of its annotation.
+
+    Args:
+      config: a dataclass instance; a configuration calls this in its `__post_init__`.
+
+    Raises:
+      OptionError: naming the field, the rule and the value.
+    """
+    hints = typing.get_type_hints(type(config), include_extras=True)
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        for rule in _rules(hints[field.name]):
+            if not rule.holds(value):
+                raise OptionError(field.name, rule.words, value)
+
+
+def _rules(hint: Any) -> Iterator[Rule]:
+    """The rules of a type such as `Annotated[int, Rule(...)] | None`, its own kind first."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        yield from _rules(parts[0])
+        yield from (part for part in parts[1:] if isinstance(part, Rule))
+    elif origin in (types.UnionType, typing.Union) and type(None) in parts:
+        for part in parts:
+            for rule in _rules(part) if part is not type(None) else ():
+                yield Rule(rule.words, lambda value, rule=rule: value is None or rule.holds(value))
+    elif origin is Literal:
+        yield Rule(f"one of {', '.join(map(repr, parts))}", lambda value: value in parts)
+    elif hint is bool:
+        yield Rule("True or False", lambda value: isinstance(value, bool | np.bool_))
+    elif hint is int:
+        yield Rule("a whole number", _is_whole)
+    elif hint is float:
+        yield Rule("a finite number", _is_finite)
+
+
+def _is_whole(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
+
+
+def _is_finite(value):
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    return is_real and math.isfinite(value)

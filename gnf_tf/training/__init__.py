@@ -1,0 +1,29 @@
+"""Training of the models of `gnf_tf.models`: `fit`, for a notebook as for a long run."""
+
+from gnf_tf.training import distribution
+from gnf_tf.training.fit import History, fit, set_seed
+from gnf_tf.training.objective import Objective, Settings
+from gnf_tf.training.objectives import OBJECTIVES
+from gnf_tf.training.regression_objective import RegressionObjective, RegressionSettings
+from gnf_tf.training.run_folder import environment, number, open_run, read_json, write_json
+from gnf_tf.training.tensorboard import show_figure, write_projector, write_scores
+
+__all__ = [
+    "OBJECTIVES",
+    "History",
+    "Objective",
+    "RegressionObjective",
+    "RegressionSettings",
+    "Settings",
+    "distribution",
+    "environment",
+    "fit",
+    "number",
+    "open_run",
+    "read_json",
+    "set_seed",
+    "show_figure",
+    "write_json",
+    "write_projector",
+    "write_scores",
+]

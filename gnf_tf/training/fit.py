@@ -1,0 +1,232 @@
+"""Training of any model of `gnf_tf.models`: Keras's `fit`, and what a long run needs around it."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from gnf_tf.files import user_path
+from gnf_tf.models import saving
+from gnf_tf.training import distribution
+from gnf_tf.training.objective import Objective, Settings
+from gnf_tf.training.objectives import OBJECTIVES
+from gnf_tf.training.run_folder import open_run
+from gnf_tf.training.state import TrainingState
+from gnf_tf.training.tensorboard import Progress, Summaries
+
+__all__ = ["History", "fit", "set_seed"]
+
+MODEL_FILE = "model.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What a training came to.
+
+    Attributes:
+      history: for each metric a number for each epoch, those of validation as `val_...`.
+      epochs: that were trained; fewer than asked for where training stopped early.
+      seconds: of training, those before an interruption among them.
+      best: the least value of what the best weights were chosen by.
+      input_wait_share: share of the training steps' time that was spent waiting for batches.
+      diagnostics: what can go wrong with the trained model, as numbers, by name.
+      weights: number of trained weights.
+    """
+
+    history: dict[str, list[float]]
+    epochs: int
+    seconds: float
+    best: float
+    input_wait_share: float
+    diagnostics: dict[str, float]
+    weights: int
+
+
+def set_seed(seed: int) -> None:
+    """Seeds what weights are drawn from, TensorFlow's generator, and Python's and NumPy's.
+
+    Args:
+      seed: a whole number in [0, 2^63).
+    """
+    tf_keras.utils.set_random_seed(seed % 2**32)  # NumPy's takes no more
+    tf.random.set_seed(seed)
+
+
+def fit(
+    model: saving.Model,
+    train: Any,
+    validation: Any = None,
+    *,
+    epochs: int,
+    folder: str | os.PathLike | None = None,
+    seed: int = 0,
+    callbacks: Sequence[tf_keras.callbacks.Callback] = (),
+    hparams: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> History:
+    """Trains a model; it then has the weights of its best epoch, averaged if training averages.
+
+    With a folder, training survives a kill: the same call goes on from the last checkpoint, or
+    returns at once if it was at its end. The folder gets `model.npz`, curves, and what
+    TensorBoard shows. On several devices, make the model within a strategy's scope, as for Keras.
+
+    Args:
+      model: a `MoleculeRegressor`, `NodeClassifier`, `GraphDensity` or `GraphGenerator`.
+      train: the training data, of the kind that the model's `for_data` takes.
+      validation: data of the same kind, by which the best weights are chosen; default: those of
+        the training data that are marked for it, or else the training data themselves.
+      epochs: in all, at most.
+      folder: of checkpoints, results and TensorBoard, made if absent; None: nothing is written.
+      seed: of all that training draws: order, dropout, noise.
+      callbacks: further ones of Keras.
+      hparams: further hyperparameters to record beside the model's configuration and the settings,
+        such as the name of the data.
+      **settings: fields of the model's `Settings`: `RegressionSettings`, `NodeSettings`,
+        `DensitySettings` or `GeneratorSettings`.
+
+    Raises:
+      ValueError: for a model that can't be trained, data or settings that don't fit, by name.
+      UserError: if the folder can't be written or holds another training, or the loss is not
+        finite.
+    """
+    if type(model) not in OBJECTIVES:
+        known = ", ".join(sorted(kind.__name__ for kind in OBJECTIVES))
+        raise ValueError(f"`model` must be one of {known}, got {type(model).__name__}")
+    if epochs < 1:
+        raise ValueError(f"`epochs` must be at least 1, got {epochs}")
+    objective_class = OBJECTIVES[type(model)]
+    settings = _settings(objective_class, settings)
+    with _scope(model):
+        objective = objective_class(model, settings, seed, train, validation)
+        return _fit(objective, epochs, folder, callbacks, hparams or {}, (train, validation))
+
+
+def _settings(objective_class: type[Objective], given: Mapping[str, Any]) -> Settings:
+    known = [field.name for field in dataclasses.fields(objective_class.settings_class)]
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"`{name}` = {value!r} is no setting; known are {', '.join(known)}")
+    return objective_class.settings_class(**given)
+
+
+@contextlib.contextmanager
+def _scope(model: saving.Model) -> Iterator[None]:
+    """That of the strategy in whose scope the model was made."""
+    strategy = getattr(model.variables[0], "distribute_strategy", None)
+    if strategy is None or tf.distribute.has_strategy():
+        yield
+    else:
+        with strategy.scope():
+            yield
+
+
+def _fit(objective, epochs, folder, callbacks, hparams, data):
+    if folder is not None:
+        folder = user_path(folder)
+        values = {
+            "class": type(objective.module).__name__,
+            "config": dataclasses.asdict(objective.module.config),
+            "settings": dataclasses.asdict(objective.settings),
+            "epochs": epochs,
+            "seed": objective.seed,
+            "data": digest(data),
+        }
+        del values["settings"]["checkpoint_minutes"]  # changes no number
+        open_run(folder, values, name="training.json")
+        hparams = values["config"] | values["settings"] | {"seed": objective.seed, **hparams}
+    objective.compile(epochs * objective.steps_per_epoch)
+    state = TrainingState(folder, objective)
+    if folder is not None:
+        callbacks = [Summaries(folder, objective, hparams), *callbacks]
+    _run(objective, state, epochs, callbacks)
+    state.restore_best()
+    objective.settle()
+    names = state.history[0] if state.history else ()
+    history = History(
+        history={name: [epoch[name] for epoch in state.history] for name in names},
+        epochs=state.next_epoch,
+        seconds=float(state.seconds.numpy()),
+        best=float(state.best.numpy()),
+        input_wait_share=float(state.wait_share.numpy()),
+        diagnostics=objective.diagnose(),
+        weights=sum(int(tf.size(v)) for v in objective.trained),
+    )
+    if folder is not None:
+        objective.module.save(folder / MODEL_FILE)
+        _draw_curves(history, objective.loss_name, folder / "loss.png")
+    return history
+
+
+def _run(objective, state, epochs, callbacks):
+    """Keras's `fit` from where `state` stands, which can be in the middle of an epoch."""
+    if state.next_epoch or state.done_steps:
+        print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
+    validation_data, validation_steps = objective.validation_stream()
+    parts = [(0, epochs)]
+    if state.done_steps:
+        parts.insert(0, (state.done_steps, state.next_epoch + 1))
+    for done, end in parts:
+        if state.next_epoch >= end or state.stopped:
+            continue
+        stream = objective.training_stream(state.next_epoch, done)
+        # Keras knows the length of a stream, unless a strategy distributes it.
+        known = isinstance(stream, tf.data.Dataset)
+        try:
+            objective.fit(
+                stream,
+                initial_epoch=state.next_epoch,
+                epochs=end,
+                steps_per_epoch=None if known else objective.steps_per_epoch - done,
+                validation_data=validation_data,
+                validation_steps=None if known else validation_steps,
+                callbacks=[Progress(), *callbacks, state],
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+        except KeyboardInterrupt:
+            if not distribution.is_multi_worker():  # the others don't save now
+                state.save_within_epoch()
+            raise
+
+
+def _draw_curves(history, loss_name, path):
+    from gnf_tf import plots
+
+    curves = {"training": history.history["loss"], "validation": history.history["val_loss"]}
+    positive = min(map(min, curves.values())) > 0
+    figure = plots.loss_curves(curves, ylabel=loss_name, yscale="log" if positive else "linear")
+    figure.savefig(path, dpi=110)
+
+
+def digest(data: Any) -> str:
+    """Eight hexadecimal digits that tell data apart, of arrays in any structure of ours."""
+    value = 0
+    for part in _parts(data):
+        value = zlib.crc32(part, value)
+    return f"{value:08x}"
+
+
+def _parts(data: Any) -> Iterator[bytes]:
+    if dataclasses.is_dataclass(data):
+        data = [getattr(data, field.name) for field in dataclasses.fields(data)]
+    elif hasattr(data, "adj"):  # networkx
+        data = [list(data.nodes.data()), list(data.edges.data())]
+    if isinstance(data, Mapping):
+        data = list(data.items())
+    if isinstance(data, list | tuple):
+        yield b"("
+        for part in data:
+            yield from _parts(part)
+    elif isinstance(data, tf.Tensor | np.ndarray):
+        array = np.ascontiguousarray(data)
+        yield f"{array.dtype}{array.shape}".encode()
+        yield repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
+    else:
+        yield repr(data).encode()

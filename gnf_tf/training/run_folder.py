@@ -1,0 +1,112 @@
+"""The folder of a training run: JSON files written whole, and whose run it is."""
+
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import shlex
+import sys
+import tempfile
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from gnf_tf.errors import UserError
+from gnf_tf.files import whole_file
+
+__all__ = ["environment", "number", "open_run", "read_json", "write_json"]
+
+
+def write_json(path: pathlib.Path, value: Any) -> Any:
+    """Writes the file whole or not at all; returns the value as `read_json` will.
+
+    Numbers that are not finite become null, for JSON knows no NaN and no infinities.
+    """
+    value = _finite(value)
+    with whole_file(path) as file:
+        file.write((json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+    return value
+
+
+def _finite(value):
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number(value: float | None) -> float:
+    """A number from a JSON file, to compute with or to print: NaN where the file has null."""
+    return math.nan if value is None else value
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """What `write_json` wrote.
+
+    Raises:
+      UserError: if it is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); choose another run folder") from error
+
+
+def open_run(
+    folder: pathlib.Path,
+    values: Mapping[str, Any],
+    *,
+    name: str = "config.json",
+    free: Collection[str] = (),
+) -> None:
+    """Makes the run folder with a file of what is computed there, or checks that it says the same.
+
+    Args:
+      folder: the run folder.
+      values: of the options, by name.
+      name: of the file.
+      free: options that say where things are, not what is computed: they may differ.
+
+    Raises:
+      UserError: if the folder can't be written, or holds a run with other values.
+    """
+    path = folder / name
+    values = json.loads(json.dumps(values, default=str))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_json(path, values)
+            return
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        before = read_json(path)
+    except OSError as error:
+        raise UserError(f"can't write the run folder {folder}: {error.strerror}") from error
+    for option in sorted((before.keys() | values.keys()) - set(free)):
+        if before.get(option) != values.get(option):
+            raise UserError(
+                f"the run folder {folder} holds a run with {option} = {before.get(option)!r}, not "
+                f"{values.get(option)!r}; choose another run folder"
+            )
+
+
+def environment() -> dict[str, Any]:
+    """What a result depends on besides its configuration: command, date, versions, machine."""
+    packages = ("tensorflow", "tensorflow-probability", "tf_keras", "dm-sonnet", "numpy")
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "cpus": os.cpu_count(),
+        "machine": platform.machine(),
+        "gpus": [
+            tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+            for gpu in tf.config.list_physical_devices("GPU")
+        ],
+    }

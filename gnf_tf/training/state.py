@@ -1,0 +1,159 @@
+"""What training depends on, saved so that a kill at any moment loses minutes at most."""
+
+import pathlib
+import time
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from gnf_tf.errors import UserError
+from gnf_tf.training import distribution
+from gnf_tf.training.objective import Objective
+from gnf_tf.training.run_folder import number, read_json, write_json
+
+__all__ = ["TrainingState"]
+
+
+class TrainingState(tf_keras.callbacks.Callback):
+    """Keeps the best weights, stops early, and with a folder saves all and resumes.
+
+    A checkpoint becomes the current one by the renaming of a small file after it is complete, so
+    a kill at any moment leaves the one before, from which training goes on as if it had not been
+    interrupted: weights, optimizer, place in the epoch and its metrics so far, best weights,
+    patience, history.
+    """
+
+    def __init__(self, folder: pathlib.Path | None, objective: Objective):
+        """Restores the last state in `folder`, if there is one.
+
+        Args:
+          folder: the run folder; None: nothing is written.
+          objective: compiled, its variables made.
+
+        Raises:
+          UserError: if that state is damaged.
+        """
+        super().__init__()
+        self.epoch = tf.Variable(0, dtype=tf.int64)
+        self.best = tf.Variable(np.inf, dtype=tf.float64)
+        self.wait = tf.Variable(0, dtype=tf.int64)
+        self.seconds = tf.Variable(0.0, dtype=tf.float64)
+        self.wait_share = tf.Variable(0.0, dtype=tf.float64)
+        self.history: list[dict[str, float]] = []
+        self._folder = folder
+        self._objective = objective
+        # In the same checkpoint as `best`, so that the two can't disagree after a kill.
+        self._best_weights = [tf.Variable(v, trainable=False) for v in objective.weights]
+        if folder is not None:
+            state = tf.train.Checkpoint(
+                model=objective,
+                optimizer=objective.optimizer,
+                epoch=self.epoch,
+                best=self.best,
+                best_weights=self._best_weights,
+                wait=self.wait,
+                seconds=self.seconds,
+                wait_share=self.wait_share,
+            )
+            self._manager = tf.train.CheckpointManager(state, str(folder / "checkpoints"), 2)
+            if self._manager.latest_checkpoint:
+                self._restore(state, self._manager.latest_checkpoint)
+        self._metrics = [v.numpy() for v in self._metric_variables()] if self.done_steps else []
+        self._saved = time.monotonic()
+
+    def _restore(self, state, path):
+        try:
+            state.restore(path).assert_existing_objects_matched()
+        except (tf.errors.OpError, AssertionError, IndexError) as error:
+            # A truncated file is an IndexError.
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"the checkpoint {path} can't be read ({reason}); choose another run folder"
+            ) from error
+        history = self._folder / "history.json"
+        if history.exists():
+            # An epoch can be in the history whose checkpoint was not completed.
+            self.history = [
+                {name: number(value) for name, value in epoch.items()}
+                for epoch in read_json(history)[: self.next_epoch]
+            ]
+
+    @property
+    def next_epoch(self) -> int:
+        """The first epoch not complete yet."""
+        return int(self.epoch.numpy())
+
+    @property
+    def done_steps(self) -> int:
+        """Steps of that epoch already taken."""
+        done = self.next_epoch * self._objective.steps_per_epoch
+        return int(self._objective.optimizer.iterations.numpy()) - done
+
+    @property
+    def stopped(self) -> bool:
+        """Whether patience has run out."""
+        return int(self.wait.numpy()) >= self._objective.settings.patience
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Keras has just reset the metrics of an epoch that we are in the middle of.
+        for variable, value in zip(self._metric_variables(), self._metrics, strict=False):
+            variable.assign(value)
+        self._metrics = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not np.isfinite(logs["loss"]):
+            steps = int(self._objective.optimizer.iterations.numpy())
+            raise UserError(
+                f"the loss is {logs['loss']} after {steps} steps; a lower learning rate may help"
+            )
+        # Saving takes all workers, whose clocks differ.
+        longest = 60.0 * self._objective.settings.checkpoint_minutes
+        if distribution.any_worker(time.monotonic() - self._saved >= longest):
+            self.save_within_epoch()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        self.history.append(logs)
+        if self._folder is not None:
+            write_json(self._folder / "history.json", self.history)
+        if logs[self._objective.monitor] < float(self.best.numpy()):
+            self.best.assign(logs[self._objective.monitor])
+            self.wait.assign(0)
+            for best, variable in zip(self._best_weights, self._objective.weights, strict=True):
+                best.assign(variable)
+        else:
+            self.wait.assign_add(1)
+        self.epoch.assign(epoch + 1)
+        self._save()
+        if self.stopped:
+            self.model.stop_training = True
+
+    def save_within_epoch(self) -> None:
+        """A checkpoint in the middle of an epoch; its end makes one of its own."""
+        if 0 < self.done_steps < self._objective.steps_per_epoch:
+            self._save()
+
+    def _save(self):
+        self.wait_share.assign(self._objective.input_wait_share)
+        now = time.monotonic()
+        self.seconds.assign_add(now - self._saved)
+        self._saved = now
+        if self._folder is not None:
+            self._manager.save()
+
+    def _metric_variables(self):
+        return [variable for metric in self._objective.metrics for variable in metric.variables]
+
+    def restore_best(self) -> None:
+        """Gives the objective the weights of the best epoch.
+
+        Raises:
+          UserError: if there is none.
+        """
+        if not np.isfinite(self.best.numpy()):
+            raise UserError(
+                f"{self._objective.monitor} was finite in no epoch; a lower learning rate may help"
+            )
+        for best, variable in zip(self._best_weights, self._objective.weights, strict=True):
+            variable.assign(best)

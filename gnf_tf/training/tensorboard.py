@@ -1,0 +1,155 @@
+"""TensorBoard, made for comparing runs, and the progress bar."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from gnf_tf.training.objective import Objective
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Progress", "Summaries", "show_figure", "write_projector", "write_scores"]
+
+TRAIN, VALIDATION = "train", "validation"  # a run of TensorBoard each, so that charts show both
+
+
+class Progress(tf_keras.callbacks.ProgbarLogger):
+    """Keras's progress bar with the losses alone: a line that fits a terminal."""
+
+    def __init__(self):
+        super().__init__(count_mode="steps")
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, self._losses(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, self._losses(logs))
+
+    def _losses(self, logs):
+        return {name: value for name, value in logs.items() if name in ("loss", "val_loss")}
+
+
+class Summaries(tf_keras.callbacks.Callback):
+    """Writes to the folders `train` and `validation` of the run folder, against training steps.
+
+    Metrics of the training side are means over the epoch so far, twenty an epoch, as in Keras.
+    The HPARAMS page gets the hyperparameters; `write_scores` adds the final scores.
+    """
+
+    def __init__(self, folder: pathlib.Path, objective: Objective, hparams: Mapping[str, Any]):
+        """Opens the writers.
+
+        Args:
+          folder: the run folder.
+          objective: what is trained.
+          hparams: hyperparameters by name; what is no number, truth value or text is written as
+            text.
+        """
+        from tensorboard.plugins.hparams import api as hp
+
+        super().__init__()
+        self._objective = objective
+        self._train, self._validation = (
+            tf.summary.create_file_writer(str(folder / side)) for side in (TRAIN, VALIDATION)
+        )
+        plain = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in hparams.items()
+        }
+        rows = "\n".join(f"| {name} | {value} |" for name, value in plain.items())
+        with tf.summary.create_file_writer(str(folder)).as_default(step=0):
+            hp.hparams(plain, trial_id=str(folder))
+            tf.summary.text("configuration", f"| option | value |\n| --- | --- |\n{rows}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch % max(1, self.params["steps"] // 20) == 0:
+            self._write(self._train, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        prefix = "val_"
+        validated = {k.removeprefix(prefix): v for k, v in logs.items() if k.startswith(prefix)}
+        self._write(self._train, {k: v for k, v in logs.items() if not k.startswith(prefix)})
+        self._write(self._validation, validated)
+        step = self.model.optimizer.iterations
+        rate = self.model.optimizer.learning_rate
+        if isinstance(rate, tf_keras.optimizers.schedules.LearningRateSchedule):
+            rate = rate(step)
+        with self._train.as_default(step=step):
+            tf.summary.scalar("training/learning_rate", rate)
+            tf.summary.scalar("training/input_wait_share", self._objective.input_wait_share)
+            for index, variable in enumerate(self._objective.trained):
+                tf.summary.histogram(f"weights/{index:03d}/{variable.name}", variable)
+        with self._validation.as_default(step=step):
+            for name, value in self._objective.diagnose().items():
+                tf.summary.scalar(f"diagnostics/{name}", value)
+            self._objective.summarize()
+        self._train.flush()
+        self._validation.flush()
+
+    def _write(self, writer, logs):
+        with writer.as_default(step=self.model.optimizer.iterations):
+            for name, value in logs.items():
+                unit = self._objective.units.get(name)
+                tf.summary.scalar(name if unit is None else f"{name} [{unit}]", value)
+
+
+def write_scores(folder: pathlib.Path, scores: Mapping[str, float], step: int) -> None:
+    """Final scores as scalars of the run folder itself, which the HPARAMS page shows.
+
+    Args:
+      folder: the run folder.
+      scores: by tag, as "test/mae/alpha [bohr^3]".
+      step: the training step.
+    """
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default(step=step):
+        for name, value in scores.items():
+            tf.summary.scalar(name, value)
+    writer.close()
+
+
+def show_figure(folder: pathlib.Path, name: str, figure: "Figure", step: int) -> None:
+    """Writes a figure to the run folder, as a PNG file and for TensorBoard's images."""
+    from gnf_tf import plots
+
+    figure.savefig(folder / f"{name}.png", dpi=110)
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default(step=step):
+        tf.summary.image(name, plots.to_image(figure))
+    writer.close()
+
+
+def write_projector(
+    folder: pathlib.Path, name: str, points: np.ndarray, columns: Mapping[str, np.ndarray]
+) -> None:
+    """Points for TensorBoard's embedding projector, in the run folder.
+
+    Args:
+      folder: the run folder.
+      name: of the points.
+      points: [num_points, size].
+      columns: name -> [num_points] whole numbers, to color the points by.
+    """
+    from tensorboard.plugins import projector
+
+    np.savetxt(folder / "projector_points.tsv", points, fmt="%.5g", delimiter="\t")
+    np.savetxt(
+        folder / "projector_columns.tsv",
+        np.stack(list(columns.values()), axis=1),
+        fmt="%d",
+        delimiter="\t",
+        header="\t".join(columns),
+        comments="",
+    )
+    config = projector.ProjectorConfig()
+    config.embeddings.add(
+        tensor_name=name,
+        tensor_path="projector_points.tsv",
+        metadata_path="projector_columns.tsv",
+    )
+    projector.visualize_embeddings(str(folder), config)
