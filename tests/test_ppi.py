@@ -132,7 +132,8 @@ def test_a_network_without_links_is_kept(tmp_path):
         ({"graph_id": np.array([7, 5, 7, 5, np.nan])}, "graph_id that are no whole numbers"),
         ({"graph_id": np.array([7, 5, 7, 5, 6.5])}, "graph_id that are no whole numbers"),
         ({"graph_id": np.array(list("ababa"))}, "graph_id that are no whole numbers"),
-        ({"graph_id": np.array(7)}, r"graph_id has shape \(\), expected"),
+        ({"graph_id": np.zeros(0)}, r"no nodes: graph_id has shape \(0,\)$"),
+        ({"graph_id": np.array(7)}, r"no nodes: graph_id has shape \(\)$"),
     ],
 )
 def test_files_that_disagree_are_refused(changes, message, tmp_path):

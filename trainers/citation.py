@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from gnf_tf import datasets, plots
-from gnf_tf.datasets import CitationNetwork
+from gnf_tf.datasets import LabeledGraph
 from trainers import common, node_training, options, training
 from trainers.citation_model import NodeClassifier
 
@@ -109,12 +109,12 @@ def resolve(config: Config) -> Config:
     return config
 
 
-def load(config: Config, seed: int) -> CitationNetwork:
+def load(config: Config, seed: int) -> LabeledGraph:
     """The network with its three sets."""
     return getattr(datasets, config.dataset)(config.split, seed=seed)
 
 
-def make_model(config: Config, network: CitationNetwork, seed: int) -> NodeClassifier:
+def make_model(config: Config, network: LabeledGraph, seed: int) -> NodeClassifier:
     """The compiled model, its variables made."""
     return node_training.compiled(NodeClassifier(config, network, seed), config)
 

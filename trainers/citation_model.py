@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from gnf_tf.datasets import CitationNetwork
+from gnf_tf.datasets import LabeledGraph
 from gnf_tf.graphs import GraphsTuple
 from trainers.node_model import ModelConfig, NodeModel, wrong_first
 
@@ -29,7 +29,7 @@ class NodeClassifier(NodeModel):
     wrong nodes and between equal ones the loss.
     """
 
-    def __init__(self, config: ClassifierConfig, network: CitationNetwork, seed: int):
+    def __init__(self, config: ClassifierConfig, network: LabeledGraph, seed: int):
         super().__init__(
             config,
             network.graph.nodes.shape[-1],

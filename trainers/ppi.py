@@ -23,7 +23,7 @@ import tensorflow as tf
 import tyro
 
 from gnf_tf import datasets, plots
-from gnf_tf.datasets import ProteinNetworks
+from gnf_tf.datasets import LabeledGraphs
 from gnf_tf.graphs import GraphsTuple
 from trainers import common, distribution, node_training, options, training
 from trainers.ppi_model import ProteinLabeller
@@ -112,7 +112,7 @@ def resolve(config: Config) -> Config:
     return config
 
 
-def load(config: Config) -> tuple[ProteinNetworks, ProteinNetworks, ProteinNetworks]:
+def load(config: Config) -> tuple[LabeledGraphs, LabeledGraphs, LabeledGraphs]:
     """(training, validation, test) networks."""
     return tuple(
         datasets.ppi(split, data_dir=config.data_dir) for split in ("train", "validation", "test")
@@ -121,7 +121,7 @@ def load(config: Config) -> tuple[ProteinNetworks, ProteinNetworks, ProteinNetwo
 
 def make_stream(
     config: Config,
-    networks: ProteinNetworks,
+    networks: LabeledGraphs,
     seed: int | None = None,
     first_epoch: int = 0,
     skip: int = 0,
@@ -138,7 +138,7 @@ def make_stream(
     )
 
 
-def make_model(config: Config, networks: ProteinNetworks, seed: int) -> ProteinLabeller:
+def make_model(config: Config, networks: LabeledGraphs, seed: int) -> ProteinLabeller:
     """The compiled model, its variables made, for networks of this kind."""
     return node_training.compiled(ProteinLabeller(config, networks, seed), config)
 
@@ -182,7 +182,7 @@ def as_tensors(graph: GraphsTuple) -> GraphsTuple:
     return tf.nest.map_structure(tf.constant, graph)
 
 
-def predict(model: ProteinLabeller, networks: ProteinNetworks) -> tuple[np.ndarray, np.ndarray]:
+def predict(model: ProteinLabeller, networks: LabeledGraphs) -> tuple[np.ndarray, np.ndarray]:
     """(states, logits) of all proteins in the networks' order, see `NodeModel`; no padding."""
     states, logits = [], []
     for row in range(len(networks)):
@@ -201,8 +201,8 @@ def micro_f1(labels: np.ndarray, logits: np.ndarray) -> float:
 
 def evaluate(
     model: ProteinLabeller,
-    validation: ProteinNetworks,
-    test: ProteinNetworks,
+    validation: LabeledGraphs,
+    test: LabeledGraphs,
     folder: pathlib.Path,
 ) -> dict[str, float]:
     """Micro F1; the test set's precision and recall go to the folder and its TensorBoard."""

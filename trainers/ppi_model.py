@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from gnf_tf import networks
-from gnf_tf.datasets import ProteinNetworks
+from gnf_tf.datasets import LabeledGraphs
 from gnf_tf.graphs import GraphsTuple
 from trainers.node_model import ModelConfig, NodeModel, wrong_first
 
@@ -65,7 +65,7 @@ class ProteinLabeller(NodeModel):
     and between equal ones of the least loss.
     """
 
-    def __init__(self, config: LabellerConfig, proteins: ProteinNetworks, seed: int):
+    def __init__(self, config: LabellerConfig, proteins: LabeledGraphs, seed: int):
         super().__init__(
             config,
             proteins.features.shape[-1],

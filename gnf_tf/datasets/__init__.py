@@ -10,9 +10,10 @@ from gnf_tf.datasets.floors import (
     nll_floor,
 )
 from gnf_tf.datasets.graph_files import read_graphs, tu_dataset
+from gnf_tf.datasets.labeled_graphs import LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.molecules import Molecules
-from gnf_tf.datasets.planetoid import CitationNetwork, citeseer, cora, pubmed
-from gnf_tf.datasets.ppi import ProteinNetworks, ppi
+from gnf_tf.datasets.planetoid import citeseer, cora, pubmed
+from gnf_tf.datasets.ppi import ppi
 from gnf_tf.datasets.qm9 import QM9_TARGETS, qm9
 from gnf_tf.datasets.random_graphs import (
     GRAPH_SETS,
@@ -32,14 +33,14 @@ __all__ = [
     "POINT_SETS",
     "QM9_TARGETS",
     "BlockBatch",
-    "CitationNetwork",
     "DataError",
     "Estimate",
     "GraphDataset",
+    "LabeledGraph",
+    "LabeledGraphs",
     "Molecules",
     "NodeDataset",
     "PointSets",
-    "ProteinNetworks",
     "Topologies",
     "batches",
     "citeseer",

@@ -5,7 +5,6 @@ Yang, Cohen, Salakhutdinov, "Revisiting semi-supervised learning with graph embe
 The files are part of the package; DATA.md has their source and licence.
 """
 
-import dataclasses
 import hashlib
 import importlib.resources
 import io
@@ -16,10 +15,11 @@ import scipy.sparse
 import tensorflow as tf
 
 from gnf_tf import seeds
+from gnf_tf.datasets.labeled_graphs import LabeledGraph
 from gnf_tf.errors import DataError
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["CitationNetwork", "citeseer", "cora", "pubmed", "read_arrays"]
+__all__ = ["citeseer", "cora", "pubmed", "read_arrays"]
 
 CitationSplit = Literal["public", "one_percent"]
 
@@ -31,32 +31,10 @@ _SHA256 = {
 }
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class CitationNetwork:
-    """One graph whose nodes, papers, are to be classified.
-
-    Attributes:
-      graph: nodes [N, F] float32, the words of each paper; edges both ways, without self loops or
-        repeats, of width 0 like the globals.
-      labels: [N] int32, the class of each node, -1 for none.
-      num_classes: labels are 0 to `num_classes` - 1.
-      train: [N] bool, the nodes to learn from; all three sets are disjoint and labelled.
-      validation: [N] bool.
-      test: [N] bool.
-    """
-
-    graph: GraphsTuple
-    labels: np.ndarray
-    num_classes: int
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-
-
-def cora(
-    split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True
-) -> CitationNetwork:
+def cora(split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True) -> LabeledGraph:
     """Cora: 2,708 papers, 5,278 citations, 1,433 words (0 or 1), 7 classes.
+
+    Edges go both ways, without self loops or repeats; they have width 0, like the globals.
 
     Args:
       split: "public", 20 nodes of each class to train, 500 to validate, 1,000 to test, always the
@@ -74,7 +52,7 @@ def cora(
 
 def citeseer(
     split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True
-) -> CitationNetwork:
+) -> LabeledGraph:
     """Citeseer: 3,327 papers, 4,552 citations, 3,703 words (0 or 1), 6 classes; as `cora`.
 
     15 papers of which the source has citations alone have no words and no label.
@@ -84,7 +62,7 @@ def citeseer(
 
 def pubmed(
     split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True
-) -> CitationNetwork:
+) -> LabeledGraph:
     """Pubmed: 19,717 papers, 44,324 citations, 500 words (TF-IDF), 3 classes; as `cora`."""
     return _network("pubmed", split, seed, normalize)
 
@@ -100,10 +78,9 @@ def _network(name, split, seed, normalize):
     else:
         parts = _one_percent(np.flatnonzero(labels >= 0), seed)
     train, validation, test = (np.isin(np.arange(len(labels)), part) for part in parts)
-    return CitationNetwork(
+    return LabeledGraph(
         graph=_graph(_features(arrays, normalize), arrays["edges"]),
         labels=labels,
-        num_classes=int(labels.max()) + 1,
         train=train,
         validation=validation,
         test=test,

@@ -7,7 +7,6 @@ split, the links of all its graphs as networkx's node-link JSON, features, label
 that each node belongs to.
 """
 
-import dataclasses
 import io
 import itertools
 import json
@@ -21,10 +20,10 @@ from typing import Literal
 import numpy as np
 import pooch
 
+from gnf_tf.datasets.labeled_graphs import LabeledGraphs
 from gnf_tf.errors import DataError
-from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["ProteinNetworks", "ppi"]
+__all__ = ["ppi"]
 
 _URL = "https://data.dgl.ai/dataset/ppi.zip"
 _SHA256 = "1f5b2b09ac0f897fa6aa1338c64ab75a5473674cbba89380120bede8cddb2a6a"
@@ -32,56 +31,16 @@ _PREFIXES = {"train": "train", "validation": "valid", "test": "test"}
 _NUM_FEATURES, _NUM_LABELS = 50, 121
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ProteinNetworks:
-    """Networks laid end to end.
-
-    Attributes:
-      n_node: [num_graphs] int32.
-      n_edge: [num_graphs] int32.
-      features: [num_nodes, 50] float32: positions of the gene, motifs and immunological signatures.
-      labels: [num_nodes, 121] bool: the functions of a protein, any number of them.
-      edges: [num_edges, 2] int32, senders and receivers among all nodes; both ways, without self
-        loops or repeats.
-    """
-
-    n_node: np.ndarray
-    n_edge: np.ndarray
-    features: np.ndarray
-    labels: np.ndarray
-    edges: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.n_node)
-
-    @property
-    def sizes(self) -> np.ndarray:
-        """[num_graphs, 2]: nodes and edges of each network."""
-        return np.stack([self.n_node, self.n_edge], axis=1)
-
-    def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
-        """One network, numpy arrays: (graph with the features as nodes, labels of its nodes)."""
-        first, edge = self.n_node[:row].sum(), self.n_edge[:row].sum()
-        nodes = slice(first, first + self.n_node[row])
-        senders, receivers = self.edges[edge : edge + self.n_edge[row]].T - first
-        graph = GraphsTuple(
-            nodes=self.features[nodes],
-            edges=np.zeros([len(senders), 0], np.float32),
-            globals=np.zeros([1, 0], np.float32),
-            receivers=receivers.astype(np.int32),
-            senders=senders.astype(np.int32),
-            n_node=self.n_node[row : row + 1],
-            n_edge=self.n_edge[row : row + 1],
-        )
-        return graph, self.labels[nodes]
-
-
 def ppi(
     split: Literal["train", "validation", "test"],
     *,
     data_dir: str | os.PathLike | None = None,
-) -> ProteinNetworks:
+) -> LabeledGraphs:
     """A split of PPI: 20 networks to train (44,906 proteins), 2 to validate, 2 to test.
+
+    Features [num_nodes, 50]: positions of the gene, motifs and immunological signatures. Labels
+    [num_nodes, 121] bool: the functions of a protein, any number of them. Edges go both ways,
+    without self loops or repeats.
 
     Args:
       split: which.
@@ -106,6 +65,8 @@ def ppi(
     }
     where = f"the files {prefix}_* of {source}"
     num_nodes = len(arrays["graph_id"]) if arrays["graph_id"].ndim else 0
+    if not num_nodes:
+        raise DataError(f"{where} have no nodes: graph_id has shape {arrays['graph_id'].shape}")
     for name, expected, is_right, rule in (
         ("graph_id", (num_nodes,), _is_whole, "whole numbers"),
         ("feats", (num_nodes, _NUM_FEATURES), _is_finite, "finite numbers"),
@@ -147,7 +108,7 @@ def _networks(arrays, links, where):
     edges = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
     ids, n_node = np.unique(owner, return_counts=True)
     graph_of_edge = np.searchsorted(ids, owner[order][edges[:, 0]])
-    return ProteinNetworks(
+    return LabeledGraphs(
         n_node=n_node.astype(np.int32),
         n_edge=np.bincount(graph_of_edge, minlength=len(ids)).astype(np.int32),
         features=arrays["feats"][order].astype(np.float32),

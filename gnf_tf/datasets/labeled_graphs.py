@@ -1,0 +1,309 @@
+"""Graphs whose nodes are labeled: one, to classify nodes in, or several, laid end to end.
+
+Labels are of one of two kinds: a class for each node, or any number of labels for each node.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from gnf_tf import seeds
+from gnf_tf.graphs import GraphsTuple, fill_missing, validate
+
+__all__ = ["LabeledGraph", "LabeledGraphs", "random_parts"]
+
+MASKS = ("train", "validation", "test")
+_MOST_CLASSES = 2**16  # without names: a greater number is no class, but an identifier
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabeledGraph:
+    """One graph whose nodes are to be classified, some of them labeled.
+
+    Use this to learn from some nodes of a graph and predict the others; `LabeledGraphs` to learn
+    from some graphs and predict others.
+
+    Attributes:
+      graph: one graph with finite node features, [N, F].
+      labels: [N] int32, the class of each node, -1 for none; or [N, L] bool, which of L labels each
+        node has, any number of them.
+      train: [N] bool, the nodes to learn from. No node is in two of the three sets, and none of
+        them has class -1; a node whose labels are unknown belongs in none.
+      validation: [N] bool.
+      test: [N] bool.
+      class_names: of the classes or labels, in the order of their numbers; default "0", "1", ...
+
+    Raises:
+      ValueError: for anything else, naming the field, the node and the value.
+    """
+
+    graph: GraphsTuple
+    labels: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        graph = fill_missing(self.graph)
+        validate(graph, check_values=False)
+        if graph.n_node.shape[0] != 1:
+            raise ValueError(f"`graph` must be one graph, got {graph.n_node.shape[0]}")
+        _check_features("graph.nodes", graph.nodes.numpy())
+        validate(graph)
+        num_nodes = graph.nodes.shape[0]
+        labels, names = _checked_labels(self.labels, self.class_names, num_nodes)
+        masks = {name: np.asarray(getattr(self, name)) for name in MASKS}
+        for name, mask in masks.items():
+            if mask.dtype != bool or mask.shape != (num_nodes,):
+                raise ValueError(
+                    f"`{name}` must be bool of shape {(num_nodes,)}, got {mask.dtype} of shape "
+                    f"{mask.shape}"
+                )
+        together = np.sum(list(masks.values()), axis=0)
+        if (together > 1).any():
+            node = int(together.argmax())
+            both = " and ".join(f"`{name}`" for name in MASKS if masks[name][node])
+            raise ValueError(f"{both} must not share nodes, got node {node} in each")
+        without = (together > 0) & (labels < 0) if labels.ndim == 1 else np.zeros(0, bool)
+        if without.any():
+            node = int(without.argmax())
+            name = next(name for name in MASKS if masks[name][node])
+            raise ValueError(
+                f"`{name}` must be of labeled nodes, got node {node}, whose class is -1"
+            )
+        vars(self).update(masks, graph=graph, labels=labels, class_names=names)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, or of labels."""
+        return len(self.class_names)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a node has any number of labels, not one class."""
+        return self.labels.ndim == 2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabeledGraphs:
+    """Graphs laid end to end whose nodes are labeled.
+
+    Numbers of other types than these are converted.
+
+    Attributes:
+      n_node: [num_graphs] int32, at least 1 each.
+      n_edge: [num_graphs] int32.
+      features: [num_nodes, F] float32, finite.
+      labels: [num_nodes] int32, the class of each node, -1 for none; or [num_nodes, L] bool, which
+        of L labels each node has.
+      edges: [num_edges, 2] int32, senders and receivers among all nodes, graph by graph.
+      class_names: of the classes or labels, in the order of their numbers; default "0", "1", ...
+
+    Raises:
+      ValueError: for anything else, naming the field, the graph and the value; if there is no
+        graph.
+    """
+
+    n_node: np.ndarray
+    n_edge: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+    edges: np.ndarray
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        n_node, n_edge, edges = (
+            _whole(name, getattr(self, name)) for name in ("n_node", "n_edge", "edges")
+        )
+        features = np.asarray(self.features)
+        for name, counts, least in (("n_node", n_node, 1), ("n_edge", n_edge, 0)):
+            if counts.shape != n_node.shape or counts.ndim != 1 or not len(counts):
+                raise ValueError(
+                    f"`{name}` must have a number for each graph, at least one, got shape "
+                    f"{counts.shape} where `n_node` has {n_node.shape}"
+                )
+            if (counts < least).any():
+                row = int((counts < least).argmax())
+                raise ValueError(
+                    f"`{name}` must be at least {least}, got {counts[row]} for graph {row}"
+                )
+        ends = np.cumsum(n_node)
+        _check_features("features", features, ends)
+        if ends[-1] != len(features):
+            raise ValueError(
+                f"`n_node` must add up to the rows of `features`, {len(features)}, got {ends[-1]}"
+            )
+        if edges.shape != (n_edge.sum(), 2):
+            raise ValueError(
+                f"`edges` must have shape {(int(n_edge.sum()), 2)}, as `n_edge` adds up, got "
+                f"{edges.shape}"
+            )
+        owner = np.repeat(np.arange(len(n_node)), n_edge)[:, np.newaxis]
+        wrong = ((edges < (ends - n_node)[owner]) | (edges >= ends[owner])).any(axis=1)
+        if wrong.any():
+            edge = int(wrong.argmax())
+            graph = owner[edge, 0]
+            raise ValueError(
+                f"`edges` must stay within their graph: edge {edge} of graph {graph} joins "
+                f"{edges[edge].tolist()}, expected nodes {ends[graph] - n_node[graph]} to "
+                f"{ends[graph] - 1}"
+            )
+        labels, names = _checked_labels(self.labels, self.class_names, len(features))
+        vars(self).update(
+            n_node=n_node.astype(np.int32, copy=False),
+            n_edge=n_edge.astype(np.int32, copy=False),
+            features=features.astype(np.float32, copy=False),
+            labels=labels,
+            edges=edges.astype(np.int32, copy=False),
+            class_names=names,
+        )
+
+    def __len__(self) -> int:
+        return len(self.n_node)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, or of labels."""
+        return len(self.class_names)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a node has any number of labels, not one class."""
+        return self.labels.ndim == 2
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """[num_graphs, 2]: nodes and edges of each graph."""
+        return np.stack([self.n_node, self.n_edge], axis=1)
+
+    def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
+        """One graph, numpy arrays: (graph with the features as nodes, labels of its nodes)."""
+        first, edge = self.n_node[:row].sum(), self.n_edge[:row].sum()
+        nodes = slice(first, first + self.n_node[row])
+        senders, receivers = self.edges[edge : edge + self.n_edge[row]].T - first
+        graph = GraphsTuple(
+            nodes=self.features[nodes],
+            edges=np.zeros([len(senders), 0], np.float32),
+            globals=np.zeros([1, 0], np.float32),
+            receivers=receivers.astype(np.int32),
+            senders=senders.astype(np.int32),
+            n_node=self.n_node[row : row + 1],
+            n_edge=self.n_edge[row : row + 1],
+        )
+        return graph, self.labels[nodes]
+
+    def select(self, rows: np.ndarray) -> "LabeledGraphs":
+        """The graphs with the numbers `rows`, [num_rows], in that order."""
+        starts = np.cumsum(self.n_node) - self.n_node
+        firsts = np.cumsum(self.n_edge) - self.n_edge
+        n_node, n_edge = self.n_node[rows], self.n_edge[rows]
+        nodes, edges = _ranges(starts[rows], n_node), _ranges(firsts[rows], n_edge)
+        moved = np.cumsum(n_node) - n_node - starts[rows]
+        chosen = copy.copy(self)  # unlike a new one, it is not checked again
+        vars(chosen).update(
+            n_node=n_node,
+            n_edge=n_edge,
+            features=self.features[nodes],
+            labels=self.labels[nodes],
+            edges=self.edges[edges] + np.repeat(moved, n_edge).astype(np.int32)[:, np.newaxis],
+        )
+        return chosen
+
+    def split(self, fractions: Sequence[float], seed: int = 0) -> tuple["LabeledGraphs", ...]:
+        """Disjoint random parts of the graphs, one for each fraction of their number.
+
+        Args:
+          fractions: as (0.8, 0.1, 0.1), positive; what is missing to 1 is left out.
+          seed: the same parts for the same seed.
+
+        Raises:
+          ValueError: for fractions that are not positive, sum to more than 1, or leave a part
+            without a graph.
+        """
+        return tuple(self.select(rows) for rows in random_parts(len(self), fractions, seed))
+
+
+def random_parts(count: int, fractions: Sequence[float], seed: int = 0) -> list[np.ndarray]:
+    """Disjoint random parts of the numbers 0 to `count` - 1; see `LabeledGraphs.split`."""
+    shares = np.asarray(fractions, np.float64)
+    total = shares.sum()
+    if shares.ndim != 1 or not shares.size or not (shares > 0).all() or not total <= 1 + 1e-9:
+        raise ValueError(
+            f"`fractions` must be positive and sum to at most 1, got {tuple(np.ravel(fractions))}"
+        )
+    ends = np.round(np.cumsum(shares) * count).astype(int)
+    sizes = np.diff(ends, prepend=0)
+    if not sizes.all():
+        raise ValueError(
+            f"`fractions` must leave no part empty, got {tuple(shares.tolist())}, which are "
+            f"{tuple(sizes.tolist())} of {count}"
+        )
+    return np.split(seeds.generator(seed).permutation(count), ends)[:-1]
+
+
+def _whole(name, values):
+    values = np.asarray(values)
+    if values.size and values.dtype.kind not in "iu":
+        raise ValueError(f"`{name}` must be whole numbers, got {values.dtype}")
+    return values.astype(np.int64)
+
+
+def _check_features(name, features, ends=None):
+    """Raises a ValueError if they aren't [N, F] finite float32; `ends` of the graphs' nodes."""
+    if features.ndim != 2 or not features.size or features.dtype.kind not in "biuf":
+        raise ValueError(
+            f"`{name}` must be numbers [num_nodes, num_features], at least one of each, got "
+            f"{features.dtype} of shape {features.shape}"
+        )
+    # What is too large for float32 would become infinite.
+    finite = np.abs(features) <= np.finfo(np.float32).max
+    if not finite.all():
+        node, column = np.argwhere(~finite)[0]
+        where = f"feature {column} of node {node}"
+        if ends is not None:
+            graph = int(np.searchsorted(ends, node, side="right"))
+            where = f"feature {column} of node {node - ([0, *ends][graph])} of graph {graph}"
+        raise ValueError(f"`{name}` must be finite, got {features[node, column]} as {where}")
+
+
+def _checked_labels(labels, class_names, num_nodes):
+    """(labels, class names) of the types that the classes above hold."""
+    labels = np.asarray(labels)
+    one_each = labels.ndim == 1 and labels.dtype.kind in "iu"
+    if not one_each and not (labels.ndim == 2 and labels.dtype == bool and labels.shape[1]):
+        raise ValueError(
+            "`labels` must be whole numbers [num_nodes] or bool [num_nodes, num_labels], got "
+            f"{labels.dtype} of shape {labels.shape}"
+        )
+    if len(labels) != num_nodes:
+        raise ValueError(f"`labels` must be of all {num_nodes} nodes, got {len(labels)}")
+    if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
+        raise ValueError(f"`class_names` must be a sequence of strings, got {class_names!r}")
+    names = tuple(class_names)
+    if len(set(names)) < len(names):
+        raise ValueError(f"`class_names` must all be different, got {names}")
+    most = (len(names) or _MOST_CLASSES) - 1
+    if not one_each:
+        if names and len(names) != labels.shape[1]:
+            raise ValueError(
+                f"`class_names` must be of the {labels.shape[1]} labels, got {len(names)}"
+            )
+        return labels, names or tuple(map(str, range(labels.shape[1])))
+    wrong = (labels < -1) | (labels > most)
+    if wrong.any():
+        node = int(wrong.argmax())
+        raise ValueError(
+            f"`labels` must be classes from 0 to {most}, or -1 for none, got {labels[node]} for "
+            f"node {node}"
+        )
+    labels = labels.astype(np.int32)
+    return labels, names or tuple(map(str, range(labels.max() + 1)))
+
+
+def _ranges(starts, lengths):
+    """start, start + 1, ... for each (start, length), end to end."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
