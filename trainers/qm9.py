@@ -101,7 +101,9 @@ def resolve(config: Config) -> Config:
             f"--target must be 'all' or one of {', '.join(TARGETS)}, got {config.target!r}"
         )
     if config.targets is not None and config.data is None:
-        raise UserError(f"--targets needs --data, whose molecules they are of, got {config.targets}")
+        raise UserError(
+            f"--targets needs --data, whose molecules they are of, got {config.targets}"
+        )
     name = config.target if config.data is None else config.data.stem
     run_name = f"qm9-{config.preset}-{name}-{config.network.model}-seed{config.seed}"
     run_dir = config.run_dir or pathlib.Path("runs") / run_name

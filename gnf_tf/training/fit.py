@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import pathlib
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence

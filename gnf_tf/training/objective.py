@@ -16,6 +16,7 @@ from gnf_tf.training import distribution
 
 __all__ = ["Objective", "Settings", "cosine_adam", "step_seed"]
 
+Execution = Literal["xla", "function", "eager"]
 Stream = tf.data.Dataset | tf.distribute.DistributedDataset
 
 
@@ -35,8 +36,9 @@ class Settings:
     """epochs without better weights before stopping"""
     checkpoint_minutes: options.NotNegative = 5.0
     """longest time between checkpoints, which every epoch ends with too"""
-    execution: Literal["xla", "function", "eager"] = "xla"
-    """how a training step runs: compiled by XLA, as a tf.function, or operation by operation"""
+    execution: Execution | None = None
+    """how a training step runs: compiled by XLA, as a tf.function, or operation by operation;
+    default: what suits the model and the data"""
 
     def __post_init__(self):
         options.check(self)
@@ -183,6 +185,10 @@ class Objective(tf_keras.Model, abc.ABC):
             self.settings.learning_rate, total_steps, clip_norm=self.settings.clip_norm
         )
 
+    def default_execution(self) -> Execution:
+        """Where the settings name none."""
+        return "xla"
+
     def diagnose(self) -> dict[str, float]:
         """What can go wrong with the model, as numbers, by name."""
         return {}
@@ -221,7 +227,8 @@ class Objective(tf_keras.Model, abc.ABC):
 
     def compile(self, total_steps: int) -> None:
         """With the optimizer, its variables made, and the execution that the settings name."""
-        jit_compile = self.settings.execution == "xla"
+        execution = self.settings.execution or self.default_execution()
+        jit_compile = execution == "xla"
         # XLA compiles a whole step where there is nothing else than this replica. Else what each
         # does by itself: it knows no sums over replicas.
         alone = not tf.distribute.has_strategy()
@@ -229,7 +236,7 @@ class Objective(tf_keras.Model, abc.ABC):
         super().compile(
             optimizer=self.optimizer_for(total_steps),
             jit_compile=jit_compile and alone,
-            run_eagerly=self.settings.execution == "eager",
+            run_eagerly=execution == "eager",
             weighted_metrics=[],
         )
         self.distribute_reduction_method = "first"  # metrics are sums over replicas already

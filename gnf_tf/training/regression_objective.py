@@ -76,9 +76,7 @@ class RegressionObjective(Objective):
 
     def validation_stream(self):
         """See `Objective.validation_stream`."""
-        stream = distribution.dealt(
-            datasets.batches, self._validation, self.settings.batch_size
-        )
+        stream = distribution.dealt(datasets.batches, self._validation, self.settings.batch_size)
         return stream, -(-len(self._validation) // self.settings.batch_size)
 
     def batch_loss(self, data, is_training):
