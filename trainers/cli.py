@@ -16,7 +16,18 @@ from gnf_tf import options
 from gnf_tf.errors import DataError, UserError
 from gnf_tf.training import distribution, environment, open_run, read_json, write_json
 
-__all__ = ["FLAT", "Options", "Preset", "as_option", "flat", "once", "parse", "replicas", "run"]
+__all__ = [
+    "FLAT",
+    "Options",
+    "Preset",
+    "as_option",
+    "command_line",
+    "flat",
+    "once",
+    "parse",
+    "replicas",
+    "run",
+]
 
 Config = TypeVar("Config", bound="Options")
 Preset = Literal["quick", "paper", "best"]
@@ -54,7 +65,21 @@ def parse(presets: Mapping[str, Config], description: str) -> Config:
     if chosen.preset not in presets:
         raise UserError(f"--preset must be one of {', '.join(presets)}, got {chosen.preset!r}")
     preset = presets[chosen.preset]
-    config = _quietly(type(preset), default=preset, description=description)
+    return command_line(type(preset), description, default=preset)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Choice:
+    preset: str
+
+
+def command_line(kind: type[Any], description: str, **arguments: Any) -> Any:
+    """The command line's instance of a dataclass; `~` in its paths is the user's home.
+
+    Raises:
+      UserError: for a wrong option, or a path in a home that is unknown.
+    """
+    config = _quietly(kind, description=description, **arguments)
     paths = {}
     for name, value in vars(config).items():
         if isinstance(value, pathlib.Path):
@@ -66,11 +91,6 @@ def parse(presets: Mapping[str, Config], description: str) -> Config:
     return dataclasses.replace(config, **paths)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Choice:
-    preset: str
-
-
 def _quietly(kind, **arguments):
     """`tyro.cli`, its errors in one line."""
     errors = io.StringIO()
@@ -78,14 +98,17 @@ def _quietly(kind, **arguments):
         with contextlib.redirect_stderr(errors):
             return tyro.cli(kind, **arguments)
     except options.OptionError as error:
-        option = as_option(error.option)
-        raise UserError(f"{option} must be {error.expected}, got {error.value}") from error
+        raise UserError(_of_option(error)) from error
     except SystemExit as stop:
         if not stop.code:
             raise
         # tyro draws a box of many lines; its words are kept, in one.
         words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", errors.getvalue())
         raise UserError(" ".join(words.split())) from None
+
+
+def _of_option(error):
+    return f"{as_option(error.option)} must be {error.expected}, got {error.value}"
 
 
 def as_option(name: str) -> str:
@@ -137,6 +160,8 @@ def run(main: Callable[[], None]) -> None:
         main()
     except (UserError, DataError) as error:
         message = str(error)
+    except options.OptionError as error:
+        message = _of_option(error)
     except OSError as error:
         message = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     except tf.errors.OpError as error:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from gnf_tf import options
 from gnf_tf.errors import UserError
 
 __all__ = [
@@ -55,8 +56,9 @@ def joined(
       the end: saving takes all workers, and only one may write a file.
 
     Raises:
-      UserError: for a wrong TF_CONFIG, a batch that can't be dealt out evenly, or workers that
-        were started with different values or see different run folders.
+      OptionError: for a batch that can't be dealt out evenly.
+      UserError: for a wrong TF_CONFIG, or workers that were started with different values or see
+        different run folders.
     """
     if name == "none":
         yield folder
@@ -64,10 +66,8 @@ def joined(
     strategy = _strategy(name)
     num_replicas = strategy.num_replicas_in_sync
     if batch_size % num_replicas:
-        raise UserError(
-            f"the batch size must be a multiple of the {num_replicas} replicas, among which each "
-            f"batch is dealt out, got {batch_size}"
-        )
+        rule = f"a multiple of the {num_replicas} replicas, among which each batch is dealt out"
+        raise options.OptionError("batch_size", rule, batch_size)
     with strategy.scope(), contextlib.ExitStack() as stack:
         if is_multi_worker():
             _check_same(folder, values)

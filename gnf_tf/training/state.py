@@ -105,7 +105,7 @@ class TrainingState(tf_keras.callbacks.Callback):
         if not np.isfinite(logs["loss"]):
             steps = int(self._objective.optimizer.iterations.numpy())
             raise UserError(
-                f"the loss is {logs['loss']} after {steps} steps; a lower learning rate may help"
+                f"the loss is {logs['loss']} after {steps} steps; a lower `learning_rate` may help"
             )
         # Saving takes all workers, whose clocks differ.
         longest = 60.0 * self._objective.settings.checkpoint_minutes
@@ -153,7 +153,7 @@ class TrainingState(tf_keras.callbacks.Callback):
         """
         if not np.isfinite(self.best.numpy()):
             raise UserError(
-                f"{self._objective.monitor} was finite in no epoch; a lower learning rate may help"
+                f"{self._objective.monitor} was finite in no epoch; a lower `learning_rate` may help"
             )
         for best, variable in zip(self._best_weights, self._objective.weights, strict=True):
             variable.assign(best)

@@ -1,0 +1,29 @@
+"""Trained models that ship with the package."""
+
+import importlib.resources
+
+from gnf_tf.models import saving
+
+__all__ = ["PRETRAINED", "pretrained"]
+
+# name -> what it is; RESULTS.md has the command that trained it and its errors.
+PRETRAINED = {
+    "qm9": "MoleculeRegressor of the twelve targets of QM9: organic molecules of H, C, N, O and F",
+}
+
+
+def pretrained(name: str) -> saving.Model:
+    """A trained model to use as it is, or to train on.
+
+    Args:
+      name: "qm9", a `MoleculeRegressor` of the twelve targets of QM9 for molecules of up to 29
+        atoms of H, C, N, O and F, in their B3LYP geometry; u0, u, h and g are atomization energies.
+
+    Raises:
+      ValueError: for an unknown name.
+    """
+    if name not in PRETRAINED:
+        raise ValueError(f"`name` must be one of {', '.join(PRETRAINED)}, got {name!r}")
+    file = importlib.resources.files("gnf_tf.models") / "data" / f"{name}.npz"
+    with importlib.resources.as_file(file) as path:
+        return saving.load(path)
