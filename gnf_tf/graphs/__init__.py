@@ -34,6 +34,7 @@ from gnf_tf.graphs.structure import (
     fully_connected,
     map_fields,
     restore_missing,
+    specs,
     unbatch,
 )
 from gnf_tf.graphs.validation import validate
@@ -58,6 +59,7 @@ __all__ = [
     "pad",
     "restore_missing",
     "scatter_sum",
+    "specs",
     "sum_nodes",
     "to_networkx",
     "to_nodes",

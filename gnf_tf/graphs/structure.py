@@ -18,6 +18,7 @@ __all__ = [
     "fully_connected",
     "map_fields",
     "restore_missing",
+    "specs",
     "unbatch",
 ]
 
@@ -177,3 +178,11 @@ def restore_missing(graph: GraphsTuple, like: GraphsTuple) -> GraphsTuple:
     """`graph` with None in the fields that are None in `like`: undoes `fill_missing`."""
     absent = {f: None for f in ("edges", "globals") if getattr(like, f) is None}
     return GraphsTuple(*graph).replace(**absent)
+
+
+def specs(graph: GraphsTuple) -> GraphsTuple:
+    """TensorSpecs of graphs of any number and size, with features of the widths of these.
+
+    For the `input_signature` of a `tf.function` that takes graphs: it is then traced once.
+    """
+    return GraphsTuple(*(tf.TensorSpec([None, *value.shape[1:]], value.dtype) for value in graph))

@@ -117,7 +117,9 @@ class MoleculeRegressor(saving.Model):
         self.gate = networks.MLP((config.node_size, num_targets), output_scale=0.1)
         self.value = networks.MLP((2 * config.node_size, num_targets), output_scale=0.1)
         self(_SAMPLE)  # makes the variables
-        self._predict = tf.function(self.predict_graphs, autograph=False, reduce_retracing=True)
+        self._predict = tf.function(
+            self.predict_graphs, input_signature=[graphs.specs(_SAMPLE)], autograph=False
+        )
 
     @classmethod
     def for_data(
