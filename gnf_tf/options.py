@@ -25,6 +25,7 @@ __all__ = [
     "Share",
     "ShareOfAll",
     "check",
+    "rules_of",
 ]
 
 
@@ -104,20 +105,20 @@ def check(config: Any) -> None:
     hints = typing.get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        for rule in _rules(hints[field.name]):
+        for rule in rules_of(hints[field.name]):
             if not rule.holds(value):
                 raise OptionError(field.name, rule.words, value)
 
 
-def _rules(hint: Any) -> Iterator[Rule]:
+def rules_of(hint: Any) -> Iterator[Rule]:
     """The rules of a type such as `Annotated[int, Rule(...)] | None`, its own kind first."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        yield from _rules(parts[0])
+        yield from rules_of(parts[0])
         yield from (part for part in parts[1:] if isinstance(part, Rule))
     elif origin in (types.UnionType, typing.Union) and type(None) in parts:
         for part in parts:
-            for rule in _rules(part) if part is not type(None) else ():
+            for rule in rules_of(part) if part is not type(None) else ():
                 yield Rule(rule.words, lambda value, rule=rule: value is None or rule.holds(value))
     elif origin is Literal:
         yield Rule(f"one of {', '.join(map(repr, parts))}", lambda value: value in parts)

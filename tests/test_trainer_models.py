@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from trainers.models import step_seed
 
 from gnf_tf import datasets
 from trainers import citation, density, training
-from trainers.models import step_seed
 
 SEEDS = [0, 1, 2**31 - 1, 2**31, 2**31 + 1, 2**32, 2**32 + 1, 3 * 2**32, 2**63 - 1]
 

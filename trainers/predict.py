@@ -87,7 +87,9 @@ def classify(model: models.NodeClassifier, config: Config, out: pathlib.Path) ->
     predicted = model.predict(network)
     names = model.class_names
     if model.multi_label:
-        chosen = [" ".join(n for n, has in zip(names, row, strict=True) if has) for row in predicted]
+        chosen = [
+            " ".join(n for n, has in zip(names, row, strict=True) if has) for row in predicted
+        ]
     else:
         chosen = [names[label] for label in predicted]
     heads = ["node", "labels" if model.multi_label else "class", *(f"p({name})" for name in names)]

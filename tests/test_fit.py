@@ -1,0 +1,230 @@
+"""`gnf_tf.training.fit` in a notebook's way: with and without a folder, resumed, refused."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from gnf_tf import datasets, models, training
+from gnf_tf.errors import UserError
+from gnf_tf.training.fit import digest
+from gnf_tf.training.objective import step_seed
+from gnf_tf.training.state import TrainingState
+
+CONFIG = models.RegressorConfig(num_steps=1, node_size=8, message_size=8, num_basis=6)
+SETTINGS = {"batch_size": 8, "execution": "function"}
+SEEDS = [0, 1, 2**31 - 1, 2**31, 2**31 + 1, 2**32, 2**32 + 1, 3 * 2**32, 2**63 - 1]
+
+
+@pytest.fixture(scope="module")
+def molecules():
+    """(training, validation) molecules of QM9, with two targets."""
+    return tuple(
+        datasets.qm9(split, size=size, targets=["alpha", "gap"])
+        for split, size in (("train", 24), ("validation", 10))
+    )
+
+
+def new_model(train):
+    training.set_seed(0)
+    return models.MoleculeRegressor.for_data(train, CONFIG)
+
+
+def weights(model):
+    return [variable.numpy() for variable in model.variables]
+
+
+def test_without_a_folder_nothing_is_written(molecules, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    model = new_model(molecules[0])
+    before = weights(model)
+    history = training.fit(model, *molecules, epochs=3, **SETTINGS)
+    assert not list(tmp_path.iterdir())
+    assert set(history.history) >= {"loss", "val_loss", "mae/alpha", "val_mae/gap"}
+    assert all(len(values) == history.epochs == 3 for values in history.history.values())
+    assert history.best == min(history.history["val_loss"])
+    assert any((a != b).any() for a, b in zip(before, weights(model), strict=True))
+
+
+def test_the_same_with_a_folder_from_which_the_model_comes_back(molecules, tmp_path):
+    """To the bit; and the same call again returns at once with the same."""
+    plain, kept, again = (new_model(molecules[0]) for _ in range(3))
+    first = training.fit(plain, *molecules, epochs=2, **SETTINGS)
+    second = training.fit(kept, *molecules, epochs=2, folder=tmp_path / "run", **SETTINGS)
+    assert first.history == second.history
+    loaded = models.load(tmp_path / "run" / "model.npz")
+    third = training.fit(again, *molecules, epochs=2, folder=tmp_path / "run", **SETTINGS)
+    assert dataclasses.replace(third, diagnostics=second.diagnostics) == second
+    for model in (kept, loaded, again):
+        for a, b in zip(weights(plain), weights(model), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_best_weights_are_kept(molecules):
+    """Those of the epoch with the least validation loss, whatever came after."""
+    model = new_model(molecules[0])
+    at_epoch_ends = []
+    callback = tf_keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: at_epoch_ends.append((logs["val_loss"], weights(model)))
+    )
+    history = training.fit(
+        model, *molecules, epochs=8, callbacks=[callback], learning_rate=0.3, **SETTINGS
+    )
+    losses = [loss for loss, _ in at_epoch_ends]
+    best = int(np.argmin(losses))
+    assert best < 7 and history.best == losses[best]
+    for a, b in zip(at_epoch_ends[best][1], weights(model), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_averages_serve_for_validation_and_are_kept(averaging, molecules):
+    """By the rule of the docstring, from each step's weights."""
+    model = new_model(molecules[0])
+    expected = [np.zeros(v.shape) for v in model.variables]
+
+    def update(batch, logs):
+        kept = min(averaging, (2.0 + batch) / (11.0 + batch))
+        expected[:] = [w + kept * (e - w) for w, e in zip(weights(model), expected, strict=True)]
+
+    expected[:] = weights(model)
+    callback = tf_keras.callbacks.LambdaCallback(on_train_batch_end=update)
+    training.fit(model, *molecules, epochs=1, callbacks=[callback], averaging=averaging, **SETTINGS)
+    for a, b in zip(weights(model), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_it_overfits_a_few_molecules(molecules):
+    few = molecules[0].select(np.arange(12))
+    training.set_seed(0)
+    config = models.RegressorConfig(num_steps=2, node_size=32, message_size=32)
+    model = models.MoleculeRegressor.for_data(few, config)
+    training.fit(model, few, epochs=250, batch_size=12, learning_rate=3e-3, patience=250)
+    errors = np.abs(model.predict(few) - few.targets).mean(axis=0)
+    assert (errors < 0.1 * np.abs(few.targets - few.targets.mean(axis=0)).mean(axis=0)).all()
+
+
+def test_it_stops_early(molecules):
+    """A learning rate of next to nothing never gets better twice over."""
+    model = new_model(molecules[0])
+    history = training.fit(
+        model, *molecules, epochs=30, learning_rate=1e-12, patience=2, **SETTINGS
+    )
+    assert history.epochs < 30
+
+
+def test_interrupting_saves_the_place_in_the_epoch(molecules, monkeypatch, tmp_path):
+    def interrupt(state, batch, logs=None):
+        if state.done_steps == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainingState, "on_train_batch_end", interrupt)
+        training.fit(new_model(molecules[0]), *molecules, epochs=2, folder=tmp_path, **SETTINGS)
+    checkpoint = tf.train.latest_checkpoint(tmp_path / "checkpoints")
+    variable = "optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"
+    assert tf.train.load_checkpoint(checkpoint).get_tensor(variable) == 2
+
+
+def test_a_folder_belongs_to_one_training(molecules, tmp_path):
+    """Of these data, this model, these settings."""
+    train, validation = molecules
+    training.fit(new_model(train), train, validation, epochs=1, folder=tmp_path, **SETTINGS)
+    other = train.select(np.arange(23))
+    for data, epochs, changes, message in (
+        ((other, validation), 1, {}, "data = "),
+        ((train, other), 1, {}, "data = "),
+        ((train, validation), 2, {}, "epochs = 1, not 2"),
+        ((train, validation), 1, {"l2": 0.1}, "settings = "),
+    ):
+        with pytest.raises(UserError, match=f"holds a run with {message}"):
+            training.fit(
+                new_model(train), *data, epochs=epochs, folder=tmp_path, **SETTINGS | changes
+            )
+
+
+def test_what_is_damaged_or_not_finite_is_one_error(molecules, monkeypatch, tmp_path):
+    model = new_model(molecules[0])
+    with pytest.raises(UserError, match="the loss is .* a lower `learning_rate` may help"):
+        training.fit(model, *molecules, epochs=2, learning_rate=1e30, **SETTINGS)
+    model, folder = new_model(molecules[0]), tmp_path / "run"
+    on_epoch_end = TrainingState.on_epoch_end
+
+    def diverged(state, epoch, logs):
+        on_epoch_end(state, epoch, logs | {"val_loss": math.nan})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingState, "on_epoch_end", diverged)
+        with pytest.raises(UserError, match="val_loss was finite in no epoch"):
+            training.fit(model, *molecules, epochs=1, folder=folder, **SETTINGS)
+    (epoch,) = json.loads((folder / "history.json").read_text())
+    assert epoch["val_loss"] is None and epoch["loss"] > 0
+    for path in (folder / "checkpoints").glob("*.data*"):
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match="can't be read"):
+        training.fit(new_model(molecules[0]), *molecules, epochs=1, folder=folder, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"epochs": 0}, "`epochs` must be at least 1, got 0"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"learning_rate": math.nan}, "`learning_rate` must be a finite number, got nan"),
+        ({"batch_size": 2.5}, "`batch_size` must be a whole number, got 2.5"),
+        ({"rate": 1}, "`rate` = 1 is no setting; known are batch_size, learning_rate, "),
+        ({"model": models.GRevNet(1, 4)}, "`model` must be one of .*MoleculeRegressor.*GRevNet"),
+    ],
+)
+def test_wrong_arguments_are_named(changes, message, molecules, tmp_path):
+    arguments = {"model": new_model(molecules[0]), "epochs": 1, "folder": tmp_path / "run"}
+    with pytest.raises(ValueError, match=message):
+        training.fit(train=molecules[0], **arguments | changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_do_not_fit_are_named(molecules):
+    model = new_model(molecules[0])
+    other = datasets.qm9("validation", size=5, targets=["alpha"])
+    with pytest.raises(ValueError, match="`validation` must have the model's targets, alpha, gap"):
+        training.fit(model, molecules[0], other, epochs=1)
+
+
+def test_a_model_made_in_the_scope_of_a_strategy_trains_there(molecules):
+    with tf.distribute.MirroredStrategy(["cpu:0"]).scope():
+        mirrored = new_model(molecules[0])
+    plain = new_model(molecules[0])
+    histories = [
+        training.fit(model, *molecules, epochs=2, **SETTINGS).history for model in (plain, mirrored)
+    ]
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][name], values, rtol=1e-4)
+
+
+def test_digests_tell_data_apart(molecules):
+    values = [molecules[0], molecules[1], None, [1, 2], [[1], 2], np.zeros(3), np.zeros([3, 1])]
+    assert len({digest(value) for value in values}) == len(values)
+    assert digest(molecules[0]) == digest(molecules[0].select(np.arange(24)))
+
+
+def test_seeds_of_steps_stay_and_differ():
+    pairs = [step_seed(seed, step).numpy() for seed in SEEDS for step in (-1, 0, 1)]
+    assert len({tuple(pair) for pair in pairs}) == len(pairs)
+    np.testing.assert_array_equal(step_seed(7, tf.constant(-2)), [7, -2])
+    np.testing.assert_array_equal(step_seed(2**31 - 1, 5), [2**31 - 1, 5])
+
+
+def test_every_seed_gives_weights_of_its_own():
+    def drawn(seed):
+        training.set_seed(seed)
+        return float(tf.random.normal([]))
+
+    values = [drawn(seed) for seed in SEEDS]
+    assert len(set(values)) == len(SEEDS) and values == [drawn(seed) for seed in SEEDS]
+    tf_keras.utils.set_random_seed(7)  # what Keras takes is seeded as by Keras
+    expected = float(tf.random.normal([])), np.random.rand()
+    assert (drawn(7), np.random.rand()) == expected
