@@ -1,4 +1,4 @@
-"""`MoleculeRegressor`: what it predicts depends on nothing but the molecule, and stays in a file."""
+"""`MoleculeRegressor`: its predictions depend on the molecule alone, and stay in a file."""
 
 import dataclasses
 import json

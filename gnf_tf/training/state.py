@@ -153,7 +153,8 @@ class TrainingState(tf_keras.callbacks.Callback):
         """
         if not np.isfinite(self.best.numpy()):
             raise UserError(
-                f"{self._objective.monitor} was finite in no epoch; a lower `learning_rate` may help"
+                f"{self._objective.monitor} was finite in no epoch; a lower "
+                "`learning_rate` may help"
             )
         for best, variable in zip(self._best_weights, self._objective.weights, strict=True):
             variable.assign(best)
