@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gnf_tf import seeds
+from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, fill_missing, validate
 
-__all__ = ["LabeledGraph", "LabeledGraphs", "random_parts"]
+__all__ = ["LabeledGraph", "LabeledGraphs"]
 
 MASKS = ("train", "validation", "test")
 _MOST_CLASSES = 2**16  # without names: a greater number is no class, but an identifier
@@ -224,24 +224,6 @@ class LabeledGraphs:
             without a graph.
         """
         return tuple(self.select(rows) for rows in random_parts(len(self), fractions, seed))
-
-
-def random_parts(count: int, fractions: Sequence[float], seed: int = 0) -> list[np.ndarray]:
-    """Disjoint random parts of the numbers 0 to `count` - 1; see `LabeledGraphs.split`."""
-    shares = np.asarray(fractions, np.float64)
-    total = shares.sum()
-    if shares.ndim != 1 or not shares.size or not (shares > 0).all() or not total <= 1 + 1e-9:
-        raise ValueError(
-            f"`fractions` must be positive and sum to at most 1, got {tuple(np.ravel(fractions))}"
-        )
-    ends = np.round(np.cumsum(shares) * count).astype(int)
-    sizes = np.diff(ends, prepend=0)
-    if not sizes.all():
-        raise ValueError(
-            f"`fractions` must leave no part empty, got {tuple(shares.tolist())}, which are "
-            f"{tuple(sizes.tolist())} of {count}"
-        )
-    return np.split(seeds.generator(seed).permutation(count), ends)[:-1]
 
 
 def _whole(name, values):

@@ -1,23 +1,37 @@
-"""Sets of molecules with 3D positions, and graphs of them."""
+"""Sets of molecules with 3D positions, of any elements, and graphs of them."""
 
 import copy
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["EDGE_SIZE", "ELEMENTS", "NODE_SIZE", "Molecules"]
+__all__ = ["EDGE_SIZE", "SYMBOLS", "Molecules"]
 
-# Atomic numbers in the order of the one-hot node features.
-ELEMENTS = (1, 6, 7, 8, 9)
-_SUPPORTED = "H (1), C (6), N (7), O (8) or F (9)"
-# Covalent radii of these in angstrom: Cordero et al., Dalton Trans. 2008, 2832.
-_RADII = dict(zip(ELEMENTS, (0.31, 0.76, 0.71, 0.66, 0.57), strict=True))
+# Symbols of the elements with atomic numbers 1 to 118.
+SYMBOLS = tuple(
+    """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se
+    Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy
+    Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf
+    Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og""".split()
+)
+# Covalent radii in angstrom of the first 96: Cordero et al., Dalton Trans. 2008, 2832 (carbon sp3;
+# Mn, Fe, Co low spin).
+_RADII = """.31 .28 1.28 .96 .84 .76 .71 .66 .57 .58 1.66 1.41 1.21 1.11 1.07 1.05 1.02 1.06 2.03
+    1.76 1.70 1.60 1.53 1.39 1.39 1.32 1.26 1.24 1.32 1.22 1.22 1.20 1.19 1.20 1.20 1.16 2.20 1.95
+    1.90 1.75 1.64 1.54 1.47 1.46 1.42 1.39 1.45 1.44 1.42 1.39 1.39 1.38 1.39 1.40 2.44 2.15 2.07
+    2.04 2.03 2.01 1.99 1.98 1.98 1.96 1.94 1.92 1.92 1.89 1.90 1.87 1.87 1.75 1.70 1.62 1.51 1.44
+    1.41 1.36 1.36 1.32 1.45 1.46 1.48 1.40 1.50 1.50 2.60 2.21 2.15 2.06 2.00 1.96 1.90 1.87 1.80
+    1.69"""
+# By atomic number; what is not in the table has none, and no bond.
+_RADIUS = np.full(1 + len(SYMBOLS), -np.inf, np.float32)
+_RADIUS[1:97] = np.array(_RADII.split(), np.float32)
 _BOND_TOLERANCE = 0.4  # angstrom, the usual allowance on the sum of two radii
 
-NODE_SIZE = len(ELEMENTS)
 EDGE_SIZE = 2
 
 _DTYPES = {
@@ -37,16 +51,16 @@ class Molecules:
 
     Attributes:
       n_atoms: [num_molecules] int64, at least 1 each.
-      atomic_numbers: [num_atoms] uint8, of H, C, N, O and F: 1, 6, 7, 8, 9.
+      atomic_numbers: [num_atoms] uint8, 1 to 118.
       positions: [num_atoms, 3] float32, angstrom.
-      targets: [num_molecules, num_targets] float64, in `target_units`.
+      targets: [num_molecules, num_targets] float64, in `target_units`; there may be none.
       target_names: name of each column of `targets`.
       target_units: unit of each column of `targets`.
       index: [num_molecules] int64, the molecule's number in its data set.
 
     Raises:
-      ValueError: for another element, shapes that don't agree, a number of atoms below 1, or
-        positions or targets that are not finite, naming the molecule.
+      ValueError: for an atomic number that is none, shapes that don't agree, a number of atoms
+        below 1, or positions or targets that are not finite, naming the molecule.
     """
 
     n_atoms: np.ndarray
@@ -83,18 +97,51 @@ class Molecules:
         )
         return chosen
 
-    def element_counts(self) -> np.ndarray:
-        """[num_molecules, 5] float64: the number of atoms of each element, H, C, N, O, F."""
-        molecule = np.repeat(np.arange(len(self)), self.n_atoms)
-        element = np.searchsorted(ELEMENTS, self.atomic_numbers)
-        shape = [len(self), NODE_SIZE]
-        counts = np.bincount(molecule * NODE_SIZE + element, minlength=np.prod(shape))
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """The atomic numbers that these molecules have, ascending."""
+        return tuple(np.unique(self.atomic_numbers).tolist())
+
+    def element_counts(self, elements: Sequence[int]) -> np.ndarray:
+        """[num_molecules, num_elements] float64: the number of atoms of each element.
+
+        Args:
+          elements: atomic numbers, ascending.
+
+        Raises:
+          ValueError: if a molecule has an atom of another element, naming both.
+        """
+        atoms = self._owners()
+        known = np.isin(self.atomic_numbers, elements)
+        if not known.all():
+            atom = int(known.argmin())
+            names = ", ".join(SYMBOLS[number - 1] for number in elements)
+            raise ValueError(
+                f"molecule {atoms[atom]} has the element {SYMBOLS[self.atomic_numbers[atom] - 1]} "
+                f"(atomic number {self.atomic_numbers[atom]}), expected one of {names}"
+            )
+        element = np.searchsorted(elements, self.atomic_numbers)
+        shape = [len(self), len(elements)]
+        counts = np.bincount(atoms * len(elements) + element, minlength=np.prod(shape))
         return counts.reshape(shape).astype(np.float64)
+
+    def split(self, fractions: Sequence[float], seed: int = 0) -> tuple["Molecules", ...]:
+        """Disjoint random parts of the molecules, one for each fraction of their number.
+
+        Args:
+          fractions: as (0.8, 0.1, 0.1), positive; what is missing to 1 is left out.
+          seed: the same parts for the same seed.
+
+        Raises:
+          ValueError: for fractions that are not positive, sum to more than 1, or leave a part
+            without a molecule.
+        """
+        return tuple(self.select(rows) for rows in random_parts(len(self), fractions, seed))
 
     def graph(self, rows: np.ndarray) -> GraphsTuple:
         """One GraphsTuple (numpy arrays) of the molecules at `rows`, every pair of atoms joined.
 
-        nodes [num_nodes, 5] float32: one-hot element (H, C, N, O, F).
+        nodes [num_nodes, 1] int32: atomic number; padding has 0.
         edges [num_edges, 2] float32: distance in angstrom; 1 if the pair is bonded, else 0. Bonds
         are read off the geometry (distance below the sum of the covalent radii plus 0.4
         angstrom). Globals have width 0.
@@ -110,10 +157,10 @@ class Molecules:
         senders, receivers = senders[distinct], receivers[distinct]
 
         distance = np.linalg.norm(positions[senders] - positions[receivers], axis=1)
-        radius = _RADIUS_OF_NUMBER[numbers]
+        radius = _RADIUS[numbers]
         bonded = distance < radius[senders] + radius[receivers] + _BOND_TOLERANCE
         return GraphsTuple(
-            nodes=(numbers[:, np.newaxis] == np.array(ELEMENTS)).astype(np.float32),
+            nodes=numbers[:, np.newaxis].astype(np.int32),
             edges=np.stack([distance, bonded], axis=1).astype(np.float32),
             globals=np.zeros([len(n_node), 0], np.float32),
             receivers=receivers.astype(np.int32),
@@ -125,7 +172,7 @@ class Molecules:
     def signature(self, num_nodes: int, num_edges: int, num_graphs: int) -> GraphsTuple:
         """TensorSpecs of `graph` padded to these sizes."""
         return GraphsTuple(
-            nodes=tf.TensorSpec([num_nodes, NODE_SIZE], tf.float32),
+            nodes=tf.TensorSpec([num_nodes, 1], tf.int32),
             edges=tf.TensorSpec([num_edges, EDGE_SIZE], tf.float32),
             globals=tf.TensorSpec([num_graphs, 0], tf.float32),
             receivers=tf.TensorSpec([num_edges], tf.int32),
@@ -133,6 +180,10 @@ class Molecules:
             n_node=tf.TensorSpec([num_graphs], tf.int32),
             n_edge=tf.TensorSpec([num_graphs], tf.int32),
         )
+
+    def _owners(self):
+        """[num_atoms]: the molecule of each atom."""
+        return np.repeat(np.arange(len(self)), self.n_atoms)
 
     def _atoms(self, rows):
         starts = np.cumsum(self.n_atoms) - self.n_atoms
@@ -173,13 +224,13 @@ def _check_values(n_atoms, given):
         return int(np.searchsorted(np.cumsum(n_atoms), atom, side="right"))
 
     numbers = given["atomic_numbers"]
-    unknown = ~np.isin(numbers, ELEMENTS)
+    unknown = (numbers < 1) | (numbers > len(SYMBOLS))
     if unknown.any():
         atom = int(unknown.argmax())
         place = atom - int(n_atoms[: owner(atom)].sum())
         raise ValueError(
-            f"`atomic_numbers` must be of {_SUPPORTED}, got number {numbers[atom]} as atom {place} "
-            f"of molecule {owner(atom)}"
+            f"`atomic_numbers` must be from 1 to {len(SYMBOLS)}, got {numbers[atom]} as atom "
+            f"{place} of molecule {owner(atom)}"
         )
     for field, molecule in (("positions", owner), ("targets", int)):
         # What is too large for its type would become infinite.
@@ -190,11 +241,6 @@ def _check_values(n_atoms, given):
                 f"`{field}` must be finite, got {given[field][row].tolist()} for molecule "
                 f"{molecule(row)}"
             )
-
-
-_RADIUS_OF_NUMBER = np.zeros(max(ELEMENTS) + 1, np.float32)
-for _number, _radius in _RADII.items():
-    _RADIUS_OF_NUMBER[_number] = _radius
 
 
 def _ranges(starts, lengths):

@@ -20,7 +20,7 @@ import pooch
 from tqdm import tqdm
 
 from gnf_tf import seeds
-from gnf_tf.datasets.molecules import ELEMENTS, Molecules
+from gnf_tf.datasets.molecules import Molecules
 from gnf_tf.errors import DataError
 from gnf_tf.files import whole_file
 
@@ -32,6 +32,7 @@ _EV = 27.211386245988  # eV in a hartree (CODATA 2018)
 _SPLIT_SIZES = {"train": 110_000, "validation": 10_000}  # the rest is test
 _CACHE_NAME = "qm9-1.npz"  # the number is the format's
 
+_ELEMENTS = (1, 6, 7, 8, 9)
 # Energies of single atoms in hartree, for H, C, N, O, F: the values published with QM9
 # (atomref.txt; Ramakrishnan et al. 2014).
 _ATOM_ENERGIES = {
@@ -126,9 +127,9 @@ def _split_rows(total, split, seed):
 
 def _atom_energies(molecules, targets):
     """[num_molecules, num_targets] in eV: the energies of the free atoms, 0 for other targets."""
-    zeros = (0.0,) * len(ELEMENTS)
+    zeros = (0.0,) * len(_ELEMENTS)
     table = np.array([_ATOM_ENERGIES.get(name, zeros) for name in targets])
-    return molecules.element_counts() @ table.T * _EV
+    return molecules.element_counts(_ELEMENTS) @ table.T * _EV
 
 
 def _load(folder):
