@@ -1,12 +1,15 @@
 """Which objective trains which model."""
 
+from gnf_tf.models.graph_density import GraphDensity
 from gnf_tf.models.molecule_regressor import MoleculeRegressor
 from gnf_tf.models.saving import Model
+from gnf_tf.training.density_objective import DensityObjective
 from gnf_tf.training.objective import Objective
 from gnf_tf.training.regression_objective import RegressionObjective
 
 __all__ = ["OBJECTIVES"]
 
 OBJECTIVES: dict[type[Model], type[Objective]] = {
+    GraphDensity: DensityObjective,
     MoleculeRegressor: RegressionObjective,
 }
