@@ -9,7 +9,7 @@ from gnf_tf.datasets.floors import (
     log_prob,
     nll_floor,
 )
-from gnf_tf.datasets.graph_files import read_graphs, tu_dataset
+from gnf_tf.datasets.graph_files import read_graphs, write_graphs
 from gnf_tf.datasets.molecules import Molecules
 from gnf_tf.datasets.planetoid import CitationNetwork, citeseer, cora, pubmed
 from gnf_tf.datasets.ppi import ProteinNetworks, ppi
@@ -23,6 +23,7 @@ from gnf_tf.datasets.random_graphs import (
     split_graphs,
     two_communities,
 )
+from gnf_tf.datasets.splits import random_split
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
 from gnf_tf.datasets.topologies import Topologies
 from gnf_tf.errors import DataError
@@ -62,8 +63,9 @@ __all__ = [
     "ppi",
     "pubmed",
     "qm9",
+    "random_split",
     "read_graphs",
     "split_graphs",
-    "tu_dataset",
     "two_communities",
+    "write_graphs",
 ]

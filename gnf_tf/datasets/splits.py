@@ -1,0 +1,50 @@
+"""Random parts of a list, by fractions and a seed."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from gnf_tf import seeds
+
+__all__ = ["random_parts", "random_split"]
+
+Item = TypeVar("Item")
+
+
+def random_split(
+    items: Sequence[Item], fractions: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int = 0
+) -> tuple[list[Item], ...]:
+    """Disjoint random parts of a list of graphs, say, one for each fraction of their number.
+
+    For own data: `train, validation, test = random_split(read_graphs("mine.g6"))`. The split of
+    GraphRNN's sets is `split_graphs`.
+
+    Args:
+      items: graphs, or whatever else.
+      fractions: as (0.8, 0.1, 0.1), positive; what is missing to 1 is left out.
+      seed: the same parts for the same seed.
+
+    Raises:
+      ValueError: for fractions that are not positive, sum to more than 1, or leave a part empty.
+    """
+    parts = random_parts(len(items), fractions, seed)
+    return tuple([items[row] for row in part] for part in parts)
+
+
+def random_parts(count: int, fractions: Sequence[float], seed: int = 0) -> list[np.ndarray]:
+    """Disjoint random parts of the numbers 0 to `count` - 1; see `random_split`."""
+    shares = np.asarray(fractions, np.float64)
+    total = shares.sum()
+    if shares.ndim != 1 or not shares.size or not (shares > 0).all() or not total <= 1 + 1e-9:
+        raise ValueError(
+            f"`fractions` must be positive and sum to at most 1, got {tuple(np.ravel(fractions))}"
+        )
+    ends = np.round(np.cumsum(shares) * count).astype(int)
+    sizes = np.diff(ends, prepend=0)
+    if not sizes.all():
+        raise ValueError(
+            f"`fractions` must leave no part empty, got {tuple(shares.tolist())}, which are "
+            f"{tuple(sizes.tolist())} of {count}"
+        )
+    return np.split(seeds.generator(seed).permutation(count), ends)[:-1]
