@@ -37,7 +37,8 @@ def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.G
       edge, numbered in their graph, the smaller first, graph by graph. It may hold is_test [G],
       node_labels [sum of n_nodes], node_attributes [sum of n_nodes, width], edge_labels,
       edge_attributes, graph_labels, graph_attributes.
-    - `.g6`, `.graph6`, `.s6`, `.sparse6`: a graph a line, with or without header.
+    - `.g6`, `.graph6`, `.s6`, `.sparse6`: a graph a line, with or without header; in sparse6
+      of at most 258,047 nodes.
     - `.json`: node-link data, one graph or a list of them.
     - `.graphml`, which may hold several graphs; `.gexf` and `.gml`, which hold one.
     - `.edgelist`, `.edges`, `.txt`: one undirected graph, an edge a line: two nodes, with blanks or
@@ -155,7 +156,7 @@ def _read_file(path):
         return _numbered(path, read_npz(path, content, "all"))
     if suffix not in FORMATS:
         raise DataError(
-            f"{path} has the suffix {suffix!r}, expected {_list(_READ)}, or a .zip or folder of such"
+            f"{path} has the suffix {suffix!r}, expected {_list(_READ)}, or a zip or folder of such"
         )
     form = FORMATS[suffix]
     try:

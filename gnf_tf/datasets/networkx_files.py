@@ -19,13 +19,14 @@ class Format(NamedTuple):
     Attributes:
       name: of the format.
       read: the networkx graphs in the content of a file; raises whatever, for no such content.
+        None of a format that networkx doesn't read.
       write: the content for graphs as `simple_graph` gives them, or None where we don't write it.
       holds: of what graphs may have, what such files hold; "node labels" are held where a node's
         "label" is not its name.
     """
 
     name: str
-    read: Callable[[bytes], list[nx.Graph]]
+    read: Callable[[bytes], list[nx.Graph]] | None
     write: Callable[[Sequence[nx.Graph]], bytes] | None = None
     holds: Set[str] = frozenset()
 

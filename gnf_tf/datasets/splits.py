@@ -38,13 +38,13 @@ def random_parts(count: int, fractions: Sequence[float], seed: int = 0) -> list[
     total = shares.sum()
     if shares.ndim != 1 or not shares.size or not (shares > 0).all() or not total <= 1 + 1e-9:
         raise ValueError(
-            f"`fractions` must be positive and sum to at most 1, got {tuple(np.ravel(fractions))}"
+            f"`fractions` must be positive and sum to at most 1, got {shares.tolist()}"
         )
     ends = np.round(np.cumsum(shares) * count).astype(int)
     sizes = np.diff(ends, prepend=0)
     if not sizes.all():
         raise ValueError(
-            f"`fractions` must leave no part empty, got {tuple(shares.tolist())}, which are "
-            f"{tuple(sizes.tolist())} of {count}"
+            f"`fractions` must leave no part empty, got {shares.tolist()}, which are "
+            f"{sizes.tolist()} of {count}"
         )
     return np.split(seeds.generator(seed).permutation(count), ends)[:-1]
