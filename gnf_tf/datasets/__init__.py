@@ -1,4 +1,4 @@
-"""Data sets, and batches of them."""
+"""Data sets, readers of files of your own, and batches."""
 
 from gnf_tf.datasets.batching import GraphDataset, NodeDataset, batches, node_batches, plan_batches
 from gnf_tf.datasets.buckets import BlockBatch, padding_waste, plan_buckets
@@ -9,11 +9,11 @@ from gnf_tf.datasets.floors import (
     log_prob,
     nll_floor,
 )
-from gnf_tf.datasets.graph_files import read_graphs, tu_dataset
+from gnf_tf.datasets.graph_files import read_graphs, write_graphs
 from gnf_tf.datasets.labeled_graphs import LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.molecules import Molecules
-from gnf_tf.datasets.planetoid import citeseer, cora, pubmed
-from gnf_tf.datasets.ppi import ppi
+from gnf_tf.datasets.planetoid import CitationNetwork, citeseer, cora, pubmed
+from gnf_tf.datasets.ppi import ProteinNetworks, ppi
 from gnf_tf.datasets.qm9 import QM9_TARGETS, qm9
 from gnf_tf.datasets.random_graphs import (
     GRAPH_SETS,
@@ -24,6 +24,7 @@ from gnf_tf.datasets.random_graphs import (
     split_graphs,
     two_communities,
 )
+from gnf_tf.datasets.splits import random_split
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
 from gnf_tf.datasets.topologies import Topologies
 from gnf_tf.errors import DataError
@@ -33,6 +34,7 @@ __all__ = [
     "POINT_SETS",
     "QM9_TARGETS",
     "BlockBatch",
+    "CitationNetwork",
     "DataError",
     "Estimate",
     "GraphDataset",
@@ -41,6 +43,7 @@ __all__ = [
     "Molecules",
     "NodeDataset",
     "PointSets",
+    "ProteinNetworks",
     "Topologies",
     "batches",
     "citeseer",
@@ -63,8 +66,9 @@ __all__ = [
     "ppi",
     "pubmed",
     "qm9",
+    "random_split",
     "read_graphs",
     "split_graphs",
-    "tu_dataset",
     "two_communities",
+    "write_graphs",
 ]
