@@ -217,6 +217,8 @@ def as_labels(
         raise ValueError(f"`class_names` must be a sequence of strings, got {class_names!r}")
     names = tuple(names.tolist())
     labels = np.full(num_nodes, -1) if given is None else _array("labels", given)
+    if labels.dtype.kind == "U" and not isinstance(given, np.ndarray):
+        labels = np.asarray(given, object)  # in which numbers among names are still numbers
     if labels.shape[:1] != (num_nodes,) or labels.ndim > 2:
         raise ValueError(
             f"`labels` must have shape [N] or [N, L] for N = {num_nodes} nodes, got {labels.shape}"
