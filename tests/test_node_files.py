@@ -1,10 +1,14 @@
 """Graphs with labeled nodes, and sets of points, from a user's files."""
 
+import json
+
+import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse
 
 from gnf_tf import datasets, graphs
+from tests.ppi_files import SIZES, write_splits
 
 ARRAYS = {
     "features": np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0], [3.0, 4.0]]),
@@ -119,6 +123,81 @@ def test_files_that_are_none(read, tmp_path):
     for name in ("folder", "cut", "empty"):
         with pytest.raises(datasets.DataError, match=f"{name}.npz is damaged: no npz file"):
             read(tmp_path / f"{name}.npz")
+
+
+def attributed():
+    """The graph of ARRAYS, its features the numbers `a` and `b`."""
+    graph = nx.Graph(ARRAYS["edges"].T.tolist())
+    for node, (a, b) in enumerate(ARRAYS["features"].tolist()):
+        graph.nodes[node].update({"a": a, "b": b, "class": "pq"[ARRAYS["labels"][node]]})
+        if node != 2:
+            graph.nodes[node]["split"] = "train" if node < 2 else "test"
+    return graph
+
+
+def write(path, graph):
+    if path.suffix == ".json":
+        path.write_text(json.dumps(nx.node_link_data(graph, edges="links")))
+    else:
+        getattr(nx, f"write_{path.suffix[1:]}")(graph, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["graphml", "gexf", "gml", "json"])
+def test_networkx_formats(suffix, tmp_path):
+    path = write(tmp_path / f"mine.{suffix}", attributed())
+    network = datasets.read_node_graph(path)
+    expected = datasets.node_graph(**ARRAYS)
+    for found, wanted in zip(network.graph, expected.graph, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    for field in ("labels", "train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(network, field), getattr(expected, field))
+    assert network.class_names == ("p", "q")
+    assert datasets.read_labeled_graphs(path).sizes.tolist() == [[4, 6]]
+    np.testing.assert_array_equal(datasets.read_sets(path).nodes, ARRAYS["features"])
+    whole = path.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"\xff\xfe\x00"):
+        path.write_bytes(content)
+        for read in (datasets.read_node_graph, datasets.read_labeled_graphs, datasets.read_sets):
+            with pytest.raises(datasets.DataError, match=f"mine.{suffix} is damaged, no {suffix}"):
+                read(path)
+
+
+def test_vectors_in_graphml_are_texts(tmp_path):
+    graph = nx.path_graph(5)
+    nx.set_node_attributes(graph, "[0.5, 1]", "features")
+    nx.set_node_attributes(graph, dict(enumerate("abab")), "label")
+    network = datasets.read_node_graph(write(tmp_path / "a.graphml", graph))
+    np.testing.assert_array_equal(network.graph.nodes, [[0.5, 1.0]] * 5)
+    np.testing.assert_array_equal(network.labels, [0, 1, 0, 1, -1])
+
+
+@pytest.mark.parametrize(
+    "read, expected",
+    [
+        (datasets.read_node_graph, ".npz, .graphml, .gexf, .gml or .json"),
+        (datasets.read_labeled_graphs, ".npz, .graphml, .gexf, .gml or .json"),
+        (datasets.read_sets, ".csv, .npz, .zip, .graphml, .gexf, .gml or .json"),
+    ],
+)
+def test_other_suffixes_and_missing_files(read, expected, tmp_path):
+    (tmp_path / "mine.xlsx").touch()
+    with pytest.raises(datasets.DataError, match=f"has the suffix '.xlsx', expected {expected}$"):
+        read(tmp_path / "mine.xlsx")
+    with pytest.raises(datasets.DataError, match="absent.gml is missing"):
+        read(tmp_path / "absent.gml")
+
+
+def test_one_graph_is_asked_for_and_a_list_may_be_several(tmp_path):
+    path = tmp_path / "mine.json"
+    data = nx.node_link_data(attributed(), edges="edges")
+    path.write_text(json.dumps([data, data]))
+    assert datasets.read_labeled_graphs(path).sizes.tolist() == [[4, 6]] * 2
+    with pytest.raises(datasets.DataError, match="mine.json must hold one graph, got 2"):
+        datasets.read_node_graph(path)
+    write_splits(tmp_path)
+    found = datasets.read_labeled_graphs(tmp_path)
+    assert tuple(found.n_node) == sum(SIZES.values(), ()) and found.num_classes == 121
 
 
 SEVERAL = {

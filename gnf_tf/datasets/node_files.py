@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse
 
 from gnf_tf import seeds
-from gnf_tf.datasets.graph_files import read_graphs
-from gnf_tf.datasets.labeled_graphs import LabeledGraph, LabeledGraphs, random_parts
+from gnf_tf.datasets.attributed_files import read_attributed_graphs
+from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs, random_parts
 from gnf_tf.datasets.node_graphs import (
     FRACTIONS,
     as_labels,
@@ -19,6 +19,7 @@ from gnf_tf.datasets.node_graphs import (
     node_graph_from_networkx,
 )
 from gnf_tf.datasets.npz_files import read_npz
+from gnf_tf.datasets.ppi import ppi
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
@@ -51,8 +52,9 @@ def read_node_graph(
     with feat_ or attr_ before; adj_ before them is the adjacency matrix. Features and edges must be
     there. Others are not read.
 
-    Any other suffix that `read_graphs` reads: one graph with attributes as
-    `node_graph_from_networkx` takes them.
+    .graphml, .gexf, .gml and .json (node-link): one graph with attributes as
+    `node_graph_from_networkx` takes them. A label is the attribute "class"; or "label" but in GML
+    and GEXF, where that is the node's name.
 
     Args:
       path: of the file.
@@ -67,13 +69,11 @@ def read_node_graph(
     options = {"fractions": fractions, "seed": seeds.whole_number(seed)}
     path = user_path(path)
     if path.suffix.lower() == ".npz":
-        arrays = read_npz(path)
-        if "n_nodes" not in arrays:
-            found = _named(path, arrays)
-            names = {name: key for name, (key, _) in found.items()}
-            with _data_errors(path, names):
-                return node_graph(**{name: value for name, (_, value) in found.items()}, **options)
-    graphs = read_graphs(path)
+        found = _named(path, read_npz(path))
+        names = {argument: name for argument, (name, _) in found.items()}
+        with _data_errors(path, names):
+            return node_graph(**{key: value for key, (_, value) in found.items()}, **options)
+    graphs = read_attributed_graphs(path, [".npz"])
     if len(graphs) != 1:
         raise DataError(f"the data file {path} must hold one graph, got {len(graphs)}")
     with _data_errors(path):
@@ -81,21 +81,24 @@ def read_node_graph(
 
 
 def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
-    """Several graphs with labeled nodes, from a file.
+    """Several graphs with labeled nodes, from a file or the folder of PPI.
 
     .npz: the format of `read_graphs` with node_attributes, where node_labels is the class of each
     node, [sum of n_nodes] whole numbers, -1 for none, or names; or zeros and ones [sum of n_nodes,
     L]; and it may hold class_names. Edges may stand there once or in both directions.
 
-    Any other suffix that `read_graphs` reads: graphs with attributes as `node_graph_from_networkx`
-    takes them.
+    .json (node-link), a list of graphs with attributes as `node_graph_from_networkx` takes them, or
+    one; .graphml, .gexf and .gml, one. A folder: the release of PPI, all three splits of `ppi`.
 
     Raises:
       DataError: if the file is missing, damaged, or holds no such graphs, naming what is wrong.
     """
     path = user_path(path)
-    if path.suffix.lower() != ".npz":
-        graphs = read_graphs(path)
+    suffix = path.suffix.lower()
+    if suffix != ".npz" and path.is_dir():
+        return _joined([ppi(split, data_dir=path) for split in MASKS])
+    if suffix != ".npz":
+        graphs = read_attributed_graphs(path, [".npz"])
         with _data_errors(path):
             return labeled_graphs_from_networkx(graphs)
     arrays = read_npz(path)
@@ -106,6 +109,17 @@ def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
     names |= {"features": "node_attributes", "labels": "node_labels"}
     with _data_errors(path, names):
         return _from_arrays(**arrays)
+
+
+def _joined(parts):
+    """All graphs of LabeledGraphs of one kind."""
+    fields = {
+        field: np.concatenate([getattr(part, field) for part in parts])
+        for field in ("n_node", "n_edge", "features", "labels")
+    }
+    starts = np.cumsum([0, *(len(part.labels) for part in parts[:-1])])
+    edges = [part.edges + start for part, start in zip(parts, starts, strict=True)]
+    return LabeledGraphs(**fields, edges=np.concatenate(edges), class_names=parts[0].class_names)
 
 
 def _from_arrays(n_nodes, n_edges, edges, node_attributes, node_labels=None, class_names=None, **_):

@@ -117,8 +117,7 @@ def node_graph_from_networkx(
 
     Args:
       graph: at least one node.
-      label: the attribute with the label. Default: "class", or "label" where no node has a "class"
-        (in GML, "label" is the name of a node; in GEXF too, unless something else stands there).
+      label: the attribute with the label. Default: "class", or "label" where no node has a "class".
       class_names: see `node_graph`.
       fractions: see `node_graph`.
       seed: see `node_graph`.
@@ -351,9 +350,6 @@ def _labels_of(graphs, label):
     nodes = [item for graph in graphs for item in graph.nodes(data=True)]
     if label is None:
         label = next((name for name in _LABELS if any(name in data for _, data in nodes)), "label")
-        # In GEXF a node that is given no label has its name as one.
-        if all(data.get(label) == str(node) for node, data in nodes):
-            return None
     values = [data.get(label) for _, data in nodes]
     vectors = [value for value in values if isinstance(value, list | tuple | np.ndarray)]
     if vectors:

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from gnf_tf.datasets.attributed_files import read_attributed_graphs
 from gnf_tf.datasets.graph_files import read_graphs
 from gnf_tf.datasets.labeled_graphs import check_features
 from gnf_tf.datasets.node_graphs import graphs_with_features
@@ -28,8 +29,9 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
     A set, whose points need not follow one another, becomes a fully connected graph with self
     loops, as `graphs.fully_connected` makes it; sets are in the order of their first points.
 
-    An .npz of graphs and any other suffix that `read_graphs` reads: graphs whose nodes have
-    features as `node_graph_from_networkx` takes them, each edge in both directions.
+    .graphml, .gexf, .gml and .json (node-link); an .npz of graphs, a folder or a .zip as
+    `read_graphs` reads them: graphs whose nodes have features as `node_graph_from_networkx` takes
+    them, each edge in both directions.
 
     Raises:
       DataError: if the file is missing, damaged, or holds no such sets, naming the file and the
@@ -43,7 +45,10 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
             return _joined(*_read_csv(path))
         if suffix == ".npz" and "n_nodes" not in arrays:
             return _joined(*_of_arrays(arrays))
-        graphs = read_graphs(path)
+        if suffix in (".npz", ".zip") or path.is_dir():
+            graphs = read_graphs(path)
+        else:
+            graphs = read_attributed_graphs(path, [".csv", ".npz", ".zip"])
         if not graphs:
             raise ValueError("it must hold a graph, got none")
         return graphs_with_features(graphs)
