@@ -12,6 +12,12 @@ from gnf_tf.datasets.floors import (
 from gnf_tf.datasets.graph_files import read_graphs, write_graphs
 from gnf_tf.datasets.labeled_graphs import LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.molecules import Molecules
+from gnf_tf.datasets.node_files import read_labeled_graphs, read_node_graph
+from gnf_tf.datasets.node_graphs import (
+    labeled_graphs_from_networkx,
+    node_graph,
+    node_graph_from_networkx,
+)
 from gnf_tf.datasets.planetoid import CitationNetwork, citeseer, cora, pubmed
 from gnf_tf.datasets.ppi import ProteinNetworks, ppi
 from gnf_tf.datasets.qm9 import QM9_TARGETS, qm9
@@ -24,6 +30,7 @@ from gnf_tf.datasets.random_graphs import (
     split_graphs,
     two_communities,
 )
+from gnf_tf.datasets.set_files import read_sets
 from gnf_tf.datasets.splits import random_split
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
 from gnf_tf.datasets.topologies import Topologies
@@ -55,11 +62,14 @@ __all__ = [
     "half_moons_6",
     "independent_floor",
     "independent_log_prob",
+    "labeled_graphs_from_networkx",
     "log_prob",
     "mog",
     "mog_ring",
     "nll_floor",
     "node_batches",
+    "node_graph",
+    "node_graph_from_networkx",
     "padding_waste",
     "plan_batches",
     "plan_buckets",
@@ -68,6 +78,9 @@ __all__ = [
     "qm9",
     "random_split",
     "read_graphs",
+    "read_labeled_graphs",
+    "read_node_graph",
+    "read_sets",
     "split_graphs",
     "two_communities",
     "write_graphs",

@@ -2,15 +2,13 @@
 
 import io
 import os
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Sequence
 
 import networkx as nx
 import numpy as np
 
 from gnf_tf.datasets.attributed_graphs import items, make_graphs
+from gnf_tf.datasets.npz_files import arrays_of
 from gnf_tf.datasets.random_graphs import GraphSplit
 from gnf_tf.errors import DataError
 
@@ -36,7 +34,7 @@ def read_npz(path: str | os.PathLike, content: bytes, split: GraphSplit) -> list
       ValueError: for "train" and "test" where the file has no `is_test`.
       DataError: if the file is damaged.
     """
-    arrays = _load(path, content)
+    arrays = arrays_of(path, content)
     _check(path, arrays)
     graphs = _graphs(path, arrays)
     if split == "all":
@@ -45,21 +43,6 @@ def read_npz(path: str | os.PathLike, content: bytes, split: GraphSplit) -> list
         raise ValueError(f"{path} has no `is_test`: its `split` must be 'all', got {split!r}")
     is_test = arrays["is_test"].astype(bool)
     return [g for g, test in zip(graphs, is_test, strict=True) if test == (split == "test")]
-
-
-def _load(path, content):
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = dict(file)
-    except (
-        *(OSError, TypeError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError),
-        *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
-    ) as error:
-        raise DataError(f"the data file {path} is damaged: no npz file of arrays") from error
-    # What is not an npy file within the archive comes as bytes.
-    if not all(isinstance(values, np.ndarray) for values in arrays.values()):
-        raise DataError(f"the data file {path} is damaged: no npz file of arrays")
-    return arrays
 
 
 # What each array must be where it isn't empty: kinds of its dtype, least and greatest value.
