@@ -1,4 +1,4 @@
-"""Data sets, and batches of them."""
+"""Data sets, readers of files of your own, and batches."""
 
 from gnf_tf.datasets.batching import GraphDataset, NodeDataset, batches, node_batches, plan_batches
 from gnf_tf.datasets.buckets import BlockBatch, padding_waste, plan_buckets
@@ -9,10 +9,16 @@ from gnf_tf.datasets.floors import (
     log_prob,
     nll_floor,
 )
-from gnf_tf.datasets.graph_files import read_graphs, tu_dataset
+from gnf_tf.datasets.graph_files import read_graphs, write_graphs
 from gnf_tf.datasets.graph_rows import GraphRows
 from gnf_tf.datasets.labeled_graphs import LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.molecules import Molecules
+from gnf_tf.datasets.node_files import read_labeled_graphs, read_node_graph
+from gnf_tf.datasets.node_graphs import (
+    labeled_graphs_from_networkx,
+    node_graph,
+    node_graph_from_networkx,
+)
 from gnf_tf.datasets.planetoid import citeseer, cora, pubmed
 from gnf_tf.datasets.ppi import ppi
 from gnf_tf.datasets.qm9 import QM9_TARGETS, qm9
@@ -25,6 +31,8 @@ from gnf_tf.datasets.random_graphs import (
     split_graphs,
     two_communities,
 )
+from gnf_tf.datasets.set_files import read_sets
+from gnf_tf.datasets.splits import random_split
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
 from gnf_tf.datasets.topologies import Topologies
 from gnf_tf.errors import DataError
@@ -54,19 +62,26 @@ __all__ = [
     "half_moons_6",
     "independent_floor",
     "independent_log_prob",
+    "labeled_graphs_from_networkx",
     "log_prob",
     "mog",
     "mog_ring",
     "nll_floor",
     "node_batches",
+    "node_graph",
+    "node_graph_from_networkx",
     "padding_waste",
     "plan_batches",
     "plan_buckets",
     "ppi",
     "pubmed",
     "qm9",
+    "random_split",
     "read_graphs",
+    "read_labeled_graphs",
+    "read_node_graph",
+    "read_sets",
     "split_graphs",
-    "tu_dataset",
     "two_communities",
+    "write_graphs",
 ]

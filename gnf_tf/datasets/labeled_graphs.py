@@ -12,7 +12,7 @@ import numpy as np
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, fill_missing, validate
 
-__all__ = ["LabeledGraph", "LabeledGraphs"]
+__all__ = ["MASKS", "LabeledGraph", "LabeledGraphs", "check_features"]
 
 MASKS = ("train", "validation", "test")
 _MOST_CLASSES = 2**16  # without names: a greater number is no class, but an identifier
@@ -51,7 +51,7 @@ class LabeledGraph:
         validate(graph, check_values=False)
         if graph.n_node.shape[0] != 1:
             raise ValueError(f"`graph` must be one graph, got {graph.n_node.shape[0]}")
-        _check_features("graph.nodes", graph.nodes.numpy())
+        check_features("graph.nodes", graph.nodes.numpy())
         validate(graph)
         num_nodes = graph.nodes.shape[0]
         labels, names = _checked_labels(self.labels, self.class_names, num_nodes)
@@ -131,7 +131,7 @@ class LabeledGraphs:
                     f"`{name}` must be at least {least}, got {counts[row]} for graph {row}"
                 )
         ends = np.cumsum(n_node)
-        _check_features("features", features, ends)
+        check_features("features", features, ends)
         if ends[-1] != len(features):
             raise ValueError(
                 f"`n_node` must add up to the rows of `features`, {len(features)}, got {ends[-1]}"
@@ -181,6 +181,7 @@ class LabeledGraphs:
 
     def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
         """One graph, numpy arrays: (graph with the features as nodes, labels of its nodes)."""
+        row = range(len(self))[row]
         first, edge = self.n_node[:row].sum(), self.n_edge[:row].sum()
         nodes = slice(first, first + self.n_node[row])
         senders, receivers = self.edges[edge : edge + self.n_edge[row]].T - first
@@ -233,8 +234,14 @@ def _whole(name, values):
     return values.astype(np.int64)
 
 
-def _check_features(name, features, ends=None):
-    """Raises a ValueError if they aren't [N, F] finite float32; `ends` of the graphs' nodes."""
+def check_features(name: str, features: np.ndarray, ends: np.ndarray | None = None) -> None:
+    """Raises a ValueError if they aren't [N, F] of finite float32.
+
+    Args:
+      name: of the features, for the message.
+      features: of all nodes.
+      ends: where each graph's nodes end, if there are several graphs.
+    """
     if features.ndim != 2 or not features.size or features.dtype.kind not in "biuf":
         raise ValueError(
             f"`{name}` must be numbers [num_nodes, num_features], at least one of each, got "

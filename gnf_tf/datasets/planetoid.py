@@ -12,12 +12,11 @@ from typing import Literal
 
 import numpy as np
 import scipy.sparse
-import tensorflow as tf
 
 from gnf_tf import seeds
-from gnf_tf.datasets.labeled_graphs import LabeledGraph
+from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph
+from gnf_tf.datasets.node_graphs import node_graph
 from gnf_tf.errors import DataError
-from gnf_tf.graphs import GraphsTuple
 
 __all__ = ["citeseer", "cora", "pubmed", "read_arrays"]
 
@@ -72,19 +71,13 @@ def _network(name, split, seed, normalize):
         raise ValueError(f"`split` must be 'public' or 'one_percent', got {split!r}")
     seeds.whole_number(seed)  # also where nothing is drawn from it
     arrays = read_arrays(name)
-    labels = arrays["labels"].astype(np.int32)
+    labels = arrays["labels"]
     if split == "public":
         parts = [arrays[key] for key in ("train_idx", "val_idx", "test_idx")]
     else:
         parts = _one_percent(np.flatnonzero(labels >= 0), seed)
-    train, validation, test = (np.isin(np.arange(len(labels)), part) for part in parts)
-    return LabeledGraph(
-        graph=_graph(_features(arrays, normalize), arrays["edges"]),
-        labels=labels,
-        train=train,
-        validation=validation,
-        test=test,
-    )
+    masks = dict(zip(MASKS, parts, strict=True))
+    return node_graph(_features(arrays, normalize), arrays["edges"], labels, **masks)
 
 
 def _one_percent(labelled, seed):
@@ -102,20 +95,6 @@ def _features(arrays, normalize):
         total = features.sum(axis=1, keepdims=True)
         features /= np.where(total, total, 1)
     return features
-
-
-def _graph(features, edges):
-    senders = np.concatenate([edges[0], edges[1]])
-    receivers = np.concatenate([edges[1], edges[0]])
-    return GraphsTuple(
-        nodes=tf.constant(features, tf.float32),
-        edges=tf.zeros([len(senders), 0]),
-        globals=tf.zeros([1, 0]),
-        receivers=tf.constant(receivers, tf.int32),
-        senders=tf.constant(senders, tf.int32),
-        n_node=tf.constant([len(features)], tf.int32),
-        n_edge=tf.constant([len(senders)], tf.int32),
-    )
 
 
 def read_arrays(name: str) -> dict[str, np.ndarray]:

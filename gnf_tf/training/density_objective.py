@@ -177,7 +177,7 @@ class DensityObjective(Objective):
             graph, log_det = reversible.run([step], graph)
             tf.summary.histogram(f"log_det_per_node/{i:02d}_{step.name}", log_det)
         figure = samples_figure(self.module, self._some(SHOWN, FIGURES))
-        tf.summary.image("samples", plots.to_image(figure))
+        tf.summary.image("sets", plots.to_image(figure))
 
     def _some(self, num_graphs, seed):
         if isinstance(self._validation, PointSets):

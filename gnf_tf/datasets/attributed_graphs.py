@@ -1,0 +1,169 @@
+"""The graphs that files give: plain networkx graphs with "features" and "label"."""
+
+import math
+import numbers
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+__all__ = ["check_widths", "items", "make_graphs", "simple_graph"]
+
+
+def simple_graph(graph: nx.Graph, *, node_labels: bool = True) -> nx.Graph:
+    """A `Graph` or `DiGraph` with nodes 0 to n - 1, and of its attributes features and labels.
+
+    Nodes whose names are all whole numbers are in the order of these, others in the graph's own.
+    Self loops are left out; of parallel edges the last gives the attributes.
+
+    Args:
+      graph: any networkx graph.
+      node_labels: False where the attribute "label" is another name of the node.
+
+    Raises:
+      ValueError: for a graph without nodes, or an attribute that is none, naming the node or edge.
+    """
+    if not len(graph):
+        raise ValueError("it has no nodes")
+    try:
+        order = sorted(graph, key=lambda name: int(str(name)))
+    except ValueError:
+        order = list(graph)
+    number = {name: i for i, name in enumerate(order)}
+    result = nx.DiGraph() if graph.is_directed() else nx.Graph()
+    result.graph.update(_attributes("the graph", graph.graph))
+    for name in order:
+        attributes = _attributes(f"node {name!r}", graph.nodes[name])
+        if not node_labels:
+            attributes.pop("label", None)
+        result.add_node(number[name], **attributes)
+    for a, b, data in graph.edges(data=True):
+        if a != b:
+            result.add_edge(number[a], number[b], **_attributes(f"edge {(a, b)!r}", data))
+    return result
+
+
+def _attributes(what, data):
+    result = {}
+    if data.get("features") is not None:
+        features = _vector(data["features"])
+        if features is None:
+            raise ValueError(
+                f"{what} has the features {data['features']!r:.80}, expected finite numbers"
+            )
+        result["features"] = features
+    label = data.get("label")
+    if isinstance(label, np.ndarray | list | tuple):
+        label = _vector(label)
+    elif isinstance(label, numbers.Real):
+        whole = isinstance(label, numbers.Integral)
+        label = int(label) if whole else float(label) if math.isfinite(label) else None
+    elif not isinstance(label, str):
+        label = None
+    if label is not None:
+        result["label"] = label
+    elif data.get("label") is not None:
+        raise ValueError(
+            f"{what} has the label {data['label']!r:.80}, expected a finite number, a vector of "
+            "them, or text"
+        )
+    return result
+
+
+def _vector(value):
+    """[width] float64 of a number, a sequence of numbers, or a text of them; None of others."""
+    try:
+        if isinstance(value, str):
+            value = [float(word) for word in value.strip("[]() \n").replace(",", " ").split()]
+        vector = np.atleast_1d(np.asarray(value))
+        if vector.dtype.kind not in "biuf" or vector.ndim != 1 or not vector.size:
+            return None
+        vector = vector.astype(np.float64)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return vector if np.isfinite(vector).all() else None
+
+
+def items(graph: nx.Graph) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+    """(name, attributes) of all nodes, of all edges, and of the graph itself."""
+    return {
+        "node": ((f"node {node}", data) for node, data in graph.nodes(data=True)),
+        "edge": ((f"edge ({a}, {b})", data) for a, b, data in graph.edges(data=True)),
+        "graph": iter([("the whole", graph.graph)]),
+    }
+
+
+def check_widths(graphs: Iterable[tuple[str, nx.Graph]]) -> None:
+    """Raises a ValueError unless all nodes have as many features; so all edges, all graphs.
+
+    Args:
+      graphs: (what an error calls the graph, the graph).
+    """
+    expected = {}
+    for where, graph in graphs:
+        for kind, members in items(graph).items():
+            for what, data in members:
+                width = len(data["features"]) if "features" in data else "no"
+                if width != expected.setdefault(kind, width):
+                    raise ValueError(
+                        f"{what} of {where} has {width} features, expected {expected[kind]} as of "
+                        f"the first {kind}"
+                    )
+
+
+def make_graphs(
+    graph_of_node: np.ndarray,
+    num_graphs: int,
+    edges: np.ndarray,
+    *,
+    node: dict[str, np.ndarray | None],
+    edge: dict[str, np.ndarray | None],
+    whole: dict[str, np.ndarray | None],
+) -> list[nx.Graph]:
+    """Undirected graphs of the rows of tables.
+
+    Args:
+      graph_of_node: [N], the graph of each node.
+      num_graphs: how many graphs.
+      edges: [2, E], between rows of `graph_of_node`.
+      node: attributes of nodes, [N] or [N, width] each, or None.
+      edge: of edges, [E, ...].
+      whole: of graphs, [num_graphs, ...].
+    """
+    order = np.argsort(graph_of_node, kind="stable")
+    n_nodes = np.bincount(graph_of_node, minlength=num_graphs)
+    starts = np.cumsum(n_nodes) - n_nodes
+    local = np.empty(len(order), np.int64)
+    local[order] = np.arange(len(order)) - np.repeat(starts, n_nodes)
+
+    graphs = [nx.Graph(**attributes) for attributes in _rows(whole, range(num_graphs))]
+    members = zip(
+        graph_of_node[order].tolist(),
+        local[order].tolist(),
+        _rows(node, order.tolist()),
+        strict=True,
+    )
+    for owner, number, attributes in members:
+        graphs[owner].add_node(number, **attributes)
+    links = zip(
+        graph_of_node[edges[0]].tolist(),
+        *local[edges].tolist(),
+        _rows(edge, range(edges.shape[1])),
+        strict=True,
+    )
+    for owner, low, high, attributes in links:
+        graphs[owner].add_edge(low, high, **attributes)
+    return graphs
+
+
+def _rows(columns, order):
+    """A dict of attributes for each row of `order`; features are float64 vectors."""
+    columns = {key: values for key, values in columns.items() if values is not None}
+    if "features" in columns:
+        columns["features"] = columns["features"].astype(np.float64)
+    for row in order:
+        yield {
+            key: values[row] if values.ndim > 1 else values[row].item()
+            for key, values in columns.items()
+        }

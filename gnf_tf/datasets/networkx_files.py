@@ -1,0 +1,217 @@
+"""The formats of graphs that networkx reads and writes, by suffix."""
+
+import io
+import json
+import re
+from collections.abc import Callable, Sequence, Set
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import networkx as nx
+import numpy as np
+
+__all__ = ["FORMATS", "Format"]
+
+
+class Format(NamedTuple):
+    """How files of a suffix are read and written.
+
+    Attributes:
+      name: of the format.
+      read: the networkx graphs in the content of a file; raises whatever, for no such content.
+        None of a format that networkx doesn't read.
+      write: the content for graphs as `simple_graph` gives them, or None where we don't write it.
+      holds: of what graphs may have, what such files hold; "node labels" are held where a node's
+        "label" is not its name.
+    """
+
+    name: str
+    read: Callable[[bytes], list[nx.Graph]] | None
+    write: Callable[[Sequence[nx.Graph]], bytes] | None = None
+    holds: Set[str] = frozenset()
+
+
+def _read_graph6(content):
+    """Of lines, each a graph in graph6, or in sparse6 where it begins with a colon."""
+    graphs = []
+    for number, line in enumerate(content.splitlines(), 1):
+        line = re.sub(rb"^>>(graph|sparse)6<<", b"", line.strip())
+        if not line:
+            continue
+        sparse = line.startswith(b":")
+        try:
+            # networkx takes others for numbers, too.
+            if not all(63 <= character <= 126 for character in line[sparse:]):
+                raise ValueError("characters from ? to ~ only")
+            if line.startswith(b":~~"):
+                raise ValueError("of more than 258047 nodes")  # which may be none but a number
+            read = nx.from_sparse6_bytes if sparse else nx.from_graph6_bytes
+            graphs.append(read(line))
+        except Exception as error:
+            shown = line[:40].decode("ascii", "replace")
+            raise ValueError(
+                f"line {number}, {shown!r}, is cut short or wrong ({error})"
+            ) from error
+    return graphs
+
+
+def _write_graph6(graphs):
+    return b"".join(nx.to_graph6_bytes(graph, header=False) for graph in graphs)
+
+
+def _write_sparse6(graphs):
+    return b"".join(nx.to_sparse6_bytes(graph, header=False) for graph in graphs)
+
+
+def _read_graphml(content):
+    # As networkx.read_graphml does, but that takes the first graph only.
+    header = f'<graphml xmlns="{nx.GraphMLReader.NS_GRAPHML}">'
+    content = content.replace(b"<graphml>", header.encode())
+    graphs = list(nx.GraphMLReader()(string=content))
+    _check_declared(content, graphs)
+    return graphs
+
+
+def _write_graphml(graphs):
+    writer = nx.GraphMLWriter()
+    for graph in graphs:
+        writer.add_graph_element(_plain(graph, str))
+        writer.attributes.clear()  # else it writes those of the graphs before again
+    file = io.BytesIO()
+    writer.dump(file)
+    return file.getvalue()
+
+
+def _read_gexf(content):
+    graphs = [nx.read_gexf(io.BytesIO(content))]
+    _check_declared(content, graphs)
+    return graphs
+
+
+def _check_declared(content, graphs):
+    """networkx merges nodes of one id, and makes up those that only an edge names."""
+    declared = sum(
+        str(element.tag).rpartition("}")[2] == "node" and "id" in element.attrib
+        for element in ElementTree.fromstring(content).iter()
+    )
+    _check_number(declared, sum(map(len, graphs)), "it")
+
+
+def _check_number(declared, found, what):
+    if declared != found:
+        raise ValueError(
+            f"{what} lists {declared} nodes with an id, but ids and edges name {found} nodes"
+        )
+
+
+def _read_gml(content):
+    return [nx.parse_gml(content.decode("utf-8-sig").splitlines(), label="id")]
+
+
+def _write_gml(graphs):
+    (graph,) = graphs
+    return "\n".join([*nx.generate_gml(_plain(graph, list)), ""]).encode("ascii")
+
+
+def _read_json(content):
+    data = json.loads(content)
+    data = data if isinstance(data, list) else [data]
+    return [_node_link(index, item) for index, item in enumerate(data)]
+
+
+def _node_link(index, data):
+    key = "links" if isinstance(data, dict) and "edges" not in data else "edges"
+    if not (
+        isinstance(data, dict)
+        and isinstance(data.get("graph", {}), dict)
+        and _are_objects(data.get("nodes"), set())
+        and _are_objects(data.get(key), {"source", "target"})
+    ):
+        raise ValueError(
+            f"graph {index} must have 'nodes' and 'edges' (or 'links'), lists of objects, those of "
+            "edges with 'source' and 'target'"
+        )
+    graph = nx.node_link_graph(data, edges=key)
+    _check_number(len(data["nodes"]), len(graph), f"graph {index}")
+    return graph
+
+
+def _are_objects(values, keys):
+    return isinstance(values, list) and all(
+        isinstance(value, dict) and keys <= value.keys() for value in values
+    )
+
+
+def _write_json(graphs):
+    data = [nx.node_link_data(_plain(graph, list), edges="edges") for graph in graphs]
+    return json.dumps(data if len(data) > 1 else data[0]).encode()
+
+
+def _read_edges(content):
+    """Of lines of two nodes, perhaps with a number or a {...} after them, which is left out."""
+    edges = []
+    for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
+        text = re.split("[#%{]", line)[0].strip()
+        if not text:
+            continue
+        text = text.rstrip(",")  # before {...}
+        fields = [field.strip() for field in text.split("," if "," in text else None)]
+        if len(fields) not in (2, 3) or not all(fields) or not all(map(_is_number, fields[2:])):
+            raise ValueError(
+                f"line {number} is {line.strip()!r:.80}, expected two nodes, and at most a number "
+                "after them"
+            )
+        edges.append(tuple(fields[:2]))
+    numbers = [any(map(_is_number, edge)) for edge in edges]
+    if len(edges) > 1 and not numbers[0] and all(numbers[1:]):
+        raise ValueError(f"it begins with {edges[0]}, a heading it seems, which must follow a #")
+    return [nx.Graph(edges)] if edges else []
+
+
+def _is_number(text):
+    try:
+        return np.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _plain(graph, vector):
+    """A copy whose vectors are lists, or texts of lists."""
+
+    def attributes(data):
+        return {
+            key: vector(value.tolist()) if isinstance(value, np.ndarray) else value
+            for key, value in data.items()
+        }
+
+    result = graph.__class__(**attributes(graph.graph))
+    result.add_nodes_from((node, attributes(data)) for node, data in graph.nodes(data=True))
+    result.add_edges_from((a, b, attributes(data)) for a, b, data in graph.edges(data=True))
+    return result
+
+
+_GRAPH6 = Format("graph6", _read_graph6, _write_graph6, {"several graphs"})
+_SPARSE6 = Format("sparse6", _read_graph6, _write_sparse6, {"several graphs"})
+_EDGES = Format("an edge list", _read_edges)
+_GRAPHML = Format(
+    "GraphML",
+    _read_graphml,
+    _write_graphml,
+    {"several graphs", "directed edges", "features", "labels", "node labels"},
+)
+_GML = Format("GML", _read_gml, _write_gml, {"directed edges", "features"})
+_JSON = Format("node-link JSON", _read_json, _write_json, _GRAPHML.holds | {"vector labels"})
+
+FORMATS = {
+    ".g6": _GRAPH6,
+    ".graph6": _GRAPH6,
+    ".s6": _SPARSE6,
+    ".sparse6": _SPARSE6,
+    ".graphml": _GRAPHML,
+    ".gexf": Format("GEXF", _read_gexf),
+    ".gml": _GML,
+    ".json": _JSON,
+    ".edgelist": _EDGES,
+    ".edges": _EDGES,
+    ".txt": _EDGES,
+}

@@ -1,0 +1,208 @@
+"""Graphs with labeled nodes, one or several, from a user's files."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import scipy.sparse
+
+from gnf_tf import seeds
+from gnf_tf.datasets.attributed_files import read_attributed_graphs
+from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs
+from gnf_tf.datasets.node_graphs import (
+    FRACTIONS,
+    as_labels,
+    distinct_pairs,
+    labeled_graphs_from_networkx,
+    node_graph,
+    node_graph_from_networkx,
+)
+from gnf_tf.datasets.npz_files import read_npz
+from gnf_tf.datasets.ppi import ppi
+from gnf_tf.datasets.splits import random_parts
+from gnf_tf.errors import DataError
+from gnf_tf.files import user_path
+
+__all__ = ["read_labeled_graphs", "read_node_graph"]
+
+# Argument of `node_graph` -> names that its array may have, ours and those of other libraries.
+_NAMES = {
+    "features": ("features", "x"),
+    "edges": ("edges", "edge_index"),
+    "labels": ("labels", "label", "y"),
+    "train": ("train", "train_mask", "train_idx"),
+    "validation": tuple(
+        f"{a}{b}" for a in ("validation", "valid", "val") for b in ("", "_mask", "_idx")
+    ),
+    "test": ("test", "test_mask", "test_idx"),
+    "class_names": ("class_names",),
+}
+# Of the arrays of a CSR matrix; without one, those of `scipy.sparse.save_npz`.
+_SPARSE = {"features": ("feat_", "attr_", ""), "edges": ("adj_",)}
+
+
+def read_node_graph(
+    path: str | os.PathLike, *, fractions: Sequence[float] = FRACTIONS, seed: int = 0
+) -> LabeledGraph:
+    """A graph with labeled nodes, from a file of arrays or of one graph.
+
+    .npz: arrays as `node_graph` takes them, by these names: features or x; edges or edge_index;
+    labels or y; train, validation and test, each also with _mask or _idx, and valid or val;
+    class_names. Sparse features are those of `scipy.sparse.save_npz` (of CSR), their names also
+    with feat_ or attr_ before; adj_ before them is the adjacency matrix. Features and edges must be
+    there. Others are not read.
+
+    .graphml, .gexf, .gml and .json (node-link): one graph with attributes as
+    `node_graph_from_networkx` takes them. A label is the attribute "class"; or "label" but in GML
+    and GEXF, where that is the node's name.
+
+    Args:
+      path: of the file.
+      fractions: of random sets, where the file has none; see `node_graph`.
+      seed: of random sets.
+
+    Raises:
+      ValueError: for `fractions` or a `seed` that are none.
+      DataError: if the file is missing, damaged, or holds no such graph, naming what is wrong.
+    """
+    random_parts(2**20, fractions)
+    options = {"fractions": fractions, "seed": seeds.whole_number(seed)}
+    path = user_path(path)
+    if path.suffix.lower() == ".npz":
+        found = _named(path, read_npz(path))
+        names = {argument: name for argument, (name, _) in found.items()}
+        with _data_errors(path, names):
+            return node_graph(**{key: value for key, (_, value) in found.items()}, **options)
+    graphs = read_attributed_graphs(path, [".npz"])
+    if len(graphs) != 1:
+        raise DataError(f"the data file {path} must hold one graph, got {len(graphs)}")
+    with _data_errors(path):
+        return node_graph_from_networkx(graphs[0], **options)
+
+
+def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
+    """Several graphs with labeled nodes, from a file or the folder of PPI.
+
+    .npz: the format of `read_graphs` with node_attributes, where node_labels is the class of each
+    node, [sum of n_nodes] whole numbers, -1 for none, or names; or zeros and ones [sum of n_nodes,
+    L]; and it may hold class_names. Edges may stand there once or in both directions.
+
+    .json (node-link), a list of graphs with attributes as `node_graph_from_networkx` takes them, or
+    one; .graphml, .gexf and .gml, one. A folder: the release of PPI, all three splits of `ppi`.
+
+    Raises:
+      DataError: if the file is missing, damaged, or holds no such graphs, naming what is wrong.
+    """
+    path = user_path(path)
+    suffix = path.suffix.lower()
+    if suffix != ".npz" and path.is_dir():
+        return _joined([ppi(split, data_dir=path) for split in MASKS])
+    if suffix != ".npz":
+        graphs = read_attributed_graphs(path, [".npz"])
+        with _data_errors(path):
+            return labeled_graphs_from_networkx(graphs)
+    arrays = read_npz(path)
+    missing = {"n_nodes", "n_edges", "edges", "node_attributes"} - set(arrays)
+    if missing:
+        raise DataError(f"the data file {path} lacks {', '.join(sorted(missing))}")
+    names = {"n_node": "n_nodes", "n_edge": "n_edges"}
+    names |= {"features": "node_attributes", "labels": "node_labels"}
+    with _data_errors(path, names):
+        return _from_arrays(**arrays)
+
+
+def _joined(parts):
+    """All graphs of LabeledGraphs of one kind."""
+    fields = {
+        field: np.concatenate([getattr(part, field) for part in parts])
+        for field in ("n_node", "n_edge", "features", "labels")
+    }
+    starts = np.cumsum([0, *(len(part.labels) for part in parts[:-1])])
+    edges = [part.edges + start for part, start in zip(parts, starts, strict=True)]
+    return LabeledGraphs(**fields, edges=np.concatenate(edges), class_names=parts[0].class_names)
+
+
+def _from_arrays(n_nodes, n_edges, edges, node_attributes, node_labels=None, class_names=None, **_):
+    """LabeledGraphs of the arrays of our npz format, which numbers nodes in their graph."""
+    # First without edges: what counts nodes is right, then.
+    labels, names, _ = as_labels(node_labels, class_names, len(node_attributes))
+    LabeledGraphs(n_nodes, np.zeros_like(n_nodes), node_attributes, labels, np.zeros([0, 2]), names)
+    counts = np.asarray(n_edges)
+    total = int(counts.sum()) if counts.dtype.kind in "iu" else -1
+    if counts.shape != n_nodes.shape or (counts < 0).any() or edges.shape != (2, total):
+        raise ValueError(
+            f"`n_edges` must be {n_nodes.shape} whole numbers, at least 0, that add up to the E of "
+            f"`edges` [2, E], got {counts.dtype} {counts.shape} and {edges.shape}"
+        )
+    n_nodes = n_nodes.astype(np.int64)
+    owner = np.repeat(np.arange(len(n_nodes)), counts)
+    if edges.size and edges.dtype.kind not in "iu":
+        raise ValueError(f"`edges` must be whole numbers, got {edges.dtype}")
+    wrong = ((edges < 0) | (edges >= n_nodes[owner])).any(axis=0)
+    if wrong.any():
+        column = int(wrong.argmax())
+        raise ValueError(
+            f"`edges` must be nodes of graph {owner[column]}, 0 to {n_nodes[owner[column]] - 1}, "
+            f"got {edges[:, column].tolist()} in column {column}"
+        )
+    ends = np.cumsum(n_nodes)
+    moved = edges.astype(np.int64) + (ends - n_nodes)[owner]
+    pairs = distinct_pairs(moved, ends[-1]).T
+    pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    pairs = pairs[np.lexsort(pairs.T[::-1])]
+    graph_of_edge = np.searchsorted(ends, pairs[:, 0], side="right")
+    n_edge = np.bincount(graph_of_edge, minlength=len(n_nodes))
+    return LabeledGraphs(n_nodes, n_edge, node_attributes, labels, pairs, names)
+
+
+def _named(path, arrays):
+    """Argument of `node_graph` -> (name in the file, value)."""
+    found = {}
+    for argument, names in _NAMES.items():
+        present = [(name, arrays[name]) for name in names if name in arrays]
+        for prefix in _SPARSE.get(argument, ()):
+            parts = [f"{prefix}{part}" for part in ("data", "indices", "indptr", "shape")]
+            if all(part in arrays for part in parts):
+                matrix = _sparse(path, parts, [arrays[part] for part in parts])
+                if argument == "edges":
+                    matrix = np.stack(matrix.nonzero())
+                present.append((f"{prefix}*" if prefix else "data", matrix))
+        if len(present) > 1:
+            raise DataError(
+                f"the data file {path} must hold {argument} once, got "
+                f"{' and '.join(name for name, _ in present)}"
+            )
+        if present:
+            found[argument] = present[0]
+    missing = [" or ".join(_NAMES[name]) for name in ("features", "edges") if name not in found]
+    if missing:
+        raise DataError(
+            f"the data file {path} lacks {', and '.join(missing)}, got arrays {sorted(arrays)}"
+        )
+    return found
+
+
+def _sparse(path, names, arrays):
+    """The CSR matrix of data, indices, indptr and shape."""
+    *csr, shape = arrays
+    try:
+        matrix = scipy.sparse.csr_array(tuple(csr), shape=tuple(shape.tolist()))
+        matrix.check_format()
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        raise DataError(
+            f"the data file {path} is damaged: {', '.join(names)} are no CSR matrix ({error})"
+        ) from error
+    return matrix
+
+
+@contextlib.contextmanager
+def _data_errors(path, names=None) -> Iterator[None]:
+    """ValueErrors about arguments as DataErrors about the file, which calls them `names`."""
+    try:
+        yield
+    except ValueError as error:
+        message = str(error)
+        for argument, name in (names or {}).items():
+            message = message.replace(f"`{argument}`", f"`{name}`")
+        raise DataError(f"the data file {path} doesn't fit: {message}") from error

@@ -1,0 +1,372 @@
+"""Labeled graphs from arrays and from networkx graphs with attributes."""
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import scipy.sparse
+import tensorflow as tf
+
+from gnf_tf.datasets.labeled_graphs import (
+    MASKS,
+    LabeledGraph,
+    LabeledGraphs,
+    check_features,
+)
+from gnf_tf.datasets.splits import random_parts
+from gnf_tf.graphs import GraphsTuple, from_networkx
+
+__all__ = [
+    "FRACTIONS",
+    "as_labels",
+    "distinct_pairs",
+    "graphs_with_features",
+    "labeled_graphs_from_networkx",
+    "node_graph",
+    "node_graph_from_networkx",
+]
+
+FRACTIONS = (0.6, 0.2, 0.2)
+_LABELS = ("class", "label")  # which attribute has the class of a node, the first that is there
+_SPLIT = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
+
+def node_graph(
+    features: Any,
+    edges: Any,
+    labels: Any = None,
+    *,
+    train: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    class_names: Sequence[str] | None = None,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+) -> LabeledGraph:
+    """A graph with labeled nodes from arrays: NumPy's, tensors, data frames, lists.
+
+    Args:
+      features: [N, F] finite numbers, dense, or a scipy.sparse matrix of any format. The result
+        holds them as dense float32, 4 N F bytes.
+      edges: [2, E] whole numbers, the two nodes of each edge, numbered from 0. Each edge may stand
+        there once or in both directions; self loops and repeats are left out, and the result has
+        both directions.
+      labels: [N], the class of each node: a whole number, -1 for none, or a name, None or "" for
+        none. Or [N, L] zeros and ones, which of L labels each node has; a row of -1 for a node
+        whose labels are unknown. None: no node has a label, as in a graph to predict.
+      train: the nodes to learn from: bool [N], or numbers of nodes. No node is in two of the three
+        sets, and all have labels. If any of the three is given, one that isn't is empty.
+      validation: as `train`.
+      test: as `train`.
+      class_names: of the classes or labels, in the order of their numbers. Default: "0", "1", ...,
+        or the names in `labels` in alphabetical order.
+      fractions: if no set is given, those of the labeled nodes that come, at random, to `train`,
+        `validation` and `test`.
+      seed: the same random sets for the same seed.
+
+    Raises:
+      ValueError: for an argument that isn't so, naming it, the node or edge, and the value.
+    """
+    features = _array("features", features)
+    check_features("features", features)
+    num_nodes = len(features)
+    low, high = distinct_pairs(_array("edges", edges), num_nodes)
+    labels, names, known = as_labels(labels, class_names, num_nodes)
+    given = dict(zip(MASKS, (train, validation, test), strict=True))
+    if any(part is not None for part in given.values()):
+        masks = {name: _mask(name, part, num_nodes) for name, part in given.items()}
+    else:
+        masks = _random_masks(known, fractions, seed)
+    for name, mask in masks.items():
+        if mask.shape == known.shape and (mask & ~known).any():
+            raise ValueError(
+                f"`{name}` must be of labeled nodes, got node {int((mask & ~known).argmax())}, "
+                "which has no label"
+            )
+    senders, receivers = np.concatenate([low, high]), np.concatenate([high, low])
+    graph = GraphsTuple(
+        nodes=tf.constant(features, tf.float32),
+        edges=tf.zeros([len(senders), 0]),
+        globals=tf.zeros([1, 0]),
+        receivers=tf.constant(receivers, tf.int32),
+        senders=tf.constant(senders, tf.int32),
+        n_node=tf.constant([num_nodes], tf.int32),
+        n_edge=tf.constant([len(senders)], tf.int32),
+    )
+    return LabeledGraph(graph, labels, **masks, class_names=names)
+
+
+def node_graph_from_networkx(
+    graph: nx.Graph,
+    *,
+    label: str | None = None,
+    class_names: Sequence[str] | None = None,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+) -> LabeledGraph:
+    """A graph with labeled nodes from a networkx graph, directed or not, nodes in its own order.
+
+    Features of the nodes are their attribute "features", a number or a vector; or, where no node
+    has that, all attributes that are numbers, in alphabetical order, but the label, "class",
+    "label" and "split". Labels are as of `node_graph`, many labels a node as vectors of zeros and
+    ones; a node without the attribute has none. The attribute "split", "train", "validation" (or
+    "val") or "test", says which set a node is in, if any; where no node has it, the sets are random
+    ones of `fractions` and `seed`, see `node_graph`.
+
+    Args:
+      graph: at least one node.
+      label: the attribute with the label. Default: "class", or "label" where no node has a "class".
+      class_names: see `node_graph`.
+      fractions: see `node_graph`.
+      seed: see `node_graph`.
+
+    Raises:
+      ValueError: for attributes that aren't so, naming the node.
+    """
+    whole = graphs_with_features([graph], label=label)
+    return node_graph(
+        whole.nodes.numpy(),
+        np.stack([whole.senders, whole.receivers]),
+        _labels_of([graph], label),
+        **_masks_of(graph),
+        class_names=class_names,
+        fractions=fractions,
+        seed=seed,
+    )
+
+
+def labeled_graphs_from_networkx(
+    graphs: Sequence[nx.Graph],
+    *,
+    label: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> LabeledGraphs:
+    """Several graphs with labeled nodes; attributes and errors as `node_graph_from_networkx`."""
+    graphs = list(graphs)
+    whole = graphs_with_features(graphs, label=label)
+    senders, receivers = whole.senders.numpy(), whole.receivers.numpy()
+    distinct = senders != receivers
+    graph_of_edge = np.repeat(np.arange(len(graphs)), whole.n_edge)[distinct]
+    labels, names, _ = as_labels(_labels_of(graphs, label), class_names, len(whole.nodes))
+    return LabeledGraphs(
+        n_node=whole.n_node.numpy(),
+        n_edge=np.bincount(graph_of_edge, minlength=len(graphs)),
+        features=whole.nodes.numpy(),
+        labels=labels,
+        edges=np.stack([senders[distinct], receivers[distinct]], axis=1),
+        class_names=names,
+    )
+
+
+def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None) -> GraphsTuple:
+    """Graphs of the nodes' features alone, edges both ways without repeats.
+
+    Features are those of `node_graph_from_networkx`; edges and graphs have width 0.
+
+    Raises:
+      ValueError: if a graph has no nodes, or features are missing or no finite numbers, naming it.
+    """
+    for index, graph in enumerate(graphs):
+        if not len(graph):
+            raise ValueError(f"graph {index} must have nodes, got none")
+    nodes = [data for graph in graphs for _, data in graph.nodes(data=True)]
+    names = ["features"]
+    if not any("features" in data for data in nodes):
+        numeric = {
+            name
+            for data in nodes
+            for name, value in data.items()
+            if isinstance(value, numbers.Real | np.bool_)
+        }
+        names = sorted(numeric - {label, *_LABELS, "split"})
+    bare = []
+    for index, graph in enumerate(graphs):
+        bare.append(nx.Graph())
+        for node, data in graph.nodes(data=True):
+            lacking = [name for name in names if name not in data]
+            if lacking or not names:
+                raise ValueError(
+                    f"node {node!r} of graph {index} has no "
+                    + (f"{lacking[0]!r}" if names else "'features' and no other numbers")
+                    + (", others have" if names else f" among its attributes {sorted(data)}")
+                )
+            row = data["features"] if names == ["features"] else [data[name] for name in names]
+            bare[-1].add_node(node, features=row)
+        bare[-1].add_edges_from((a, b) for a, b in graph.edges())
+    return from_networkx(bare)
+
+
+def as_labels(
+    given: Any, class_names: Sequence[str] | None, num_nodes: int
+) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+    """(labels and class names as of `LabeledGraph`, [N] bool: which nodes have a label).
+
+    Args:
+      given: labels as `node_graph` takes them.
+      class_names: as `node_graph` takes them.
+      num_nodes: N.
+
+    Raises:
+      ValueError: for others.
+    """
+    names = _text(np.asarray(() if class_names is None else class_names))
+    if names.ndim != 1:
+        raise ValueError(f"`class_names` must be a sequence of strings, got {class_names!r}")
+    names = tuple(names.tolist())
+    labels = np.full(num_nodes, -1) if given is None else _array("labels", given)
+    if labels.dtype.kind == "U" and not isinstance(given, np.ndarray):
+        labels = np.asarray(given, object)  # in which numbers among names are still numbers
+    if labels.shape[:1] != (num_nodes,) or labels.ndim > 2:
+        raise ValueError(
+            f"`labels` must have shape [N] or [N, L] for N = {num_nodes} nodes, got {labels.shape}"
+        )
+    if labels.ndim == 1 and labels.dtype.kind in "OSU":
+        labels, names = _from_names(labels, names)
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(f"`labels` must be whole numbers or names, got {labels.dtype}")
+    if labels.ndim == 1:
+        wrong = ~((labels == np.round(labels)) & (np.abs(labels) < 2**31))  # NaN among them
+        rule = "whole numbers, or -1 for none"
+    else:
+        unknown = (labels == -1).all(axis=1)
+        wrong = ~(np.isin(labels, (0, 1)).all(axis=1) | unknown)
+        rule = "0 or 1 in each of the L columns, or one class a node [N]"
+    if wrong.any():
+        node = int(wrong.argmax())
+        raise ValueError(f"`labels` must be {rule}, got {labels[node].tolist()} for node {node}")
+    if labels.ndim == 2:
+        return labels > 0, names, ~unknown
+    return labels.astype(np.int64), names, labels >= 0
+
+
+def _from_names(labels, names):
+    """(whole numbers, names of the classes) where labels are names, or hold None."""
+    values = [None if value is None or value == "" else value for value in _text(labels).tolist()]
+    if all(value is None or isinstance(value, numbers.Real) for value in values):
+        return np.asarray([-1 if value is None else value for value in values]), names
+    for node, value in enumerate(values):
+        if value is not None and not isinstance(value, str):
+            raise ValueError(
+                f"`labels` must all be names or all be whole numbers, got {value!r} for node {node}"
+            )
+    names = names or tuple(sorted(set(values) - {None}))
+    number = {None: -1} | {name: row for row, name in enumerate(names)}
+    for node, value in enumerate(values):
+        if value not in number:
+            raise ValueError(
+                f"`labels` must be among `class_names`, {names}, got {value!r} for node {node}"
+            )
+    return np.array([number[value] for value in values]), names
+
+
+def _text(values):
+    """Bytes as strings; anything else as it is."""
+    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+
+
+def distinct_pairs(edges: np.ndarray, num_nodes: int) -> np.ndarray:
+    """[2, E'] int64, sorted: each pair of joined nodes once, the smaller first, no self loops.
+
+    Args:
+      edges: [2, E] whole numbers, in either or both directions.
+      num_nodes: all numbers are below it.
+
+    Raises:
+      ValueError: for another shape or type, or a number that is no node.
+    """
+    if not edges.size:
+        return np.zeros([2, 0], np.int64)
+    if edges.ndim != 2 or edges.shape[0] != 2:
+        raise ValueError(
+            f"`edges` must have shape [2, E], got {edges.shape}"
+            + ("; give its transpose" if edges.shape[1:] == (2,) else "")
+        )
+    if edges.dtype.kind not in "iu":
+        raise ValueError(f"`edges` must be whole numbers, got {edges.dtype}")
+    wrong = (edges < 0) | (edges >= num_nodes)
+    if wrong.any():
+        column = int(wrong.any(axis=0).argmax())
+        raise ValueError(
+            f"`edges` must be nodes from 0 to {num_nodes - 1}, got {edges[:, column].tolist()} in "
+            f"column {column}"
+        )
+    ends = np.sort(edges.astype(np.int64), axis=0)
+    low, high = ends[:, ends[0] != ends[1]]
+    return np.stack(np.divmod(np.unique(low * num_nodes + high), num_nodes))
+
+
+def _array(name, values):
+    if scipy.sparse.issparse(values):
+        return values.toarray()
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must be an array, got rows that don't fit ({error})") from error
+
+
+def _mask(name, given, num_nodes):
+    """[num_nodes] bool."""
+    mask = np.zeros(num_nodes, bool)
+    values = _array(name, [] if given is None else given)
+    if values.dtype == bool:
+        return values
+    if not values.size:
+        return mask
+    if values.ndim != 1 or values.dtype.kind not in "iu":
+        raise ValueError(
+            f"`{name}` must be bool {(num_nodes,)} or a list of nodes' numbers, got {values.dtype} "
+            f"of shape {values.shape}"
+        )
+    wrong = (values < 0) | (values >= num_nodes)
+    if wrong.any():
+        raise ValueError(
+            f"`{name}` must be nodes from 0 to {num_nodes - 1}, got {values[wrong.argmax()]}"
+        )
+    found, counts = np.unique(values, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"`{name}` must name a node once, got node {found[counts.argmax()]} "
+            f"{counts.max()} times; zeros and ones must be bool"
+        )
+    mask[values] = True
+    return mask
+
+
+def _random_masks(known, fractions, seed):
+    if len(fractions) != len(MASKS):
+        raise ValueError(f"`fractions` must be three, of {', '.join(MASKS)}, got {fractions}")
+    rows = np.flatnonzero(known)
+    parts = random_parts(len(rows), fractions, seed) if len(rows) else [[]] * len(MASKS)
+    return {
+        name: np.isin(np.arange(len(known)), rows[part])
+        for name, part in zip(MASKS, parts, strict=True)
+    }
+
+
+def _labels_of(graphs, label):
+    """The labels of all nodes, None where no node has one."""
+    nodes = [item for graph in graphs for item in graph.nodes(data=True)]
+    if label is None:
+        label = next((name for name in _LABELS if any(name in data for _, data in nodes)), "label")
+    values = [data.get(label) for _, data in nodes]
+    vectors = [value for value in values if isinstance(value, list | tuple | np.ndarray)]
+    if vectors:
+        values = [[-1] * len(vectors[0]) if value is None else value for value in values]
+    return values
+
+
+def _masks_of(graph):
+    """The sets that the attribute "split" names, as arguments of `node_graph`."""
+    found = [data.get("split") or None for _, data in graph.nodes(data=True)]
+    for node, part in zip(graph, found, strict=True):
+        if part is not None and part not in _SPLIT:
+            raise ValueError(
+                f"the 'split' of node {node!r} must be 'train', 'validation' or 'test', got "
+                f"{part!r}"
+            )
+    if not any(found):
+        return {}
+    parts = np.array([_SPLIT.get(part, "") for part in found])
+    return {name: parts == name for name in MASKS}

@@ -1,0 +1,50 @@
+"""The arrays of a user's npz file."""
+
+import io
+import os
+import tokenize
+import zipfile
+import zlib
+
+import numpy as np
+
+from gnf_tf.errors import DataError
+from gnf_tf.files import user_path
+
+__all__ = ["arrays_of", "read_npz"]
+
+
+def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """All arrays of the file, without pickles.
+
+    Raises:
+      DataError: if the file is missing or damaged.
+    """
+    path = user_path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"the data file {path} is missing") from error
+    except OSError as error:
+        raise DataError(f"the data file {path} can't be read ({error.strerror})") from error
+    return arrays_of(path, content)
+
+
+def arrays_of(path: os.PathLike | str, content: bytes) -> dict[str, np.ndarray]:
+    """All arrays of the content of the file `path`, without pickles.
+
+    Raises:
+      DataError: if it is damaged.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = dict(file)
+    except (
+        *(OSError, TypeError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError),
+        *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    ) as error:
+        raise DataError(f"the data file {path} is damaged: no npz file of arrays") from error
+    # What is not an npy file within the archive comes as bytes.
+    if not all(isinstance(values, np.ndarray) for values in arrays.values()):
+        raise DataError(f"the data file {path} is damaged: no npz file of arrays")
+    return arrays

@@ -1,0 +1,316 @@
+"""Graphs with labeled nodes, and sets of points, from a user's files."""
+
+import json
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.sparse
+
+from gnf_tf import datasets, graphs
+from tests.ppi_files import SIZES, write_splits
+
+ARRAYS = {
+    "features": np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0], [3.0, 4.0]]),
+    "edges": np.array([[0, 1, 2], [1, 2, 3]]),
+    "labels": np.array([0, 1, 1, 0]),
+    "train": np.array([0, 1]),
+    "test": np.array([3]),
+}
+MASK = {"train": np.isin(range(4), [0, 1]), "test": np.isin(range(4), [3])}
+
+
+def csr(prefix, matrix):
+    matrix = scipy.sparse.csr_array(matrix)
+    parts = {name: getattr(matrix, name) for name in ("data", "indices", "indptr", "shape")}
+    return {f"{prefix}{name}": values for name, values in parts.items()}
+
+
+def save(path, arrays, **changes):
+    arrays = arrays | changes
+    np.savez(path, **{name: values for name, values in arrays.items() if values is not None})
+    return path
+
+
+def without(*names):
+    return {name: values for name, values in ARRAYS.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        ARRAYS | {"edges_raw": np.zeros([2, 9]), "node_names": np.array(list("abcd"))},
+        ARRAYS | {"labels": np.array(list("pqqp"), "S"), "class_names": np.array(["p", "q"], "S")},
+        ARRAYS | {"validation": np.zeros(0)},
+        without("features") | csr("", ARRAYS["features"]) | {"format": np.array(b"csr")},
+        without("features") | csr("feat_", ARRAYS["features"]),
+        without("features", "edges")
+        | csr("attr_", ARRAYS["features"])
+        | csr("adj_", np.eye(4, k=1, dtype=bool)),
+        {
+            "x": ARRAYS["features"],
+            "edge_index": np.concatenate([ARRAYS["edges"], ARRAYS["edges"][::-1]], axis=1),
+            "y": ARRAYS["labels"],
+            "train_mask": MASK["train"],
+            "val_mask": np.zeros(4, bool),
+            "test_mask": MASK["test"],
+        },
+        without("train", "test") | {"train_idx": [0, 1], "valid_idx": [], "test_idx": [3]},
+    ],
+)
+def test_arrays_by_any_of_their_names(arrays, tmp_path):
+    network = datasets.read_node_graph(save(tmp_path / "Mine.NPZ.npz", arrays))
+    expected = datasets.node_graph(**ARRAYS)
+    for found, wanted in zip(network.graph, expected.graph, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    for field in ("labels", "train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(network, field), getattr(expected, field))
+
+
+def test_sets_and_labels_that_a_file_lacks(tmp_path):
+    path = save(tmp_path / "a.npz", without("train", "test") | {"features": np.ones([4, 1])})
+    with pytest.raises(ValueError, match="`fractions` must be positive"):
+        datasets.read_node_graph(path, fractions=(1.0, 1.0, 1.0))
+    network = datasets.read_node_graph(path, fractions=(0.5, 0.25, 0.25), seed=3)
+    assert [m.sum() for m in (network.train, network.validation, network.test)] == [2, 1, 1]
+    save(path, without("train", "test", "labels"))
+    assert (datasets.read_node_graph(path).labels == -1).all()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"features": None, "edges": None}, "lacks features or x, and edges or edge_index, got"),
+        ({"x": ARRAYS["features"]}, "must hold features once, got features and x"),
+        ({"train_mask": MASK["train"]}, "must hold train once, got train and train_mask"),
+        ({"features": np.full([4, 2], np.nan)}, "`features` must be finite, got nan"),
+        (
+            {"edges": None, "edge_index": ARRAYS["edges"].T},
+            r"`edge_index` must have shape .* \(3, 2\); give its transpose",
+        ),
+        ({"edges": ARRAYS["edges"] + 1}, "`edges` must be nodes from 0 to 3, got .3, 4. in column"),
+        ({"edges": ARRAYS["edges"] / 2}, "`edges` must be whole numbers, got float64"),
+        ({"labels": None, "y": np.zeros(3, int)}, "`y` must have shape"),
+        ({"labels": np.array([0, -1, 1, 1])}, "`train` must be of labeled nodes, got node 1"),
+        ({"test": np.array([1])}, "`train` and `test` must not share nodes, got node 1"),
+        ({"labels": np.array([0, 1, None, 0])}, "no npz file of arrays"),
+        (
+            {"features": None} | csr("", ARRAYS["features"]) | {"indices": np.array([9, 0, 0, 1])},
+            "data, indices, indptr, shape are no CSR matrix",
+        ),
+        (
+            {"features": None} | csr("", ARRAYS["features"]) | {"shape": np.array([4.0, 2.0])},
+            "no CSR matrix",
+        ),
+    ],
+)
+def test_damaged_files_of_one_graph(change, message, tmp_path):
+    path = save(tmp_path / "mine.npz", ARRAYS, **change)
+    with pytest.raises(datasets.DataError, match=f"mine.npz .*{message}"):
+        datasets.read_node_graph(path)
+
+
+@pytest.mark.parametrize(
+    "read", [datasets.read_node_graph, datasets.read_labeled_graphs, datasets.read_sets]
+)
+def test_files_that_are_none(read, tmp_path):
+    with pytest.raises(datasets.DataError, match="absent.npz is missing"):
+        read(tmp_path / "absent.npz")
+    (tmp_path / "folder.npz").mkdir()
+    whole = save(tmp_path / "whole.npz", ARRAYS).read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.npz").touch()
+    for name in ("folder", "cut", "empty"):
+        with pytest.raises(datasets.DataError, match=f"{name}.npz is damaged: no npz file"):
+            read(tmp_path / f"{name}.npz")
+
+
+def attributed():
+    """The graph of ARRAYS, its features the numbers `a` and `b`."""
+    graph = nx.Graph(ARRAYS["edges"].T.tolist())
+    for node, (a, b) in enumerate(ARRAYS["features"].tolist()):
+        graph.nodes[node].update({"a": a, "b": b, "class": "pq"[ARRAYS["labels"][node]]})
+        if node != 2:
+            graph.nodes[node]["split"] = "train" if node < 2 else "test"
+    return graph
+
+
+def write(path, graph):
+    if path.suffix == ".json":
+        path.write_text(json.dumps(nx.node_link_data(graph, edges="links")))
+    else:
+        getattr(nx, f"write_{path.suffix[1:]}")(graph, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["graphml", "gexf", "gml", "json"])
+def test_networkx_formats(suffix, tmp_path):
+    path = write(tmp_path / f"mine.{suffix}", attributed())
+    network = datasets.read_node_graph(path)
+    expected = datasets.node_graph(**ARRAYS)
+    for found, wanted in zip(network.graph, expected.graph, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    for field in ("labels", "train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(network, field), getattr(expected, field))
+    assert network.class_names == ("p", "q")
+    assert datasets.read_labeled_graphs(path).sizes.tolist() == [[4, 6]]
+    np.testing.assert_array_equal(datasets.read_sets(path).nodes, ARRAYS["features"])
+    whole = path.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"\xff\xfe\x00"):
+        path.write_bytes(content)
+        for read in (datasets.read_node_graph, datasets.read_labeled_graphs, datasets.read_sets):
+            with pytest.raises(datasets.DataError, match=f"mine.{suffix} is damaged, no {suffix}"):
+                read(path)
+
+
+def test_vectors_in_graphml_are_texts(tmp_path):
+    graph = nx.path_graph(5)
+    nx.set_node_attributes(graph, "[0.5, 1]", "features")
+    nx.set_node_attributes(graph, dict(enumerate("abab")), "label")
+    network = datasets.read_node_graph(write(tmp_path / "a.graphml", graph))
+    np.testing.assert_array_equal(network.graph.nodes, [[0.5, 1.0]] * 5)
+    np.testing.assert_array_equal(network.labels, [0, 1, 0, 1, -1])
+
+
+@pytest.mark.parametrize(
+    "read, expected",
+    [
+        (datasets.read_node_graph, ".npz, .graphml, .gexf, .gml or .json"),
+        (datasets.read_labeled_graphs, ".npz, .graphml, .gexf, .gml or .json"),
+        (datasets.read_sets, ".csv, .npz, .zip, .graphml, .gexf, .gml or .json"),
+    ],
+)
+def test_other_suffixes_and_missing_files(read, expected, tmp_path):
+    (tmp_path / "mine.xlsx").touch()
+    with pytest.raises(datasets.DataError, match=f"has the suffix '.xlsx', expected {expected}$"):
+        read(tmp_path / "mine.xlsx")
+    with pytest.raises(datasets.DataError, match="absent.gml is missing"):
+        read(tmp_path / "absent.gml")
+
+
+def test_one_graph_is_asked_for_and_a_list_may_be_several(tmp_path):
+    path = tmp_path / "mine.json"
+    data = nx.node_link_data(attributed(), edges="edges")
+    path.write_text(json.dumps([data, data]))
+    assert datasets.read_labeled_graphs(path).sizes.tolist() == [[4, 6]] * 2
+    with pytest.raises(datasets.DataError, match="mine.json must hold one graph, got 2"):
+        datasets.read_node_graph(path)
+    write_splits(tmp_path)
+    found = datasets.read_labeled_graphs(tmp_path)
+    assert tuple(found.n_node) == sum(SIZES.values(), ()) and found.num_classes == 121
+
+
+SEVERAL = {
+    "n_nodes": np.array([2, 3], np.uint8),
+    "n_edges": np.array([1, 3], np.uint8),
+    "edges": np.array([[0, 0, 1, 2], [1, 1, 2, 1]], np.uint8),
+    "node_attributes": np.arange(10.0).reshape(5, 2),
+    "node_labels": np.array([0, 1, -1, 1, 0]),
+}
+
+
+@pytest.mark.parametrize(
+    "labels", [SEVERAL["node_labels"], np.eye(5, 3, dtype=np.uint8), np.array(list("abbab")), None]
+)
+def test_several_graphs(labels, tmp_path):
+    path = save(tmp_path / "a.npz", SEVERAL, node_labels=labels)
+    found = datasets.read_labeled_graphs(path)
+    assert found.sizes.tolist() == [[2, 2], [3, 4]]
+    graph, own = found.graph(1)
+    np.testing.assert_array_equal(graph.nodes, SEVERAL["node_attributes"][2:])
+    pairs = sorted(zip(graph.senders.tolist(), graph.receivers.tolist(), strict=True))
+    assert pairs == [(0, 1), (1, 0), (1, 2), (2, 1)]
+    assert len(own) == 3 and found.is_multi_label == (np.ndim(labels) == 2)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"n_nodes": None, "node_attributes": None}, "lacks n_nodes, node_attributes"),
+        ({"n_nodes": np.array([2.0, 3.0])}, "`n_nodes` must be whole numbers, got float64"),
+        ({"n_nodes": np.array([2, 2])}, "`n_nodes` must add up .* `node_attributes`, 5, got 4"),
+        ({"n_nodes": np.array([5, 0])}, "`n_nodes` must be at least 1, got 0 for graph 1"),
+        ({"n_edges": np.array([1, 2])}, "`n_edges` must be .* that add up to the E"),
+        ({"n_edges": np.array([5, -1])}, "`n_edges` must be .* at least 0"),
+        ({"edges": SEVERAL["edges"] / 1}, "`edges` must be whole numbers, got float64"),
+        ({"edges": SEVERAL["edges"] + 1}, "nodes of graph 0, 0 to 1, got .1, 2. in column 0"),
+        ({"edges": SEVERAL["edges"].T}, "`n_edges` must be .* that add up"),
+        ({"node_labels": np.zeros(4, int)}, "`node_labels` must have shape"),
+        ({"node_attributes": np.full([5, 2], np.inf)}, "got inf as feature 0 of node 0 of graph 0"),
+    ],
+)
+def test_damaged_files_of_several_graphs(change, message, tmp_path):
+    path = save(tmp_path / "mine.npz", SEVERAL, **change)
+    with pytest.raises(datasets.DataError, match=f"mine.npz .*{message}"):
+        datasets.read_labeled_graphs(path)
+
+
+def test_sets_of_points(tmp_path):
+    text = "x,set,y\n1,b,2\n3,a,4\n5,b,6\n\n7,c,-8e1\n"
+    (tmp_path / "mine.csv").write_text(text)
+    (tmp_path / "spreadsheet.CSV").write_bytes(
+        b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+    )
+    points = [[1, 2], [3, 4], [5, 6], [7, -80]]
+    np.savez(tmp_path / "names.npz", features=points, set=list("babc"))
+    np.savez(tmp_path / "numbers.npz", features=points, set=np.array([7, -1, 7, 3]))
+    expected = graphs.fully_connected([2, 1, 1], 2)
+    for path in tmp_path.iterdir():
+        found = datasets.read_sets(path)
+        np.testing.assert_array_equal(found.nodes, [[1, 2], [5, 6], [3, 4], [7, -80]])
+        for field in ("senders", "receivers", "n_node", "n_edge"):
+            np.testing.assert_array_equal(getattr(found, field), getattr(expected, field))
+
+
+def test_graphs_whose_nodes_have_features(tmp_path):
+    path = save(tmp_path / "a.npz", SEVERAL, n_edges=[1, 2], edges=[[0, 0, 1], [1, 1, 2]])
+    found = datasets.read_sets(path)
+    np.testing.assert_array_equal(found.nodes, SEVERAL["node_attributes"])
+    assert found.n_edge.numpy().tolist() == [2, 4] and found.edges.shape == [6, 0]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "must have a line of names and lines of numbers, got 0"),
+        (b"set,x\n", "must have a line of names and lines of numbers, got 1"),
+        (b"x,y\n1,2\n", r"must have a column 'set', got columns \['x', 'y'\]"),
+        (b"set\n1\n", "must have a column of features besides 'set'"),
+        (b"set,x,x\n1,2,3\n", "columns must have different names, got 'x' twice"),
+        (b"x,set,y\n1,1,2\n1,1,two\n", "line 3 must have a finite number in column 'y', got 'two'"),
+        (b"x,set,y\n1,1,2\n\n,1,2\n", "line 4 must have a finite number in column 'x', got ''"),
+        (b"set,x\n1,nan\n", "line 2 must have a finite number in column 'x', got 'nan'"),
+        (b"set,x\n1,1e39\n", "line 2 must have a finite number in column 'x', got '1e39'"),
+        (b"set,x\n1,2,3\n", "line 2 must have 2 cells, got 3"),
+        (b"set,x\n1\n", "line 2 must have 2 cells, got 1"),
+        (b"set,x\n ,1\n", "line 2 must name a set in column 'set'"),
+        (b"set,x\n\xff\xfe,1\n", "can't be read as csv"),
+    ],
+)
+def test_damaged_csv_files(content, message, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(content)
+    with pytest.raises(datasets.DataError, match=f"mine.csv .*{message}"):
+        datasets.read_sets(path)
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        ({"features": np.ones([2, 1])}, "it lacks set, got arrays"),
+        ({"features": np.ones([2, 1]), "set": np.zeros(3, int)}, r"`set` must be .* \(3,\)"),
+        ({"features": np.ones([2, 1]), "set": np.zeros(2)}, "`set` must be .* got float64"),
+        ({"features": np.ones(2), "set": np.zeros(2, int)}, "`features` must be numbers"),
+        ({"features": [[1.0], [np.nan]], "set": [0, 0]}, "got nan as feature 0 of node 1"),
+        (
+            {key: SEVERAL[key] for key in ("n_nodes", "node_labels")}
+            | {"n_edges": [0, 0], "edges": np.zeros([2, 0])},
+            "node 0 of graph 0 has no 'features'",
+        ),
+        ({"n_nodes": [], "n_edges": [], "edges": np.zeros([2, 0])}, "must hold a graph, got none"),
+    ],
+)
+def test_damaged_npz_files_of_sets(arrays, message, tmp_path):
+    path = save(tmp_path / "mine.npz", arrays)
+    with pytest.raises(datasets.DataError, match=f"mine.npz .*{message}"):
+        datasets.read_sets(path)
