@@ -303,12 +303,14 @@ def table(summary: dict) -> str:
     for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
         values = "".join(f"{number(run[name]):>10.4f}" for name in columns)
         lines.append(f"{seed:>6}{values}{number(run['training_seconds']):>9.0f}")
-    paper = summary.get("paper")
-    paper = "not in the paper" if paper is None else f"paper {paper}"
     values = {k: number(v) if isinstance(v, float | None) else v for k, v in summary.items()}
+    over = f"over {summary['error_over']}"
+    if not is_own:
+        paper = summary["paper"]
+        over += "; not in the paper" if paper is None else f"; paper {paper}"
     lines.append(
         f"{values['dataset']}, {values['model']}: {values['nll']:.4f} +- {values['error']:.4f} "
-        f"nats per node (over {values['error_over']}; {paper})"
+        f"nats per node ({over})"
     )
     if is_own:
         lines.append(

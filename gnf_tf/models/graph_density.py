@@ -13,6 +13,7 @@ from gnf_tf import datasets, distributions, graphs, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import saving
 from gnf_tf.models.density_flow import DensityConfig, make_flow
+from gnf_tf.networks.conditioner import sample_graph
 
 __all__ = ["DensityConfig", "GraphDensity"]
 
@@ -83,13 +84,7 @@ class GraphDensity(saving.Model):
         if not (self.scale > 0).all():
             raise ValueError(f"`scale` must be positive, got {self.scale}")
         self.gnf = make_flow(config, self.mean, self.scale, edge_size, global_size)
-        index, floats = tf.TensorSpec([None], tf.int32), lambda size: tf.TensorSpec([None, size])
-        signature = GraphsTuple(
-            nodes=floats(node_size),
-            edges=floats(edge_size),
-            globals=floats(global_size),
-            **dict.fromkeys(("receivers", "senders", "n_node", "n_edge"), index),
-        )
+        signature = graphs.specs(sample_graph(node_size, edge_size, global_size))
         self._log_prob, self._to_data = (
             tf.function(function, input_signature=[signature], autograph=False)
             for function in (self.__call__, lambda latent: self.gnf.inverse(latent).nodes)
@@ -216,29 +211,29 @@ class GraphDensity(saving.Model):
 
     def rows(self, given: Graphs) -> datasets.GraphRows:
         """The graphs, checked, by row, with no more edges than the model needs."""
-        rows = datasets.GraphRows(given)
-        self._check(rows.whole)
+        whole = self._fitting(datasets.GraphRows(given).whole)
         if self.config.attention != "edges":
-            bare = graphs.edgeless(rows.whole.n_node, self.node_size)
+            bare = graphs.edgeless(whole.n_node, self.node_size)
             edges = tf.zeros([0, self.edge_size])
-            rows = datasets.GraphRows(
-                bare.replace(nodes=rows.whole.nodes, globals=rows.whole.globals, edges=edges)
-            )
-        return rows
+            whole = bare.replace(nodes=whole.nodes, globals=whole.globals, edges=edges)
+        return datasets.GraphRows(whole)
 
     def _topology(self, given):
         whole = datasets.GraphRows(given).whole
         nodes = np.zeros([len(whole.nodes), self.node_size], np.float32)
-        self._check(whole.replace(nodes=nodes))
-        return _tensors(whole.replace(nodes=nodes))
+        return _tensors(self._fitting(whole.replace(nodes=nodes)))
 
-    def _check(self, graph):
+    def _fitting(self, graph):
+        """The graph; where it has no nodes or edges, their features have the model's widths."""
         for field in ("node", "edge", "global"):
-            size, expected = getattr(graph, f"{field}s").shape[1], getattr(self, f"{field}_size")
-            if size != expected:
+            values, size = getattr(graph, f"{field}s"), getattr(self, f"{field}_size")
+            if not len(values):
+                graph = graph.replace(**{f"{field}s": np.zeros([0, size], np.float32)})
+            elif values.shape[1] != size:
                 raise ValueError(
-                    f"{field} features must have the model's width {expected}, got {size}"
+                    f"{field} features must have the model's width {size}, got {values.shape[1]}"
                 )
+        return graph
 
 
 def _tensors(graph):
