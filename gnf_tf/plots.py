@@ -196,13 +196,13 @@ def feature_histograms(sets: Mapping[str, np.ndarray], *, columns: int = 4) -> F
     width = first.shape[1]
     rows, columns = -(-width // columns), min(width, columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for feature, axis in enumerate(axes[:width]):
+    for feature in range(width):
+        axis = figure.add_subplot(rows, columns, feature + 1)
         bins = np.linspace(*np.percentile(first[:, feature], [0.1, 99.9]), 41)
         for name, values in sets.items():
             axis.hist(values[:, feature], bins, density=True, histtype="step", label=name)
         axis.set(title=f"feature {feature}", yticks=[])
-    axes[0].legend(fontsize=7)
+    figure.axes[0].legend(fontsize=7)
     return figure
 
 
