@@ -122,9 +122,7 @@ def _download():
 
     try:
         return pathlib.Path(
-            pooch.retrieve(
-                _URL, f"sha256:{_SHA256}", fname="ppi.zip", path=cache_folder()
-            )
+            pooch.retrieve(_URL, f"sha256:{_SHA256}", fname="ppi.zip", path=cache_folder())
         )
     except (OSError, ValueError) as error:
         raise DataError(
