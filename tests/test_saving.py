@@ -148,9 +148,7 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 
 def test_each_class_loads_its_own():
-    with pytest.raises(
-        ValueError, match=r"molecule_regressor.npz holds a MoleculeRegressor, not a"
-    ):
+    with pytest.raises(ValueError, match=r"regressor.npz holds a MoleculeRegressor, not a"):
         load(GOLDEN / "molecule_regressor.npz")
     assert models.load(GOLDEN / "generator-1-flow.npz").config.encoder == "flow"
 
