@@ -12,14 +12,13 @@ model is the file model.npz of a seed's folder: trainers/predict.py, gnf_tf.mode
 import dataclasses
 import pathlib
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
 import numpy as np
-import tyro
 from graph_nets import utils_tf
 from scipy import stats
 
@@ -53,7 +52,7 @@ TEST_CHUNK = 1000  # sets drawn in one call
 class Settings(DensitySettings):
     """`DensitySettings`, where --steps and --epochs say how many steps an epoch has."""
 
-    steps_per_epoch: tyro.conf.Suppress[options.Count | None] = None
+    steps_per_epoch: ClassVar[None] = None  # no option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +132,7 @@ def resolve(config: Config) -> Config:
     model = "realnvp" if network.attention == "none" else "gnf"
     name = config.dataset if config.data is None else config.data.stem
     run_dir = config.run_dir or pathlib.Path("runs") / f"density-{name}-{config.preset}-{model}"
-    settings = dataclasses.replace(config.settings, steps_per_epoch=config.steps // config.epochs)
-    return dataclasses.replace(
-        config, model=model, run_dir=run_dir, network=network, settings=settings
-    )
+    return dataclasses.replace(config, model=model, run_dir=run_dir, network=network)
 
 
 def load(config: Config, seed: int) -> tuple:
@@ -179,6 +175,7 @@ def train_and_evaluate(
         folder=config.run_dir,
         seed=seed,
         hparams={"preset": config.preset, "data": config.data or config.dataset},
+        steps_per_epoch=config.steps // config.epochs,
         **vars(config.settings),
     )
     if config.data is None:

@@ -211,7 +211,7 @@ class GraphDensity(saving.Model):
 
     def rows(self, given: Graphs) -> datasets.GraphRows:
         """The graphs, checked, by row, with no more edges than the model needs."""
-        whole = self._fitting(datasets.GraphRows(given).whole)
+        whole = self._widened(datasets.GraphRows(given).whole)
         if self.config.attention != "edges":
             bare = graphs.edgeless(whole.n_node, self.node_size)
             edges = tf.zeros([0, self.edge_size])
@@ -221,9 +221,9 @@ class GraphDensity(saving.Model):
     def _topology(self, given):
         whole = datasets.GraphRows(given).whole
         nodes = np.zeros([len(whole.nodes), self.node_size], np.float32)
-        return _tensors(self._fitting(whole.replace(nodes=nodes)))
+        return _tensors(self._widened(whole.replace(nodes=nodes)))
 
-    def _fitting(self, graph):
+    def _widened(self, graph):
         """The graph; where it has no nodes or edges, their features have the model's widths."""
         for field in ("node", "edge", "global"):
             values, size = getattr(graph, f"{field}s"), getattr(self, f"{field}_size")

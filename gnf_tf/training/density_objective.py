@@ -63,7 +63,6 @@ class DensityObjective(Objective):
         validation: Graphs | PointSets | None,
     ):
         super().__init__(module, settings, seed, [])
-        self.units = {"loss": "nats/node"}
         self._train = self._checked(train)
         self._validation = self._train if validation is None else self._checked(validation)
 
