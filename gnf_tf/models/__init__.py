@@ -5,9 +5,11 @@ from gnf_tf.models.generator import GeneratorConfig, GraphGenerator
 from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.molecule_regressor import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.neumann_rbp import NeumannRBP
+from gnf_tf.models.node_classifier import ClassifierConfig, NodeClassifier
 from gnf_tf.models.saving import Model, load
 
 __all__ = [
+    "ClassifierConfig",
     "FlowAutoEncoder",
     "GRevNet",
     "GeneratorConfig",
@@ -16,6 +18,7 @@ __all__ = [
     "Model",
     "MoleculeRegressor",
     "NeumannRBP",
+    "NodeClassifier",
     "RegressorConfig",
     "load",
 ]

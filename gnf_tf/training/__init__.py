@@ -2,6 +2,7 @@
 
 from gnf_tf.training import distribution
 from gnf_tf.training.fit import History, fit, set_seed
+from gnf_tf.training.node_objective import NodeObjective, NodeSettings
 from gnf_tf.training.objective import Objective, Settings
 from gnf_tf.training.objectives import OBJECTIVES
 from gnf_tf.training.regression_objective import RegressionObjective, RegressionSettings
@@ -11,6 +12,8 @@ from gnf_tf.training.tensorboard import show_figure, write_projector, write_scor
 __all__ = [
     "OBJECTIVES",
     "History",
+    "NodeObjective",
+    "NodeSettings",
     "Objective",
     "RegressionObjective",
     "RegressionSettings",

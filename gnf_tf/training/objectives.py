@@ -1,7 +1,9 @@
 """Which objective trains which model."""
 
 from gnf_tf.models.molecule_regressor import MoleculeRegressor
+from gnf_tf.models.node_classifier import NodeClassifier
 from gnf_tf.models.saving import Model
+from gnf_tf.training.node_objective import NodeObjective
 from gnf_tf.training.objective import Objective
 from gnf_tf.training.regression_objective import RegressionObjective
 
@@ -9,4 +11,5 @@ __all__ = ["OBJECTIVES"]
 
 OBJECTIVES: dict[type[Model], type[Objective]] = {
     MoleculeRegressor: RegressionObjective,
+    NodeClassifier: NodeObjective,
 }
