@@ -19,10 +19,12 @@ from gnf_tf.networks.dropout import dropout
 from gnf_tf.networks.linear import Linear
 from gnf_tf.options import OptionError
 
-__all__ = ["ClassifierConfig", "Graphs", "NodeClassifier"]
+__all__ = ["MAX_UNROLLED", "ClassifierConfig", "Graphs", "NodeClassifier"]
 
 Graphs: TypeAlias = GraphsTuple | LabeledGraph | LabeledGraphs | nx.Graph | Sequence[nx.Graph]
 
+# Steps of message passing up to which unrolling them in a tf.function doesn't take minutes.
+MAX_UNROLLED = 32
 # Steps of message passing that train as they are. Each of more gets its part of what these do.
 _FEW_STEPS = 5
 _MOST_WITHOUT_NORM = 20  # steps of message passing, as in the paper
@@ -172,9 +174,9 @@ class NodeClassifier(saving.Model):
         hidden = (2 * num_classes,) if config.head_layers == 2 else ()
         self.head = networks.MLP((*hidden, num_classes))
         self(graphs.edgeless([2], self.input_size))  # makes the variables
-        self._evaluate = tf.function(
-            self._states_and_logits, autograph=False, reduce_retracing=True
-        )
+        self._evaluate = self._states_and_logits
+        if config.loop or config.model == "neumann_rbp" or config.num_steps <= MAX_UNROLLED:
+            self._evaluate = tf.function(self._evaluate, autograph=False, reduce_retracing=True)
 
     @classmethod
     def for_data(

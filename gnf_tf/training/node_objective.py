@@ -10,14 +10,12 @@ import tf_keras
 from gnf_tf import datasets, graphs, options
 from gnf_tf.datasets import LabeledGraph, LabeledGraphs
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models.node_classifier import NodeClassifier
+from gnf_tf.models.node_classifier import MAX_UNROLLED, NodeClassifier
 from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective, Settings
 
 __all__ = ["MicroF1", "NodeObjective", "NodeSettings", "wrong_first"]
 
-# Steps of message passing up to which unrolling them in a graph doesn't take minutes.
-_MAX_UNROLLED = 32
 # Of Neumann RBP that of the paper, since its map must stay contracting; at 5e-3 PPI's loss is NaN.
 _LEARNING_RATE, _LEARNING_RATE_OF_RBP = 5e-3, 1e-3
 
@@ -139,7 +137,7 @@ class NodeObjective(Objective):
         config = self.module.config
         if config.loop or config.model == "neumann_rbp":
             return "xla"  # compiles at once, and fuses what a step of the loop does
-        return "function" if config.num_steps <= _MAX_UNROLLED else "eager"
+        return "function" if config.num_steps <= MAX_UNROLLED else "eager"
 
     @property
     def steps_per_epoch(self) -> int:
