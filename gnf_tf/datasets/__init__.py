@@ -10,6 +10,7 @@ from gnf_tf.datasets.floors import (
     nll_floor,
 )
 from gnf_tf.datasets.graph_files import read_graphs, write_graphs
+from gnf_tf.datasets.graph_rows import GraphRows
 from gnf_tf.datasets.labeled_graphs import LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.molecules import Molecules
 from gnf_tf.datasets.node_files import read_labeled_graphs, read_node_graph
@@ -44,6 +45,7 @@ __all__ = [
     "DataError",
     "Estimate",
     "GraphDataset",
+    "GraphRows",
     "LabeledGraph",
     "LabeledGraphs",
     "Molecules",

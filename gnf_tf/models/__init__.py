@@ -2,6 +2,7 @@
 
 from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
 from gnf_tf.models.generator import GeneratorConfig, GraphGenerator
+from gnf_tf.models.graph_density import DensityConfig, GraphDensity
 from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.molecule_regressor import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.neumann_rbp import NeumannRBP
@@ -10,10 +11,12 @@ from gnf_tf.models.saving import Model, load
 
 __all__ = [
     "ClassifierConfig",
+    "DensityConfig",
     "FlowAutoEncoder",
     "GRevNet",
     "GeneratorConfig",
     "GraphAutoEncoder",
+    "GraphDensity",
     "GraphGenerator",
     "Model",
     "MoleculeRegressor",
