@@ -2,6 +2,7 @@
 
 from gnf_tf.training import distribution
 from gnf_tf.training.fit import History, fit, set_seed
+from gnf_tf.training.generator_objective import GeneratorObjective, GeneratorSettings
 from gnf_tf.training.objective import Objective, Settings
 from gnf_tf.training.objectives import OBJECTIVES
 from gnf_tf.training.regression_objective import RegressionObjective, RegressionSettings
@@ -10,6 +11,8 @@ from gnf_tf.training.tensorboard import show_figure, write_projector, write_scor
 
 __all__ = [
     "OBJECTIVES",
+    "GeneratorObjective",
+    "GeneratorSettings",
     "History",
     "Objective",
     "RegressionObjective",
