@@ -5,7 +5,6 @@ import pathlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from gnf_tf import datasets, graphs
 from gnf_tf.datasets.molecules import Molecules
@@ -95,8 +94,7 @@ def test_graph_by_brute_force(small_source, cache):
             )
             radii = {1: 0.31, 6: 0.76, 7: 0.71, 8: 0.66, 9: 0.57}
             assert bonded == (distance < radii[numbers[i]] + radii[numbers[j]] + 0.4)
-        elements = np.array([1, 6, 7, 8, 9])[graph.nodes[node : node + n].argmax(axis=1)]
-        np.testing.assert_array_equal(elements, numbers)
+        np.testing.assert_array_equal(graph.nodes[node : node + n, 0], numbers)
         node, edge = node + n, edge + n * (n - 1)
 
 
@@ -129,7 +127,7 @@ def test_batches_are_padded_graphs_of_one_shape(small_source, cache):
         np.testing.assert_array_equal(graphs.graph_mask(graph), weights == 1.0)
         np.testing.assert_array_equal(targets[weights == 0.0], 0.0)
         real = graphs.unpad(graph)
-        np.testing.assert_array_equal(tf.reduce_sum(real.nodes, axis=-1), 1.0)
+        assert np.isin(real.nodes, molecules.elements).all()
         seen.append(targets[weights == 1.0])
     assert len(shapes) == 1 and len(seen) == stream.cardinality()
     seen = np.concatenate(seen)
@@ -269,7 +267,9 @@ def test_a_cache_of_no_molecules_is_refused(small_source, cache, changes):
         arrays = dict(file)
     (field, change), *_ = changes.items()
     np.savez(path, **arrays | {field: change(arrays[field])})
-    with pytest.raises(datasets.DataError, match=f"{path} is damaged .*`.*` must .*delete it"):
+    with pytest.raises(
+        datasets.DataError, match=f"{path} is damaged .*(must|expected) .*delete it"
+    ):
         load(data_dir=cache)
     np.savez(path, **{name: values for name, values in arrays.items() if name != field})
     with pytest.raises(datasets.DataError, match=f"{path} is damaged .*{field}.* delete it"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gnf_tf.datasets import Molecules
-from trainers.qm9_model import composition
+from gnf_tf.models.molecule_regressor import composition
 
 
 def arrays():
@@ -32,23 +32,26 @@ def changed(field, place, value, dtype=None):
 def test_atoms_are_counted_by_element():
     molecules = Molecules(**arrays())
     expected = [[2, 0, 0, 1, 0], [4, 1, 0, 0, 0], [1, 0, 0, 0, 1]]  # H, C, N, O, F
-    np.testing.assert_array_equal(molecules.element_counts(), expected)
-    np.testing.assert_array_equal(composition(molecules), np.c_[expected, [1, 1, 1]])
-    np.testing.assert_array_equal(molecules.graph([0]).nodes.sum(axis=0), expected[0])
+    elements = (1, 6, 7, 8, 9)
+    np.testing.assert_array_equal(molecules.element_counts(elements), expected)
+    assert molecules.elements == (1, 6, 8, 9)
+    np.testing.assert_array_equal(composition(molecules, elements), np.c_[expected, [1, 1, 1]])
+    np.testing.assert_array_equal(molecules.graph([0]).nodes, [[8], [1], [1]])
+    with pytest.raises(ValueError, match=r"molecule 1 has the element C .* expected one of H, O$"):
+        molecules.element_counts((1, 8))
 
 
 @pytest.mark.parametrize(
     "changes, message",
     [
-        (changed("atomic_numbers", 4, 5), "number 5 as atom 1 of molecule 1"),
-        (changed("atomic_numbers", 2, 16), "number 16 as atom 2 of molecule 0"),
-        (changed("atomic_numbers", 8, 0), "number 0 as atom 0 of molecule 2"),
-        (changed("atomic_numbers", 8, 257, np.int64), "number 257 as atom 0 of molecule 2"),
-        (changed("atomic_numbers", 9, -255, np.int64), "number -255 as atom 1 of molecule 2"),
+        (changed("atomic_numbers", 4, 119), "119 as atom 1 of molecule 1"),
+        (changed("atomic_numbers", 8, 0), "0 as atom 0 of molecule 2"),
+        (changed("atomic_numbers", 8, 257, np.int64), "257 as atom 0 of molecule 2"),
+        (changed("atomic_numbers", 9, -255, np.int64), "-255 as atom 1 of molecule 2"),
     ],
 )
 def test_an_unknown_element_is_named_with_its_molecule(changes, message):
-    rule = r"`atomic_numbers` must be of H \(1\), C \(6\), N \(7\), O \(8\) or F \(9\), got "
+    rule = "`atomic_numbers` must be from 1 to 118, got "
     with pytest.raises(ValueError, match=rule + message):
         Molecules(**arrays() | changes)
     with pytest.raises(ValueError, match=rule + message):
@@ -103,5 +106,37 @@ def test_whole_numbers_of_any_type_are_the_same_molecules(dtype):
 
 def test_no_molecules():
     nothing = Molecules(**arrays()).select([])
-    assert len(nothing) == 0 and nothing.element_counts().shape == (0, 5)
+    assert len(nothing) == 0 and nothing.element_counts((1, 8)).shape == (0, 2)
     assert len(dataclasses.replace(nothing, n_atoms=[], index=[])) == 0
+
+
+@pytest.mark.parametrize("numbers, distance", [((17, 17), 1.99), ((26, 8), 1.66), ((1, 1), 0.74)])
+def test_bonds_of_any_elements(numbers, distance):
+    """At the length of Cl2, of an iron oxide, of H2; and not at twice that."""
+
+    def bonded(length):
+        molecules = Molecules(
+            [2], numbers, [[0, 0, 0], [0, 0, length]], np.zeros([1, 0]), (), (), [0]
+        )
+        return molecules.graph([0]).edges[:, 1].tolist()
+
+    assert bonded(distance) == [1, 1] and bonded(2 * distance) == [0, 0]
+
+
+def test_parts_are_all_molecules_once():
+    whole = Molecules(
+        np.ones(20, int),
+        np.arange(1, 21),
+        np.zeros([20, 3]),
+        np.zeros([20, 0]),
+        (),
+        (),
+        np.arange(20),
+    )
+    parts = whole.split((0.5, 0.25, 0.25), seed=3)
+    assert [len(part) for part in parts] == [10, 5, 5]
+    assert sorted(np.concatenate([part.index for part in parts])) == list(range(20))
+    for part, again in zip(parts, whole.split((0.5, 0.25, 0.25), seed=3), strict=True):
+        np.testing.assert_array_equal(part.atomic_numbers - 1, part.index)
+        np.testing.assert_array_equal(part.index, again.index)
+    assert (whole.split((1.0,), seed=0)[0].index != whole.split((1.0,), seed=1)[0].index).any()

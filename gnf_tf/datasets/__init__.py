@@ -18,8 +18,8 @@ from gnf_tf.datasets.node_graphs import (
     node_graph,
     node_graph_from_networkx,
 )
-from gnf_tf.datasets.planetoid import CitationNetwork, citeseer, cora, pubmed
-from gnf_tf.datasets.ppi import ProteinNetworks, ppi
+from gnf_tf.datasets.planetoid import citeseer, cora, pubmed
+from gnf_tf.datasets.ppi import ppi
 from gnf_tf.datasets.qm9 import QM9_TARGETS, qm9
 from gnf_tf.datasets.random_graphs import (
     GRAPH_SETS,
@@ -41,7 +41,6 @@ __all__ = [
     "POINT_SETS",
     "QM9_TARGETS",
     "BlockBatch",
-    "CitationNetwork",
     "DataError",
     "Estimate",
     "GraphDataset",
@@ -50,7 +49,6 @@ __all__ = [
     "Molecules",
     "NodeDataset",
     "PointSets",
-    "ProteinNetworks",
     "Topologies",
     "batches",
     "citeseer",

@@ -141,7 +141,7 @@ class Molecules:
     def graph(self, rows: np.ndarray) -> GraphsTuple:
         """One GraphsTuple (numpy arrays) of the molecules at `rows`, every pair of atoms joined.
 
-        nodes [num_nodes, 1] int32: atomic number; padding has 0.
+        nodes [num_nodes, 1] float32: atomic number; padding has 0.
         edges [num_edges, 2] float32: distance in angstrom; 1 if the pair is bonded, else 0. Bonds
         are read off the geometry (distance below the sum of the covalent radii plus 0.4
         angstrom). Globals have width 0.
@@ -160,7 +160,7 @@ class Molecules:
         radius = _RADIUS[numbers]
         bonded = distance < radius[senders] + radius[receivers] + _BOND_TOLERANCE
         return GraphsTuple(
-            nodes=numbers[:, np.newaxis].astype(np.int32),
+            nodes=numbers[:, np.newaxis].astype(np.float32),
             edges=np.stack([distance, bonded], axis=1).astype(np.float32),
             globals=np.zeros([len(n_node), 0], np.float32),
             receivers=receivers.astype(np.int32),
@@ -172,7 +172,7 @@ class Molecules:
     def signature(self, num_nodes: int, num_edges: int, num_graphs: int) -> GraphsTuple:
         """TensorSpecs of `graph` padded to these sizes."""
         return GraphsTuple(
-            nodes=tf.TensorSpec([num_nodes, 1], tf.int32),
+            nodes=tf.TensorSpec([num_nodes, 1], tf.float32),
             edges=tf.TensorSpec([num_edges, EDGE_SIZE], tf.float32),
             globals=tf.TensorSpec([num_graphs, 0], tf.float32),
             receivers=tf.TensorSpec([num_edges], tf.int32),

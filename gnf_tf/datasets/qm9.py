@@ -141,11 +141,13 @@ def _load(folder):
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         columns = tuple(target.column for target in QM9_TARGETS.values())
-        return Molecules(**arrays, target_names=columns, target_units=("",) * len(columns))
+        molecules = Molecules(**arrays, target_names=columns, target_units=("",) * len(columns))
+        molecules.element_counts(_ELEMENTS)  # checks
     except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"the data cache {path} is damaged ({error}); delete it, and it is made again"
         ) from error
+    return molecules
 
 
 def _source_files():

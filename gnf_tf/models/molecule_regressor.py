@@ -226,7 +226,7 @@ class MoleculeRegressor(saving.Model):
 
 # Two atoms of hydrogen, bonded.
 _SAMPLE = GraphsTuple(
-    nodes=np.ones([2, 1], np.int32),
+    nodes=np.ones([2, 1], np.float32),
     edges=np.array([[0.74, 1.0], [0.74, 1.0]], np.float32),
     globals=np.zeros([1, 0], np.float32),
     receivers=np.array([0, 1], np.int32),

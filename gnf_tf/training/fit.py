@@ -21,7 +21,7 @@ from gnf_tf.training.run_folder import open_run
 from gnf_tf.training.state import TrainingState
 from gnf_tf.training.tensorboard import Progress, Summaries
 
-__all__ = ["History", "fit", "set_seed"]
+__all__ = ["History", "digest", "fit", "set_seed"]
 
 MODEL_FILE = "model.npz"
 

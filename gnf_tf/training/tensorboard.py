@@ -63,7 +63,7 @@ class Summaries(tf_keras.callbacks.Callback):
         }
         rows = "\n".join(f"| {name} | {value} |" for name, value in plain.items())
         with tf.summary.create_file_writer(str(folder)).as_default(step=0):
-            hp.hparams(plain, trial_id=str(folder))
+            hp.hparams(plain, trial_id="/".join(folder.parts[-3:]))
             tf.summary.text("configuration", f"| option | value |\n| --- | --- |\n{rows}")
 
     def on_train_batch_end(self, batch, logs=None):
