@@ -77,7 +77,7 @@ class GeneratorObjective(Objective):
                 "`stage` must not be 'end_to_end' where the `encoder` of the configuration is "
                 f"{module.config.encoder!r}, expected 'flow'"
             )
-        if settings.stage != "auto_encoder":
+        if settings.stage != "auto_encoder" and module.stage in (None, "auto_encoder"):
             everything = train.graph(np.arange(len(train)))
             module.initialize(graphs.fill_missing(everything), seed=seed)
         module.stage = settings.stage
