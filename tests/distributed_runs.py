@@ -5,7 +5,6 @@
 Mirrored are two virtual CPUs. FOLDER has the files of PPI.
 """
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -16,73 +15,72 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
-from trainers import common, distribution, ppi, qm9, training
+from gnf_tf.errors import UserError
+from gnf_tf.options import OptionError
+from gnf_tf.training.state import TrainingState
+from trainers import cli, ppi, qm9
 
 # Batches of 14, 13 and 13 molecules, so that the replicas' parts differ.
-MOLECULES = {
-    "train_size": 40,
-    "validation_size": 23,
-    "test_size": 16,
-    "epochs": 2,
-    "batch_size": 16,
-    "num_steps": 1,
-    "node_size": 8,
-    "message_size": 8,
-    "num_basis": 6,
-    "l2": 1e-3,
-    "jit": False,
-}
+MOLECULES = (
+    "--train-size 40 --validation-size 23 --test-size 16 --epochs 2 --num-steps 1 --node-size 8 "
+    "--message-size 8 --num-basis 6 --l2 1e-3"
+).split()
 # Batches of two networks and of one: of these a replica has no node at all.
-NETWORKS = {
-    "epochs": 2,
-    "batch_size": 2,
-    "num_steps": 2,
-    "node_size": 6,
-    "message_size": 5,
-    "l2": 1e-3,
-    "averaging": 0.9,
-    "learning_rate": 1e-2,
-}
+NETWORKS = (
+    "--epochs 2 --batch-size 2 --num-steps 2 --node-size 6 --message-size 5 --l2 1e-3 "
+    "--averaging 0.9 --learning-rate 1e-2"
+).split()
 
 
 class StopError(Exception):
     """The run is cut off."""
 
 
-def run_qm9(folder: pathlib.Path, strategy: str, **changes) -> None:
-    """Trains on molecules; what is left out of `changes` is small."""
-    values = MOLECULES | {"run_dir": folder, "strategy": strategy} | changes
-    options = qm9.resolve(dataclasses.replace(qm9.PRESETS["quick"], **values))
-    with distribution.joined(options) as config:
-        qm9.train_and_evaluate(config)
+def run_qm9(
+    folder: pathlib.Path,
+    strategy: str,
+    execution: str = "function",
+    batch_size: int = 16,
+    patience: int = 20,
+) -> None:
+    """Trains on molecules."""
+    words = ["--execution", execution, "--batch-size", batch_size, "--patience", patience]
+    _run(qm9, folder, strategy, *MOLECULES, *words)
 
 
-def run_ppi(folder: pathlib.Path, strategy: str, **changes) -> None:
-    """Trains on networks; what is left out of `changes` is small."""
-    values = NETWORKS | {"run_dir": folder, "strategy": strategy, "data_dir": folder.parent}
-    options = ppi.resolve(dataclasses.replace(ppi.PRESETS["quick"], **values | changes))
-    with distribution.joined(options) as config:
-        ppi.train_and_evaluate(config, seed=0)
+def run_ppi(folder: pathlib.Path, strategy: str, checkpoint_minutes: float = 5.0) -> None:
+    """Trains on networks."""
+    words = ["--data-dir", folder.parent, "--checkpoint-minutes", checkpoint_minutes]
+    _run(ppi, folder, strategy, *NETWORKS, *words)
+
+
+def _run(module, folder, strategy, *words):
+    before = sys.argv
+    sys.argv = ["trainer", *map(str, words), "--run-dir", str(folder), "--strategy", strategy]
+    try:
+        module.main()
+    finally:
+        sys.argv = before
 
 
 def cut_off(step: int) -> None:
     """Training ends with StopError after that many steps."""
-    on_train_batch_end = training.TrainingState.on_train_batch_end
+    on_train_batch_end = TrainingState.on_train_batch_end
 
     def stopping(self, batch, logs=None):
         on_train_batch_end(self, batch, logs)
-        if self._model.optimizer.iterations.numpy() == step:
-            training.TrainingState.on_train_batch_end = on_train_batch_end
+        if self.model.optimizer.iterations.numpy() == step:
+            TrainingState.on_train_batch_end = on_train_batch_end
             raise StopError
 
-    training.TrainingState.on_train_batch_end = stopping
+    TrainingState.on_train_batch_end = stopping
 
 
 def refused(folder: pathlib.Path, name: str, strategy: str, **changes) -> None:
     """Writes the error of a run that must not start."""
     try:
         run_qm9(folder / name, strategy, **changes)
-    except common.UserError as error:
+    except (UserError, OptionError) as error:
         (folder / f"{name}.txt").write_text(str(error))
 
 
@@ -91,7 +89,7 @@ def mirrored(folder: pathlib.Path) -> None:
     devices = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
     refused(folder, "uneven", "mirrored", batch_size=15)
-    run_qm9(folder / "qm9-mirrored", "mirrored", jit=True)
+    run_qm9(folder / "qm9-mirrored", "mirrored", execution="xla")
     run_ppi(folder / "ppi-mirrored", "mirrored")
 
 
@@ -112,4 +110,4 @@ def multi_worker(folder: pathlib.Path) -> None:
 
 if __name__ == "__main__":
     runs = {"mirrored": mirrored, "multi-worker": multi_worker}[sys.argv[2]]
-    common.run(lambda: runs(pathlib.Path(sys.argv[1])))
+    cli.run(lambda: runs(pathlib.Path(sys.argv[1])))

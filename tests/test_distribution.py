@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from gnf_tf import datasets
+from gnf_tf.errors import UserError
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.training import distribution
 from tests.distributed_runs import run_ppi, run_qm9
 from tests.ppi_files import write_splits
-from trainers import common, distribution, qm9
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORKERS = 2
@@ -105,14 +106,14 @@ def test_the_chief_alone_writes_the_run_folder(folder):
     for index in range(WORKERS):
         assert not list((folder / f"temporary{index}").glob("**/checkpoints"))
     # Each opens one for each process: cut off and resumed.
-    events = list((folder / "ppi-multi-worker" / "seed0" / "tensorboard").glob("*tfevents*"))
-    once = list((folder / "ppi-none" / "seed0" / "tensorboard").glob("*tfevents*"))
+    events = list((folder / "ppi-multi-worker" / "seed0" / "train").glob("*tfevents*"))
+    once = list((folder / "ppi-none" / "seed0" / "train").glob("*tfevents*"))
     assert len(events) == len(once) + 1
 
 
 def test_what_cannot_be_distributed_says_why(folder):
     uneven = (folder / "uneven.txt").read_text()
-    assert "--batch-size must be a multiple of the 2 replicas" in uneven and "got 15" in uneven
+    assert "`batch_size` must be a multiple of the 2 replicas" in uneven and "got 15" in uneven
     for index in range(WORKERS):
         assert "different options" in (folder / f"different{index}.txt").read_text()
         assert not (folder / f"different{index}").exists()
@@ -136,8 +137,8 @@ def test_a_wrong_tf_config_is_named(config, message, monkeypatch, tmp_path):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if config is not None:
         monkeypatch.setenv("TF_CONFIG", config)
-    options = qm9.resolve(qm9.Config(strategy="multi-worker", run_dir=tmp_path / "run"))
-    with pytest.raises(common.UserError, match=message), distribution.joined(options):
+    joined = distribution.joined("multi-worker", tmp_path / "run", batch_size=4, values={})
+    with pytest.raises(UserError, match=message), joined:
         pass
     assert not (tmp_path / "run").exists()
 

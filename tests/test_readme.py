@@ -1,11 +1,17 @@
 """The README's Python code runs as it stands, and its commands set up what they need."""
 
+import csv
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
-README = (pathlib.Path(__file__).resolve().parent.parent / "README.md").read_text()
+from tests import trainer_cases
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 
 
@@ -16,9 +22,9 @@ def test_python_block(code, monkeypatch, tmp_path):
 
 
 def test_no_block_escapes():
-    """Every fence opens as bash or python; all that say python are run above."""
+    """Every fence opens as bash, python or bibtex; all that say python are run above."""
     fences = re.findall(r"^[ >]*(?:```|~~~)(.*)$", README, flags=re.MULTILINE)
-    assert set(fences[::2]) == {"bash", "python"} and set(fences[1::2]) == {""}
+    assert set(fences[::2]) == {"bash", "python", "bibtex"} and set(fences[1::2]) == {""}
     assert fences.count("python") == len(BLOCKS) > 0
 
 
@@ -30,3 +36,19 @@ def test_commands_set_up_what_they_need(marker, job):
     [command] = re.findall(rf"<!-- command: {marker} -->\n```bash\n(.*?)\n```", README, re.DOTALL)
     set_up = "python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt"
     assert command == f"{set_up} && {job}"
+
+
+def test_own_molecules_to_predictions(tmp_path):
+    """The chemist's two commands, in a folder with such files."""
+    [block] = re.findall(r"```bash\n([^`]*--data[^`]*)```", README)
+    _, path = trainer_cases.molecules(tmp_path)
+    (tmp_path / "more.xyz").write_bytes(path.read_bytes())
+    for name in ("trainers", "gnf_tf"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for line in block.splitlines():
+        program, *words = line.split()
+        assert program == ".venv/bin/python"
+        subprocess.run([sys.executable, *words], cwd=tmp_path, check=True)
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        heads, *rows = csv.reader(file)
+    assert heads == ["molecule", "energy [eV]"] and len(rows) == 30

@@ -82,7 +82,12 @@ CHANGES = {
     "no sizes": (lambda a: a.pop("statistics/n_node"), "n_node"),
     "no header": (lambda a: a.pop("header"), "header"),
     "a header that is none": (lambda a: a.update(header="[1, 2]"), "no object of JSON"),
-    "another format": (lambda a: header(a, format="x"), "its format is 'x', not"),
+    "another format": (lambda a: header(a, format="x"), "its format is 'x', expected"),
+    "an unknown class": (
+        lambda a: header(a, format="gnf_tf.model 1", **{"class": "X"}),
+        "its class is 'X', expected one of .*GraphGenerator, .*MoleculeRegressor",
+    ),
+    "no class": (lambda a: header(a, format="gnf_tf.model 1"), "'class'"),
     "an unknown option": (lambda a: header(a, config={"size": 3}), "size"),
     "a wrong option": (lambda a: header(a, config={"embedding_size": 3}), "`embedding_size`"),
 }
@@ -92,7 +97,7 @@ CHANGES = {
 def test_what_does_not_fit_is_refused_by_name(name, tmp_path):
     change, message = CHANGES[name]
     path = rewritten(tmp_path, change)
-    with pytest.raises(ValueError, match=f"(?s)`path` .*no whole saved generator: .*{message}"):
+    with pytest.raises(ValueError, match=f"(?s)`path` .*no whole saved model: .*{message}"):
         load(path)
 
 
@@ -131,15 +136,21 @@ def test_a_file_cut_short_anywhere_is_refused(share, tmp_path):
     content = (GOLDEN / "generator-2-network.npz").read_bytes()
     path = tmp_path / "cut.npz"
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"`path` .*cut.npz is no whole saved generator"):
+    with pytest.raises(ValueError, match=r"`path` .*cut.npz is no whole saved model"):
         load(path)
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")
-    with pytest.raises(ValueError, match="no whole saved generator"):
+    with pytest.raises(ValueError, match="no whole saved model"):
         load(tmp_path)
+
+
+def test_each_class_loads_its_own():
+    with pytest.raises(ValueError, match=r"regressor.npz holds a MoleculeRegressor, not a"):
+        load(GOLDEN / "molecule_regressor.npz")
+    assert models.load(GOLDEN / "generator-1-flow.npz").config.encoder == "flow"
 
 
 def test_the_home_folder(tmp_path, monkeypatch):
