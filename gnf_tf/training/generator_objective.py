@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from gnf_tf import datasets, graphs, metrics, options
+from gnf_tf import datasets, graphs, metrics, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.generator import GraphGenerator, Graphs, Stage
 from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective, Settings, cosine_adam
 
-__all__ = ["GeneratorObjective", "GeneratorSettings"]
+__all__ = ["GeneratorObjective", "GeneratorSettings", "generator_losses"]
 
 ANNEALED = 0.6  # share of the end-to-end steps in which the rate weighs less
 COMPARED = 200  # graphs generated after each epoch, and training graphs they are compared with
@@ -142,32 +142,24 @@ class GeneratorObjective(Objective):
             settings.learning_rate, total_steps, clip_norm=settings.clip_norm, beta_2=0.99
         )
 
-    def losses(self, graph: GraphsTuple, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """[n_graphs] each, in nats, `wrong_edges` a number; `rate`: -log p(X), less -log q(X)."""
-        stage, encoder = self.settings.stage, self.module.auto_encoder
-        if stage == "end_to_end":
-            embedded, log_q = encoder.encode_and_log_prob(graph, seed=seed)
-        else:
-            embedded, log_q = encoder.encode(graph, seed=seed), 0.0
-        values = {"wrong_edges": encoder.wrong_edges(embedded)}
-        values["cross_entropy"] = values["loss"] = encoder.cross_entropy(embedded)
-        if stage != "auto_encoder":
-            values["rate"] = values["loss"] = log_q - self.module.embedding_log_prob(embedded)
-        if stage == "end_to_end":
-            values["loss"] = values["cross_entropy"] + self.settings.rate_weight * values["rate"]
-        return values
-
     def batch_loss(self, data, is_training):
         """See `Objective.batch_loss`; padding weighs nothing."""
         inputs, _, weights = data
         seed = self.step_seed()
         if not is_training:
             seed = distribution.seed_of_replica(tf.constant([0, -1]))
+        losses = generator_losses(
+            self.module,
+            GraphsTuple(**inputs),
+            stage=self.settings.stage,
+            seed=seed,
+            rate_weight=self.settings.rate_weight,
+        )
         total = tf.reduce_sum(weights)
         # Not weights * value: the padding graph's may be anything.
         means = {
             name: tf.math.divide_no_nan(tf.reduce_sum(tf.where(weights > 0.0, value, 0.0)), total)
-            for name, value in self.losses(GraphsTuple(**inputs), seed).items()
+            for name, value in losses.items()
         }
         loss = means["loss"]
         if is_training and self.settings.stage == "end_to_end":
@@ -200,3 +192,39 @@ class GeneratorObjective(Objective):
         for statistic in metrics.STATISTICS:
             value = metrics.mmd(known, made, statistic)
             tf.summary.scalar(f"mmd_to_training_graphs/{statistic}", value)
+
+
+def generator_losses(
+    generator: GraphGenerator,
+    graph: GraphsTuple,
+    *,
+    stage: Stage,
+    seed: seeds.Seed,
+    rate_weight: float = 1.0,
+) -> dict[str, tf.Tensor]:
+    """What training makes small, of each graph, for scoring graphs too.
+
+    Args:
+      generator: whose.
+      graph: topologies.
+      stage: what was trained, see `GeneratorObjective`.
+      seed: of the encoder's noise.
+      rate_weight: see `GeneratorSettings`.
+
+    Returns:
+      [n_graphs] each, in nats: `loss`, which end to end is a bound on -log p(edges);
+      `cross_entropy`; `rate`, -log p(X), end to end less -log q(X | edges); and the number of
+      `wrong_edges`. Of the stage auto_encoder there is no rate.
+    """
+    encoder = generator.auto_encoder
+    if stage == "end_to_end":
+        embedded, log_q = encoder.encode_and_log_prob(graph, seed=seed)
+    else:
+        embedded, log_q = encoder.encode(graph, seed=seed), 0.0
+    values = {"wrong_edges": encoder.wrong_edges(embedded)}
+    values["cross_entropy"] = values["loss"] = encoder.cross_entropy(embedded)
+    if stage != "auto_encoder":
+        values["rate"] = values["loss"] = log_q - generator.embedding_log_prob(embedded)
+    if stage == "end_to_end":
+        values["loss"] = values["cross_entropy"] + rate_weight * values["rate"]
+    return values
