@@ -1,5 +1,8 @@
 """gnf_tf: graph normalizing flows and reversible graph neural networks for TensorFlow."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from gnf_tf import (
     bijectors,
     datasets,
@@ -8,7 +11,6 @@ from gnf_tf import (
     metrics,
     models,
     networks,
-    plots,
     reversible,
     seeds,
     training,
@@ -23,6 +25,9 @@ from gnf_tf.bijectors import (
     GraphMixing,
 )
 from gnf_tf.distributions import NodePrior
+
+if TYPE_CHECKING:
+    from gnf_tf import plots
 
 __version__ = "0.1.0"
 
@@ -48,3 +53,9 @@ __all__ = [
     "seeds",
     "training",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plots":  # matplotlib is loaded when it is used
+        return importlib.import_module("gnf_tf.plots")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

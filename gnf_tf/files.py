@@ -7,12 +7,19 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-__all__ = ["user_path", "whole_file"]
+__all__ = ["cache_folder", "user_path", "whole_file"]
 
 
 def user_path(path: str | os.PathLike) -> pathlib.Path:
     """The path, a leading `~` replaced by the user's home folder."""
     return pathlib.Path(os.path.expanduser(path))
+
+
+def cache_folder() -> pathlib.Path:
+    """The user's cache folder of this package, as `~/.cache/gnf_tf`; it may not be there yet."""
+    import pooch
+
+    return pathlib.Path(pooch.os_cache("gnf_tf"))
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import pathlib
 import re
+import subprocess
 import sys
 import tomllib
 
@@ -191,3 +192,37 @@ def test_the_package_declares_what_it_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {canonical(re.split(r"[<>=\[]", line)[0]) for line in project["dependencies"]}
     assert set(distributions(["gnf_tf"])) <= declared
+
+
+# What few need, or what takes a second to import.
+LAZY = {"matplotlib", "pandas", "pooch", "tqdm", "rdkit", "qm9pack", "tensorboard"}
+
+
+def at_the_top(source):
+    """What a module imports as it is imported itself, by the first part of its name."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imported(ast.unparse(node))
+
+
+@pytest.mark.parametrize("path", modules("gnf_tf"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_few_need_is_imported_when_it_is_used(path):
+    names = set(at_the_top(path.read_text()))
+    assert not {name for name in names if name.startswith("gnf_tf.plots")}
+    if path.name != "plots.py":
+        assert not {name.split(".")[0] for name in names} & LAZY
+
+
+def test_the_import_loads_nothing_that_few_need():
+    """pandas and matplotlib are imported by Keras, which TensorFlow brings."""
+    code = """
+import sys, graph_nets, sonnet, tensorflow_probability, networkx, scipy.sparse
+before = set(sys.modules)
+import gnf_tf
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+print(sorted(new & set(sys.argv[1:])), gnf_tf.plots.__name__)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *LAZY], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[] gnf_tf.plots\n"

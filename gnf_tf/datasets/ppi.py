@@ -18,10 +18,10 @@ import zlib
 from typing import Literal
 
 import numpy as np
-import pooch
 
 from gnf_tf.datasets.labeled_graphs import LabeledGraphs
 from gnf_tf.errors import DataError
+from gnf_tf.files import cache_folder
 
 __all__ = ["ppi"]
 
@@ -118,11 +118,11 @@ def _networks(arrays, links, where):
 
 
 def _download():
+    import pooch
+
     try:
         return pathlib.Path(
-            pooch.retrieve(
-                _URL, f"sha256:{_SHA256}", fname="ppi.zip", path=pooch.os_cache("gnf_tf")
-            )
+            pooch.retrieve(_URL, f"sha256:{_SHA256}", fname="ppi.zip", path=cache_folder())
         )
     except (OSError, ValueError) as error:
         raise DataError(

@@ -15,14 +15,11 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
-import pooch
-from tqdm import tqdm
 
 from gnf_tf import seeds
 from gnf_tf.datasets.molecules import Molecules
 from gnf_tf.errors import DataError
-from gnf_tf.files import whole_file
+from gnf_tf.files import cache_folder, user_path, whole_file
 
 __all__ = ["QM9_TARGETS", "Target", "qm9"]
 
@@ -99,7 +96,7 @@ def qm9(
         raise ValueError(f"`targets` must be among {', '.join(QM9_TARGETS)}; got {unknown}")
     if split not in ("train", "validation", "test"):
         raise ValueError(f"`split` must be 'train', 'validation' or 'test', got {split!r}")
-    everything = _load(pathlib.Path(os.path.expanduser(data_dir or pooch.os_cache("gnf_tf"))))
+    everything = _load(cache_folder() if data_dir is None else user_path(data_dir))
     rows = _split_rows(len(everything), split, seed)
     if size is not None and not 1 <= size <= len(rows):
         raise ValueError(f"`size` must be from 1 to {len(rows)} for {split!r}, got {size}")
@@ -160,11 +157,15 @@ def _source_files():
 
 def _convert(paths):
     """All arrays from the CSV files."""
+    from tqdm import tqdm
+
     parts = [_read(path) for path in tqdm(paths, desc="converting QM9 (once)", unit="file")]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _read(path):
+    import pandas as pd
+
     columns = ["Index", "N_atoms", "Elements", "XYZ_Ang"]
     values = [target.column for target in QM9_TARGETS.values()]
     try:
