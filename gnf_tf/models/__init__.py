@@ -7,6 +7,7 @@ from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.molecule_regressor import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.neumann_rbp import NeumannRBP
 from gnf_tf.models.node_classifier import ClassifierConfig, NodeClassifier
+from gnf_tf.models.pretrained import pretrained
 from gnf_tf.models.saving import Model, load
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "NodeClassifier",
     "RegressorConfig",
     "load",
+    "pretrained",
 ]
