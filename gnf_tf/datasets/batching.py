@@ -43,7 +43,7 @@ class NodeDataset(Protocol):
         """[num_graphs, 2]: nodes and edges of each graph."""
 
     def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
-        """One graph and the labels of its nodes [num_nodes, num_labels], in numpy arrays."""
+        """One graph and the labels of its nodes, as of `LabeledGraphs`, in numpy arrays."""
 
 
 def plan_batches(
@@ -159,8 +159,9 @@ def node_batches(
     """(inputs, labels, weights) for each batch of `plan_batches`; iterate again for a new epoch.
 
     inputs: dict of the fields of a GraphsTuple, as of `batches`.
-    labels: [num_nodes, num_labels] float32, zero on padding nodes.
-    weights: [num_nodes] float32, 1 on real nodes, 0 on padding nodes.
+    labels: [num_nodes] int32, the class of each node, or [num_nodes, num_labels] float32, 0 or 1
+      for each label; zero on padding nodes, and where a node has no class.
+    weights: [num_nodes] float32, 1 on real nodes, 0 on padding nodes and those without a class.
 
     Args:
       dataset: what to batch.
@@ -180,6 +181,7 @@ def node_batches(
     num_nodes, num_edges, num_graphs = totals if padded else (None, None, None)
     graph, labels = dataset.graph(0)
     nothing = GraphsTuple(*(values[:0] for values in graph)), labels[:0]  # of a part without graphs
+    multi = labels.ndim == 2
     epoch = first_epoch - 1
 
     def one_epoch() -> Iterator[tuple]:
@@ -189,8 +191,9 @@ def node_batches(
         for rows in _split(whole, parts, num_parts):
             members = [nothing, *(dataset.graph(row) for row in rows)]
             graph = _joined([graph for graph, _ in members])
-            labels = np.concatenate([labels for _, labels in members]).astype(np.float32)
-            weights = np.ones(len(labels), np.float32)
+            labels = np.concatenate([labels for _, labels in members])
+            weights = np.ones(len(labels), np.float32) if multi else np.float32(labels >= 0)
+            labels = np.maximum(labels, 0).astype(np.float32 if multi else np.int32)
             if padded:
                 graph = _pad(graph, *totals)
                 labels, weights = (_extended(values, num_nodes) for values in (labels, weights))
@@ -204,7 +207,7 @@ def node_batches(
     }
     signature = (
         inputs,
-        tf.TensorSpec([num_nodes, labels.shape[1]], tf.float32),
+        tf.TensorSpec([num_nodes, *labels.shape[1:]], tf.float32 if multi else tf.int32),
         tf.TensorSpec([num_nodes], tf.float32),
     )
     stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)

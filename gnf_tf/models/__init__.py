@@ -6,9 +6,12 @@ from gnf_tf.models.graph_density import DensityConfig, GraphDensity
 from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.molecule_regressor import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.neumann_rbp import NeumannRBP
+from gnf_tf.models.node_classifier import ClassifierConfig, NodeClassifier
+from gnf_tf.models.pretrained import pretrained
 from gnf_tf.models.saving import Model, load
 
 __all__ = [
+    "ClassifierConfig",
     "DensityConfig",
     "FlowAutoEncoder",
     "GRevNet",
@@ -19,6 +22,8 @@ __all__ = [
     "Model",
     "MoleculeRegressor",
     "NeumannRBP",
+    "NodeClassifier",
     "RegressorConfig",
     "load",
+    "pretrained",
 ]

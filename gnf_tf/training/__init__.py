@@ -7,6 +7,8 @@ from gnf_tf.training.density_objective import (
     samples_figure,
 )
 from gnf_tf.training.fit import History, fit, set_seed
+from gnf_tf.training.generator_objective import GeneratorObjective, GeneratorSettings
+from gnf_tf.training.node_objective import NodeObjective, NodeSettings
 from gnf_tf.training.objective import Objective, Settings
 from gnf_tf.training.objectives import OBJECTIVES
 from gnf_tf.training.regression_objective import RegressionObjective, RegressionSettings
@@ -17,7 +19,11 @@ __all__ = [
     "OBJECTIVES",
     "DensityObjective",
     "DensitySettings",
+    "GeneratorObjective",
+    "GeneratorSettings",
     "History",
+    "NodeObjective",
+    "NodeSettings",
     "Objective",
     "RegressionObjective",
     "RegressionSettings",

@@ -141,6 +141,12 @@ class Objective(tf_keras.Model, abc.ABC):
 
     # What a subclass says.
 
+    @classmethod
+    def stages(cls, module: saving.Model, settings: Settings) -> dict[str, Settings]:
+        """The trainings that follow one another: folder within the run folder -> settings."""
+        del module
+        return {"": settings}
+
     @abc.abstractmethod
     def batch_loss(
         self, data: Any, is_training: bool
