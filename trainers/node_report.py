@@ -1,4 +1,4 @@
-"""What the citation and the PPI trainer share: options, a model for each seed, scores, the table."""
+"""What the citation and the PPI trainer share: options, models, scores and the table."""
 
 import dataclasses
 import pathlib

@@ -307,8 +307,7 @@ class NodeClassifier(saving.Model):
         for part in _parts(graph):
             part = graphs.fill_missing(part)
             if part.nodes.dtype.is_floating:
-                features = {f: tf.cast(getattr(part, f), tf.float32) for f in graphs.FEATURE_FIELDS}
-                part = part.replace(**features)
+                part = part.map(lambda v: tf.cast(v, tf.float32), ("nodes", "edges", "globals"))
             graphs.validate(
                 part, node_size=self.input_size, edge_size=0, global_size=0, dtype=tf.float32
             )
