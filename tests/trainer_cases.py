@@ -27,8 +27,9 @@ class Case:
       folder: of the model within the run folder.
       stage: of the last training within that.
       answers: suffix of what trainers/predict.py gives for the own file.
-      tags: of TensorBoard's run `validation`, besides the loss.
+      tags: of TensorBoard's run `validation`, besides the loss, without units.
       images: of any run.
+      hidden: fields that are no options.
     """
 
     trainer: str
@@ -41,6 +42,7 @@ class Case:
     answers: str = ".csv"
     tags: Sequence[str] = ()
     images: Sequence[str] = ()
+    hidden: Sequence[str] = ()
 
     def __str__(self):
         return self.trainer
@@ -143,7 +145,7 @@ CASES = (
         molecules,
         "MoleculeRegressor",
         folder="",
-        tags=("mae/alpha [bohr^3]", "diagnostics/reconstruction_error"),
+        tags=("mae/alpha", "diagnostics/reconstruction_error"),
         images=("predicted_against_true/alpha",),
     ),
     Case(
@@ -173,6 +175,7 @@ CASES = (
         "GraphDensity",
         tags=("diagnostics/reconstruction_error",),
         images=("sets",),
+        hidden=("steps_per_epoch",),
     ),
     Case(
         "autoencoder",
@@ -182,6 +185,7 @@ CASES = (
         "GraphGenerator",
         stage="auto_encoder",
         tags=("wrong_edges",),
+        hidden=("data_digest",),
     ),
     Case(
         "generation",
@@ -193,6 +197,7 @@ CASES = (
         answers=".g6",
         tags=("cross_entropy", "rate"),
         images=("graphs",),
+        hidden=("data_digest",),
     ),
 )
 TRAINERS = tuple(case.trainer for case in CASES)

@@ -3,15 +3,15 @@
     python trainers/generation.py                                      # quick, on ego-small
     python trainers/generation.py --dataset community_small --preset best --seeds 0 1 2
     python trainers/generation.py --end-to-end                         # both trained together
+    python trainers/generation.py --data mine.g6                       # own graphs
 
 Run it again to go on after an interruption, or to print a finished run's table again. The trained
-generator is the file generator.npz of the run folder: gnf_tf.models.GraphGenerator.load.
+generator is the file model.npz of the folder of each seed: trainers/predict.py, gnf_tf.models.load.
 """
 
 import dataclasses
 import pathlib
 import sys
-from typing import Literal
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -19,12 +19,13 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
 
 import numpy as np
 
-from gnf_tf import metrics, plots
-from gnf_tf.models import GeneratorConfig, GraphGenerator
-from trainers import common, options, training
-from trainers import generation_stages as stages
-from trainers.generation_model import likelihood
+from gnf_tf import metrics, options, plots, training
+from gnf_tf.training import number
+from trainers import cli, generator_evaluation, generator_options, report
+from trainers.generator_options import PAPER as PAPER_OPTIONS
+from trainers.generator_options import PAPER_TRAINING, Network, Training
 
+SHOWN = 12  # graphs
 # Tables 4 and 5 of the paper, degree / clustering / orbit: its GNF, as many as test graphs and
 # matched in size, and "(1024)".
 PAPER = {
@@ -45,25 +46,13 @@ SCHEMES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(stages.Options):
+class Config(generator_options.Options):
     """Options; each has the preset's value unless given."""
 
-    preset: Literal["quick", "paper", "best"] = "quick"
+    preset: cli.Preset = "quick"
     """quick: minutes on 2 cores; paper: section 5.2's sizes, for a GPU; best: under 2 hours"""
     end_to_end: bool = False
     """train encoder, decoder and flow together on a bound of the graphs' likelihood"""
-    encoder_steps: options.Count = 4
-    """steps of the encoder, where it is a flow (end to end)"""
-    rate_weight: options.ShareOfAll = 1.0
-    """end to end, of log q(X | edges) - log p(X); 1: the loss is a bound on the likelihood"""
-    num_steps: options.Count = 6
-    """steps of the flow over embeddings"""
-    width: options.Count = 64
-    """of its networks"""
-    num_blocks: options.Count = 1
-    """attention blocks of its networks"""
-    coupling: Literal["affine", "spline"] = "affine"
-    """of all flows"""
     num_generated: options.AtLeast2 = 1024
     """graphs generated for an evaluation"""
     trials: options.Count = 3
@@ -72,82 +61,65 @@ class Config(stages.Options):
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(preset="paper", num_steps=12, width=2048, **stages.PAPER_OPTIONS),
-    "best": Config(preset="best", steps=12_000, epochs=24, rate_weight=0.3),
+    "paper": Config(
+        preset="paper",
+        **PAPER_OPTIONS,
+        network=Network(
+            encoder_width=2048, encoder_blocks=10, num_heads=8, num_steps=12, width=2048
+        ),
+        settings=PAPER_TRAINING,
+    ),
+    "best": Config(
+        preset="best",
+        steps=12_000,
+        epochs=24,
+        settings=Training(rate_weight=0.3, patience=24),
+    ),
 }
 
 
 def resolve(config: Config) -> Config:
-    """Checks the options and fills in those that follow from others.
-
-    Raises:
-      UserError: naming the option, its value and what was expected.
-    """
-    how, defaults = "two-stage", {"encoder_blocks": 6, "decoder_blocks": 0}
+    """Fills in the options that follow from others; errors as `generator_options.resolve`."""
+    how, network = "two-stage", {}
     if config.end_to_end:
-        how, defaults = (
-            "end-to-end",
-            {"encoder_blocks": 2, "decoder_blocks": 2, "embedding_size": 14},
-        )
+        how = "end-to-end"
+        network = {
+            "encoder": "flow",
+            "embedding_size": 14,
+            "encoder_blocks": 2,
+            "decoder_blocks": 2,
+        }
     run_name = f"generation-{{}}-{config.preset}-{how}"
-    return stages.resolve(config, run_name=run_name, multiples_of_heads=["width"], **defaults)
+    return generator_options.resolve(config, run_name=run_name, **network)
 
 
-def make_generator(config: Config, train: list, test: list) -> GraphGenerator:
-    """Untrained; its auto-encoder takes test graphs of any size."""
-    sizes = GeneratorConfig(
-        embedding_size=config.embedding_size,
-        encoder="flow" if config.end_to_end else "network",
-        encoder_width=config.encoder_width,
-        encoder_blocks=config.encoder_blocks,
-        encoder_steps=config.encoder_steps,
-        decoder_blocks=config.decoder_blocks,
-        num_steps=config.num_steps,
-        width=config.width,
-        num_blocks=config.num_blocks,
-        num_heads=config.num_heads,
-        coupling=config.coupling,
-    )
-    return stages.new_generator(sizes, train, test)
-
-
-def evaluate(config: Config, seed: int, generator: GraphGenerator, train: list, test: list) -> dict:
-    """What results.json holds of one trained generator; writes figures to its folder."""
-    folder = config.run_dir / f"seed{seed}"
-    results: dict = {"generation": []}
+def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
+    """Trains, or goes on training, one model; returns what its results.json holds."""
+    train, _, test = sets
+    folder = config.run_dir
+    generator, histories = generator_options.train(config, seed, folder, sets)
+    results = {stage: report.trained(history) for stage, history in histories.items()}
+    results["generation"] = []
     for trial in range(config.trials):
         generated = generator.generate(config.num_generated, seed=trial)
         results["generation"].append(metrics.evaluate(generated, test, train=train))
-    panels = {"test graphs": test[: stages.SHOWN], "generated": generated[: stages.SHOWN]}
-    plots.graph_gallery(panels).savefig(folder / "graphs.png", dpi=110)
-    sets = {"test graphs": test, "generated": generated}
-    plots.graph_statistics(sets).savefig(folder / "statistics.png", dpi=110)
-    last = "end_to_end" if config.end_to_end else "flow"
     for name, members in (("train", train), ("test", test)):
-        results[f"likelihood_{name}"] = likelihood(generator, last, members, seed=seed)
-    return results | stages.reconstructions(config, generator, train, test)
+        likelihood = generator_evaluation.likelihood(generator, members, seed=seed)
+        results[f"likelihood_{name}"] = likelihood
+    step = histories[generator.stage].epochs
+    for name, draw, shown in (
+        ("graphs", plots.graph_gallery, SHOWN),
+        ("statistics", plots.graph_statistics, None),
+    ):
+        figure = draw({"test graphs": test[:shown], "generated": generated[:shown]})
+        training.show_figure(folder, name, figure, step)
+    scores = {f"test/mmd/{name}": _mean(results, name) for name in metrics.STATISTICS}
+    training.write_scores(folder / generator.stage, scores, step)
+    return results | generator_evaluation.reconstruction(generator, train, test)
 
 
-def train_and_evaluate(config: Config, seed: int) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
-    results_path = config.run_dir / f"seed{seed}" / "results.json"
-    # Before the folder is made, which data that can\'t be had leave as it is.
-    sets = None if results_path.exists() else stages.load_graphs(config)
-    folder = training.open_seed(config, seed)
-    if sets is None:
-        return common.read_json(results_path)
-    train, test = sets
-    generator = make_generator(config, train, test)
-    names = ("end_to_end",) if config.end_to_end else ("auto_encoder", "flow")
-    results = {
-        stage: stages.train_stage(
-            config, seed, generator, stage, train, rate_weight=config.rate_weight
-        )
-        for stage in names
-    }
-    generator.save(folder / "generator.npz")
-    results |= evaluate(config, seed, generator, train, test) | common.environment()
-    return common.write_json(results_path, results)
+def _mean(results, name):
+    return np.mean([report["all"][name]["value"] for report in results["generation"]])
 
 
 def summarize(config: Config, runs: list[dict]) -> dict:
@@ -171,7 +143,7 @@ def summarize(config: Config, runs: list[dict]) -> dict:
         "dataset": config.graphs,
         "preset": config.preset,
         "end_to_end": config.end_to_end,
-        "seeds": list(config.seeds),
+        "seeds": config.seeds,
         "trials": config.trials,
         **{scheme: mmds(scheme) for scheme in SCHEMES},
         "uniqueness": over_trials([report["uniqueness"] for report in reports]),
@@ -196,7 +168,7 @@ def table(summary: dict) -> str:
         if summary["paper"] and scheme in summary["paper"]:
             cells = summary["paper"][scheme]
             lines.append(f"{'  paper, its GNF':<36}" + "".join(f"{cell:>18}" for cell in cells))
-    cells = [f"{common.number(summary['train'][name]):.4f}" for name in metrics.STATISTICS]
+    cells = [f"{number(summary['train'][name]):.4f}" for name in metrics.STATISTICS]
     lines.append(f"{'training graphs':<36}" + "".join(f"{cell:>18}" for cell in cells))
     lines.append(
         f"unique {summary['uniqueness']['mean']:.1%}, not in training "
@@ -210,24 +182,24 @@ def table(summary: dict) -> str:
             for name in ("train", "test")
         )
         lines.append(f"{what}, seed {seed}: train {train}, test {test} nats a graph")
-    return "\n".join(lines + stages.reconstruction_lines(summary["runs"]))
+    return "\n".join(lines + generator_evaluation.reconstruction_lines(summary["runs"]))
 
 
 def _cell(found, value="mean", spread="deviation", digits=4):
-    text = f"{common.number(found[value]):.{digits}f}"
+    text = f"{number(found[value]):.{digits}f}"
     return text if found[spread] is None else f"{text} +- {found[spread]:.{digits}f}"
 
 
 def main() -> None:
     """The command line."""
-    config = resolve(common.parse(PRESETS, "quick", __doc__))
-    runs = [train_and_evaluate(config, seed) for seed in config.seeds]
-    summary = summarize(config, runs)
-    summary = common.write_json(config.run_dir / "results.json", summary)
+    config = resolve(cli.parse(PRESETS, __doc__))
+    runs = generator_options.of_seeds(config, train_and_evaluate)
+    summary = training.write_json(config.run_dir / "results.json", summarize(config, runs))
     print()
     print(table(summary))
-    print(f"curves and figures: tensorboard --logdir {config.run_dir}")
+    model = config.run_dir / f"seed{config.seeds[0]}" / "model.npz"
+    report.where(config.run_dir, "1000", model, "graphs.g6")
 
 
 if __name__ == "__main__":
-    common.run(main)
+    cli.run(main)

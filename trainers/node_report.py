@@ -1,4 +1,4 @@
-"""What the citation and the PPI trainer share: options, models, scores and the table."""
+"""What the citation and the PPI trainer share: options, models, scores, the table."""
 
 import dataclasses
 import pathlib

@@ -161,12 +161,12 @@ def _write_log_probs(out, log_probs, n_node):
 
 
 def _write_csv(path: pathlib.Path, heads: Sequence[str], rows: Iterable[Sequence]) -> None:
-    with whole_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
-        writer = csv.writer(text)
-        writer.writerow(heads)
-        writer.writerows(rows)
-        text.flush()
-        text.detach()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(heads)
+    writer.writerows(rows)
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())
 
 
 if __name__ == "__main__":

@@ -33,14 +33,20 @@ def trained(history: History) -> dict[str, Any]:
     }
 
 
-def where(run_dir: pathlib.Path, example: str, model: pathlib.Path | None = None) -> None:
+def where(
+    run_dir: pathlib.Path,
+    example: str,
+    model: pathlib.Path | None = None,
+    out: str = "predictions.csv",
+) -> None:
     """Prints where the curves and the model are, and how to use it.
 
     Args:
       run_dir: the run folder.
-      example: name of a file that the model could be asked about.
+      example: name of a file that the model could be asked about, or another input.
       model: of the first seed; default: that of the run folder.
+      out: name of a file for the answers.
     """
     model = model or run_dir / "model.npz"
     print(f"curves and figures: tensorboard --logdir {run_dir}")
-    print(f"use the model: python trainers/predict.py {model} {example} --out predictions.csv")
+    print(f"use the model: python trainers/predict.py {model} {example} --out {out}")

@@ -27,8 +27,10 @@ class GraphDataset(Protocol):
     def graph(self, rows: np.ndarray) -> GraphsTuple:
         """The graphs at `rows`, in numpy arrays."""
 
-    def signature(self, num_nodes: int, num_edges: int, num_graphs: int) -> GraphsTuple:
-        """TensorSpecs of padded graphs."""
+    def signature(
+        self, num_nodes: int | None, num_edges: int | None, num_graphs: int | None
+    ) -> GraphsTuple:
+        """TensorSpecs of graphs of these total sizes; None: of any, for batches without padding."""
 
 
 class NodeDataset(Protocol):
@@ -81,6 +83,7 @@ def batches(
     dataset: GraphDataset,
     batch_size: int,
     *,
+    padded: bool = True,
     seed: int | None = None,
     first_epoch: int = 0,
     passes: int = 1,
@@ -98,6 +101,7 @@ def batches(
     Args:
       dataset: what to batch.
       batch_size: real graphs a batch.
+      padded: else there is no padding, and the stream announces sizes that differ.
       seed: see `plan_batches`.
       first_epoch: the epoch of the first iteration; the k-th one has `first_epoch + k`.
       passes: over the data set in an epoch, each with an order of its own.
@@ -113,7 +117,7 @@ def batches(
     _check_parts(parts, num_parts)
     plan = plan_batches(dataset, batch_size)
     all_parts = _split(plan, range(num_parts), num_parts)
-    num_nodes, num_edges, num_graphs = _padded_sizes(dataset, all_parts)
+    totals = _padded_sizes(dataset, all_parts)
     epoch = first_epoch - 1
 
     def one_epoch() -> Iterator[tuple]:
@@ -124,12 +128,14 @@ def batches(
             plan_batches(dataset, batch_size, seed=seed, epoch=order) for order in orders
         )
         for rows in _split(whole, parts, num_parts):
-            graph = _pad(dataset.graph(rows), num_nodes, num_edges, num_graphs)
-            targets = np.zeros([num_graphs, dataset.targets.shape[1]], np.float32)
-            targets[: len(rows)] = dataset.targets[rows]
-            weights = (np.arange(num_graphs) < len(rows)).astype(np.float32)
+            graph, targets = dataset.graph(rows), dataset.targets[rows].astype(np.float32)
+            weights = np.ones(len(rows), np.float32)
+            if padded:
+                graph = _pad(graph, *totals)
+                targets, weights = (_extended(values, totals[-1]) for values in (targets, weights))
             yield graph._asdict(), targets, weights
 
+    num_nodes, num_edges, num_graphs = totals if padded else (None, None, None)
     signature = (
         dataset.signature(num_nodes, num_edges, num_graphs)._asdict(),
         tf.TensorSpec([num_graphs, dataset.targets.shape[1]], tf.float32),

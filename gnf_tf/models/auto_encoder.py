@@ -126,21 +126,42 @@ class GraphAutoEncoder(snt.Module):
             graphs.Blocks.of(graph, self.max_num_nodes)  # raises for all but padding
         return graph
 
-    def _noise(self, graph, seed):
-        """Standard normal node features on the topologies as the encoder is to see them."""
-        seed = seeds.as_pair(seed)
-        shape = [tf.shape(graph.nodes)[0], self.embedding_size]
-        noise = tf.random.stateless_normal(shape, seed, dtype=graph.nodes.dtype)
-        noise = graph.replace(nodes=tf.ensure_shape(noise, [None, shape[1]]))
-        return graphs.canonical(noise, directed=self.directed)
+    def draw_noise(
+        self, num_nodes: int | tf.Tensor, *, seed: seeds.Seed, dtype: tf.DType = tf.float32
+    ) -> tf.Tensor:
+        """Standard normal features [num_nodes, embedding_size], for `encode`.
 
-    def encode(self, graph: GraphsTuple, *, seed: seeds.Seed) -> GraphsTuple:
+        Args:
+          num_nodes: of all graphs.
+          seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
+          dtype: that of the weights.
+        """
+        shape = [num_nodes, self.embedding_size]
+        return tf.random.stateless_normal(shape, seeds.as_pair(seed), dtype=dtype)
+
+    def _noise(self, graph, seed, noise):
+        """Standard normal node features on the topologies as the encoder is to see them."""
+        if (seed is None) == (noise is None):
+            raise ValueError(f"one of `seed` and `noise` must be given, got {seed} and {noise}")
+        if noise is None:
+            noise = self.draw_noise(tf.shape(graph.nodes)[0], seed=seed, dtype=graph.nodes.dtype)
+        nodes = tf.ensure_shape(noise, [None, self.embedding_size])
+        return graphs.canonical(graph.replace(nodes=nodes), directed=self.directed)
+
+    def encode(
+        self,
+        graph: GraphsTuple,
+        *,
+        seed: seeds.Seed | None = None,
+        noise: tf.Tensor | None = None,
+    ) -> GraphsTuple:
         """The graph with embeddings, [num_nodes, embedding_size], as its node features.
 
         Args:
           graph: its topology is encoded, whichever way it is written, see `graphs.canonical`; its
             features don't matter but for the nodes' dtype.
-          seed: of the noise: a whole number, or a pair of int32, see `gnf_tf.seeds`.
+          seed: of the noise, see `draw_noise`.
+          noise: or the noise itself.
 
         Raises:
           ValueError: for a malformed graph, or one of more nodes than `max_num_nodes`, as far as
@@ -148,7 +169,7 @@ class GraphAutoEncoder(snt.Module):
             see `graphs.Blocks.of`; XLA's results for too large a graph are NaN.
         """
         graph = self.checked(graph)
-        noise = self._noise(graph, seed)
+        noise = self._noise(graph, seed, noise)
         embedded = self._encoder(noise.replace(nodes=self._noise_scale * noise.nodes))
         return graph.replace(nodes=embedded.nodes[1:])
 
@@ -313,15 +334,19 @@ class FlowAutoEncoder(GraphAutoEncoder):
         """The encoder."""
         return self._encoder
 
-    def encode(self, graph, *, seed):
-        return self.encode_and_log_prob(graph, seed=seed)[0]
+    def encode(self, graph, *, seed=None, noise=None):
+        return self.encode_and_log_prob(graph, seed=seed, noise=noise)[0]
 
     def encode_and_log_prob(
-        self, graph: GraphsTuple, *, seed: seeds.Seed
+        self,
+        graph: GraphsTuple,
+        *,
+        seed: seeds.Seed | None = None,
+        noise: tf.Tensor | None = None,
     ) -> tuple[GraphsTuple, tf.Tensor]:
         """(the graph with embeddings, log q(X | edges) per graph [n_graphs], in nats)."""
         graph = self.checked(graph)
-        noise = self._noise(graph, seed)
+        noise = self._noise(graph, seed, noise)
         constant = 0.5 * math.log(2.0 * math.pi) + math.log(self._noise_scale)
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise.nodes) + constant, axis=-1)
         embedded, log_det = reversible.run(self.flow.steps, noise)

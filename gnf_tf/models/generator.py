@@ -1,8 +1,7 @@
 """Whole graphs in one feed-forward pass: node counts, a flow, a decoder (section 3.3)."""
 
-import dataclasses
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self, get_args
 
 import networkx as nx
 import numpy as np
@@ -10,49 +9,17 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import bijectors, distributions, graphs, networks, seeds
+from gnf_tf import datasets, distributions, graphs, seeds
 from gnf_tf.models import saving
-from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
+from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, make_gnf
 
-__all__ = ["GeneratorConfig", "GraphGenerator"]
+__all__ = ["GeneratorConfig", "GraphGenerator", "Stage"]
 
+Graphs = Sequence[nx.Graph] | GraphsTuple
+Stage = Literal["auto_encoder", "flow", "end_to_end"]
+
+_DEFAULT = GeneratorConfig()
 _PAIRS = 2**20  # of nodes at a time, which bounds the memory of generating large or many graphs
-
-
-@dataclasses.dataclass(frozen=True)
-class GeneratorConfig:
-    """The sizes of a `GraphGenerator`."""
-
-    embedding_size: int = 14
-    """width of the embeddings, even"""
-    encoder: Literal["network", "flow"] = "network"
-    """network: `GraphAutoEncoder`, the paper's; flow: `FlowAutoEncoder`, trained end to end"""
-    directed: bool = False
-    """edges have a direction"""
-    encoder_width: int = 64
-    """of the encoder's and the decoder's networks"""
-    encoder_blocks: int = 6
-    """attention blocks of the encoder's networks; of a flow, every second attends to all nodes"""
-    encoder_steps: int = 4
-    """steps of a flow encoder"""
-    decoder_blocks: int = 0
-    """attention blocks between all nodes, in front of equation 6; 0: none, the paper's decoder"""
-    noise_variance: float | None = None
-    """of the encoder's noise features; None: 0.3, and 1 / (2 embedding_size) for a flow encoder"""
-    temperature: float = 10.0
-    """C of the decoder, equation 6"""
-    num_steps: int = 6
-    """steps of the flow over embeddings"""
-    width: int = 64
-    """of its networks"""
-    num_blocks: int = 1
-    """attention blocks of its networks"""
-    num_heads: int = 4
-    """of all attention"""
-    coupling: Literal["affine", "spline"] = "affine"
-    """of all flows"""
-    num_bins: int = 8
-    """of the splines"""
 
 
 class GraphGenerator(saving.Model):
@@ -64,8 +31,14 @@ class GraphGenerator(saving.Model):
         X = gnf.inverse(Z) on the fully connected topology
         edges where equation 6 has p > 1/2, or drawn with that probability
 
-        generator = GraphGenerator.load(path)
+        generator = GraphGenerator.for_data(graphs)
+        gnf_tf.training.fit(generator, graphs, epochs=20)
         generator.generate(1024, seed=0)                             # list of networkx graphs
+
+    Attributes:
+      n_node: [num_graphs] node counts of the training graphs.
+      max_num_nodes: of the largest graph to encode or generate.
+      stage: what training trained last; None: nothing yet, or a file of an older format.
     """
 
     config_class = GeneratorConfig
@@ -73,28 +46,33 @@ class GraphGenerator(saving.Model):
     def __init__(
         self,
         n_node: Sequence[int],
-        config: GeneratorConfig = GeneratorConfig(),
+        config: GeneratorConfig = _DEFAULT,
         *,
         max_num_nodes: int | None = None,
+        stage: Stage | None = None,
         name: str = "generator",
     ):
-        """Makes the parts and their variables; they are trained from outside.
+        """Makes the parts and their variables; `for_data` takes the node counts from graphs.
 
         Args:
           n_node: node counts of the training graphs, each at least 1.
           config: sizes.
           max_num_nodes: of the largest graph to encode or generate; default: the largest of
             `n_node`. A larger graph is an error; compiled by XLA, its results are NaN.
+          stage: see the attribute.
           name: as tf.Module.
 
         Raises:
-          ValueError: for node counts that are none or below 1, or a size out of its range.
+          ValueError: for node counts that are none or below 1, a size out of its range, or an
+            unknown stage.
         """
         super().__init__(name=name)
         sizes = np.asarray(n_node)
         if sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu" or sizes.min() < 1:
             raise ValueError(f"`n_node` must be whole numbers of at least 1, got {n_node!r}")
-        self.config = config
+        if stage not in (None, *get_args(Stage)):
+            raise ValueError(f"`stage` must be one of {get_args(Stage)} or None, got {stage!r}")
+        self.config, self.stage = config, stage
         self.n_node = sizes.astype(np.int32)
         self.max_num_nodes = int(sizes.max() if max_num_nodes is None else max_num_nodes)
         if self.max_num_nodes < sizes.max():
@@ -102,92 +80,52 @@ class GraphGenerator(saving.Model):
                 f"`max_num_nodes` must be at least {sizes.max()}, the largest of `n_node`, "
                 f"got {max_num_nodes}"
             )
-        shared = {
-            "make_decoder": self._make_decoder if config.decoder_blocks else None,
-            "directed": config.directed,
-            "temperature": config.temperature,
-        }
-        if config.encoder == "flow":
-            self.auto_encoder = FlowAutoEncoder(
-                config.embedding_size,
-                self.max_num_nodes,
-                make_flow=self._make_encoder_flow,
-                noise_variance=config.noise_variance,
-                **shared,
-            )
-        elif config.encoder == "network":
-            self.auto_encoder = GraphAutoEncoder(
-                config.embedding_size,
-                self.max_num_nodes,
-                make_encoder=self._make_encoder,
-                noise_variance=0.3 if config.noise_variance is None else config.noise_variance,
-                **shared,
-            )
-        else:
-            raise ValueError(f"`encoder` must be 'network' or 'flow', got {config.encoder!r}")
-        self.gnf = self._flow(
-            config.num_steps,
-            config.embedding_size,
-            lambda output_size: networks.GraphTransformer(
-                config.width,
-                output_size,
-                num_heads=config.num_heads,
-                num_blocks=config.num_blocks,
-                fully_connected=True,
-                max_num_nodes=self.max_num_nodes,
-            ),
-            mean_scaling=True,
-            name="gnf",
-        )
+        self.auto_encoder = make_auto_encoder(config, self.max_num_nodes)
+        self.gnf = make_gnf(config, self.max_num_nodes)
         sample = self.auto_encoder.encode(graphs.fully_connected([2], 0), seed=0)
         self.auto_encoder.edge_logits(sample)  # makes the last variables
 
-    def _make_encoder(self, output_size):
-        return networks.GraphTransformer(
-            self.config.encoder_width,
-            output_size,
-            num_heads=self.config.num_heads,
-            num_blocks=self.config.encoder_blocks,
-            output_scale=0.3,
-            max_num_nodes=self.max_num_nodes,
-        )
+    @classmethod
+    def for_data(
+        cls,
+        graphs: Graphs,
+        config: GeneratorConfig = _DEFAULT,
+        *,
+        max_num_nodes: int | None = None,
+    ) -> Self:
+        """A new generator for graphs of the sizes of these, of which it keeps no more.
 
-    def _make_decoder(self, output_size):
-        return networks.GraphTransformer(
-            self.config.encoder_width,
-            output_size,
-            num_heads=self.config.num_heads,
-            num_blocks=self.config.decoder_blocks,
-            output_scale=0.1,
-            fully_connected=True,
-            max_num_nodes=self.max_num_nodes,
-        )
+        Args:
+          graphs: the training graphs: networkx graphs, or a GraphsTuple.
+          config: sizes.
+          max_num_nodes: see the constructor; more than the default where other graphs are larger.
 
-    def _make_encoder_flow(self, node_size):
-        def make_conditioner(output_size):
-            return networks.GraphTransformer(
-                self.config.encoder_width,
-                output_size,
-                num_heads=self.config.num_heads,
-                num_blocks=self.config.encoder_blocks,
-                fully_connected=[i % 2 == 1 for i in range(self.config.encoder_blocks)],
-                max_num_nodes=self.max_num_nodes,
-            )
+        Raises:
+          TypeError: for a single graph, or what is none.
+          ValueError: if there is no graph, one without nodes, or a directed one that `config` does
+            not allow; or for `max_num_nodes` below the largest graph.
+        """
+        n_node = _topologies(graphs, config.directed).n_node
+        return cls(n_node, config, max_num_nodes=max_num_nodes)
 
-        return self._flow(self.config.encoder_steps, node_size, make_conditioner, name="encoder")
+    def topologies(self, graphs: Graphs) -> datasets.Topologies:
+        """Graphs as a data set, which can be batched, where this generator can encode them.
 
-    def _flow(self, num_steps, node_size, make_conditioner, **options):
-        is_spline = self.config.coupling == "spline"
-        return bijectors.GNF(
-            num_steps,
-            node_size,
-            make_conditioner=make_conditioner,
-            coupling=bijectors.Spline(self.config.num_bins) if is_spline else self.config.coupling,
-            normalization="act_norm",
-            mixing=True,
-            memory="stored",  # the graphs are small, and storing is faster
-            **options,
-        )
+        Args:
+          graphs: networkx graphs, or a GraphsTuple, whose features don't matter.
+
+        Raises:
+          TypeError: for a single graph, or what is none.
+          ValueError: as `for_data`, or if a graph has more than `max_num_nodes` nodes.
+        """
+        found = _topologies(graphs, self.config.directed)
+        for i, size in enumerate(found.n_node):
+            if size > self.max_num_nodes:
+                raise ValueError(
+                    f"graph {i} of `graphs` has {size} nodes, more than the generator's "
+                    f"`max_num_nodes`, {self.max_num_nodes}"
+                )
+        return found
 
     def initialize(self, graph: GraphsTuple, *, seed: seeds.Seed = 0) -> None:
         """Data-dependent initialisation of the flow over embeddings, from some training graphs."""
@@ -207,12 +145,75 @@ class GraphGenerator(saving.Model):
             prior, tfp.bijectors.Invert(self.gnf)
         ).log_prob(graph)
 
-    def log_prob(self, graph: GraphsTuple, *, seed: seeds.Seed = 0) -> tf.Tensor:
+    def log_prob(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tf.Tensor:
         """log p(X) of graphs' embeddings, X encoded with noise from `seed`: [n_graphs], in nats.
 
-        Args and errors are those of `GraphAutoEncoder.encode`.
+        Args:
+          graph: networkx graphs, any number, evaluated a few at a time; or a GraphsTuple.
+          seed: see `GraphAutoEncoder.encode`.
+
+        Raises:
+          ValueError: as `topologies`, for networkx graphs; as `GraphAutoEncoder.encode`, for a
+            GraphsTuple; or if only the auto-encoder was trained.
         """
-        return self.embedding_log_prob(self.auto_encoder.encode(graph, seed=seed))
+        self._check_flow()
+        if isinstance(graph, GraphsTuple):
+            return self.embedding_log_prob(self.auto_encoder.encode(graph, seed=seed))
+        return self._of_each(graph, seed, self.embedding_log_prob)
+
+    def reconstruction(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tuple[tf.Tensor, tf.Tensor]:
+        """How well the auto-encoder encodes and decodes graphs; low for graphs like those it knows.
+
+        Args:
+          graph: as `log_prob`.
+          seed: of the noise.
+
+        Returns:
+          [n_graphs] each: the cross entropy of the edges, summed over pairs of nodes, in nats; and
+          how many pairs are decoded wrong where the likelier of edge and none is taken.
+
+        Raises:
+          ValueError: as `log_prob`, but for the last.
+        """
+
+        def evaluate(embedded):
+            parts = (self.auto_encoder.cross_entropy, self.auto_encoder.wrong_edges)
+            return tf.stack([part(embedded) for part in parts], axis=1)
+
+        if isinstance(graph, GraphsTuple):
+            values = evaluate(self.auto_encoder.encode(graph, seed=seed))
+        else:
+            values = self._of_each(graph, seed, evaluate, width=(2,))
+        return tuple(tf.unstack(values, axis=1))
+
+    def _of_each(
+        self,
+        members: Sequence[nx.Graph],
+        seed: seeds.Seed,
+        function: Callable[[GraphsTuple], tf.Tensor],
+        width: tuple[int, ...] = (),
+    ) -> tf.Tensor:
+        """What `function` says of the graphs' embeddings; the noise is that of one GraphsTuple."""
+        members = [members] if isinstance(members, nx.Graph) else list(members)
+        if not members:
+            return tf.zeros([0, *width])
+        found = self.topologies(members)
+        noise = self.auto_encoder.draw_noise(found.n_node.sum(), seed=seed)
+        of_graph = np.split(np.arange(len(noise)), np.cumsum(found.n_node)[:-1])
+        order, values = [], []
+        for rows in _chunks(found.n_node):
+            nodes = np.concatenate([of_graph[row] for row in rows])
+            embedded = self.auto_encoder.encode(found.graph(rows), noise=tf.gather(noise, nodes))
+            values.append(function(embedded))
+            order.append(rows)
+        return tf.gather(tf.concat(values, axis=0), np.argsort(np.concatenate(order)))
+
+    def _check_flow(self):
+        if self.stage == "auto_encoder":
+            raise ValueError(
+                "of this generator only the auto-encoder was trained, and the flow would make "
+                'noise: go on with gnf_tf.training.fit(..., stage="flow")'
+            )
 
     def sample_embeddings(self, n_node: Sequence[int], *, seed: seeds.Seed) -> GraphsTuple:
         """Embeddings for graphs of these sizes, on edgeless graphs: the networks attend to all.
@@ -256,9 +257,10 @@ class GraphGenerator(saving.Model):
             Default: where the encoder is a flow, since its decoder is trained as a probability.
 
         Raises:
-          ValueError: if not just one of `num_graphs` and `n_node` is given, or for a number out
-            of its range.
+          ValueError: if not just one of `num_graphs` and `n_node` is given, for a number out of
+            its range, or if only the auto-encoder was trained.
         """
+        self._check_flow()
         if (num_graphs is None) == (n_node is None):
             raise ValueError(
                 f"one of `num_graphs` and `n_node` must be given, got {num_graphs} and {n_node}"
@@ -281,7 +283,32 @@ class GraphGenerator(saving.Model):
 
     def arguments(self) -> dict[str, Any]:
         """See `saving.Model.arguments`."""
-        return {"n_node": self.n_node, "max_num_nodes": self.max_num_nodes}
+        return {name: getattr(self, name) for name in ("n_node", "max_num_nodes", "stage")}
+
+
+def _topologies(members, directed):
+    """See `GraphGenerator.topologies`."""
+    if isinstance(members, nx.Graph):
+        raise TypeError("`graphs` must be a sequence of networkx graphs, got a single one: [graph]")
+    if isinstance(members, GraphsTuple):
+        # An auto-encoder takes an edge either way for one, unless it is directed.
+        nodes = np.zeros([sum(members.n_node), 0], np.float32)
+        members = members.replace(nodes=nodes, edges=None, globals=None)
+        members, directed = graphs.to_networkx(graphs.fill_missing(members)), True
+    members = list(members)
+    if not members:
+        raise ValueError("`graphs` must hold at least one graph, got none")
+    for i, graph in enumerate(members):
+        if not isinstance(graph, nx.Graph):
+            raise TypeError(f"graph {i} of `graphs` must be a networkx graph, got {graph!r:.80}")
+        if not len(graph):
+            raise ValueError(f"graph {i} of `graphs` has no nodes")
+        if graph.is_directed() and not directed:
+            raise ValueError(
+                f"graph {i} of `graphs` is directed, which the generator isn't: its configuration "
+                "must have `directed`, or the graph go through networkx's to_undirected"
+            )
+    return datasets.Topologies(members)
 
 
 def _chunks(sizes):

@@ -38,6 +38,7 @@ class History:
       input_wait_share: share of the training steps' time that was spent waiting for batches.
       diagnostics: what can go wrong with the trained model, as numbers, by name.
       weights: number of trained weights.
+      stages: of a training in several stages those of all, by name; it is itself that of the last.
     """
 
     history: dict[str, list[float]]
@@ -47,6 +48,7 @@ class History:
     input_wait_share: float
     diagnostics: dict[str, float]
     weights: int
+    stages: dict[str, "History"] = dataclasses.field(default_factory=dict)
 
 
 def set_seed(seed: int) -> None:
@@ -77,6 +79,9 @@ def fit(
     returns at once if it was at its end. The folder gets `model.npz`, curves, and what
     TensorBoard shows. On several devices, make the model within a strategy's scope, as for Keras.
 
+    A `GraphGenerator` with the encoder "network" is trained in two stages, its auto-encoder and
+    then its flow, with so many epochs and a folder within the folder each.
+
     Args:
       model: a `MoleculeRegressor`, `NodeClassifier`, `GraphDensity` or `GraphGenerator`.
       train: the training data, of the kind that the model's `for_data` takes.
@@ -103,9 +108,17 @@ def fit(
         raise ValueError(f"`epochs` must be at least 1, got {epochs}")
     objective_class = OBJECTIVES[type(model)]
     settings = _settings(objective_class, settings)
+    folder = None if folder is None else user_path(folder)
+    histories = {}
     with _scope(model):
-        objective = objective_class(model, settings, seed, train, validation)
-        return _fit(objective, epochs, folder, callbacks, hparams or {}, (train, validation))
+        for stage, own in objective_class.stages(model, settings).items():
+            objective = objective_class(model, own, seed, train, validation)
+            place = None if folder is None else folder / stage
+            history = _fit(objective, epochs, place, callbacks, hparams or {}, (train, validation))
+            histories[stage] = history
+    if folder is not None:
+        model.save(folder / MODEL_FILE)
+    return dataclasses.replace(history, stages=histories) if len(histories) > 1 else history
 
 
 def _settings(objective_class: type[Objective], given: Mapping[str, Any]) -> Settings:
@@ -129,7 +142,6 @@ def _scope(model: saving.Model) -> Iterator[None]:
 
 def _fit(objective, epochs, folder, callbacks, hparams, data):
     if folder is not None:
-        folder = user_path(folder)
         values = {
             "class": type(objective.module).__name__,
             "config": dataclasses.asdict(objective.module.config),
@@ -159,7 +171,6 @@ def _fit(objective, epochs, folder, callbacks, hparams, data):
         weights=sum(int(tf.size(v)) for v in objective.trained),
     )
     if folder is not None:
-        objective.module.save(folder / MODEL_FILE)
         _draw_curves(history, objective.loss_name, folder / "loss.png")
     return history
 

@@ -141,6 +141,12 @@ class Objective(tf_keras.Model, abc.ABC):
 
     # What a subclass says.
 
+    @classmethod
+    def stages(cls, module: saving.Model, settings: Settings) -> dict[str, Settings]:
+        """The trainings that follow one another: folder within the run folder -> settings."""
+        del module
+        return {"": settings}
+
     @abc.abstractmethod
     def batch_loss(
         self, data: Any, is_training: bool
@@ -206,10 +212,9 @@ class Objective(tf_keras.Model, abc.ABC):
     @contextlib.contextmanager
     def settled(self):
         """Within it the module is as `settle` leaves it."""
-        variables = self.module.variables if self._averaged else []
+        variables = self.module.variables
         before = [variable.numpy() for variable in variables]
-        if self._averaged:
-            self.settle()
+        self.settle()
         try:
             yield
         finally:

@@ -1,0 +1,204 @@
+"""What the auto-encoder's and the generator's trainers share: options, graphs, training."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import networkx as nx
+import tyro
+
+from gnf_tf import datasets, options, training
+from gnf_tf.errors import UserError
+from gnf_tf.models import GeneratorConfig, GraphGenerator
+from gnf_tf.training import GeneratorSettings, History
+from gnf_tf.training.fit import digest
+from trainers import cli, report
+
+__all__ = [
+    "PAPER",
+    "PAPER_TRAINING",
+    "Network",
+    "Options",
+    "Training",
+    "load",
+    "of_seeds",
+    "resolve",
+    "train",
+]
+
+Sets = tuple[list[nx.Graph], list[nx.Graph] | None, list[nx.Graph]]
+EMBEDDING_SIZE = {"ego_small": 14, "community_small": 30, "two_communities": 30}  # the paper's
+
+
+@dataclasses.dataclass(frozen=True)
+class Network(GeneratorConfig):
+    """What is None follows from the graphs and from what is trained."""
+
+    embedding_size: options.Even | None = None
+    """width of the embeddings; default: the paper's, 14 for own graphs and end to end"""
+    encoder: tyro.conf.Suppress[Literal["network", "flow"]] = "network"
+    directed: tyro.conf.Suppress[bool] = False
+    encoder_blocks: options.Count | None = None
+    """attention blocks of the encoder's networks; default: 6, or 2 of a flow (end to end)"""
+    decoder_blocks: options.AtLeast0 | None = None
+    """attention blocks of the decoder; default: none, as the paper's, or 2 (end to end)"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(GeneratorSettings):
+    """Of its fields `steps`, `epochs` and the trainer decide some."""
+
+    steps_per_epoch: tyro.conf.Suppress[options.Count | None] = None
+    stage: tyro.conf.Suppress[None] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(cli.Options):
+    """Those that both trainers have."""
+
+    dataset: Literal["community_small", "ego_small", "two_communities"] | None = None
+    """see gnf_tf.datasets; the paper's two, and the other set called community-small; default:
+    ego_small"""
+    data: Annotated[
+        pathlib.Path | None, tyro.conf.arg(metavar="PATH", aliases=["--graphs-file"])
+    ] = None
+    """in place of a data set: own graphs, of any format of gnf_tf.datasets.read_graphs"""
+    data_digest: tyro.conf.Suppress[str | None] = None
+    fractions: options.Fractions = (0.8, 0.1, 0.1)
+    """shares of own graphs for training, validation and test, drawn by the seed, where the file
+    doesn't say which graphs are for the test (is_test of an npz file)"""
+    steps: options.Count = 1_500
+    """training steps of each stage, at least; whole passes over the training graphs are taken"""
+    epochs: options.Count = 5
+    """parts of each stage, each followed by a validation"""
+    seeds: options.Seeds = (0,)
+    """of weights, noise, order and the split of own graphs; one model each, trained in turn"""
+    network: Annotated[Network, cli.FLAT] = Network()
+    settings: Annotated[Training, cli.FLAT] = Training()
+
+    @property
+    def graphs(self) -> str:
+        """What is trained on: the data set or the file, as results name it."""
+        return self.dataset if self.data is None else str(self.data)
+
+
+# Section 5.2's sizes and rates, of both trainers' preset `paper`.
+PAPER = {"steps": 100_000, "epochs": 100}
+PAPER_TRAINING = Training(learning_rate=1e-4, averaging=0.0, patience=100)
+
+
+def resolve(config: Options, *, run_name: str, **defaults: Any) -> Options:
+    """Fills in the options that follow from others.
+
+    Args:
+      config: the options of a trainer.
+      run_name: of the default run folder, {} standing for the graphs.
+      **defaults: of fields of `network` that are None, and its encoder.
+
+    Raises:
+      UserError: for a data set and own graphs at once.
+      DataError: for own graphs that can't be read.
+    """
+    if config.data is None:
+        name = dataset = config.dataset or "ego_small"
+        config = dataclasses.replace(config, dataset=dataset)
+        defaults = {"embedding_size": EMBEDDING_SIZE[dataset]} | defaults
+    elif config.dataset is None:
+        # A run folder belongs to the graphs, not to the place of their file.
+        contents = digest(datasets.read_graphs(config.data))
+        config = dataclasses.replace(config, data_digest=contents)
+        name = f"{config.data.stem}-{contents}"
+        defaults = {"embedding_size": GeneratorConfig.embedding_size} | defaults
+    else:
+        raise UserError(
+            f"--dataset must be left out with --data, which is in place of it, got {config.dataset}"
+        )
+    defaults = {"encoder_blocks": 6, "decoder_blocks": 0, "encoder": "network"} | defaults
+    given = {k: v for k, v in vars(config.network).items() if v is not None and k != "encoder"}
+    return dataclasses.replace(
+        config,
+        network=dataclasses.replace(config.network, **defaults | given),
+        run_dir=config.run_dir or pathlib.Path("runs") / run_name.format(name),
+    )
+
+
+def load(config: Options, seed: int) -> Sets:
+    """Training graphs, validation graphs where there are some, and test graphs.
+
+    Raises:
+      UserError: for own graphs that can't serve.
+    """
+    if config.data is None:
+        make = datasets.GRAPH_SETS[config.dataset]
+        return make("train"), None, make("test")
+    try:
+        train, test = (datasets.read_graphs(config.data, split) for split in ("train", "test"))
+        validation = None
+    except ValueError:  # the file doesn't say
+        members = datasets.read_graphs(config.data)
+        with report.as_options("fractions"):
+            train, validation, test = datasets.random_split(members, config.fractions, seed=seed)
+    for name, members, least in (
+        ("training", train, 2),
+        ("validation", train if validation is None else validation, 1),
+        ("test", test, 1),
+    ):
+        sizes = [len(graph) for graph in members]
+        if min(sizes, default=0) < 1 or sum(sizes) < least:
+            raise UserError(
+                f"--data must have {name} graphs, none without nodes, and {least} or more nodes in "
+                f"all, got node counts {sizes} in {config.data}"
+            )
+        if any(graph.is_directed() for graph in members):
+            raise UserError(
+                f"--data must have undirected graphs, got directed ones in {config.data}; a "
+                "GraphGenerator of directed graphs is trained by gnf_tf.training.fit"
+            )
+    return train, validation, test
+
+
+def of_seeds(config: Options, compute: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each seed what its results.json holds: `compute(options, seed, *sets)`, once.
+
+    The options that it gets have the folder of the seed as their run folder.
+    """
+    results = []
+    for seed in config.seeds:
+        own = dataclasses.replace(config, run_dir=config.run_dir / f"seed{seed}", seeds=(seed,))
+        load_sets, on = (functools.partial(f, own, seed) for f in (load, compute))
+        results.append(cli.once(own.run_dir, own, load_sets, on))
+    return results
+
+
+def train(
+    config: Options, seed: int, folder: pathlib.Path, sets: Sets, stage: str | None = None
+) -> tuple[GraphGenerator, dict[str, History]]:
+    """Trains, or goes on training, one model in `folder`; (it, the history of each stage)."""
+    train, validation, test = sets
+    training.set_seed(seed)
+    generator = GraphGenerator.for_data(
+        train,
+        GeneratorConfig(**vars(config.network)),
+        max_num_nodes=max(map(len, [*train, *(validation or ()), *test])),
+    )
+    print(
+        f"{config.graphs}, seed {seed}: {len(train)} training, {len(validation or ())} validation, "
+        f"{len(test)} test graphs; run folder {folder}"
+    )
+    settings = vars(config.settings) | {
+        "steps_per_epoch": -(-config.steps // config.epochs),
+        "stage": stage,
+    }
+    history = training.fit(
+        generator,
+        train,
+        validation,
+        epochs=config.epochs,
+        folder=folder,
+        seed=seed,
+        hparams={"preset": config.preset, "graphs": config.graphs},
+        **settings,
+    )
+    return generator, history.stages or {generator.stage: history}
