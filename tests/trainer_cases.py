@@ -29,6 +29,7 @@ class Case:
       answers: suffix of what trainers/predict.py gives for the own file.
       tags: of TensorBoard's run `validation`, besides the loss.
       images: of any run.
+      hidden: what is no option, though the configuration has it.
     """
 
     trainer: str
@@ -41,6 +42,7 @@ class Case:
     answers: str = ".csv"
     tags: Sequence[str] = ()
     images: Sequence[str] = ()
+    hidden: Sequence[str] = ()
 
     def __str__(self):
         return self.trainer
@@ -133,6 +135,7 @@ GENERATOR = (
     "--epochs 3 --steps 6 --batch-size 60 --embedding-size 4 --encoder-width 8 --encoder-blocks 2 "
     "--num-heads 2 --execution function"
 ).split()
+HIDDEN = ("data_digest", "encoder", "directed", "steps_per_epoch", "stage")
 
 CASES = (
     Case(
@@ -181,7 +184,9 @@ CASES = (
         graphs,
         "GraphGenerator",
         stage="auto_encoder",
-        tags=("wrong_edges",),
+        tags=("wrong_edges", "cross_entropy [nats/graph]"),
+        images=("reconstructed",),
+        hidden=HIDDEN,
     ),
     Case(
         "generation",
@@ -191,8 +196,9 @@ CASES = (
         "GraphGenerator",
         stage="flow",
         answers=".g6",
-        tags=("cross_entropy", "rate"),
-        images=("graphs",),
+        tags=("rate [nats/graph]", "mmd_to_training_graphs/degree"),
+        images=("graphs", "graphs/generated"),
+        hidden=HIDDEN,
     ),
 )
 TRAINERS = tuple(case.trainer for case in CASES)
