@@ -194,8 +194,7 @@ class GraphGenerator(saving.Model):
         width: tuple[int, ...] = (),
     ) -> tf.Tensor:
         """What `function` says of the graphs' embeddings; the noise is that of one GraphsTuple."""
-        members = [members] if isinstance(members, nx.Graph) else list(members)
-        if not members:
+        if not isinstance(members, nx.Graph) and not len(members := list(members)):
             return tf.zeros([0, *width])
         found = self.topologies(members)
         noise = self.auto_encoder.draw_noise(found.n_node.sum(), seed=seed)
