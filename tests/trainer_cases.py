@@ -135,6 +135,7 @@ GENERATOR = (
     "--epochs 3 --steps 6 --batch-size 60 --embedding-size 4 --encoder-width 8 --encoder-blocks 2 "
     "--num-heads 2 --execution function"
 ).split()
+HIDDEN = ("data_digest", "encoder", "directed", "steps_per_epoch", "stage")
 
 CASES = (
     Case(
@@ -184,8 +185,9 @@ CASES = (
         graphs,
         "GraphGenerator",
         stage="auto_encoder",
-        tags=("wrong_edges",),
-        hidden=("data_digest",),
+        tags=("wrong_edges", "cross_entropy"),
+        images=("reconstructed",),
+        hidden=HIDDEN,
     ),
     Case(
         "generation",
@@ -195,9 +197,9 @@ CASES = (
         "GraphGenerator",
         stage="flow",
         answers=".g6",
-        tags=("cross_entropy", "rate"),
-        images=("graphs",),
-        hidden=("data_digest",),
+        tags=("rate", "mmd_to_training_graphs/degree"),
+        images=("graphs", "graphs/generated"),
+        hidden=HIDDEN,
     ),
 )
 TRAINERS = tuple(case.trainer for case in CASES)
