@@ -1,12 +1,17 @@
 """The graph generator: what it samples, scores, saves and loads."""
 
+import json
+import pathlib
+
 import networkx as nx
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from gnf_tf import graphs, models
+from gnf_tf import graphs, metrics, models
 from tests import cases
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 SMALL = {
     "embedding_size": 4,
@@ -102,6 +107,98 @@ def test_log_prob_of_a_graph_is_that_of_its_embedding(generator):
     )
 
 
+MEMBERS = [nx.path_graph(4), nx.complete_graph(5), nx.empty_graph(1), nx.star_graph(3)]
+
+
+@pytest.mark.parametrize("ask", ["log_prob", "reconstruction"])
+def test_a_list_is_evaluated_a_few_at_a_time_as_all_at_once(ask, generator, monkeypatch):
+    """In its order; without graphs there are no numbers."""
+    ask = getattr(generator, ask)
+    expected = np.transpose(ask(graphs.from_networkx(MEMBERS), seed=2))
+    calls = []
+    encode = type(generator.auto_encoder).encode
+
+    def spy(self, graph, **options):
+        calls.append(graph)
+        return encode(self, graph, **options)
+
+    monkeypatch.setattr(type(generator.auto_encoder), "encode", spy)
+    for pairs, count in ((2**20, 1), (32, 3)):
+        monkeypatch.setattr("gnf_tf.models.generator._PAIRS", pairs)
+        calls.clear()
+        found = np.transpose(ask(MEMBERS, seed=2))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        assert len(calls) == count
+    assert np.shape(ask([])) in ((0,), (2, 0))
+
+
+def test_reconstruction_is_that_of_decoded_graphs(generator):
+    cross_entropy, wrong = generator.reconstruction(MEMBERS, seed=1)
+    embedded = generator.auto_encoder.encode(graphs.from_networkx(MEMBERS), seed=1)
+    decoded = graphs.to_networkx(generator.auto_encoder.decode(embedded))
+    assert sum(wrong) == metrics.wrong_edges(MEMBERS, decoded).wrong > 0
+    np.testing.assert_allclose(
+        cross_entropy, generator.auto_encoder.cross_entropy(embedded), rtol=1e-5
+    )
+
+
+def test_for_data_keeps_the_sizes_alone():
+    config = models.GeneratorConfig(**SMALL)
+    of_list = models.GraphGenerator.for_data(MEMBERS, config)
+    of_batch = models.GraphGenerator.for_data(graphs.from_networkx(MEMBERS), config)
+    for generator in (of_list, of_batch):
+        assert generator.n_node.tolist() == [4, 5, 1, 4] and generator.max_num_nodes == 5
+        assert generator.config == config and generator.stage is None
+    assert models.GraphGenerator.for_data(MEMBERS, config, max_num_nodes=9).max_num_nodes == 9
+    directed = models.GeneratorConfig(**SMALL, directed=True)
+    assert models.GraphGenerator.for_data([nx.DiGraph([(0, 1)])], directed).n_node == [2]
+
+
+def test_the_golden_file_gives_the_numbers_that_it_gave():
+    """Written by `make(embedding_size=2, width=4, encoder_width=4, encoder_blocks=1, num_steps=1)`.
+
+    With `stage` = "flow", and numbers as here.
+    """
+    generator = models.load(GOLDEN / "graph_generator.npz")
+    expected = json.loads((GOLDEN / "graph_generator.json").read_text())
+    assert generator.stage == "flow"
+    np.testing.assert_allclose(generator.log_prob(MEMBERS, seed=1), expected["log_prob"], rtol=1e-4)
+    found = generator.reconstruction(MEMBERS, seed=1)
+    np.testing.assert_allclose(found, expected["reconstruction"], rtol=1e-4)
+    made = [sorted(map(list, graph.edges)) for graph in generator.generate(6, seed=2)]
+    assert made == expected["edges"]
+
+
+def test_a_saved_model_of_tensorflow(tmp_path):
+    """As BUILD.md shows: probabilities of edges of new graphs of a size, densities of graphs."""
+    generator = make()
+    n_node = [5] * 3
+
+    def edge_probabilities(seed):
+        embedded = generator.sample_embeddings(n_node, seed=seed)
+        return tf.sigmoid(generator.auto_encoder.edge_logits(embedded))
+
+    module = tf.Module()
+    module.generator = generator
+    module.edge_probabilities = tf.function(
+        edge_probabilities, input_signature=[tf.TensorSpec([2], tf.int32)], autograph=False
+    )
+    graph = graphs.from_networkx(MEMBERS)
+    module.log_prob = tf.function(
+        lambda graph, seed: generator.log_prob(graph, seed=seed),
+        input_signature=[graphs.specs(graph), tf.TensorSpec([2], tf.int32)],
+        autograph=False,
+    )
+    tf.saved_model.save(module, str(tmp_path))
+    loaded, seed = tf.saved_model.load(str(tmp_path)), tf.constant([0, 1])
+    np.testing.assert_allclose(loaded.edge_probabilities(seed), edge_probabilities(seed), rtol=1e-4)
+    for members in (MEMBERS, MEMBERS[:1]):
+        graph = graphs.from_networkx(members)
+        np.testing.assert_allclose(
+            loaded.log_prob(graph, seed), generator.log_prob(graph, seed=seed), rtol=1e-4
+        )
+
+
 @pytest.mark.parametrize(
     "changes", [{}, {"encoder": "flow"}, {"coupling": "spline"}, {"directed": True}]
 )
@@ -177,10 +274,32 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypat
         (lambda _: models.GraphGenerator([2.5]), "`n_node` must be whole numbers"),
         (
             lambda _: models.GraphGenerator([3], models.GeneratorConfig(encoder="x")),
-            "`encoder` must be 'network' or 'flow', got 'x'",
+            "`encoder` must be one of 'network', 'flow', got 'x'",
         ),
+        (
+            lambda _: models.GeneratorConfig(embedding_size=5),
+            "`embedding_size` must be even",
+        ),
+        (lambda _: models.GeneratorConfig(width=9), "`width` must be a multiple of the number of"),
+        (lambda _: models.GeneratorConfig(decoder_blocks=-1), "`decoder_blocks` must be at least"),
+        (lambda _: models.GeneratorConfig(temperature=0.0), "`temperature` must be positive"),
+        (lambda _: models.GraphGenerator([3], stage="x"), "`stage` must be one of .* got 'x'"),
+        (lambda g: type(g).for_data([]), "`graphs` must hold at least one graph, got none"),
+        (lambda g: type(g).for_data([nx.Graph()]), "graph 0 of `graphs` has no nodes"),
+        (
+            lambda g: type(g).for_data(MEMBERS, max_num_nodes=4),
+            "`max_num_nodes` must be at least",
+        ),
+        (lambda g: g.log_prob([MEMBERS[0], nx.DiGraph([(0, 1)])]), "graph 1 of `graphs` is direct"),
+        (lambda g: g.log_prob([nx.path_graph(8)]), "graph 0 of `graphs` has 8 nodes, more than"),
     ],
 )
 def test_wrong_arguments_are_named(generator, call, message):
     with pytest.raises(ValueError, match=message):
         call(generator)
+
+
+@pytest.mark.parametrize("given", [nx.path_graph(3), [nx.path_graph(3), 7]])
+def test_what_is_no_list_of_graphs_is_named(given):
+    with pytest.raises(TypeError, match="`graphs` must be a seq|graph 1 of `graphs` must be a"):
+        models.GraphGenerator.for_data(given)

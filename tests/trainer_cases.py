@@ -27,8 +27,9 @@ class Case:
       folder: of the model within the run folder.
       stage: of the last training within that.
       answers: suffix of what trainers/predict.py gives for the own file.
-      tags: of TensorBoard's run `validation`, besides the loss.
+      tags: of TensorBoard's run `validation`, besides the loss, without units.
       images: of any run.
+      hidden: fields that are no options.
     """
 
     trainer: str
@@ -41,6 +42,7 @@ class Case:
     answers: str = ".csv"
     tags: Sequence[str] = ()
     images: Sequence[str] = ()
+    hidden: Sequence[str] = ()
 
     def __str__(self):
         return self.trainer
@@ -133,6 +135,7 @@ GENERATOR = (
     "--epochs 3 --steps 6 --batch-size 60 --embedding-size 4 --encoder-width 8 --encoder-blocks 2 "
     "--num-heads 2 --execution function"
 ).split()
+HIDDEN = ("data_digest", "encoder", "directed", "steps_per_epoch", "stage")
 
 CASES = (
     Case(
@@ -143,7 +146,7 @@ CASES = (
         molecules,
         "MoleculeRegressor",
         folder="",
-        tags=("mae/alpha [bohr^3]", "diagnostics/reconstruction_error"),
+        tags=("mae/alpha", "diagnostics/reconstruction_error"),
         images=("predicted_against_true/alpha",),
     ),
     Case(
@@ -173,6 +176,7 @@ CASES = (
         "GraphDensity",
         tags=("diagnostics/reconstruction_error",),
         images=("sets",),
+        hidden=("steps_per_epoch",),
     ),
     Case(
         "autoencoder",
@@ -181,7 +185,9 @@ CASES = (
         graphs,
         "GraphGenerator",
         stage="auto_encoder",
-        tags=("wrong_edges",),
+        tags=("wrong_edges", "cross_entropy"),
+        images=("reconstructed",),
+        hidden=HIDDEN,
     ),
     Case(
         "generation",
@@ -191,8 +197,9 @@ CASES = (
         "GraphGenerator",
         stage="flow",
         answers=".g6",
-        tags=("cross_entropy", "rate"),
-        images=("graphs",),
+        tags=("rate", "mmd_to_training_graphs/degree"),
+        images=("graphs", "graphs/generated"),
+        hidden=HIDDEN,
     ),
 )
 TRAINERS = tuple(case.trainer for case in CASES)

@@ -9,7 +9,8 @@ A MoleculeRegressor predicts targets of molecules; a NodeClassifier classes of n
 probabilities; a GraphDensity log-densities of node features, in nats, of which low ones tell
 anomalies, or with --out of graphs new features for the input's graphs; a GraphGenerator makes
 graphs, so many, or of the sizes of the input's graphs, or with --out of a csv file gives the
-log-densities of their embeddings.
+log-densities of their embeddings; one of which trainers/autoencoder.py trained the auto-encoder
+alone gives how well it reconstructs each graph, in such a file.
 """
 
 import csv
@@ -24,9 +25,11 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
+import numpy as np
 import tyro
 
 from gnf_tf import datasets, graphs, models, options
+from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.errors import UserError
 from gnf_tf.files import whole_file
 from trainers import cli
@@ -82,7 +85,7 @@ def regress(model: models.MoleculeRegressor, config: Config, out: pathlib.Path) 
 def classify(model: models.NodeClassifier, config: Config, out: pathlib.Path) -> str:
     """Classes of nodes, or their labels, and probabilities."""
     _only_csv(model, out)
-    network = datasets.read_node_graph(config.input)
+    network = _read_nodes(config.input)
     probabilities = model.predict_proba(network)
     predicted = model.predict(network)
     names = model.class_names
@@ -92,10 +95,23 @@ def classify(model: models.NodeClassifier, config: Config, out: pathlib.Path) ->
         ]
     else:
         chosen = [names[label] for label in predicted]
-    heads = ["node", "labels" if model.multi_label else "class", *(f"p({name})" for name in names)]
-    rows = zip(chosen, probabilities.tolist(), strict=True)
-    _write_csv(out, heads, ([i, label, *row] for i, (label, row) in enumerate(rows)))
+    sizes = getattr(network, "n_node", [len(chosen)])
+    places = [(graph, node) for graph, size in enumerate(sizes) for node in range(size)]
+    heads = ["graph", "node", "labels" if model.multi_label else "class"]
+    rows = zip(places, chosen, probabilities.tolist(), strict=True)
+    _write_csv(
+        out,
+        [*heads, *(f"p({name})" for name in names)],
+        ([*place, label, *row] for place, label, row in rows),
+    )
     return f"labels of {len(chosen)} nodes"
+
+
+def _read_nodes(path):
+    """One graph or several, as either trainer of a NodeClassifier reads them."""
+    if path.lower().endswith(".npz") and "n_nodes" not in read_npz(path):
+        return datasets.read_node_graph(path)
+    return datasets.read_labeled_graphs(path)
 
 
 def score(model: models.GraphDensity, config: Config, out: pathlib.Path) -> str:
@@ -114,11 +130,15 @@ def generate(model: models.GraphGenerator, config: Config, out: pathlib.Path) ->
         made = model.generate(int(config.input), seed=config.seed)
     else:
         given = datasets.read_graphs(config.input)
+        sizes = [len(graph) for graph in given]
+        if out.suffix.lower() == CSV and model.stage == "auto_encoder":
+            scores = np.array(model.reconstruction(given, seed=config.seed)).tolist()
+            rows = zip(range(len(given)), sizes, *scores, strict=True)
+            _write_csv(out, ["graph", "n_node", "cross_entropy [nats]", "wrong_edges"], rows)
+            return f"reconstruction errors of {len(given)} graphs"
         if out.suffix.lower() == CSV:
-            return _write_log_probs(
-                out, model.log_prob(given, seed=config.seed), [len(graph) for graph in given]
-            )
-        made = model.generate(n_node=[len(graph) for graph in given], seed=config.seed)
+            return _write_log_probs(out, model.log_prob(given, seed=config.seed), sizes)
+        made = model.generate(n_node=sizes, seed=config.seed)
     datasets.write_graphs(out, made)
     return f"{len(made)} graphs"
 

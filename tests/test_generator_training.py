@@ -1,0 +1,170 @@
+"""Training a `GraphGenerator` by `training.fit`: its stages, their losses, what is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gnf_tf import datasets, graphs, models, training
+from gnf_tf.training import GeneratorObjective, GeneratorSettings
+from gnf_tf.training.state import TrainingState
+
+CONFIG = models.GeneratorConfig(
+    embedding_size=4,
+    encoder_width=8,
+    encoder_blocks=2,
+    encoder_steps=1,
+    num_steps=1,
+    width=8,
+    num_heads=2,
+)
+SETTINGS = {"batch_size": 12, "execution": "function"}
+STAGES = {"network": ["auto_encoder", "flow"], "flow": ["end_to_end"]}
+
+
+@pytest.fixture(scope="module")
+def train():
+    """Small training graphs."""
+    return [graph for graph in datasets.ego_small("train") if len(graph) < 7][:24]
+
+
+def new_generator(train, **changes):
+    training.set_seed(0)
+    return models.GraphGenerator.for_data(train, dataclasses.replace(CONFIG, **changes))
+
+
+@pytest.fixture(scope="module", params=STAGES)
+def trained(request, train, tmp_path_factory):
+    """(generator, its history, its run folder)."""
+    generator = new_generator(train, encoder=request.param)
+    folder = tmp_path_factory.mktemp("run")
+    return generator, fit(generator, train, folder), folder
+
+
+def fit(generator, train, folder=None, **settings):
+    return training.fit(generator, train, folder=folder, **SETTINGS | {"epochs": 3} | settings)
+
+
+def test_every_stage_learns_in_a_folder_of_its_own(trained):
+    generator, history, folder = trained
+    stages = STAGES[generator.config.encoder]
+    histories = history.stages or {"end_to_end": history}
+    assert list(histories) == stages and generator.stage == stages[-1]
+    for stage, part in histories.items():
+        assert len(training.read_json(folder / stage / "history.json")) == part.epochs == 3
+        assert part.history["loss"][-1] < part.history["loss"][0]
+    assert {path.name for path in folder.iterdir()} == {*stages, "model.npz"}
+    assert history.history == histories[stages[-1]].history
+
+
+def test_the_model_file_is_the_finished_generator(trained, train):
+    generator, _, folder = trained
+    loaded = models.load(folder / "model.npz")
+    assert loaded.stage == generator.stage
+    np.testing.assert_array_equal(loaded.log_prob(train), generator.log_prob(train))
+
+
+def test_resumes_in_the_second_stage_as_if_uninterrupted(train, monkeypatch, tmp_path):
+    """Of graphs in a GraphsTuple, of which the same comes as of a list."""
+    seed = 2**63 - 1  # the largest: the others have 0
+    whole = fit(new_generator(train), train, seed=seed)
+    on_train_batch_end = TrainingState.on_train_batch_end
+
+    def stopping(state, batch, logs=None):
+        on_train_batch_end(state, batch, logs)
+        if state._objective.settings.stage == "flow" and state.next_epoch == 1:
+            raise KeyboardInterrupt
+
+    batch = graphs.from_networkx(train)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainingState, "on_train_batch_end", stopping)
+        fit(new_generator(batch), batch, tmp_path, seed=seed, checkpoint_minutes=0.0)
+    resumed = fit(new_generator(batch), batch, tmp_path, seed=seed, checkpoint_minutes=0.0)
+    for stage, part in whole.stages.items():
+        for name, values in part.history.items():
+            np.testing.assert_allclose(resumed.stages[stage].history[name], values, rtol=1e-4)
+
+
+@pytest.mark.parametrize("stage, changed", [("auto_encoder", "auto_encoder"), ("flow", "gnf")])
+def test_a_stage_trains_its_part_alone(stage, changed, train):
+    generator = new_generator(train)
+    before = {name: weights(getattr(generator, name)) for name in ("auto_encoder", "gnf")}
+    objective = GeneratorObjective(
+        generator, GeneratorSettings(stage=stage, execution="eager"), 0, train, None
+    )
+    objective.compile(10)
+    if stage == "flow":  # it is initialized from data
+        before["gnf"] = weights(generator.gnf)
+    objective.train_step(next(iter(datasets.batches(generator.topologies(train), 24))))
+    for name, values in before.items():
+        pairs = zip(values, weights(getattr(generator, name)), strict=True)
+        assert all(np.array_equal(*pair) for pair in pairs) != (name == changed)
+
+
+def weights(module):
+    return [variable.numpy() for variable in module.variables]
+
+
+@pytest.mark.parametrize("rate_weight", [1.0, 0.2])
+def test_the_rate_weighs_less_at_first(rate_weight, train):
+    """And the loss that is reported has the weight that the rate has at last."""
+    generator = new_generator(train, encoder="flow")
+    settings = GeneratorSettings(stage="end_to_end", rate_weight=rate_weight, execution="eager")
+    objective = GeneratorObjective(generator, settings, 0, train, None)
+    objective.compile(20)  # 12 of these steps are annealed
+    (batch,) = datasets.batches(generator.topologies(train), 24)
+    for done, share in [(0, 0.01), (6, 0.505), (12, 1.0), (15, 1.0)]:
+        objective.optimizer.iterations.assign(done)
+        loss, total, updates = objective.batch_loss(batch, is_training=True)
+        entropy, rate, reported = (updates[k][0] for k in ("cross_entropy", "rate", "loss"))
+        assert total == 24 and abs(rate) > 1
+        np.testing.assert_allclose(loss, entropy + share * rate_weight * rate, rtol=1e-4)
+        np.testing.assert_allclose(reported, entropy + rate_weight * rate, rtol=1e-4)
+
+
+def test_steps_are_rounded_up_to_whole_passes(train):
+    generator = new_generator(train)
+    for steps, expected in ((None, 2), (1, 2), (2, 2), (3, 4)):
+        settings = GeneratorSettings(batch_size=12, steps_per_epoch=steps, stage="auto_encoder")
+        objective = GeneratorObjective(generator, settings, 0, train, None)
+        assert objective.steps_per_epoch == expected == len(list(objective.training_stream(0, 0)))
+
+
+def test_a_trained_flow_goes_on_where_it_was(trained, train):
+    """Its normalization is not taken from data anew."""
+    generator, _, _ = trained
+    before = weights(generator.gnf)
+    settings = GeneratorSettings(stage=generator.stage)
+    GeneratorObjective(generator, settings, 0, train[:3], None)
+    for a, b in zip(before, weights(generator.gnf), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_only_an_auto_encoder_is_not_asked_for_graphs(train):
+    """Nor for densities; training its flow makes it a generator."""
+    generator = new_generator(train)
+    fit(generator, train, stage="auto_encoder", epochs=1)
+    for ask in (lambda: generator.generate(3, seed=0), lambda: generator.log_prob(train)):
+        with pytest.raises(ValueError, match="only the auto-encoder was trained"):
+            ask()
+    generator.stage = "flow"
+    assert len(generator.generate(3, seed=0)) == 3
+
+
+@pytest.mark.parametrize(
+    "data, settings, message",
+    [
+        (lambda train: [], {}, "`graphs` must hold at least one graph, got none"),
+        (lambda train: [train[0].subgraph([])], {}, "graph 0 of `graphs` has no nodes"),
+        (lambda train: [*train, train[0].to_directed()], {}, "graph 24 of `graphs` is directed"),
+        (lambda train: datasets.ego_small("train"), {}, "nodes, more than the generator's `max_n"),
+        (lambda train: [train[0].subgraph(list(train[0])[:1])], {}, "two or more nodes in all"),
+        (lambda train: train, {"stage": "end_to_end"}, "`stage` must not be 'end_to_end' where"),
+        (lambda train: train, {"stage": "x"}, "`stage` must be one of 'auto_encoder', 'flow'"),
+        (lambda train: train, {"rate_weight": 0.0}, r"`rate_weight` must be in \(0, 1\], got 0.0"),
+    ],
+)
+def test_what_does_not_fit_is_named_before_any_work(data, settings, message, train, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        fit(new_generator(train), data(train), tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
