@@ -14,6 +14,7 @@ _LARGE = 400  # nodes of a graph whose layout takes a fifth of a second
 
 __all__ = [
     "confusion_matrix",
+    "feature_histograms",
     "graph_gallery",
     "graph_statistics",
     "loss_curves",
@@ -187,6 +188,22 @@ def _limits(points):
     """(lowest, highest) corner of a box around the points, with a margin."""
     margin = 0.08 * np.ptp(points, axis=0).max()
     return points.min(axis=0) - margin, points.max(axis=0) + margin
+
+
+def feature_histograms(sets: Mapping[str, np.ndarray], *, columns: int = 4) -> Figure:
+    """A panel for each feature, with a histogram for each entry: name -> features [n, width]."""
+    first = next(iter(sets.values()))
+    width = first.shape[1]
+    rows, columns = -(-width // columns), min(width, columns)
+    figure = Figure(figsize=(3.2 * columns, 2.4 * rows), layout="constrained")
+    for feature in range(width):
+        axis = figure.add_subplot(rows, columns, feature + 1)
+        bins = np.linspace(*np.percentile(first[:, feature], [0.1, 99.9]), 41)
+        for name, values in sets.items():
+            axis.hist(values[:, feature], bins, density=True, histtype="step", label=name)
+        axis.set(title=f"feature {feature}", yticks=[])
+    figure.axes[0].legend(fontsize=7)
+    return figure
 
 
 def graph_gallery(

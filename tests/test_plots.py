@@ -60,6 +60,16 @@ def test_precision_recall_goes_through_the_threshold_in_use():
         plots.precision_recall(labels, scores[:2], threshold=0.5)
 
 
+def test_features_are_counted_side_by_side():
+    rng = np.random.default_rng(0)
+    sets = {"data": rng.normal(size=[50, 5]), "samples": rng.normal(size=[70, 5])}
+    figure = plots.feature_histograms(sets)
+    assert [axis.get_title() for axis in figure.axes] == [f"feature {i}" for i in range(5)]
+    assert all(len(axis.patches) == 2 for axis in figure.axes)
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names == list(sets)
+
+
 def test_point_sets_draw_each_set_in_its_colour_over_the_density():
     rng = np.random.default_rng(0)
     data = rng.normal(size=[400, 2]) * [2.0, 1.0]

@@ -135,7 +135,8 @@ def events(folder):
         accumulator.Reload()
         for tag in accumulator.Tags()["tensors"]:
             series = accumulator.Tensors(tag)
-            found.setdefault(run.name, {})[tag] = [event.step for event in series]
+            name = tag.split(" [")[0]  # without its unit
+            found.setdefault(run.name, {})[name] = [event.step for event in series]
             plugin = accumulator.SummaryMetadata(tag).plugin_data.plugin_name
             images |= {tag} if plugin == "images" else set()
     return found, images

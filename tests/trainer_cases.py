@@ -27,9 +27,9 @@ class Case:
       folder: of the model within the run folder.
       stage: of the last training within that.
       answers: suffix of what trainers/predict.py gives for the own file.
-      tags: of TensorBoard's run `validation`, besides the loss.
+      tags: of TensorBoard's run `validation`, besides the loss, without units.
       images: of any run.
-      hidden: what is no option, though the configuration has it.
+      hidden: fields that are no options.
     """
 
     trainer: str
@@ -146,7 +146,7 @@ CASES = (
         molecules,
         "MoleculeRegressor",
         folder="",
-        tags=("mae/alpha [bohr^3]", "diagnostics/reconstruction_error"),
+        tags=("mae/alpha", "diagnostics/reconstruction_error"),
         images=("predicted_against_true/alpha",),
     ),
     Case(
@@ -176,6 +176,7 @@ CASES = (
         "GraphDensity",
         tags=("diagnostics/reconstruction_error",),
         images=("sets",),
+        hidden=("steps_per_epoch",),
     ),
     Case(
         "autoencoder",
@@ -184,7 +185,7 @@ CASES = (
         graphs,
         "GraphGenerator",
         stage="auto_encoder",
-        tags=("wrong_edges", "cross_entropy [nats/graph]"),
+        tags=("wrong_edges", "cross_entropy"),
         images=("reconstructed",),
         hidden=HIDDEN,
     ),
@@ -196,7 +197,7 @@ CASES = (
         "GraphGenerator",
         stage="flow",
         answers=".g6",
-        tags=("rate [nats/graph]", "mmd_to_training_graphs/degree"),
+        tags=("rate", "mmd_to_training_graphs/degree"),
         images=("graphs", "graphs/generated"),
         hidden=HIDDEN,
     ),

@@ -48,13 +48,18 @@ class Options:
         options.check(self)
 
 
-def parse(presets: Mapping[str, Config], description: str) -> Config:
+def parse(
+    presets: Mapping[str, Config],
+    description: str,
+    variants: Mapping[str, Callable[[Config], Config]] | None = None,
+) -> Config:
     """The command line's configuration: the chosen preset's values, each option overriding one.
 
     Args:
       presets: name -> dataclass instance with a field `preset` that holds the name; the first one
         is used without `--preset`.
       description: head of the help page.
+      variants: value of `--model` -> what the preset is for it, where it isn't as it stands.
 
     Raises:
       UserError: for a wrong option, or a path in a home that is unknown.
@@ -65,12 +70,15 @@ def parse(presets: Mapping[str, Config], description: str) -> Config:
     if chosen.preset not in presets:
         raise UserError(f"--preset must be one of {', '.join(presets)}, got {chosen.preset!r}")
     preset = presets[chosen.preset]
+    if chosen.model in (variants or {}):
+        preset = variants[chosen.model](preset)
     return command_line(type(preset), description, default=preset)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Choice:
     preset: str
+    model: str = ""
 
 
 def command_line(kind: type[Any], description: str, **arguments: Any) -> Any:

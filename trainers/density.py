@@ -3,27 +3,33 @@
     python trainers/density.py                                       # quick, on MOG
     python trainers/density.py --dataset half_moons_6 --preset best --seeds 0 1 2
     python trainers/density.py --model realnvp                       # nodes are independent
+    python trainers/density.py --data mine.csv                       # own sets, or graphs
 
-Run it again to go on after an interruption, or to print a finished run's table again.
+Run it again to go on after an interruption, or to print a finished run's table again. The trained
+model is the file model.npz of a seed's folder: trainers/predict.py, gnf_tf.models.load.
 """
 
 import dataclasses
 import pathlib
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
 import numpy as np
-import tensorflow as tf
-import tyro
 from graph_nets import utils_tf
+from scipy import stats
 
-from gnf_tf import datasets, plots
-from trainers import common, options, training
-from trainers.density_model import SetDensity
+from gnf_tf import datasets, options, training
+from gnf_tf.datasets import PointSets
+from gnf_tf.datasets.splits import random_parts
+from gnf_tf.errors import UserError
+from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import DensityConfig, GraphDensity
+from gnf_tf.training import DensitySettings, number
+from trainers import cli, report
 
 # Table 2 of the paper.
 PAPER = {
@@ -38,72 +44,42 @@ PAPER = {
 FLOOR_SAMPLES = {"half_moons_6_10_20": 20}
 EXACT_SETS = {"half_moons_6_10_20": 150}  # held-out sets compared with their exact density
 # Seeds of sets that no training step sees: those of training are positive.
-VALIDATION, TEST, FIGURES = -1, -2, -3
-TEST_CHUNK = 1000  # sets in one call
+TEST, FIGURES = -2, -3
+TEST_CHUNK = 1000  # sets drawn in one call
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Settings(DensitySettings):
+    """`DensitySettings`, where --steps and --epochs say how many steps an epoch has."""
+
+    steps_per_epoch: ClassVar[None] = None  # no option
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(cli.Options):
     """Options; each has the preset's value unless given."""
 
-    preset: Literal["quick", "paper", "best"] = "quick"
+    preset: cli.Preset = "quick"
     """quick: minutes on 2 cores; paper: section 5.1; best: under half an hour on one core"""
+    data: cli.Path = None
+    """own sets or graphs in place of these, whose nodes have two or more features: .csv or .npz
+    with a column or array `set`, or graphs, see gnf_tf.datasets.read_sets"""
+    fractions: options.Fractions = (0.8, 0.1, 0.1)
+    """shares of own data for training, validation and test, drawn by the seed"""
     dataset: Literal["mog", "mog_ring", "half_moons_6", "mog_4_9", "half_moons_6_10_20"] = "mog"
     """the last two mix sets of several sizes"""
     model: Literal["gnf", "realnvp"] = "gnf"
-    """realnvp is the same flow on edgeless graphs, its networks without attention"""
+    """realnvp is the same flow without attention: --attention none"""
     seeds: options.Seeds = (0,)
-    """of the initial weights and the training sets; one model each, trained in turn"""
+    """of the split, the initial weights and the training sets; one model each, trained in turn"""
     steps: options.Count = 3_000
-    """training steps, each on fresh sets"""
+    """training steps, each on fresh sets; of own data as many more as whole passes take"""
     epochs: options.Count = 10
     """parts of the training, each followed by a validation"""
-    batch_size: options.Count = 64
-    """sets a step"""
-    validation_sets: options.AtLeast2 = 2_000
-    """sets of each validation, always the same"""
     test_sets: options.AtLeast2 = 10_000
-    """held-out sets"""
-    num_steps: options.Count = 6
-    """steps of the flow, each two couplings"""
-    conditioner: Literal["attention", "transformer"] = "transformer"
-    """networks of the couplings: the paper's AttentionBlock, or GraphTransformer"""
-    width: options.Count = 64
-    """of the networks"""
-    num_blocks: options.Count = 1
-    """of the transformer; hidden layers of the other"""
-    num_heads: options.Count = 4
-    """of the attention"""
-    key_size: options.Count = 10
-    """of keys, queries and values of AttentionBlock"""
-    coupling: Literal["affine", "spline"] = "spline"
-    """how features are transformed: the paper's equation 3, or rational-quadratic splines"""
-    num_bins: options.AtLeast2 = 16
-    """of the splines"""
-    normalization: Literal["act_norm", "batch_norm", "none"] = "batch_norm"
-    """before each step of the flow"""
-    mean_scaling: bool = True
-    """scale the mean of each set before each step of the flow; realnvp can't have it"""
-    mixing: bool = True
-    """an invertible linear map of the features before each step of the flow"""
-    learning_rate: options.Positive = 2e-3
-    """highest rate of Adam; it rises for 5 % of the steps, then falls to 0 as a cosine"""
-    beta_2: options.Share = 0.99
-    """of Adam"""
-    clip_norm: options.Positive = 1.0
-    """gradients are scaled down to this global norm"""
-    averaging: options.Share = 0.999
-    """decay of the exponential average of the weights; 0: none"""
-    memory: Literal["reversible", "stored"] = "stored"
-    """how the gradient gets its activations; sets are small, and storing them is faster"""
-    steps_per_call: options.Count = 10
-    """training steps in one call of the compiled program"""
-    checkpoint_minutes: options.NotNegative = 5.0
-    """longest time between checkpoints, which every epoch ends with too"""
-    jit: bool = True
-    """compile the training step with XLA"""
-    run_dir: Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """folder of checkpoints, TensorBoard and results; default: runs/density-..."""
+    """held-out sets, where they are drawn"""
+    network: Annotated[DensityConfig, cli.FLAT] = DensityConfig()
+    settings: Annotated[Settings, cli.FLAT] = Settings()
 
 
 PRESETS = {
@@ -112,170 +88,129 @@ PRESETS = {
         preset="paper",
         steps=15_000,
         epochs=30,
-        batch_size=32,
-        num_steps=12,
-        conditioner="attention",
-        width=256,
-        num_blocks=4,
-        num_heads=8,
-        coupling="affine",
-        mean_scaling=False,
-        mixing=False,
-        learning_rate=1e-4,
-        beta_2=0.9,
-        averaging=0.0,
+        network=DensityConfig(
+            num_steps=12,
+            conditioner="attention",
+            width=256,
+            num_blocks=4,
+            num_heads=8,
+            coupling="affine",
+            mean_scaling=False,
+            mixing=False,
+        ),
+        settings=Settings(
+            batch_size=32, learning_rate=1e-4, beta_2=0.9, averaging=0.0, patience=30
+        ),
     ),
     "best": Config(
-        preset="best", steps=28_000, epochs=40, num_steps=8, width=48, learning_rate=3e-3
+        preset="best",
+        steps=28_000,
+        epochs=40,
+        network=DensityConfig(num_steps=8, width=48),
+        settings=Settings(learning_rate=3e-3, patience=40),
     ),
 }
 
 
 def resolve(config: Config) -> Config:
-    """Checks the options and fills in those that follow from others.
+    """Checks what options say together, and fills in those that follow from others.
 
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    config = options.checked(config)
-    if config.steps % (config.epochs * config.steps_per_call):
-        raise common.UserError(
-            f"--steps must be a multiple of --epochs x --steps-per-call, "
-            f"{config.epochs} x {config.steps_per_call}, got {config.steps}"
+    if config.steps % config.epochs:
+        raise UserError(
+            f"--steps must be a multiple of --epochs, {config.epochs}, got {config.steps}"
         )
-    if config.conditioner == "transformer" and config.width % config.num_heads:
-        raise common.UserError(
-            f"--width must be a multiple of --num-heads, {config.num_heads}, got {config.width}"
+    network = config.network
+    if config.model == "realnvp":
+        if network.attention not in (None, "none"):
+            raise UserError(
+                f"--attention must be none for --model realnvp, got {network.attention}"
+            )
+        network = dataclasses.replace(network, attention="none")
+    model = "realnvp" if network.attention == "none" else "gnf"
+    name = config.dataset if config.data is None else config.data.stem
+    run_dir = config.run_dir or pathlib.Path("runs") / f"density-{name}-{config.preset}-{model}"
+    return dataclasses.replace(config, model=model, run_dir=run_dir, network=network)
+
+
+def load(config: Config, seed: int) -> tuple:
+    """Training, validation and test data; of drawn sets the distribution, which serves for all.
+
+    Raises:
+      UserError: for fractions that leave a part empty.
+    """
+    if config.data is None:
+        return (datasets.POINT_SETS[config.dataset],) * 3
+    rows = datasets.GraphRows(datasets.read_sets(config.data))
+    with report.as_options("data"):
+        if rows.whole.nodes.shape[1] < 2:
+            raise ValueError(
+                f"nodes must have at least 2 features, got {rows.whole.nodes.shape[1]}"
+            )
+    with report.as_options("fractions"):
+        return tuple(
+            rows.graph(np.sort(part)) for part in random_parts(len(rows), config.fractions, seed)
         )
-    run_dir = config.run_dir or pathlib.Path("runs") / (
-        f"density-{config.dataset}-{config.preset}-{config.model}"
-    )
-    return dataclasses.replace(config, run_dir=run_dir)
 
 
-def make_model(config: Config, seed: int) -> SetDensity:
-    """The compiled model, its variables made."""
-    model = SetDensity(config, datasets.POINT_SETS[config.dataset], seed)
-    optimizer = training.cosine_adam(
-        config.learning_rate, config.steps, clip_norm=config.clip_norm, beta_2=config.beta_2
-    )
-    model.compile(optimizer=optimizer, jit_compile=config.jit)
-    model.optimizer.build(model.gnf.trainable_variables)
-    return model
-
-
-def sets_figure(model: SetDensity, num_sets: int = 1000, shown: int = 8):
-    """Data beside samples, as the paper's figure 2."""
-    seed = (0, FIGURES)
-    data = model.sets.sample(num_sets, seed=seed, edges=model.edges)
-    sample = model.flow(data).sample(seed=seed)
-    panels = {}
-    for title, graph in (("data", data), ("samples", sample)):
-        nodes = graph.nodes.numpy()
-        ends = np.cumsum(graph.n_node)[: shown - 1]
-        panels[title] = (nodes, np.split(nodes[: sum(graph.n_node.numpy()[:shown])], ends))
-    return plots.point_sets(panels)
-
-
-def train_and_evaluate(config: Config, seed: int) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
-    folder = training.open_seed(config, seed)
-    results_path = folder / "results.json"
-    if results_path.exists():
-        return common.read_json(results_path)
-    model = make_model(config, seed)
-    steps_per_epoch = config.steps // config.epochs
-    state = training.TrainingState(
-        folder,
+def train_and_evaluate(
+    config: Config,
+    seed: int,
+    train: GraphsTuple | PointSets,
+    validation: GraphsTuple | PointSets,
+    test: GraphsTuple | PointSets,
+) -> dict:
+    """Trains, or goes on training, in `config.run_dir`; returns what its results.json holds."""
+    training.set_seed(seed)
+    with report.as_options("data"):
+        model = GraphDensity.for_data(train, config.network)
+    print(f"seed {seed}; attention to {model.config.attention}; run folder {config.run_dir}")
+    history = training.fit(
         model,
-        steps_per_epoch=steps_per_epoch,
-        patience=config.epochs,
-        save_seconds=60.0 * config.checkpoint_minutes,
-        steps_per_batch=config.steps_per_call,
-    )
-    weights = sum(int(tf.size(v)) for v in model.gnf.trainable_variables)
-    print(f"{config.dataset}, seed {seed}: {weights} weights; run folder {folder}")
-
-    validation_stream = tf.data.Dataset.from_tensors(tf.constant([0, VALIDATION]))
-    few = model.sets.sample(200, seed=(0, VALIDATION), edges=model.edges)
-
-    def figures() -> None:
-        with model.averaged():
-            tf.summary.scalar("reconstruction_error", model.reconstruction_error(few))
-            for i, log_det in enumerate(model.log_dets(few)):
-                name = model.gnf.steps[i].name
-                tf.summary.histogram(f"log_det_per_node/{i:02d}_{name}", log_det)
-            tf.summary.image("sets", plots.to_image(sets_figure(model)))
-
-    training.fit(
-        model,
-        seed_stream(config, state.next_epoch).skip,
-        state,
+        train,
+        validation,
         epochs=config.epochs,
-        validation_data=validation_stream,
-        callbacks=[training.Scalars(folder, config, figures)],
+        folder=config.run_dir,
+        seed=seed,
+        hparams={"preset": config.preset, "data": config.data or config.dataset},
+        steps_per_epoch=config.steps // config.epochs,
+        **vars(config.settings),
     )
-    state.restore_best()
-    with model.averaged():
+    if config.data is None:
         likelihood = held_out(model, config)
-        reconstruction_error = model.reconstruction_error(few)
-        sets_figure(model).savefig(folder / "sets.png", dpi=110)
-    curves = {"training": "loss", "validation": "val_loss"}
-    plots.loss_curves(
-        {label: [epoch[name] for epoch in state.history] for label, name in curves.items()},
-        ylabel="NLL per node [nats]",
-        yscale="linear",
-    ).savefig(folder / "loss.png", dpi=110)
-    results = {
-        **likelihood,
-        "test_sets": config.test_sets,
-        "weights": weights,
-        "training_seconds": float(state.seconds),
-        "best_validation_nll": float(state.best),
-        "reconstruction_error": reconstruction_error,
-        **common.environment(),
-    }
-    return common.write_json(results_path, results)
-
-
-def seed_stream(config: Config, first_epoch: int) -> tf.data.Dataset:
-    """Seeds of the training steps, [steps_per_call] at a time; the k-th iteration is an epoch."""
-    steps_per_epoch = config.steps // config.epochs
-    epoch = first_epoch - 1
-
-    def one_epoch():
-        nonlocal epoch
-        epoch += 1
-        first = 1 + epoch * steps_per_epoch
-        for start in range(first, first + steps_per_epoch, config.steps_per_call):
-            yield np.arange(start, start + config.steps_per_call, dtype=np.int32)
-
-    stream = tf.data.Dataset.from_generator(
-        one_epoch, output_signature=tf.TensorSpec([config.steps_per_call], tf.int32)
+        shown = model.draw(test, 1000, seed=(0, FIGURES))
+    else:
+        likelihood = of_own_data(model, train, test)
+        shown = test
+    training.show_figure(
+        config.run_dir, "sets", training.samples_figure(model, shown), history.epochs
     )
-    num_calls = steps_per_epoch // config.steps_per_call
-    return stream.apply(tf.data.experimental.assert_cardinality(num_calls)).prefetch(2)
+    training.write_scores(
+        config.run_dir, {"test/nll [nats/node]": likelihood["nll"]}, history.epochs
+    )
+    return likelihood | report.trained(history)
 
 
-def held_out(model: SetDensity, config: Config) -> dict[str, float]:
+def held_out(model: GraphDensity, config: Config) -> dict[str, float]:
     """NLL per node on sets that training never sees, and how far above the least it is.
 
     The latter from the sets' exact density, over the same sets, so that its error is far below
     that of the NLL.
     """
-    log_prob = tf.function(model.log_prob, jit_compile=model.jit_compile, autograph=False)
+    sets = datasets.POINT_SETS[config.dataset]
     exact = datasets.log_prob if config.model == "gnf" else datasets.independent_log_prob
     exact_sets = EXACT_SETS.get(config.dataset, config.test_sets)
     n_node, log_probs, exact_log_probs = [], [], []
     for start in range(0, config.test_sets, TEST_CHUNK):
-        graph = model.sets.sample(
-            min(TEST_CHUNK, config.test_sets - start), seed=(start, TEST), edges=model.edges
-        )
+        count = min(TEST_CHUNK, config.test_sets - start)
+        graph = model.draw(sets, count, seed=(start, TEST))
         n_node.append(graph.n_node)
-        log_probs.append(log_prob(graph))
+        log_probs.append(model.log_prob(graph))
         if start < exact_sets:
             first = utils_tf.get_graph(graph, slice(0, exact_sets - start))
-            exact_log_probs.append(exact(model.sets, first))
+            exact_log_probs.append(exact(sets, first))
     n_node = np.concatenate(n_node)
     log_probs = np.concatenate(log_probs).astype(np.float64)
     exact_log_probs = np.concatenate(exact_log_probs)
@@ -287,84 +222,131 @@ def held_out(model: SetDensity, config: Config) -> dict[str, float]:
         "standard_error": error,
         "above_floor": above,
         "above_floor_error": above_error,
+        "test_sets": config.test_sets,
+    }
+
+
+def of_own_data(model: GraphDensity, train: GraphsTuple, test: GraphsTuple) -> dict[str, float]:
+    """NLL per node of test graphs, and that of a Gaussian fitted to the training nodes."""
+    nll, error = _per_node(-model.log_prob(test).astype(np.float64), test.n_node)
+    nodes = train.nodes.astype(np.float64)
+    try:
+        gaussian = stats.multivariate_normal(nodes.mean(axis=0), np.cov(nodes.T))
+        of_gaussian = float(-gaussian.logpdf(test.nodes).mean())
+    except (np.linalg.LinAlgError, ValueError):  # features that depend on one another
+        of_gaussian = None
+    return {
+        "nll": nll,
+        "standard_error": error,
+        "gaussian": of_gaussian,
+        "test_sets": len(test.n_node),
     }
 
 
 def _per_node(values, n_node):
-    """A sum over sets by that of their nodes, with its standard error."""
+    """A sum over sets by that of their nodes, with its standard error, NaN of a single set."""
     mean = values.sum() / n_node.sum()
+    if len(values) < 2:
+        return float(mean), float("nan")
     rest = values - mean * n_node
     return float(mean), float(rest.std(ddof=1) / n_node.mean() / np.sqrt(len(values)))
 
 
 def summarize(config: Config, results: list[dict]) -> dict:
-    """What the results.json of all seeds together holds: nats per node, and the floors."""
-    sets = datasets.POINT_SETS[config.dataset]
-    floor = datasets.nll_floor(sets, FLOOR_SAMPLES.get(config.dataset, 2000))
-    independent = datasets.independent_floor(sets)
+    """What the results.json of all seeds together holds: nats per node, and what to compare."""
     several = len(results) > 1
 
     def over_seeds(name, error_of_one):
-        values = np.array([r[name] for r in results], float)
+        values = np.array([number(r[name]) for r in results], float)
         if several:
             return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-        return float(values.mean()), results[0][error_of_one]
+        return float(values.mean()), number(results[0][error_of_one])
 
     nll, error = over_seeds("nll", "standard_error")
-    above, above_error = over_seeds("above_floor", "above_floor_error")
-    return {
-        "dataset": config.dataset,
+    summary = {
+        "dataset": config.dataset if config.data is None else str(config.data),
         "model": config.model,
         "preset": config.preset,
         "seeds": list(config.seeds),
         "nll": nll,
         "error": error,
+        "error_over": "seeds" if several else "test sets",
+        "runs": results,
+    }
+    if config.data is not None:
+        return summary | {"gaussian": over_seeds("gaussian", "gaussian")[0]}
+    sets = datasets.POINT_SETS[config.dataset]
+    floor = datasets.nll_floor(sets, FLOOR_SAMPLES.get(config.dataset, 2000))
+    independent = datasets.independent_floor(sets)
+    above, above_error = over_seeds("above_floor", "above_floor_error")
+    return summary | {
         "above_floor": above,
         "above_floor_error": above_error,
-        "error_over": "seeds" if several else "test sets",
         "floor": floor.value,
         "floor_error": floor.error,
         "independent_floor": independent.value,
         "independent_floor_error": independent.error,
         "paper": PAPER.get((config.dataset, config.model)),
-        "runs": results,
     }
 
 
 def table(summary: dict) -> str:
     """The results as text."""
-    lines = [f"{'seed':>6}{'NLL':>10}{'+-':>9}{'above':>9}{'+-':>9}{'seconds':>9}"]
+    is_own = "gaussian" in summary
+    columns = {"nll": "NLL", "standard_error": "+-"}
+    columns |= {"gaussian": "Gaussian"} if is_own else {"above_floor": "above"}
+    columns |= {} if is_own else {"above_floor_error": "+-"}
+    lines = [f"{'seed':>6}" + "".join(f"{c:>10}" for c in columns.values()) + f"{'seconds':>9}"]
     for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
-        run = {name: common.number(value) for name, value in run.items()}
+        values = "".join(f"{number(run[name]):>10.4f}" for name in columns)
+        lines.append(f"{seed:>6}{values}{number(run['training_seconds']):>9.0f}")
+    values = {k: number(v) if isinstance(v, float | None) else v for k, v in summary.items()}
+    over = f"over {summary['error_over']}"
+    if not is_own:
+        paper = summary["paper"]
+        over += "; not in the paper" if paper is None else f"; paper {paper}"
+    lines.append(
+        f"{values['dataset']}, {values['model']}: {values['nll']:.4f} +- {values['error']:.4f} "
+        f"nats per node ({over})"
+    )
+    if is_own:
         lines.append(
-            f"{seed:>6}{run['nll']:>10.4f}{run['standard_error']:>9.4f}"
-            f"{run['above_floor']:>9.4f}{run['above_floor_error']:>9.4f}"
-            f"{run['training_seconds']:>9.0f}"
+            f"a Gaussian with the training nodes' mean and covariance: {values['gaussian']:.4f}"
         )
-    paper = "not in the paper" if summary["paper"] is None else f"paper {summary['paper']}"
-    summary = {name: common.number(value) for name, value in summary.items()}
+        return "\n".join(lines)
     lines += [
-        f"{summary['dataset']}, {summary['model']}: {summary['nll']:.4f} +- {summary['error']:.4f} "
-        f"nats per node (over {summary['error_over']}; {paper})",
-        f"floor of exchangeable densities {summary['floor']:.4f} +- {summary['floor_error']:.4f}, "
-        f"of independent nodes {summary['independent_floor']:.4f} +- "
-        f"{summary['independent_floor_error']:.4f}",
-        f"above this model's floor, set by set: {summary['above_floor']:.4f} +- "
-        f"{summary['above_floor_error']:.4f}",
+        f"floor of exchangeable densities {values['floor']:.4f} +- {values['floor_error']:.4f}, "
+        f"of independent nodes {values['independent_floor']:.4f} +- "
+        f"{values['independent_floor_error']:.4f}",
+        f"above this model's floor, set by set: {values['above_floor']:.4f} +- "
+        f"{values['above_floor_error']:.4f}",
     ]
     return "\n".join(lines)
 
 
 def main() -> None:
     """The command line."""
-    config = resolve(common.parse(PRESETS, "quick", __doc__))
-    results = [train_and_evaluate(config, seed) for seed in config.seeds]
-    summary = summarize(config, results)
-    summary = common.write_json(config.run_dir / "results.json", summary)
-    print(f"\n{config.test_sets} held-out sets")
+    config = resolve(cli.parse(PRESETS, __doc__))
+    folders = [config.run_dir / f"seed{seed}" for seed in config.seeds]
+    results = []
+    for seed, folder in zip(config.seeds, folders, strict=True):
+        one = dataclasses.replace(config, run_dir=folder, seeds=(seed,))
+        results.append(
+            cli.once(
+                folder,
+                one,
+                lambda one=one, seed=seed: load(one, seed),
+                lambda *data, one=one, seed=seed: train_and_evaluate(one, seed, *data),
+            )
+        )
+    path = config.run_dir / "results.json"
+    if not path.exists() or training.read_json(path)["seeds"] != list(config.seeds):
+        training.write_json(path, summarize(config, results) | training.environment())
+    summary = training.read_json(path)
+    print(f"\n{results[0]['test_sets']} held-out sets")
     print(table(summary))
-    print(f"curves and figures: tensorboard --logdir {config.run_dir}")
+    report.where(config.run_dir, "more.csv", folders[0] / "model.npz")
 
 
 if __name__ == "__main__":
-    common.run(main)
+    cli.run(main)

@@ -29,6 +29,7 @@ import numpy as np
 import tyro
 
 from gnf_tf import datasets, graphs, models, options
+from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.errors import UserError
 from gnf_tf.files import whole_file
 from trainers import cli
@@ -84,7 +85,7 @@ def regress(model: models.MoleculeRegressor, config: Config, out: pathlib.Path) 
 def classify(model: models.NodeClassifier, config: Config, out: pathlib.Path) -> str:
     """Classes of nodes, or their labels, and probabilities."""
     _only_csv(model, out)
-    network = datasets.read_node_graph(config.input)
+    network = _read_nodes(config.input)
     probabilities = model.predict_proba(network)
     predicted = model.predict(network)
     names = model.class_names
@@ -94,10 +95,23 @@ def classify(model: models.NodeClassifier, config: Config, out: pathlib.Path) ->
         ]
     else:
         chosen = [names[label] for label in predicted]
-    heads = ["node", "labels" if model.multi_label else "class", *(f"p({name})" for name in names)]
-    rows = zip(chosen, probabilities.tolist(), strict=True)
-    _write_csv(out, heads, ([i, label, *row] for i, (label, row) in enumerate(rows)))
+    sizes = getattr(network, "n_node", [len(chosen)])
+    places = [(graph, node) for graph, size in enumerate(sizes) for node in range(size)]
+    heads = ["graph", "node", "labels" if model.multi_label else "class"]
+    rows = zip(places, chosen, probabilities.tolist(), strict=True)
+    _write_csv(
+        out,
+        [*heads, *(f"p({name})" for name in names)],
+        ([*place, label, *row] for place, label, row in rows),
+    )
     return f"labels of {len(chosen)} nodes"
+
+
+def _read_nodes(path):
+    """One graph or several, as either trainer of a NodeClassifier reads them."""
+    if path.lower().endswith(".npz") and "n_nodes" not in read_npz(path):
+        return datasets.read_node_graph(path)
+    return datasets.read_labeled_graphs(path)
 
 
 def score(model: models.GraphDensity, config: Config, out: pathlib.Path) -> str:
@@ -153,12 +167,12 @@ def _write_log_probs(out, log_probs, n_node):
 
 
 def _write_csv(path: pathlib.Path, heads: Sequence[str], rows: Iterable[Sequence]) -> None:
-    with whole_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
-        writer = csv.writer(text)
-        writer.writerow(heads)
-        writer.writerows(rows)
-        text.flush()
-        text.detach()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(heads)
+    writer.writerows(rows)
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())
 
 
 if __name__ == "__main__":

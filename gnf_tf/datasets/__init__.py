@@ -2,6 +2,7 @@
 
 from gnf_tf.datasets.batching import GraphDataset, NodeDataset, batches, node_batches, plan_batches
 from gnf_tf.datasets.buckets import BlockBatch, padding_waste, plan_buckets
+from gnf_tf.datasets.conformers import molecules_from_smiles
 from gnf_tf.datasets.floors import (
     Estimate,
     independent_floor,
@@ -10,7 +11,9 @@ from gnf_tf.datasets.floors import (
     nll_floor,
 )
 from gnf_tf.datasets.graph_files import read_graphs, write_graphs
+from gnf_tf.datasets.graph_rows import GraphRows
 from gnf_tf.datasets.labeled_graphs import LabeledGraph, LabeledGraphs
+from gnf_tf.datasets.molecule_files import read_molecules
 from gnf_tf.datasets.molecules import Molecules
 from gnf_tf.datasets.node_files import read_labeled_graphs, read_node_graph
 from gnf_tf.datasets.node_graphs import (
@@ -44,6 +47,7 @@ __all__ = [
     "DataError",
     "Estimate",
     "GraphDataset",
+    "GraphRows",
     "LabeledGraph",
     "LabeledGraphs",
     "Molecules",
@@ -64,6 +68,7 @@ __all__ = [
     "log_prob",
     "mog",
     "mog_ring",
+    "molecules_from_smiles",
     "nll_floor",
     "node_batches",
     "node_graph",
@@ -77,6 +82,7 @@ __all__ = [
     "random_split",
     "read_graphs",
     "read_labeled_graphs",
+    "read_molecules",
     "read_node_graph",
     "read_sets",
     "split_graphs",

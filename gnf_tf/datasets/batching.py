@@ -27,8 +27,10 @@ class GraphDataset(Protocol):
     def graph(self, rows: np.ndarray) -> GraphsTuple:
         """The graphs at `rows`, in numpy arrays."""
 
-    def signature(self, num_nodes: int, num_edges: int, num_graphs: int) -> GraphsTuple:
-        """TensorSpecs of padded graphs."""
+    def signature(
+        self, num_nodes: int | None, num_edges: int | None, num_graphs: int | None
+    ) -> GraphsTuple:
+        """TensorSpecs of graphs of these total sizes; None: of any, for batches without padding."""
 
 
 class NodeDataset(Protocol):
@@ -41,7 +43,7 @@ class NodeDataset(Protocol):
         """[num_graphs, 2]: nodes and edges of each graph."""
 
     def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
-        """One graph and the labels of its nodes [num_nodes, num_labels], in numpy arrays."""
+        """One graph and the labels of its nodes, as of `LabeledGraphs`, in numpy arrays."""
 
 
 def plan_batches(
@@ -81,6 +83,7 @@ def batches(
     dataset: GraphDataset,
     batch_size: int,
     *,
+    padded: bool = True,
     seed: int | None = None,
     first_epoch: int = 0,
     passes: int = 1,
@@ -98,6 +101,7 @@ def batches(
     Args:
       dataset: what to batch.
       batch_size: real graphs a batch.
+      padded: else there is no padding, and the stream announces sizes that differ.
       seed: see `plan_batches`.
       first_epoch: the epoch of the first iteration; the k-th one has `first_epoch + k`.
       passes: over the data set in an epoch, each with an order of its own.
@@ -113,7 +117,7 @@ def batches(
     _check_parts(parts, num_parts)
     plan = plan_batches(dataset, batch_size)
     all_parts = _split(plan, range(num_parts), num_parts)
-    num_nodes, num_edges, num_graphs = _padded_sizes(dataset, all_parts)
+    totals = _padded_sizes(dataset, all_parts)
     epoch = first_epoch - 1
 
     def one_epoch() -> Iterator[tuple]:
@@ -124,12 +128,14 @@ def batches(
             plan_batches(dataset, batch_size, seed=seed, epoch=order) for order in orders
         )
         for rows in _split(whole, parts, num_parts):
-            graph = _pad(dataset.graph(rows), num_nodes, num_edges, num_graphs)
-            targets = np.zeros([num_graphs, dataset.targets.shape[1]], np.float32)
-            targets[: len(rows)] = dataset.targets[rows]
-            weights = (np.arange(num_graphs) < len(rows)).astype(np.float32)
+            graph, targets = dataset.graph(rows), dataset.targets[rows].astype(np.float32)
+            weights = np.ones(len(rows), np.float32)
+            if padded:
+                graph = _pad(graph, *totals)
+                targets, weights = (_extended(values, totals[-1]) for values in (targets, weights))
             yield graph._asdict(), targets, weights
 
+    num_nodes, num_edges, num_graphs = totals if padded else (None, None, None)
     signature = (
         dataset.signature(num_nodes, num_edges, num_graphs)._asdict(),
         tf.TensorSpec([num_graphs, dataset.targets.shape[1]], tf.float32),
@@ -153,8 +159,9 @@ def node_batches(
     """(inputs, labels, weights) for each batch of `plan_batches`; iterate again for a new epoch.
 
     inputs: dict of the fields of a GraphsTuple, as of `batches`.
-    labels: [num_nodes, num_labels] float32, zero on padding nodes.
-    weights: [num_nodes] float32, 1 on real nodes, 0 on padding nodes.
+    labels: [num_nodes] int32, the class of each node, or [num_nodes, num_labels] float32, 0 or 1
+      for each label; zero on padding nodes, and where a node has no class.
+    weights: [num_nodes] float32, 1 on real nodes, 0 on padding nodes and those without a class.
 
     Args:
       dataset: what to batch.
@@ -174,6 +181,7 @@ def node_batches(
     num_nodes, num_edges, num_graphs = totals if padded else (None, None, None)
     graph, labels = dataset.graph(0)
     nothing = GraphsTuple(*(values[:0] for values in graph)), labels[:0]  # of a part without graphs
+    multi = labels.ndim == 2
     epoch = first_epoch - 1
 
     def one_epoch() -> Iterator[tuple]:
@@ -183,8 +191,9 @@ def node_batches(
         for rows in _split(whole, parts, num_parts):
             members = [nothing, *(dataset.graph(row) for row in rows)]
             graph = _joined([graph for graph, _ in members])
-            labels = np.concatenate([labels for _, labels in members]).astype(np.float32)
-            weights = np.ones(len(labels), np.float32)
+            labels = np.concatenate([labels for _, labels in members])
+            weights = np.ones(len(labels), np.float32) if multi else np.float32(labels >= 0)
+            labels = np.maximum(labels, 0).astype(np.float32 if multi else np.int32)
             if padded:
                 graph = _pad(graph, *totals)
                 labels, weights = (_extended(values, num_nodes) for values in (labels, weights))
@@ -198,7 +207,7 @@ def node_batches(
     }
     signature = (
         inputs,
-        tf.TensorSpec([num_nodes, labels.shape[1]], tf.float32),
+        tf.TensorSpec([num_nodes, *labels.shape[1:]], tf.float32 if multi else tf.int32),
         tf.TensorSpec([num_nodes], tf.float32),
     )
     stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)

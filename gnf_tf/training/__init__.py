@@ -1,8 +1,14 @@
 """Training of the models of `gnf_tf.models`: `fit`, for a notebook as for a long run."""
 
 from gnf_tf.training import distribution
+from gnf_tf.training.density_objective import (
+    DensityObjective,
+    DensitySettings,
+    samples_figure,
+)
 from gnf_tf.training.fit import History, fit, set_seed
 from gnf_tf.training.generator_objective import GeneratorObjective, GeneratorSettings
+from gnf_tf.training.node_objective import NodeObjective, NodeSettings
 from gnf_tf.training.objective import Objective, Settings
 from gnf_tf.training.objectives import OBJECTIVES
 from gnf_tf.training.regression_objective import RegressionObjective, RegressionSettings
@@ -11,9 +17,13 @@ from gnf_tf.training.tensorboard import show_figure, write_projector, write_scor
 
 __all__ = [
     "OBJECTIVES",
+    "DensityObjective",
+    "DensitySettings",
     "GeneratorObjective",
     "GeneratorSettings",
     "History",
+    "NodeObjective",
+    "NodeSettings",
     "Objective",
     "RegressionObjective",
     "RegressionSettings",
@@ -24,6 +34,7 @@ __all__ = [
     "number",
     "open_run",
     "read_json",
+    "samples_figure",
     "set_seed",
     "show_figure",
     "write_json",

@@ -6,7 +6,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -71,6 +71,7 @@ def fit(
     seed: int = 0,
     callbacks: Sequence[tf_keras.callbacks.Callback] = (),
     hparams: Mapping[str, Any] | None = None,
+    verbose: Literal["auto", 0, 1, 2] = "auto",
     **settings: Any,
 ) -> History:
     """Trains a model; it then has the weights of its best epoch, averaged if training averages.
@@ -93,6 +94,8 @@ def fit(
       callbacks: further ones of Keras.
       hparams: further hyperparameters to record beside the model's configuration and the settings,
         such as the name of the data.
+      verbose: as for Keras: 0: silent; 1: a progress bar; 2: a line an epoch; "auto": the bar on a
+        terminal, else the lines.
       **settings: fields of the model's `Settings`: `RegressionSettings`, `NodeSettings`,
         `DensitySettings` or `GeneratorSettings`.
 
@@ -114,7 +117,9 @@ def fit(
         for stage, own in objective_class.stages(model, settings).items():
             objective = objective_class(model, own, seed, train, validation)
             place = None if folder is None else folder / stage
-            history = _fit(objective, epochs, place, callbacks, hparams or {}, (train, validation))
+            history = _fit(
+                objective, epochs, place, callbacks, hparams or {}, (train, validation), verbose
+            )
             histories[stage] = history
     if folder is not None:
         model.save(folder / MODEL_FILE)
@@ -140,7 +145,7 @@ def _scope(model: saving.Model) -> Iterator[None]:
             yield
 
 
-def _fit(objective, epochs, folder, callbacks, hparams, data):
+def _fit(objective, epochs, folder, callbacks, hparams, data, verbose):
     if folder is not None:
         values = {
             "class": type(objective.module).__name__,
@@ -157,7 +162,7 @@ def _fit(objective, epochs, folder, callbacks, hparams, data):
     state = TrainingState(folder, objective)
     if folder is not None:
         callbacks = [Summaries(folder, objective, hparams), *callbacks]
-    _run(objective, state, epochs, callbacks)
+    _run(objective, state, epochs, callbacks, verbose)
     state.restore_best()
     objective.settle()
     names = state.history[0] if state.history else ()
@@ -175,10 +180,12 @@ def _fit(objective, epochs, folder, callbacks, hparams, data):
     return history
 
 
-def _run(objective, state, epochs, callbacks):
+def _run(objective, state, epochs, callbacks, verbose):
     """Keras's `fit` from where `state` stands, which can be in the middle of an epoch."""
     if state.next_epoch or state.done_steps:
         print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
+    if verbose == "auto":
+        verbose = 1 if sys.stdout.isatty() else 2
     validation_data, validation_steps = objective.validation_stream()
     parts = [(0, epochs)]
     if state.done_steps:
@@ -198,7 +205,7 @@ def _run(objective, state, epochs, callbacks):
                 validation_data=validation_data,
                 validation_steps=None if known else validation_steps,
                 callbacks=[Progress(), *callbacks, state],
-                verbose=1 if sys.stdout.isatty() else 2,
+                verbose=verbose,
             )
         except KeyboardInterrupt:
             if not distribution.is_multi_worker():  # the others don't save now

@@ -212,10 +212,9 @@ class Objective(tf_keras.Model, abc.ABC):
     @contextlib.contextmanager
     def settled(self):
         """Within it the module is as `settle` leaves it."""
-        variables = self.module.variables if self._averaged else []
+        variables = self.module.variables
         before = [variable.numpy() for variable in variables]
-        if self._averaged:
-            self.settle()
+        self.settle()
         try:
             yield
         finally:

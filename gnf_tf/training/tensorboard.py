@@ -84,7 +84,7 @@ class Summaries(tf_keras.callbacks.Callback):
             tf.summary.scalar("training/input_wait_share", self._objective.input_wait_share)
             for index, variable in enumerate(self._objective.trained):
                 tf.summary.histogram(f"weights/{index:03d}/{variable.name}", variable)
-        with self._validation.as_default(step=step):
+        with self._validation.as_default(step=step), self._objective.settled():
             for name, value in self._objective.diagnose().items():
                 tf.summary.scalar(f"diagnostics/{name}", value)
             self._objective.summarize()

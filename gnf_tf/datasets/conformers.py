@@ -1,0 +1,138 @@
+"""Molecules with 3-D positions from SMILES, by rdkit, which is an optional dependency."""
+
+from collections.abc import Sequence
+from types import ModuleType
+
+import numpy as np
+
+from gnf_tf.datasets.molecules import Molecules
+from gnf_tf.errors import DataError
+
+__all__ = [
+    "Atoms",
+    "SmilesError",
+    "conformers",
+    "from_atoms",
+    "molecules_from_smiles",
+    "rdkit_chem",
+]
+
+Atoms = tuple[np.ndarray, np.ndarray]
+"""Atomic numbers [num_atoms], and positions [num_atoms, 3] in angstrom."""
+
+_SEED = 1  # of the embedding: a SMILES has one geometry
+
+
+def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
+    """Molecules of which only the structural formulas are known, without targets.
+
+    Hydrogens are added; rdkit's ETKDGv3 places the atoms, always with the same seed, and MMFF94
+    relaxes them, or UFF where MMFF94 lacks parameters. A model trained on geometries of quantum
+    chemistry is less accurate on these.
+
+    Args:
+      smiles: one for each molecule, e.g. ["CCO", "c1ccccc1"].
+
+    Raises:
+      ValueError: for a SMILES that rdkit can't parse, place or relax, or that is of several
+        molecules, naming it.
+      DataError: if rdkit is not installed.
+    """
+    if isinstance(smiles, str):
+        raise ValueError(f"`smiles` must be a sequence of strings, got {smiles!r}")
+    return from_atoms(conformers(list(smiles)))
+
+
+class SmilesError(ValueError):
+    """What is wrong with the SMILES of a row."""
+
+    def __init__(self, row: int, smiles: str, problem: str):
+        super().__init__(f"`smiles[{row}]`, {smiles!r}, {problem}")
+        self.row, self.problem = row, f"{smiles!r} {problem}"
+
+
+def from_atoms(
+    atoms: Sequence[Atoms],
+    targets: np.ndarray | None = None,
+    names: Sequence[str] = (),
+    units: Sequence[str] = (),
+) -> Molecules:
+    """Molecules numbered from 0."""
+    return Molecules(
+        n_atoms=np.array([len(numbers) for numbers, _ in atoms], np.int64),
+        atomic_numbers=np.concatenate([np.zeros(0, np.int64), *(numbers for numbers, _ in atoms)]),
+        positions=np.concatenate([np.zeros([0, 3]), *(positions for _, positions in atoms)]),
+        targets=np.zeros([len(atoms), 0]) if targets is None else targets,
+        target_names=tuple(names),
+        target_units=tuple(units),
+        index=np.arange(len(atoms)),
+    )
+
+
+def conformers(smiles: Sequence[str]) -> list[Atoms]:
+    """The atoms of each, see `molecules_from_smiles`; a progress bar after a second.
+
+    Raises:
+      SmilesError: for one that is wrong; all are parsed before the first is placed.
+      DataError: if rdkit is not installed.
+    """
+    from tqdm import tqdm
+
+    chem = rdkit_chem()
+    from rdkit import rdBase
+
+    with rdBase.BlockLogs():  # the errors say it in a line
+        parsed = [_parsed(chem, row, text) for row, text in enumerate(smiles)]
+        bar = tqdm(parsed, desc="3-D structures", unit="molecule", delay=1)
+        return [_placed(row, smiles[row], molecule) for row, molecule in enumerate(bar)]
+
+
+def rdkit_chem() -> ModuleType:
+    """`rdkit.Chem`.
+
+    Raises:
+      DataError: if rdkit is not installed.
+    """
+    try:
+        from rdkit import Chem
+    except ImportError as error:
+        raise DataError(
+            "SMILES, .sdf and .mol files are read by rdkit: pip install rdkit"
+        ) from error
+    return Chem
+
+
+def _parsed(chem, row, smiles):
+    # What follows a space would be a name to rdkit.
+    one_word = isinstance(smiles, str) and len(smiles.split()) == 1
+    molecule = chem.MolFromSmiles(smiles) if one_word else None
+    if molecule is None:
+        raise SmilesError(row, smiles, "is no SMILES that rdkit can parse")
+    if len(chem.GetMolFrags(molecule)) > 1:
+        raise SmilesError(row, smiles, "has several parts, expected one molecule")
+    if not all(atom.GetAtomicNum() for atom in molecule.GetAtoms()):
+        raise SmilesError(row, smiles, "has an atom that is no element")
+    return chem.AddHs(molecule)
+
+
+def _placed(row, smiles, molecule):
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+    options = rdDistGeom.ETKDGv3()
+    options.randomSeed = _SEED
+    if rdDistGeom.EmbedMolecule(molecule, options) < 0:
+        # Strained cages don't fit what ETKDG knows of torsions and rings.
+        options.useRandomCoords = True
+        options.useBasicKnowledge = options.useExpTorsionAnglePrefs = False
+        if rdDistGeom.EmbedMolecule(molecule, options) < 0:
+            raise SmilesError(
+                row, smiles, "has atoms that rdkit can't place; an .xyz file can have positions"
+            )
+    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
+        rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=2000)
+    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(molecule):
+        rdForceFieldHelpers.UFFOptimizeMolecule(molecule, maxIters=2000)
+    elif molecule.GetNumAtoms() > 1:
+        raise SmilesError(row, smiles, "has atoms for which MMFF94 and UFF lack parameters")
+    numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
+    return numbers, molecule.GetConformer().GetPositions()

@@ -1,0 +1,144 @@
+"""Targets of users' own molecules: fields of their file, or columns of a csv file beside it."""
+
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gnf_tf.datasets.conformers import Atoms
+from gnf_tf.datasets.text_files import finite, read_table, short, wrong_line
+from gnf_tf.errors import DataError
+from gnf_tf.files import user_path
+
+__all__ = ["Record", "read_targets", "titles"]
+
+_TITLES = ("id", "name", "title", "index")
+
+
+class Record(NamedTuple):
+    """A molecule of a file."""
+
+    line: int  # where it starts, from 1
+    title: str
+    fields: dict[str, str]
+    atoms: Atoms | str  # str: SMILES
+
+
+def titles(names: Sequence[str]) -> list[str]:
+    """Those of the fields that name the molecule."""
+    return [name for name in names if name.lower() in _TITLES]
+
+
+def read_targets(
+    path: pathlib.Path,
+    records: Sequence[Record],
+    targets: str | os.PathLike | Sequence[str] | None,
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """(values [num_molecules, num_targets], names, units), see `read_molecules`."""
+    if targets is None:
+        return np.zeros([len(records), 0]), [], []
+    if isinstance(targets, str | os.PathLike):
+        source = user_path(targets)
+        if source.suffix.lower() != ".csv":
+            raise ValueError(
+                f"`targets` must be a .csv file or a list of names, got {os.fspath(targets)!r}"
+            )
+        wanted, rows = _target_file(path, records, source)
+        names = [_name_and_unit(column)[0] for column in wanted]
+        if len(set(names)) < len(names):
+            raise wrong_line(
+                source, 1, f"expected distinct targets, got {short(', '.join(wanted))}"
+            )
+    else:
+        source, wanted = path, list(targets)
+        if not all(isinstance(name, str) for name in wanted):
+            raise ValueError(f"`targets` must be names, got {wanted}")
+        names = [_name_and_unit(name)[0] for name in wanted]
+        if len(set(names)) < len(names):
+            raise ValueError(f"`targets` must be distinct names, got {wanted}")
+        rows = [(record.line, record.fields) for record in records]
+    keys = [_key(source, *rows[0], name) for name in wanted]
+    values = np.zeros([len(rows), len(keys)])
+    for row, (line, fields) in enumerate(rows):
+        for column, key in enumerate(keys):
+            if key not in fields:
+                raise wrong_line(
+                    source, line, f"molecule {row} lacks `{key}`, which molecule 0 has"
+                )
+            value = finite(fields[key])
+            if value is None:
+                raise wrong_line(
+                    source, line, f"expected a finite number as `{key}`, got {short(fields[key])}"
+                )
+            values[row, column] = value
+    pairs = zip(wanted, keys, strict=True)
+    return values, names, [_name_and_unit(name)[1] or _name_and_unit(key)[1] for name, key in pairs]
+
+
+def _name_and_unit(text):
+    match = re.fullmatch(r"(.+?)\s*(?:\[(.*)\]|\((.*)\))", text.strip())
+    return (match[1], (match[2] or match[3] or "").strip()) if match else (text.strip(), "")
+
+
+def _key(path, line, fields, wanted):
+    """The field that gives a target: it has its name, and its unit if both have one."""
+    name, unit = _name_and_unit(wanted)
+    fits = [key for key in fields if _name_and_unit(key) in ((name, unit), (name, ""))]
+    fits += [key for key in fields if _name_and_unit(key)[0] == name and not unit]
+    if not fits:
+        there = short(", ".join(fields)) if fields else "none"
+        raise wrong_line(path, line, f"expected a field `{wanted}`, got {there}")
+    return wanted if wanted in fields else fits[0]
+
+
+def _target_file(path, records, source):
+    """(the columns of targets, (line, cells) of each molecule)."""
+    header, rows = read_table(source)
+    named = titles(header)
+    columns = [name for name in header if name not in named and name.lower() != "smiles"]
+    if not columns:
+        raise wrong_line(source, 1, f"expected a column of targets, got {short(', '.join(header))}")
+    if named and source != path:
+        rows = _joined(path, records, source, rows, named[0])
+    if len(rows) != len(records):
+        raise DataError(
+            f"the data file {source} has {len(rows)} rows of targets, expected {len(records)}, one "
+            f"for each molecule of {path}"
+        )
+    return columns, rows
+
+
+def _joined(path, records, source, rows, column):
+    """The rows in the order of the molecules that they name in `column`."""
+    of_molecule, kind = [record.title for record in records], "the title"
+    if not any(of_molecule):
+        of_molecule, kind = [str(number) for number in range(len(records))], "the number"
+    record_of, row_of = {}, {}
+    for record, title in zip(records, of_molecule, strict=True):
+        if record_of.setdefault(title, record) is not record:
+            raise wrong_line(
+                path,
+                record.line,
+                f"a second molecule has the title {short(title)}, by which {source} names them",
+            )
+    for line, cells in rows:
+        title = cells[column]
+        if row_of.setdefault(title, (line, cells))[1] is not cells:
+            raise wrong_line(source, line, f"`{column}` is {short(title)} for the second time")
+        if title not in record_of:
+            raise wrong_line(
+                source,
+                line,
+                f"no molecule of {path} has {kind} {short(title)}; without the column `{column}`, "
+                "rows are in the molecules' order",
+            )
+    for title, record in record_of.items():
+        if title not in row_of:
+            raise DataError(
+                f"the data file {source} has no row with {short(title)} as `{column}`, for the "
+                f"molecule in line {record.line} of {path}"
+            )
+    return [row_of[title] for title in of_molecule]

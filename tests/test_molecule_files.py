@@ -1,0 +1,371 @@
+"""Users' own molecules: formats, targets, and files that are refused with file and line."""
+
+import sys
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from gnf_tf import datasets
+
+# Ethanol and hydrogen cyanide; made once by rdkit, then rounded to what every format holds.
+SMILES = ("CCO", "C#N")
+NAMES = ("ethanol", "prussic acid")
+TARGETS = np.array([[-7.25, 1.5], [0.125, 2e-3]])
+
+
+@pytest.fixture(scope="module")
+def made():
+    molecules = datasets.molecules_from_smiles(SMILES)
+    vars(molecules)["positions"] = molecules.positions.round(4)
+    return molecules
+
+
+def frames(molecules):
+    """(symbols, numbers, positions) of each."""
+    table = Chem.GetPeriodicTable()
+    ends = np.cumsum(molecules.n_atoms)[:-1]
+    numbers = np.split(molecules.atomic_numbers, ends)
+    for members, positions in zip(numbers, np.split(molecules.positions, ends), strict=True):
+        symbols = [table.GetElementSymbol(int(number)) for number in members]
+        yield symbols, members, positions.astype(str)
+
+
+def rows(*columns):
+    return "".join("\t".join(map(str, cells)) + "\n" for cells in zip(*columns, strict=True))
+
+
+def plain(molecules):
+    """With names as comments, charges in a last column, and a blank line at the end."""
+    return (
+        "".join(
+            f"{len(symbols)}\n{name}\n" + rows(symbols, *positions.T, np.zeros(len(symbols)))
+            for name, (symbols, _, positions) in zip(NAMES, frames(molecules), strict=True)
+        )
+        + "\n"
+    )
+
+
+def numbered(molecules):
+    """Atomic numbers, Windows' line ends, a byte order mark."""
+    text = "".join(
+        f" {len(numbers)} \n\n" + rows(numbers, *positions.T)
+        for _, numbers, positions in frames(molecules)
+    )
+    return "\N{ZERO WIDTH NO-BREAK SPACE}" + text.replace("\n", "\r\n")
+
+
+def extended(molecules):
+    """Columns in another order, a lattice, quoted values and keys."""
+    text = ""
+    for name, (energy, gap), (symbols, numbers, positions) in zip(
+        NAMES, TARGETS, frames(molecules), strict=True
+    ):
+        text += (
+            f'{len(symbols)}\nLattice="9 0 0 0 9 0 0 0 9" energy = {energy} "gap (eV)"="{gap}" '
+            f'Properties=Z:I:1:forces:R:3:pos:R:3:species:S:1 name="{name}" pbc="F F F"\n'
+        )
+        forces = np.ones([3, len(symbols)])
+        text += rows(numbers, *forces, *positions.T, map(str.upper, symbols))
+    return text
+
+
+def original(molecules):
+    """As QM9 was published: *^ for exponents, three lines more."""
+    return "".join(
+        f"{len(symbols)}\n{name}\t157.7\t0.\n"
+        + rows(symbols, *positions.T, ["1.3*^-6"] * len(symbols)).replace("e", "*^")
+        + "1341.307\t1341.3\nC\tC\nInChI=1S/CH4/h1H4\tInChI=1S/CH4/h1H4\n"
+        for name, (symbols, _, positions) in zip(NAMES, frames(molecules), strict=True)
+    )
+
+
+def sdf(molecules):
+    text = ""
+    for name, smiles, (energy, gap), (_, _, positions) in zip(
+        NAMES, SMILES, TARGETS, frames(molecules), strict=True
+    ):
+        molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        conformer = Chem.Conformer(len(positions))
+        conformer.Set3D(True)
+        conformer.SetPositions(positions.astype(float))
+        molecule.AddConformer(conformer)
+        molecule.SetProp("_Name", name)
+        text += Chem.MolToMolBlock(molecule)
+        text += f"> <energy>\n{energy}\n\n> <gap (eV)>\n{gap}\n\n$$$$\n"
+    return text
+
+
+def table(_=None):
+    lines = [f'{s},"{n}",{e},{g}\n' for s, n, (e, g) in zip(SMILES, NAMES, TARGETS, strict=True)]
+    return "SMILES,name,energy,gap (eV)\n" + "".join(lines)
+
+
+FORMATS = {
+    "plain": (".xyz", plain),
+    "numbered": (".xyz", numbered),
+    "original": (".XYZ", original),
+    "extended": (".xyz", extended),
+    "sdf": (".sdf", sdf),
+    "csv": (".csv", table),
+}
+WITH_FIELDS = ("extended", "sdf", "csv")
+
+
+@pytest.fixture
+def write(tmp_path, made):
+    def write(name):
+        suffix, text = FORMATS[name]
+        path = tmp_path / f"mine{suffix}"
+        path.write_bytes(text(made).encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_molecules(name, write, made):
+    molecules = datasets.read_molecules(str(write(name)))
+    for field in ("n_atoms", "atomic_numbers", "index"):
+        np.testing.assert_array_equal(getattr(molecules, field), getattr(made, field))
+    np.testing.assert_allclose(molecules.positions, made.positions, atol=1e-4)
+    assert molecules.targets.shape == (2, 0) and molecules.target_names == ()
+
+
+@pytest.mark.parametrize("name", WITH_FIELDS)
+def test_fields_of_a_file_are_targets(name, write):
+    molecules = datasets.read_molecules(write(name), ["gap", "energy [kcal/mol]"])
+    np.testing.assert_array_equal(molecules.targets, TARGETS[:, ::-1])
+    assert molecules.target_names == ("gap", "energy")
+    assert molecules.target_units == ("eV", "kcal/mol")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "energy (eV),gap[cal/(mol K)]\n-7.25,1.5\n\n0.125,2e-3\n",
+        "{id},energy (eV),gap[cal/(mol K)]\n{1},0.125,2e-3\n{0},-7.25,1.5\n",
+        ",energy (eV),gap[cal/(mol K)],smiles\n{1}, 0.125 ,2e-3,C#N\n{0},-7.25,1.5,CCO\n",
+    ],
+    ids=["in order", "by title", "by a column without a name"],
+)
+def test_targets_of_a_csv_file(name, text, write, tmp_path):
+    keys = (0, 1) if name == "numbered" else NAMES
+    path = tmp_path / "targets.csv"
+    path.write_text(text.format(*keys, id="ID"))
+    molecules = datasets.read_molecules(write(name), str(path))
+    np.testing.assert_array_equal(molecules.targets, TARGETS)
+    assert molecules.target_names == ("energy", "gap")
+    assert molecules.target_units == ("eV", "cal/(mol K)")
+
+
+def test_a_csv_file_may_have_its_own_targets(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("name,Smiles,a\nmethane,C,1\nmethane,C,2\n")
+    molecules = datasets.read_molecules(path, path)
+    np.testing.assert_array_equal(molecules.targets, [[1], [2]])
+    np.testing.assert_array_equal(*np.split(molecules.positions, 2))  # a SMILES has one geometry
+
+
+@pytest.mark.parametrize("smiles", ["[He]", "[H][H]", "C12C3C4C1C5C2C3C45", "C[N+](C)(C)C", "B"])
+def test_geometries_of_smiles_are_those_of_molecules(smiles):
+    molecules = datasets.molecules_from_smiles([smiles])
+    edges = molecules.graph([0]).edges
+    expected = Chem.AddHs(Chem.MolFromSmiles(smiles)).GetNumBonds()
+    assert edges[:, 1].sum() == 2 * expected
+    assert (edges[:, 0] > 0.6).all()
+
+
+# What rdkit says "no" to, and why.
+WRONG_SMILES = {
+    "C1CC": "is no SMILES that rdkit can parse",
+    "": "is no SMILES that rdkit can parse",
+    "C C": "is no SMILES that rdkit can parse",
+    "C(C)(C)(C)(C)C": "is no SMILES that rdkit can parse",
+    "[Na+].[Cl-]": "has several parts, expected one molecule",
+    "C*": "has an atom that is no element",
+    "O=[U]=O": "has atoms for which MMFF94 and UFF lack parameters",
+    "C1CC23CC4C(C2)C4C13": "has atoms that rdkit can't place",
+}
+
+
+@pytest.mark.parametrize("smiles", WRONG_SMILES)
+def test_a_wrong_smiles_is_named(smiles, tmp_path):
+    with pytest.raises(ValueError) as info:
+        datasets.molecules_from_smiles(["C", smiles])
+    assert str(info.value).startswith(f"`smiles[1]`, {smiles!r}, {WRONG_SMILES[smiles]}")
+    path = tmp_path / "mine.csv"
+    path.write_text(f"number,smiles\n1,C\n2,{smiles}\n")
+    with pytest.raises(datasets.DataError) as info:
+        datasets.read_molecules(path)
+    assert f"mine.csv is wrong in line 3: {smiles!r} {WRONG_SMILES[smiles]}" in str(info.value)
+
+
+def test_a_string_is_no_list_of_smiles():
+    with pytest.raises(ValueError, match="`smiles` must be a sequence of strings, got 'CCO'"):
+        datasets.molecules_from_smiles("CCO")
+
+
+@pytest.mark.parametrize("name", ["sdf", "csv"])
+def test_without_rdkit_one_line_says_how_to_get_it(name, write, monkeypatch):
+    path = write(name)
+    monkeypatch.setitem(sys.modules, "rdkit", None)
+    with pytest.raises(datasets.DataError, match="pip install rdkit$"):
+        datasets.read_molecules(path)
+
+
+WATER = "3\n\nO 0 0 0.1\nH 0 0.8 -0.5\nH 0 -0.8 -0.5\n"
+EXTENDED = WATER.replace("\n\n", "\nProperties=species:S:1:pos:R:3 e=1\n")
+
+
+def block(atoms="O 0.1 1;H 0.6 2;H 0.3 3", bonds="  1  2  1  0\n  1  3  1  0\n", dimension="3D"):
+    lines = [atom.split() for atom in atoms.split(";")]
+    text = "".join(
+        f"{float(x):10.4f}{float(y):10.4f}    0.0000 {symbol:<3} 0  0\n" for symbol, x, y in lines
+    )
+    counts = f"{len(lines):3d}{bonds.count(chr(10)):3d}  0  0  0  0  0  0  0  0999 V2000\n"
+    return f"water\n  -made-  0101260000{dimension}\n\n{counts}{text}{bonds}M  END\n"
+
+
+@pytest.mark.parametrize("dimension", ["3D", "  "])
+def test_a_planar_molecule_is_read(dimension, tmp_path):
+    path = tmp_path / "mine.mol"
+    path.write_text(block(dimension=dimension))
+    assert datasets.read_molecules(path).atomic_numbers.tolist() == [8, 1, 1]
+
+
+WRONG_FILES = [
+    # (suffix, content, what the error says after the path)
+    ("xyz", "", " is empty"),
+    ("xyz", b"\xff\xfe3\x00", " is wrong in line 1: expected text in UTF-8"),
+    ("xyz", b"1\n\xc5\nO 0 0 0\n", " is wrong in line 2: expected text in UTF-8"),
+    ("xyz", b"\x89PNG\r\n\x1a\n\x00", " is wrong in line 1: expected text in UTF-8"),
+    ("xyz", "water\n\nO 0 0 0\n", "line 1: expected the number of atoms of molecule 0, got 'wat"),
+    ("xyz", "0\n\n", "line 1: expected the number of atoms of molecule 0, got '0'"),
+    ("xyz", "-3" + WATER[1:], "line 1: expected the number of atoms of molecule 0, got '-3'"),
+    ("xyz", "9" * 5000, "line 1: expected the number of atoms of molecule 0, got '9999"),
+    ("xyz", WATER + "O 0 0 0\n", "line 6: expected the number of atoms of molecule 1, got 'O"),
+    ("xyz", "2" + WATER[1:], "line 5: expected the number of atoms of molecule 1, got 'H 0 -0.8"),
+    ("xyz", "4" + WATER[1:], "line 1: molecule 0 has 4 atoms, but lines of 3 follow"),
+    ("xyz", "4" + WATER[1:] + WATER, "line 6: expected an atom in at least 4 columns, got '3'"),
+    ("xyz", WATER + WATER[:20], "line 6: molecule 1 has 3 atoms, but lines of 2 follow"),
+    ("xyz", WATER + WATER[:-5], "line 10: expected an atom in at least 4 columns, got 'H 0 -0.8'"),
+    ("xyz", WATER.replace("0.1", "nan"), "line 3: expected a finite coordinate, got 'nan'"),
+    ("xyz", WATER.replace("0.1", "1e39"), "line 3: expected a finite coordinate, got '1e39'"),
+    ("xyz", WATER.replace("0.1", "O"), "line 3: expected a finite coordinate, got 'O'"),
+    ("xyz", WATER.replace("O", "Xx"), "line 3: expected an element's symbol or number, got 'Xx'"),
+    ("xyz", WATER.replace("O", "119"), "line 3: expected an element's symbol or number, got '119'"),
+    ("xyz", WATER.replace("O", "0"), "line 3: expected an element's symbol or number, got '0'"),
+    ("xyz", WATER.replace("-0.8", "0.8"), "line 1: two atoms of this molecule have one position"),
+    ("xyz", EXTENDED.replace(":pos", ":velo"), "line 2: Properties are 'species:S:1:velo:R:3'"),
+    ("xyz", EXTENDED.replace("R:3", "R:2"), "line 2: Properties are 'species:S:1:pos:R:2'"),
+    ("xyz", EXTENDED.replace("R:3", "R"), "line 2: Properties are 'species:S:1:pos:R'"),
+    ("xyz", EXTENDED.replace("R:3", "R:x"), "line 2: Properties are 'species:S:1:pos:R:x'"),
+    ("xyz", EXTENDED.replace("0.1", "0.1 2"), "line 3: expected an atom in 4 columns, got 'O"),
+    ("sdf", "", " is empty"),
+    ("sdf", "water\n$$$$\n", "line 1: molecule 0 can't be read by rdkit, expected a mol block"),
+    ("sdf", block() + "$$$$\n" + block()[:150], "molecule 1 doesn't end in $$$$"),
+    ("sdf", block() + "> <e>\n-40.4", "line 12: molecule 0 doesn't end in $$$$"),
+    ("sdf", block().replace("  3  2  0", "  4  2  0"), "line 1: molecule 0 can't be read by rdkit"),
+    ("sdf", block().replace("0.1000", "   nan"), "line 1: molecule 0 "),
+    ("sdf", block().replace(" O ", " R#"), "line 1: molecule 0 has 'R#' as atom 0, expected"),
+    ("sdf", block().replace(" O ", " Xx"), "line 1: molecule 0 "),
+    ("sdf", block(dimension="2D"), "line 1: molecule 0 has positions in 2-D, expected 3-D"),
+    ("sdf", block("O 0 0", ""), "line 1: molecule 0 lacks 2 hydrogens, expected positions of all"),
+    ("mol", block("O 0 0;O 0 0", "  1  2  2  0\n"), "line 1: two atoms of this molecule have one"),
+    ("csv", "", " is empty"),
+    ("csv", "a,b\nC,1\n", "line 1: expected one column `smiles`, got 'a, b'"),
+    ("csv", "smiles,SMILES\nC,C\n", "line 1: expected one column `smiles`, got 'smiles, SMILES'"),
+    ("csv", "smiles,a,a\nC,1,2\n", "line 1: expected a distinct name of each column, got 'sm"),
+    ("csv", "smiles,,a\nC,1,2\n", "line 1: expected a distinct name of each column, got 'sm"),
+    ("csv", "smiles,a\n", "line 1: expected rows below the names of the columns, got none"),
+    ("csv", "smiles,a\nC,1\nC\n", "line 3: expected 2 cells, got 1"),
+    ("csv", 'smiles,a\n"C,1\nC,2\n', "line 3: unexpected end of data, expected cells between com"),
+    ("csv", b"smiles\x00\nC", "line 1: expected one column `smiles`, got 'smiles\\x00'"),
+    ("npz", "", " has the suffix '.npz', expected one of .xyz, .sdf, .mol, .csv"),
+]
+
+
+@pytest.mark.parametrize("suffix, content, message", WRONG_FILES)
+def test_a_wrong_file_is_refused_with_its_name_and_line(suffix, content, message, tmp_path):
+    path = tmp_path / f"mine.{suffix}"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(datasets.DataError) as info:
+        datasets.read_molecules(path)
+    text = str(info.value)
+    assert text.startswith(f"the data file {path} ") and message in text and "\n" not in text
+
+
+WRONG_TARGETS = [
+    # (content of the csv file, what the error says)
+    ("a\n1\n", "has 1 rows of targets, expected 2, one for each molecule of"),
+    ("a\n1\n2\n3\n", "has 3 rows of targets, expected 2"),
+    ("a\n1\nnan\n", "line 3: expected a finite number as `a`, got 'nan'"),
+    ("a,b\n1,\n2,3\n", "line 2: expected a finite number as `b`, got ''"),
+    ("a\n1\n1e39\n", "line 3: expected a finite number as `a`, got '1e39'"),
+    ("a,b\n1,2\n3,x\n", "line 3: expected a finite number as `b`, got 'x'"),
+    ("a [eV],a (D)\n1,2\n3,4\n", "line 1: expected distinct targets, got 'a [eV], a (D)'"),
+    ("a,a\n1,2\n3,4\n", "line 1: expected a distinct name of each column, got 'a, a'"),
+    ("name\nwater\nmethane\n", "line 1: expected a column of targets, got 'name'"),
+    ("name,a\nwater,1\nwater,2\n", "line 3: `name` is 'water' for the second time"),
+    ("name,a\nwater,1\ngold,2\n", "line 3: no molecule of"),
+    ("name,a\nwater,1\n", "has no row with 'heavy' as `name`, for the molecule in line 6 of"),
+    ("", "is empty"),
+    (b"a\n\xff\n", "line 2: expected text in UTF-8"),
+]
+
+
+def test_a_second_molecule_of_one_title_cannot_be_joined(tmp_path):
+    path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
+    path.write_text(WATER.replace("\n\n", "\nwater\n") * 2)
+    targets.write_text("name,a\nwater,1\n")
+    with pytest.raises(datasets.DataError, match="mine.xyz is wrong in line 6: a second molecule"):
+        datasets.read_molecules(path, targets)
+
+
+@pytest.mark.parametrize("content, message", WRONG_TARGETS)
+def test_wrong_targets_are_refused_with_file_and_line(content, message, tmp_path):
+    path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
+    path.write_text(WATER.replace("\n\n", "\nwater\n") + WATER.replace("\n\n", "\nheavy\n"))
+    targets.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(datasets.DataError) as info:
+        datasets.read_molecules(path, targets)
+    assert str(info.value).startswith(f"the data file {targets} ") and message in str(info.value)
+
+
+@pytest.mark.parametrize(
+    "wanted, second, error, message",
+    [
+        (["f"], EXTENDED, datasets.DataError, "mine.xyz is wrong in line 1: expected a field `f`"),
+        (["e [eV]"], EXTENDED, None, None),
+        (["e"], WATER, datasets.DataError, "line 6: molecule 1 lacks `e`, which molecule 0 has"),
+        (
+            ["e"],
+            EXTENDED.replace("e=1", "e=x"),
+            datasets.DataError,
+            "line 6: expected a fin",
+        ),
+        (["e [eV]", "e"], EXTENDED, ValueError, "`targets` must be distinct names"),
+        ([1], EXTENDED, ValueError, r"`targets` must be names, got \[1\]"),
+        ("e", EXTENDED, ValueError, "`targets` must be a .csv file or a list of names, got 'e'"),
+        ("no.csv", EXTENDED, datasets.DataError, "the data file no.csv is missing"),
+    ],
+)
+def test_fields_that_are_not_there(wanted, second, error, message, tmp_path):
+    path = tmp_path / "mine.xyz"
+    path.write_text(EXTENDED + second)
+    if error is None:
+        assert datasets.read_molecules(path, wanted).target_units == ("eV",)
+        return
+    with pytest.raises(error, match=message):
+        datasets.read_molecules(path, wanted)
+
+
+@pytest.mark.parametrize("make, message", [("mkdir", "Is a directory"), ("nothing", "is missing")])
+def test_a_folder_and_a_missing_file(make, message, tmp_path):
+    path = tmp_path / "mine.xyz"
+    if make == "mkdir":
+        path.mkdir()
+    with pytest.raises(datasets.DataError, match=f"data file {path}.*{message}"):
+        datasets.read_molecules(path)
