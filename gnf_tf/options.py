@@ -119,7 +119,7 @@ def rules_of(hint: Any) -> Iterator[Rule]:
     elif origin in (types.UnionType, typing.Union) and type(None) in parts:
         for part in parts:
             for rule in rules_of(part) if part is not type(None) else ():
-                yield Rule(rule.words, lambda value, rule=rule: value is None or rule.holds(value))
+                yield Rule(rule.words, _or_none(rule))
     elif origin is Literal:
         yield Rule(f"one of {', '.join(map(repr, parts))}", lambda value: value in parts)
     elif hint is bool:
@@ -128,6 +128,10 @@ def rules_of(hint: Any) -> Iterator[Rule]:
         yield Rule("a whole number", _is_whole)
     elif hint is float:
         yield Rule("a finite number", _is_finite)
+
+
+def _or_none(rule):
+    return lambda value: value is None or rule.holds(value)
 
 
 def _is_whole(value):

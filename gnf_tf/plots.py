@@ -128,7 +128,7 @@ def precision_recall(labels: np.ndarray, scores: np.ndarray, threshold: float) -
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     precision, recall = right[ends] / (ends + 1), right[ends] / right[-1]
     average = np.sum(np.diff(recall, prepend=0.0) * precision)
-    taken = np.count_nonzero(scores > threshold)
+    taken = int(np.count_nonzero(scores > threshold))
     found = right[taken - 1] if taken else 0
     # A curve of as many points as a figure can show.
     shown = np.unique(np.linspace(0, len(ends) - 1, 2_000).astype(int))

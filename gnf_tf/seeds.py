@@ -2,14 +2,14 @@
 
 import numbers
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 __all__ = ["Seed", "as_pair", "generator", "whole_number"]
 
-Seed = int | np.integer | Sequence[int] | np.ndarray | tf.Tensor
+Seed: TypeAlias = int | np.integer | Sequence[int] | np.ndarray | tf.Tensor
 """A whole number in [0, 2^63), or a pair of int32, TensorFlow's stateless seed."""
 
 _LIMIT = 2**63
@@ -26,12 +26,12 @@ def whole_number(seed: Any) -> int:
       TypeError: if it is none of these.
       ValueError: if it is negative, or 2^63 or more.
     """
-    number = seed
+    number: Any = seed
     if (tf.is_tensor(seed) and hasattr(seed, "numpy")) or isinstance(seed, np.ndarray):
         number = np.asarray(seed)[()]  # a NumPy number where the shape is []
     if not isinstance(number, numbers.Integral) or isinstance(number, bool):
         raise TypeError(f"{_RULE}, got {seed!r}")
-    if not 0 <= number < _LIMIT:
+    if not 0 <= int(number) < _LIMIT:
         raise ValueError(f"{_RULE}, got {number}")
     return int(number)
 
@@ -53,15 +53,16 @@ def as_pair(seed: Seed) -> tf.Tensor:
       ValueError: if a whole number is not in [0, 2^63), or if it is no pair of int32. The value of
         a scalar tensor within a `tf.function` is not checked.
     """
-    is_symbolic = tf.is_tensor(seed) and not hasattr(seed, "numpy")
-    if is_symbolic:
-        if seed.shape.rank == 0 and seed.dtype in (tf.int32, tf.int64):
-            return tf.reverse(tf.bitcast(tf.cast(seed, tf.int64), tf.int32), axis=[0])
-        if seed.dtype != tf.int32 or not seed.shape.is_compatible_with([2]):
+    if tf.is_tensor(seed) and not hasattr(seed, "numpy"):
+        symbolic: Any = seed
+        if symbolic.shape.rank == 0 and symbolic.dtype in (tf.int32, tf.int64):
+            return tf.reverse(tf.bitcast(tf.cast(symbolic, tf.int64), tf.int32), axis=[0])
+        if symbolic.dtype != tf.int32 or not symbolic.shape.is_compatible_with([2]):
             raise ValueError(
-                f"{_RULE}, or int32 of shape [2], got {seed.dtype.name} of shape {seed.shape}"
+                f"{_RULE}, or int32 of shape [2], got {symbolic.dtype.name} of shape "
+                f"{symbolic.shape}"
             )
-        return tf.ensure_shape(seed, [2])
+        return tf.ensure_shape(symbolic, [2])
     # A sequence may hold symbolic numbers: a training step's, say.
     if isinstance(seed, Sequence) and any(map(tf.is_tensor, seed)):
         return as_pair(tf.stack([tf.cast(part, tf.int32) for part in seed]))

@@ -3,7 +3,7 @@
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs
+from gnf_tf import graphs, reversible
 from gnf_tf.bijectors.base import GraphBijector
 
 __all__ = ["GraphActNorm"]
@@ -28,7 +28,7 @@ class GraphActNorm(GraphBijector):
         node_size: int,
         *,
         dtype: tf.DType = tf.float32,
-        memory: str = "reversible",
+        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_act_norm",
     ):

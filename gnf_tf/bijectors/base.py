@@ -118,12 +118,13 @@ class GraphBijector(tfp.bijectors.Bijector):
                 f"got {', '.join(wrong)}"
             )
         new = object.__new__(type(self))
+        attributes: Any = vars(new)
         # What TensorFlow tracks of each object is a container of the object's own.
         for name, value in vars(self).items():
-            vars(new)[name] = copy.copy(value) if name.startswith("_self_") else value
+            attributes[name] = copy.copy(value) if name.startswith("_self_") else value
         for name, value in overrides.items():
-            vars(new)[of_attribute[name]] = value
-        vars(new)["_parameters"] = self.parameters | overrides
+            attributes[of_attribute[name]] = value
+        attributes["_parameters"] = self.parameters | overrides
         reversible.check_memory(new.memory)
         return new
 

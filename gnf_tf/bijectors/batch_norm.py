@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs
+from gnf_tf import graphs, reversible
 from gnf_tf.bijectors.base import GraphBijector
 
 __all__ = ["GraphBatchNorm"]
@@ -40,7 +40,7 @@ class GraphBatchNorm(GraphBijector):
         epsilon: float = 1e-5,
         padded: bool = False,
         dtype: tf.DType = tf.float32,
-        memory: str = "reversible",
+        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_batch_norm",
     ):

@@ -43,7 +43,7 @@ class GraphCoupling(GraphBijector):
         edge_size: int = 0,
         global_size: int = 0,
         dtype: tf.DType = tf.float32,
-        memory: str = "reversible",
+        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_coupling",
     ):
@@ -81,14 +81,16 @@ class GraphCoupling(GraphBijector):
         if updates not in (0, 1):
             raise ValueError(f"`updates` must be 0 or 1, got {updates!r}")
         if isinstance(coupling, str):
-            maps = {
+            maps: dict[str, Callable[[], Elementwise]] = {
                 "affine": lambda: Affine(max_log_scale),
                 "additive": Additive,
                 "spline": Spline,
             }
             if coupling not in maps:
                 raise ValueError(f"`coupling` must be one of {tuple(maps)}, got {coupling!r}")
-            coupling = maps[coupling]()
+            coupling_map = maps[coupling]()
+        else:
+            coupling_map = coupling
         super().__init__(
             node_size,
             conditional_size=conditional_size,
@@ -99,10 +101,10 @@ class GraphCoupling(GraphBijector):
             name=name,
         )
         self.updates = updates
-        self._map = coupling
+        self._map = coupling_map
         halves = reversible.half_sizes(node_size)
         kept_size, self._changed_size = halves[1 - updates], halves[updates]
-        output_size = coupling.num_params * self._changed_size
+        output_size = coupling_map.num_params * self._changed_size
         self._conditioner = make_conditioner(output_size)
         # Variables made here, not at the first call: a tf.function, a checkpoint or an optimizer
         # then finds them whatever comes first.

@@ -51,7 +51,7 @@ class GNFStep(GraphBijector):
         edge_size: int = 0,
         global_size: int = 0,
         dtype: tf.DType = tf.float32,
-        memory: str = "reversible",
+        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "gnf_step",
     ):
@@ -123,7 +123,7 @@ class GNF(GraphBijector):
         edge_size: int = 0,
         global_size: int = 0,
         dtype: tf.DType = tf.float32,
-        memory: str = "reversible",
+        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "gnf",
     ):

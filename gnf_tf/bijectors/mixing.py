@@ -4,7 +4,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
-from gnf_tf import seeds
+from gnf_tf import reversible, seeds
 from gnf_tf.bijectors.base import GraphBijector
 
 __all__ = ["GraphMixing"]
@@ -29,7 +29,7 @@ class GraphMixing(GraphBijector):
         *,
         seed: int = 0,
         dtype: tf.DType = tf.float32,
-        memory: str = "reversible",
+        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_mixing",
     ):

@@ -16,7 +16,9 @@ __all__ = ["GraphDataset", "NodeDataset", "batches", "node_batches", "plan_batch
 class GraphDataset(Protocol):
     """What can be batched: labelled graphs that are looked up by row."""
 
-    targets: np.ndarray
+    @property
+    def targets(self) -> np.ndarray:
+        """[num_graphs, num_targets]."""
 
     def __len__(self) -> int: ...
 

@@ -32,7 +32,7 @@ class BlockBatch(NamedTuple):
 
 
 def plan_buckets(
-    sizes: Sequence[int],
+    sizes: Sequence[int] | np.ndarray,
     batch_size: int,
     *,
     max_waste: float = 0.15,

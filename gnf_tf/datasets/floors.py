@@ -4,7 +4,7 @@ Held-out NLL below it, beyond the error bar, means a wrong log-determinant.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
@@ -122,16 +122,18 @@ def log_permanent(log_matrix: np.ndarray) -> np.ndarray:
     highest = log_matrix.max(axis=-1)  # each row scaled to a largest entry of 1
     matrix = np.exp(log_matrix - highest[..., np.newaxis])
     taken = np.zeros([*lead, *[2] * n])  # one axis of length 2 a column
-    taken[(..., *[0] * n)] = 1.0
+    empty: Any = (..., *[0] * n)
+    every: Any = (..., *[1] * n)
+    taken[empty] = 1.0
     for i in range(n):
         after = np.zeros_like(taken)
         for j in range(n):
-            free = (..., 0, *[slice(None)] * (n - 1 - j))
-            full = (..., 1, *[slice(None)] * (n - 1 - j))
+            free: Any = (..., 0, *[slice(None)] * (n - 1 - j))
+            full: Any = (..., 1, *[slice(None)] * (n - 1 - j))
             entry = matrix[..., i, j].reshape([*lead, *[1] * (n - 1)])
             after[full] += taken[free] * entry
         taken = after
-    return np.log(taken[(..., *[1] * n)]) + highest.sum(axis=-1)
+    return np.log(taken[every]) + highest.sum(axis=-1)
 
 
 def _members(graph):

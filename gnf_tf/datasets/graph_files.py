@@ -73,8 +73,9 @@ def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.G
     is_folder = os.path.isdir(path)  # False of what is no path at all
     if path.suffix.lower() == ".npz" and not is_folder:
         return read_npz(path, _opened(path, _content), split)
-    if tu_name(path.name) and not is_folder:
-        named = _numbered(path, read_tu(path.parent, tu_name(path.name)))
+    name = tu_name(path.name)
+    if name and not is_folder:
+        named = _numbered(path, read_tu(path.parent, name))
     elif is_folder or path.suffix.lower() == ".zip":
         named = _read_folder(path if is_folder else _opened(path, zipfile.Path))
     else:

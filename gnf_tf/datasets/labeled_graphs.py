@@ -6,6 +6,7 @@ Labels are of one of two kinds: a class for each node, or any number of labels f
 import copy
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from gnf_tf.graphs import GraphsTuple, fill_missing, validate
 
 __all__ = ["MASKS", "LabeledGraph", "LabeledGraphs", "check_features"]
 
-MASKS = ("train", "validation", "test")
+MASKS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
 _MOST_CLASSES = 2**16  # without names: a greater number is no class, but an identifier
 
 

@@ -60,7 +60,8 @@ def read_targets(
         if len(set(names)) < len(names):
             raise ValueError(f"`targets` must be distinct names, got {wanted}")
         rows = [(record.line, record.fields) for record in records]
-    keys = [_key(source, *rows[0], name) for name in wanted]
+    line, fields = rows[0]
+    keys = [_key(source, line, fields, name) for name in wanted]
     values = np.zeros([len(rows), len(keys)])
     for row, (line, fields) in enumerate(rows):
         for column, key in enumerate(keys):

@@ -169,7 +169,9 @@ class Molecules:
             n_edge=(n_node * (n_node - 1)).astype(np.int32),
         )
 
-    def signature(self, num_nodes: int, num_edges: int, num_graphs: int) -> GraphsTuple:
+    def signature(
+        self, num_nodes: int | None, num_edges: int | None, num_graphs: int | None
+    ) -> GraphsTuple:
         """TensorSpecs of `graph` padded to these sizes."""
         return GraphsTuple(
             nodes=tf.TensorSpec([num_nodes, 1], tf.float32),

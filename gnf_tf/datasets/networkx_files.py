@@ -4,7 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Sequence, Set
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import networkx as nx
@@ -26,8 +26,8 @@ class Format(NamedTuple):
     """
 
     name: str
-    read: Callable[[bytes], list[nx.Graph]] | None
-    write: Callable[[Sequence[nx.Graph]], bytes] | None = None
+    read: Callable[[bytes], list[nx.Graph]] | Any
+    write: Callable[[Sequence[nx.Graph]], bytes] | Any = None
     holds: Set[str] = frozenset()
 
 

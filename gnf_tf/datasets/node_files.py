@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -67,7 +68,7 @@ def read_node_graph(
       DataError: if the file is missing, damaged, or holds no such graph, naming what is wrong.
     """
     random_parts(2**20, fractions)
-    options = {"fractions": fractions, "seed": seeds.whole_number(seed)}
+    options: dict[str, Any] = {"fractions": fractions, "seed": seeds.whole_number(seed)}
     path = user_path(path)
     if path.suffix.lower() == ".npz":
         found = _named(path, read_npz(path))

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -138,7 +139,7 @@ def npz_content(graphs: Sequence[nx.Graph]) -> bytes:
     """
     # In such a graph the smaller node of an edge comes first.
     edges = [edge for graph in graphs for edge in graph.edges]
-    arrays = {
+    arrays: dict[str, Any] = {
         "n_nodes": np.array([len(graph) for graph in graphs], np.int32),
         "n_edges": np.array([graph.number_of_edges() for graph in graphs], np.int32),
         "edges": np.array(edges, np.int32).reshape(-1, 2).T,

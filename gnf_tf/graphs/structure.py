@@ -27,7 +27,7 @@ FEATURE_FIELDS = ("nodes", "edges", "globals")
 
 # TFP maps None over the structure of an event, which GraphsTuple's own constructor refuses. A
 # namedtuple of the same name and fields counts as the same structure to `tf.nest`.
-_Event = collections.namedtuple("GraphsTuple", GraphsTuple._fields)  # type: ignore[name-match]
+_Event: Any = collections.namedtuple("GraphsTuple", GraphsTuple._fields)
 
 
 def map_fields(fn: Callable[[Any], Any], graph: GraphsTuple) -> tuple:
@@ -37,7 +37,8 @@ def map_fields(fn: Callable[[Any], Any], graph: GraphsTuple) -> tuple:
 
 def event_ndims() -> tuple:
     """Rank of every field: what TFP calls the event_ndims of a graph-valued event."""
-    return _Event(nodes=2, edges=2, receivers=1, senders=1, globals=2, n_node=1, n_edge=1)
+    ranks = {"nodes": 2, "edges": 2, "globals": 2}
+    return _Event(*(ranks.get(field, 1) for field in GraphsTuple._fields))
 
 
 def fully_connected(

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import networkx as nx
 import numpy as np
@@ -49,7 +50,7 @@ class GraphSet:
         return self.adjacency[rows, rows]
 
 
-Graphs = Sequence[nx.Graph] | GraphsTuple | GraphSet
+Graphs: TypeAlias = Sequence[nx.Graph] | GraphsTuple | GraphSet
 
 
 def simple_graphs(graphs: Sequence[nx.Graph] | GraphsTuple, argument: str) -> list[nx.Graph]:

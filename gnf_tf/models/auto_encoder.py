@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
@@ -332,7 +333,8 @@ class FlowAutoEncoder(GraphAutoEncoder):
     @property
     def flow(self) -> bijectors.GNF:
         """The encoder."""
-        return self._encoder
+        flow: Any = self._encoder
+        return flow
 
     def encode(self, graph, *, seed=None, noise=None):
         return self.encode_and_log_prob(graph, seed=seed, noise=noise)[0]

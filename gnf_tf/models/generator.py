@@ -1,7 +1,7 @@
 """Whole graphs in one feed-forward pass: node counts, a flow, a decoder (section 3.3)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import networkx as nx
 import numpy as np
@@ -15,7 +15,7 @@ from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, ma
 
 __all__ = ["GeneratorConfig", "GraphGenerator", "Stage"]
 
-Graphs = Sequence[nx.Graph] | GraphsTuple
+Graphs: TypeAlias = Sequence[nx.Graph] | GraphsTuple
 Stage = Literal["auto_encoder", "flow", "end_to_end"]
 
 _DEFAULT = GeneratorConfig()
@@ -264,13 +264,14 @@ class GraphGenerator(saving.Model):
             raise ValueError(
                 f"one of `num_graphs` and `n_node` must be given, got {num_graphs} and {n_node}"
             )
-        if n_node is None:
+        wanted: Any = n_node
+        if num_graphs is not None:
             if num_graphs < 1:
                 raise ValueError(f"`num_graphs` must be at least 1, got {num_graphs}")
-            n_node = seeds.generator(seed).choice(self.n_node, num_graphs)
+            wanted = seeds.generator(seed).choice(self.n_node, num_graphs)
         if draw_edges is None:
             draw_edges = self.config.encoder == "flow"
-        sizes = self._checked_sizes(n_node)
+        sizes = self._checked_sizes(wanted)
         generated: dict[int, nx.Graph] = {}
         for i, rows in enumerate(_chunks(sizes)):
             pair = tf.random.split(tf.random.fold_in(seeds.as_pair(seed), i), 2)

@@ -1,7 +1,7 @@
 """The networks and flows of a `GraphGenerator`, by its configuration."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from gnf_tf import bijectors, networks, options
 from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
@@ -88,8 +88,8 @@ def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoE
             name="encoder",
         )
 
-    sizes = config.embedding_size, max_num_nodes
-    shared = {
+    sizes: Any = (config.embedding_size, max_num_nodes)
+    shared: dict[str, Any] = {
         "make_decoder": make_decoder if config.decoder_blocks else None,
         "directed": config.directed,
         "temperature": config.temperature,

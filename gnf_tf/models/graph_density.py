@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import networkx as nx
 import numpy as np
@@ -17,7 +17,7 @@ from gnf_tf.networks.conditioner import sample_graph
 
 __all__ = ["DensityConfig", "GraphDensity"]
 
-Graphs = GraphsTuple | Sequence[nx.Graph]
+Graphs: TypeAlias = GraphsTuple | Sequence[nx.Graph]
 
 STATISTICS_SETS = 10_000  # whose statistics normalizations start from, and end with
 # Pairs of nodes, or nodes and edges, that are evaluated at a time, and that statistics are of.
@@ -76,8 +76,8 @@ class GraphDensity(saving.Model):
             )
         self.config = config = _resolved(config or DensityConfig(), edge_size, is_set=False)
         self.node_size, self.edge_size, self.global_size = node_size, edge_size, global_size
-        self.mean = np.float32(np.zeros(node_size) if mean is None else mean)
-        self.scale = np.float32(np.ones(node_size) if scale is None else scale)
+        self.mean = np.asarray(np.zeros(node_size) if mean is None else mean, np.float32)
+        self.scale = np.asarray(np.ones(node_size) if scale is None else scale, np.float32)
         for field, values in {"mean": self.mean, "scale": self.scale}.items():
             if values.shape != (node_size,) or not np.isfinite(values).all():
                 raise ValueError(f"`{field}` must be {node_size} finite numbers, got {values}")
@@ -116,7 +116,7 @@ class GraphDensity(saving.Model):
             is_set = config.attention is None and _is_fully_connected(whole)
             config = _resolved(config, edge_size, is_set)
             statistics = _moments(whole.nodes) if node_size > 1 else (None, None)
-            model = cls(node_size, edge_size, global_size, *statistics, config)
+            model = cls(node_size, edge_size, global_size, *statistics, config=config)
         if config.normalization == "act_norm":
             model.gnf.initialize(model.some_of(train))
         return model
@@ -206,7 +206,7 @@ class GraphDensity(saving.Model):
 
     def draw(self, sets: datasets.PointSets, num_sets: int, *, seed: seeds.Seed) -> GraphsTuple:
         """Sets with no more edges than the model needs; see `PointSets.sample`."""
-        edges = "fully_connected" if self.config.attention == "edges" else "edgeless"
+        edges: Any = "fully_connected" if self.config.attention == "edges" else "edgeless"
         return sets.sample(num_sets, seed=seed, edges=edges)
 
     def rows(self, given: Graphs) -> datasets.GraphRows:

@@ -145,7 +145,8 @@ class NodeClassifier(saving.Model):
         super().__init__(name=name)
         if input_size < 1:
             raise ValueError(f"`input_size` must be at least 1, got {input_size}")
-        self.config = config = config.resolved()
+        chosen: Any = config.resolved()
+        self.config = config = chosen
         self.input_size = int(input_size)
         self.class_names = tuple(class_names)
         num_classes = len(self.class_names)
@@ -154,19 +155,19 @@ class NodeClassifier(saving.Model):
                 f"`class_names` must be different names, at least one, got {self.class_names}"
             )
         self.multi_label = bool(multi_label)
-        self.step_scale = min(1.0, _FEW_STEPS / config.num_steps)
+        self.step_scale = min(1.0, _FEW_STEPS / chosen.num_steps)
         self.embed = None if config.node_size is None else Linear(config.node_size)
         size = config.node_size or self.input_size
         if config.model == "neumann_rbp":
-            self.net = NeumannRBP(config.num_steps, size, make_conditioner=self._make_map)
+            self.net = NeumannRBP(chosen.num_steps, size, make_conditioner=self._make_map)
         else:
             self.net = GRevNet(
-                config.num_steps,
+                chosen.num_steps,
                 2 * size,
                 coupling=config.coupling,
                 memory={"grevnet": "reversible", "gnn": "stored"}[config.model],
                 make_conditioner=self._make_conditioner,
-                batch_norm=config.batch_norm,
+                batch_norm=chosen.batch_norm,
                 padded=True,
                 share_weights=config.share_weights,
                 loop=config.loop,
@@ -175,7 +176,7 @@ class NodeClassifier(saving.Model):
         self.head = networks.MLP((*hidden, num_classes))
         self(graphs.edgeless([2], self.input_size))  # makes the variables
         self._evaluate = self._states_and_logits
-        if config.loop or config.model == "neumann_rbp" or config.num_steps <= MAX_UNROLLED:
+        if config.loop or config.model == "neumann_rbp" or chosen.num_steps <= MAX_UNROLLED:
             self._evaluate = tf.function(self._evaluate, autograph=False, reduce_retracing=True)
 
     @classmethod

@@ -60,11 +60,12 @@ def write(
     Raises:
       OSError: if the file can't be written.
     """
-    arrays = {_STATISTICS + name: values for name, values in statistics.items()}
+    arrays: dict[str, Any] = {_HEADER: json.dumps(header)}
+    arrays |= {_STATISTICS + name: values for name, values in statistics.items()}
     for name, variable in named_variables(module).items():
         arrays[_WEIGHTS + name] = variable.numpy()
     with whole_file(path) as file:
-        np.savez(file, **{_HEADER: json.dumps(header)}, **arrays)
+        np.savez(file, **arrays)
 
 
 def read(path: str | os.PathLike) -> Saved:

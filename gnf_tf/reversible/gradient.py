@@ -83,7 +83,7 @@ class Inputs:
         self, tensors: Sequence[tf.Tensor], more: Mapping[int, Any] | None = None
     ) -> list[ReversibleStep]:
         """The steps, of other values of `tensors`, and of `more`, see `substituted`."""
-        values = {key: tensors[i] for key, i in self._values.items()} | (more or {})
+        values = {key: tensors[i] for key, i in self._values.items()} | dict(more or {})
         made = {id(step): substituted(step, values) for step in self._steps}
         return [made[id(step)] for step in self._steps]
 

@@ -53,6 +53,7 @@ class DensityObjective(Objective):
     settings_class = DensitySettings
     loss_name: ClassVar[str] = "NLL per node [nats]"
     module: GraphDensity
+    settings: DensitySettings
 
     def __init__(
         self,

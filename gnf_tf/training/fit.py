@@ -109,12 +109,12 @@ def fit(
         raise ValueError(f"`model` must be one of {known}, got {type(model).__name__}")
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1, got {epochs}")
-    objective_class = OBJECTIVES[type(model)]
-    settings = _settings(objective_class, settings)
+    objective_class: Any = OBJECTIVES[type(model)]  # its constructor takes data of its own kind
+    chosen = _settings(objective_class, settings)
     folder = None if folder is None else user_path(folder)
     histories = {}
     with _scope(model):
-        for stage, own in objective_class.stages(model, settings).items():
+        for stage, own in objective_class.stages(model, chosen).items():
             objective = objective_class(model, own, seed, train, validation)
             place = None if folder is None else folder / stage
             history = _fit(

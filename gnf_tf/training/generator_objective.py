@@ -1,7 +1,7 @@
 """Training of a `GraphGenerator`: its auto-encoder, its flow, or both together."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import networkx as nx
 import numpy as np
@@ -59,6 +59,7 @@ class GeneratorObjective(Objective):
     settings_class = GeneratorSettings
     loss_name: ClassVar[str] = "loss of a graph [nats]"
     module: GraphGenerator
+    settings: GeneratorSettings
 
     def __init__(
         self,
@@ -87,11 +88,9 @@ class GeneratorObjective(Objective):
         self._train, self._validation = train, validation
 
     @classmethod
-    def stages(
-        cls, module: GraphGenerator, settings: GeneratorSettings
-    ) -> dict[str, GeneratorSettings]:
+    def stages(cls, module: GraphGenerator, settings: GeneratorSettings) -> dict[str, Any]:
         """See `Objective.stages`."""
-        names = [settings.stage]
+        names: list[Any] = [settings.stage]
         if settings.stage is None:
             is_flow = module.config.encoder == "flow"
             names = ["end_to_end"] if is_flow else ["auto_encoder", "flow"]

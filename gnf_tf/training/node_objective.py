@@ -263,15 +263,15 @@ def _check(name: str, data: Any, marked: str, module: NodeClassifier) -> None:
             f"`{name}` must have the model's classes, {', '.join(names)}, got "
             f"{', '.join(data.class_names)}"
         )
-    whole = isinstance(data, LabeledGraph)
-    width = data.graph.nodes.shape[1] if whole else data.features.shape[1]
+    width = (data.graph.nodes if isinstance(data, LabeledGraph) else data.features).shape[1]
     if width != module.input_size:
         raise ValueError(
             f"`{name}` must have {module.input_size} features a node, as the model, got {width}"
         )
-    members = getattr(data, marked) if whole else data.labels >= 0
+    members = getattr(data, marked) if isinstance(data, LabeledGraph) else data.labels >= 0
     if not members.any():
-        raise ValueError(f"`{name}` must have {marked if whole else 'labeled'} nodes, got none")
+        kind = marked if isinstance(data, LabeledGraph) else "labeled"
+        raise ValueError(f"`{name}` must have {kind} nodes, got none")
 
 
 def _check_dealt_out(module, train, validation):

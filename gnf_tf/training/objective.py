@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import tensorflow as tf
 import tf_keras
@@ -17,7 +17,7 @@ from gnf_tf.training import distribution
 __all__ = ["Objective", "Settings", "cosine_adam", "step_seed"]
 
 Execution = Literal["xla", "function", "eager"]
-Stream = tf.data.Dataset | tf.distribute.DistributedDataset
+Stream: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Objective(tf_keras.Model, abc.ABC):
     # What a subclass says.
 
     @classmethod
-    def stages(cls, module: saving.Model, settings: Settings) -> dict[str, Settings]:
+    def stages(cls, module: Any, settings: Any) -> dict[str, Any]:
         """The trainings that follow one another: folder within the run folder -> settings."""
         del module
         return {"": settings}
