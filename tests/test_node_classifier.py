@@ -20,7 +20,7 @@ SMALL = {"num_steps": 2, "node_size": 4, "message_size": 4}
 KINDS = {
     "grevnet": {"start_scale": 0.5, "batch_norm": True},
     "gnn": {"conditioner": "convolution", "coupling": "affine", "head_layers": 2},
-    "neumann_rbp": {"conditioner": "messages"},
+    "neumann_rbp": {"conditioner": "messages", "message_size": 8},
 }
 
 
@@ -109,8 +109,6 @@ def test_edges_matter(model):
 def test_no_graphs_have_an_empty_answer(model):
     assert model.predict([]).shape == ((0, 3) if model.multi_label else (0,))
     assert model.predict_proba([]).shape == (0, 3)
-    nothing = GraphsTuple(*(v[:0] for v in graphs.edgeless([2], 3)))
-    assert model.predict_proba(nothing).shape == (0, 3)
     assert model.predict_proba(graphs.edgeless([0, 1, 0], 3)).shape == (1, 3)
 
 
@@ -139,6 +137,10 @@ def without_features(graph):
         (graphs.edgeless([2], 3).replace(nodes=[["a"] * 3] * 2), "`graph.nodes` must be floating"),
         ([graphs.edgeless([2], 3)], "`graph` must be .* or networkx graphs, got a list of Graphs"),
         ([nx.Graph()], "graph 0 must have nodes"),
+        (
+            GraphsTuple(*(values[:0] for values in graphs.edgeless([2], 3))),
+            "`graph.n_node` must name at least one graph, got none",
+        ),
         (without_features(nx.path_graph(2)), "node 0 of graph 0 has no 'features'"),
     ],
 )
@@ -216,7 +218,8 @@ def test_features_themselves_as_in_the_papers_code():
 
 @pytest.mark.parametrize("kind, scale", [("neumann_rbp", 1.0), ("grevnet", 0.5)])
 def test_the_start_has_one_size_however_small_the_features(kind, scale):
-    model, graph = make(kind), graphs.edgeless([20], 3)
+    config = models.ClassifierConfig(model=kind, **SMALL | KINDS[kind])
+    model, graph = models.NodeClassifier(3, NAMES, config=config), graphs.edgeless([20], 3)
     graph = graph.replace(nodes=tf.random.stateless_normal([20, 3], [0, 0]))
     start = model.start(graph).nodes[:, :4]
     used = np.any(model.embedded(graph) > 0, axis=1)
@@ -232,11 +235,10 @@ def test_weights_of_many_steps_move_the_state_as_those_of_few(conditioner):
     moved = []
     for num_steps in (5, 50):
         training.set_seed(0)
-        config = models.ClassifierConfig(
-            num_steps=num_steps, node_size=4, loop=True, conditioner=conditioner
-        )
-        model = models.NodeClassifier(3, NAMES, config=config)
-        graph = model.start(next(model.members(rings())))
+        sizes = SMALL | {"num_steps": num_steps}
+        config = models.ClassifierConfig(loop=True, conditioner=conditioner, **sizes)
+        model = models.NodeClassifier.for_data(datasets.cora(), config)
+        graph = model.start(datasets.cora().graph)
         before = model.net(graph).nodes
         for variable in model.net.trainable_variables:
             variable.assign_add(tf.fill(variable.shape, 1e-3))
