@@ -176,8 +176,7 @@ class GeneratorObjective(Objective):
 
         if self.settings.stage == "auto_encoder":
             return
-        with self.settled():
-            made = self.module.generate(COMPARED, seed=0)
+        made = self.module.generate(COMPARED, seed=0)
         known = self._train.graph(np.arange(min(len(self._train), COMPARED)))
         known = graphs.to_networkx(graphs.fill_missing(known))
         for graph in known:
