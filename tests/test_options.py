@@ -10,6 +10,7 @@ import typing
 import pytest
 
 from gnf_tf import options
+from tests.trainer_cases import CASES as TRAINER_CASES
 from tests.trainer_cases import TRAINERS
 from trainers import cli
 
@@ -61,7 +62,8 @@ def numeric_options(trainer):
     """(name, int or float) of each option that is a number."""
     config = importlib.import_module(f"trainers.{trainer}").Config
     for name, hint in hints_of(config).items():
-        if name == "fractions":  # of several numbers together, see below
+        hidden = next(case.hidden for case in TRAINER_CASES if case.trainer == trainer)
+        if name == "fractions" or name in hidden:  # of several numbers, see below; no option
             continue
         for kind in {int, float} & set(parts(hint)):
             yield name, kind

@@ -37,7 +37,7 @@ class DensitySettings(Settings):
     steps_per_epoch: options.Count | None = None
     """training steps between validations, rounded up to whole passes over the graphs; default: one
     pass, or 300 steps on sets that are drawn"""
-    validation_sets: options.Count = 2_000
+    validation_sets: options.AtLeast2 = 2_000
     """sets of each validation, always the same, where they are drawn"""
 
 
