@@ -217,6 +217,20 @@ def test_own_data_to_a_model_to_answers(own, monkeypatch, capsys):
         assert len(datasets.read_graphs(out)) == len(datasets.read_graphs(path))
 
 
+def test_a_finished_run_belongs_to_what_the_file_holds(own, monkeypatch, capsys, tmp_path):
+    """Not to its place."""
+    run, path = own
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    words = [str(copy) if word == path else word for word in run.words]
+    command = [*run.case.words, *words, "--run-dir", run.run_dir]
+    main(monkeypatch, run.module, *command)
+    assert "Epoch" not in capsys.readouterr().out
+    copy.write_bytes(path.read_bytes() + b"\n")
+    line = fails(monkeypatch, capsys, run.module, *command)
+    assert "holds a run with data_digest = " in line
+
+
 def test_own_data_must_be_there_and_whole(own, monkeypatch, capsys, tmp_path):
     run, path = own
     (tmp_path / f"empty{path.suffix}").touch()

@@ -6,6 +6,7 @@ import io
 import pathlib
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -151,10 +152,24 @@ def once(
     path = folder / "results.json"
     # Before the folder is made, which data that can't be had leave as it is.
     data = None if path.exists() else load()
-    open_run(folder, flat(config), free=FREE)
+    open_run(folder, flat(config) | _digests(config), free=FREE)
     if data is None:
         return read_json(path)
     return write_json(path, compute(*data) | environment())
+
+
+def _digests(config):
+    """Of the contents of own data: a run belongs to these, not to their place."""
+    digests = {}
+    for name in ("data", "targets"):
+        path = getattr(config, name, None)
+        if path is not None:
+            files = sorted(path.rglob("*")) if path.is_dir() else [path]
+            value = 0
+            for file in files:
+                value = zlib.crc32(file.read_bytes() if file.is_file() else b"", value)
+            digests[f"{name}_digest"] = f"{value:08x}"
+    return digests
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ import numpy as np
 import tyro
 
 from gnf_tf import datasets, graphs, models, options
+from gnf_tf.datasets.graph_files import WRITABLE
 from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.errors import UserError
 from gnf_tf.files import whole_file
@@ -116,6 +117,7 @@ def _read_nodes(path):
 
 def score(model: models.GraphDensity, config: Config, out: pathlib.Path) -> str:
     """Log-densities of node features, or new features."""
+    _csv_or_graphs(out)
     sets = datasets.read_sets(config.input)
     if out.suffix.lower() == CSV:
         return _write_log_probs(out, model.log_prob(sets), sets.n_node)
@@ -126,7 +128,10 @@ def score(model: models.GraphDensity, config: Config, out: pathlib.Path) -> str:
 
 def generate(model: models.GraphGenerator, config: Config, out: pathlib.Path) -> str:
     """New graphs, or log-densities of the embeddings of graphs."""
+    _csv_or_graphs(out)
     if config.input.isdecimal() and not pathlib.Path(config.input).exists():
+        if out.suffix.lower() == CSV:
+            raise UserError(f"--out must be a file of graphs where they are made, got {out}")
         made = model.generate(int(config.input), seed=config.seed)
     else:
         given = datasets.read_graphs(config.input)
@@ -154,6 +159,12 @@ ANSWERS: dict[type, Callable[[Any, Config, pathlib.Path], str]] = {
 def _only_csv(model, out):
     if out.suffix.lower() != CSV:
         raise UserError(f"--out must be a {CSV} file for a {type(model).__name__}, got {out}")
+
+
+def _csv_or_graphs(out):
+    if out.suffix.lower() not in (CSV, *WRITABLE):
+        expected = ", ".join((CSV, *WRITABLE))
+        raise UserError(f"--out must have a suffix of {expected}, got {out}")
 
 
 def _write_log_probs(out, log_probs, n_node):

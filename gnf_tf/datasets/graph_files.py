@@ -18,7 +18,7 @@ from gnf_tf.datasets.tu_files import read_tu, tu_name
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path, whole_file
 
-__all__ = ["read_graphs", "write_graphs"]
+__all__ = ["WRITABLE", "read_graphs", "write_graphs"]
 
 _WRITTEN = {
     ".npz": Format(
@@ -26,6 +26,8 @@ _WRITTEN = {
     ),
     **{suffix: form for suffix, form in FORMATS.items() if form.write},
 }
+
+WRITABLE = tuple(_WRITTEN)  # the suffixes of `write_graphs`
 
 
 def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.Graph]:
