@@ -174,7 +174,7 @@ def point_sets(
         axes, limits, panels.items(), strict=True
     ):
         edges = [np.linspace(*ends, 121) for ends in zip(low, high, strict=True)]
-        density, *_ = np.histogram2d(*points.T, bins=edges)
+        density, *_ = np.histogram2d(points[:, 0], points[:, 1], bins=edges)
         shade = np.log1p(density.T)
         axis.pcolormesh(*edges, shade, cmap="Greys", vmax=1.5 * max(shade.max(), 1.0))
         for i, one in enumerate(sets):
@@ -196,9 +196,9 @@ def feature_histograms(sets: Mapping[str, np.ndarray], *, columns: int = 4) -> F
     width = first.shape[1]
     rows, columns = -(-width // columns), min(width, columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * rows), layout="constrained")
-    for feature in range(width):
+    for feature, (low, high) in enumerate(np.percentile(first, [0.1, 99.9], axis=0).T):
         axis = figure.add_subplot(rows, columns, feature + 1)
-        bins = np.linspace(*np.percentile(first[:, feature], [0.1, 99.9]), 41)
+        bins = np.linspace(low, high, 41).tolist()
         for name, values in sets.items():
             axis.hist(values[:, feature], bins, density=True, histtype="step", label=name)
         axis.set(title=f"feature {feature}", yticks=[])

@@ -16,6 +16,7 @@ from tests.test_graph_density import SMALL, rings
 from trainers import density
 
 SETS = datasets.POINT_SETS["mog_4_9"]
+ONE = tf.range(1)  # step a call
 SETTINGS = {"batch_size": 8, "validation_sets": 32, "execution": "function"}
 
 
@@ -45,7 +46,7 @@ def test_the_loss_is_the_nll_per_node():
 @pytest.mark.parametrize("seed", [0, 2**31, 2**63 - 1])
 def test_no_two_training_steps_see_the_same_sets(seed):
     objective = new_objective(seed=seed)
-    losses = [float(objective.train_step(0)["loss"]) for _ in range(3)]
+    losses = [float(objective.train_step(ONE)["loss"]) for _ in range(3)]
     assert np.isfinite(losses).all()
     drawn = [objective.step_seed().numpy().tolist()]
     objective.optimizer.iterations.assign_add(1)
@@ -54,12 +55,25 @@ def test_no_two_training_steps_see_the_same_sets(seed):
     assert len(list(objective.training_stream(0, skip=2))) == objective.steps_per_epoch - 2
 
 
+def test_many_steps_in_one_call_are_the_same_steps():
+    together, apart = new_objective(steps_per_epoch=14, execution="xla"), new_objective()
+    (call, _) = together.training_stream(0, 0)  # two calls of seven steps
+    assert call.shape == [7] and len(list(together.training_stream(0, 7))) == 1
+    logs = together.train_step(call[:3])
+    for _ in range(3):
+        expected = apart.train_step(ONE)
+    np.testing.assert_allclose(logs["loss"], expected["loss"], rtol=1e-5)
+    assert int(together.optimizer.iterations) == 3
+    for a, b in zip(together.averages, apart.averages, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
 def test_averages_follow_the_weights_and_statistics_follow_them():
     objective = new_objective(averaging=0.5)
     variables = list(objective.module.variables)
     expected = [v.numpy() for v in variables]
     for step in range(1, 4):
-        objective.train_step(0)
+        objective.train_step(ONE)
         kept = min(0.5, (1 + step) / (10 + step))
         expected = [
             v.numpy() + kept * (average - v.numpy())
@@ -221,7 +235,7 @@ def test_presets_start_near_the_data(name, preset):
     settings = dataclasses.replace(config.settings, batch_size=4, execution="eager")
     objective = DensityObjective(model, settings, 0, SETS, None)
     objective.compile(10)
-    objective.train_step(0)
+    objective.train_step(ONE)
     for variable in model.trainable_variables:  # a coupling starts as the identity
         variable.assign_add(0.05 * tf.random.stateless_normal(variable.shape, seed=[1, 2]))
     sets = SETS.sample(2, seed=3)

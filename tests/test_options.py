@@ -10,6 +10,7 @@ import typing
 import pytest
 
 from gnf_tf import options
+from tests.trainer_cases import CASES as TRAINER_CASES
 from tests.trainer_cases import TRAINERS
 from trainers import cli
 
@@ -61,6 +62,9 @@ def numeric_options(trainer):
     """(name, int or float) of each option that is a number."""
     config = importlib.import_module(f"trainers.{trainer}").Config
     for name, hint in hints_of(config).items():
+        hidden = next(case.hidden for case in TRAINER_CASES if case.trainer == trainer)
+        if name == "fractions" or name in hidden:  # of several numbers, see below; no option
+            continue
         for kind in {int, float} & set(parts(hint)):
             yield name, kind
 
@@ -120,7 +124,8 @@ def test_every_number_has_a_rule(trainer):
     numbers = dict(numeric_options(trainer))
     assert {"epochs", "batch_size", "learning_rate"} & set(numbers)  # the types are understood
     for name in numbers:
-        assert len(list(options.rules_of(hints[name]))) > 1, f"{name}: give its type a rule"
+        rules = {rule.words for rule in options.rules_of(hints[name])}
+        assert rules - {"a whole number", "a finite number"}, f"{name}: give its type a rule"
 
 
 @pytest.mark.parametrize("trainer", TRAINERS[1:])  # the first has one seed
@@ -133,18 +138,26 @@ def test_seeds_are_different_and_there_are_some(trainer, seeds, monkeypatch, cap
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("fractions", ["0.5 0.5 0.5", "0 0.5 0.5", "0.9 -0.1 0.1", "nan 0.1 0.1"])
+def test_fractions_are_shares_of_one_whole(trainer, fractions, monkeypatch, capsys):
+    error = failure(monkeypatch, capsys, trainer, "--fractions", *fractions.split())
+    rule = "error: --fractions must be three positive numbers with a sum of at most 1, got ("
+    assert error.startswith(rule) and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
 def test_a_tilde_in_a_path_is_the_users_home(trainer, monkeypatch, tmp_path):
     """The shell leaves it where it is quoted, and in --option=~/folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "file").write_bytes(b"graphs")
+    (tmp_path / "file.g6").write_bytes(b"Bw\n")  # a triangle
     module = importlib.import_module(f"trainers.{trainer}")
     kinds = typing.get_type_hints(module.Config)
     names = [name for name, kind in kinds.items() if pathlib.Path in typing.get_args(kind)]
     assert "run_dir" in names
-    words = [f"--{name.replace('_', '-')}=~/file" for name in names]
+    words = [f"--{name.replace('_', '-')}=~/file.g6" for name in names]
     monkeypatch.setattr(sys, "argv", [f"{trainer}.py", *words])
     config = module.resolve(cli.parse(module.PRESETS, ""))
-    assert [getattr(config, name) for name in names] == [tmp_path / "file"] * len(names)
+    assert [getattr(config, name) for name in names] == [tmp_path / "file.g6"] * len(names)
 
 
 def test_a_home_that_is_unknown_is_one_line(monkeypatch, capsys):

@@ -10,10 +10,11 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# What the README shows of the library: data, fit, save, load, predict, the shipped model.
+# What the README shows of the library: data, fit, save, load, predict, densities, a shipped model.
 USE = """
 import sys
 import numpy as np
+import tensorflow_probability as tfp
 import gnf_tf
 
 assert gnf_tf.__file__.startswith(sys.argv[1]), gnf_tf.__file__
@@ -25,6 +26,23 @@ labels = model.predict(cora)
 model.save("mine.npz")
 for file in ("mine.npz", "run/model.npz"):
     np.testing.assert_array_equal(gnf_tf.models.load(file).predict(cora), labels)
+
+prior = gnf_tf.NodePrior(gnf_tf.graphs.fully_connected([3, 4], 2))
+bijector = tfp.bijectors.Invert(gnf_tf.GNF(1, 2))
+flow = tfp.distributions.TransformedDistribution(prior, bijector)
+assert np.isfinite(flow.log_prob(flow.sample(seed=1))).all()
+
+sizes = gnf_tf.models.GeneratorConfig(
+    embedding_size=2, encoder_width=4, encoder_blocks=1, num_steps=1, width=4
+)
+generator = gnf_tf.models.GraphGenerator([3], sizes, stage="flow")
+generator.save("generator.npz")
+[same, one] = (
+    model.generate(1, seed=1)[0].edges
+    for model in (generator, gnf_tf.models.load("generator.npz"))
+)
+assert set(same) == set(one)
+
 assert gnf_tf.models.pretrained("qm9").target_names[0] == "mu"
 """
 

@@ -110,6 +110,11 @@ def _quietly(kind, **arguments):
     except SystemExit as stop:
         if not stop.code:
             raise
+        cause = stop.__context__
+        while cause is not None:  # tyro reports the errors of the outermost part itself
+            if isinstance(cause, options.OptionError):
+                raise UserError(_of_option(cause)) from cause
+            cause = cause.__context__
         # tyro draws a box of many lines; its words are kept, in one.
         words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", errors.getvalue())
         raise UserError(" ".join(words.split())) from None

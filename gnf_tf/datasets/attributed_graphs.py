@@ -100,7 +100,7 @@ def check_widths(graphs: Iterable[tuple[str, nx.Graph]]) -> None:
     Args:
       graphs: (what an error calls the graph, the graph).
     """
-    expected = {}
+    expected: dict[str, int | str] = {}
     for where, graph in graphs:
         for kind, members in items(graph).items():
             for what, data in members:

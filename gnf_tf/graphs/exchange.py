@@ -29,7 +29,8 @@ def from_networkx(graphs: Sequence[nx.Graph], *, dtype: tf.DType = tf.float32) -
     graphs = list(graphs)
     if not graphs:
         raise ValueError("`graphs` must hold at least one networkx graph, got none")
-    senders, receivers, n_edge, nodes, edges, start = [], [], [], [], [], 0
+    senders: list[int] = []
+    receivers, n_edge, nodes, edges, start = [], [], [], [], 0
     for index, graph in enumerate(graphs):
         row = {label: start + i for i, label in enumerate(graph)}
         start += len(row)

@@ -25,9 +25,16 @@ __all__ = [
 INDEX_FIELDS = ("receivers", "senders", "n_node", "n_edge")
 FEATURE_FIELDS = ("nodes", "edges", "globals")
 
-# TFP maps None over the structure of an event, which GraphsTuple's own constructor refuses. A
-# namedtuple of the same name and fields counts as the same structure to `tf.nest`.
-_Event: Any = collections.namedtuple("GraphsTuple", GraphsTuple._fields)
+
+def _event_class() -> Any:
+    """TFP maps None over the structure of an event, which GraphsTuple's own constructor refuses.
+
+    A namedtuple of the same name and fields counts as the same structure to `tf.nest`.
+    """
+    return collections.namedtuple("GraphsTuple", GraphsTuple._fields)
+
+
+_Event = _event_class()
 
 
 def map_fields(fn: Callable[[Any], Any], graph: GraphsTuple) -> tuple:

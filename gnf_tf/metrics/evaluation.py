@@ -54,7 +54,11 @@ def evaluate(
     train = None if train is None else graph_set(train, "train")
     usable = with_nodes(generated, "generated")
     matches = _matches(usable.n_node, test.n_node, seed)
-    report = {"all": {}, **{scheme: {} for scheme in matches}, "train": {}}
+    report: dict[str, dict[str, Any]] = {
+        "all": {},
+        **{scheme: {} for scheme in matches},
+        "train": {},
+    }
 
     def interval(matrices):
         return matrices.interval(num_bootstrap=num_bootstrap, seed=seed)._asdict()

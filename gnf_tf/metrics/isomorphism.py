@@ -47,10 +47,10 @@ def isomorphism_classes(graphs: Graphs) -> list[int]:
     """
     graphs = graph_set(graphs, "graphs")
     components, owners = _components(graphs)
-    parts = [[] for _ in range(len(graphs))]
+    parts: list[list[int]] = [[] for _ in range(len(graphs))]
     for owner, label in zip(owners, _component_classes(components), strict=True):
         parts[owner].append(label)
-    numbers = {}
+    numbers: dict[tuple[int, ...], int] = {}
     return [numbers.setdefault(tuple(sorted(part)), len(numbers)) for part in parts]
 
 

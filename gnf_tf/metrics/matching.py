@@ -49,7 +49,7 @@ def matched_indices(sizes: np.ndarray, test_sizes: np.ndarray, *, replacement: b
     distance = np.abs(sizes - test_sizes[:, np.newaxis]).astype(np.float64)
     if replacement:
         return distance.argmin(axis=1)
-    taken = []
+    taken: list[int] = []
     for row in distance:
         row[taken] = np.inf
         taken.append(int(row.argmin()))

@@ -115,8 +115,8 @@ class GraphDensity(saving.Model):
             )
             is_set = config.attention is None and _is_fully_connected(whole)
             config = _resolved(config, edge_size, is_set)
-            statistics = _moments(whole.nodes) if node_size > 1 else (None, None)
-            model = cls(node_size, edge_size, global_size, *statistics, config=config)
+            mean, scale = _moments(whole.nodes) if node_size > 1 else (None, None)
+            model = cls(node_size, edge_size, global_size, mean, scale, config)
         if config.normalization == "act_norm":
             model.gnf.initialize(model.some_of(train))
         return model

@@ -22,6 +22,7 @@ __all__ = ["DensityObjective", "DensitySettings", "samples_figure"]
 VALIDATION, FIGURES = -1, -3
 DIAGNOSED, SHOWN = 200, 1000  # graphs
 SAMPLED_STEPS = 300  # training steps between validations, where sets are drawn
+MOST_STEPS = 10  # in one call of the compiled program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ class DensitySettings(Settings):
     steps_per_epoch: options.Count | None = None
     """training steps between validations, rounded up to whole passes over the graphs; default: one
     pass, or 300 steps on sets that are drawn"""
-    validation_sets: options.Count = 2_000
+    validation_sets: options.AtLeast2 = 2_000
     """sets of each validation, always the same, where they are drawn"""
 
 
@@ -97,7 +98,10 @@ class DensityObjective(Objective):
     def training_stream(self, first_epoch, skip):
         """See `Objective.training_stream`."""
         if isinstance(self._train, PointSets):
-            return distribution.dealt(_numbers, self.steps_per_epoch, skip=skip)
+            steps = self._steps_per_call
+            return distribution.dealt(
+                _calls, self.steps_per_epoch // steps, steps, skip=skip // steps
+            )
         return distribution.dealt(
             datasets.batches,
             self._train,
@@ -112,10 +116,30 @@ class DensityObjective(Objective):
     def validation_stream(self):
         """See `Objective.validation_stream`."""
         if isinstance(self._validation, PointSets):
-            return distribution.dealt(_numbers, 1), 1
+            return distribution.dealt(_calls, 1), 1
         size = self.settings.batch_size
         stream = distribution.dealt(datasets.batches, self._validation, size, padded=False)
         return stream, -(-len(self._validation) // size)
+
+    @property
+    def _steps_per_call(self):
+        """A part of an epoch; one where XLA, which takes a third of a step to be called, is not."""
+        if not self.jit_compile:
+            return 1
+        return max(n for n in range(1, MOST_STEPS + 1) if self.steps_per_epoch % n == 0)
+
+    def train_step(self, data):
+        """As many steps as there are elements in `data`, where sets are drawn."""
+        one_step = super().train_step
+        if not isinstance(self._train, PointSets) or data.shape[0] == 1:
+            return one_step(data)
+
+        def step(i):
+            one_step(data)
+            return [i + 1]
+
+        tf.while_loop(lambda i: i < data.shape[0], step, [0])
+        return {metric.name: metric.result() for metric in self.metrics}
 
     def batch_loss(self, data, is_training):
         """See `Objective.batch_loss`."""
@@ -185,10 +209,10 @@ class DensityObjective(Objective):
         return self.module.some_of(self._validation.whole, num_graphs)
 
 
-def _numbers(count, *, parts, num_parts):
-    """A stream of so many elements for each part, where sets are drawn and nothing is read."""
+def _calls(count, steps=1, *, parts, num_parts):
+    """A stream of so many elements [steps] for each part: sets are drawn, and nothing is read."""
     del num_parts
-    return tf.data.Dataset.range(count * len(parts))
+    return tf.data.Dataset.from_tensors(tf.range(steps)).repeat(count * len(parts))
 
 
 def samples_figure(model: GraphDensity, graph: GraphsTuple, *, seed: seeds.Seed = 0) -> "Figure":
