@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import networkx as nx
 
 from gnf_tf.datasets.networkx_files import FORMATS
+from gnf_tf.datasets.npz_files import content_of
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
@@ -34,12 +35,7 @@ def read_attributed_graphs(path: str | os.PathLike, others: Sequence[str]) -> li
     if suffix not in SUFFIXES:
         *most, last = [*others, *SUFFIXES]
         raise DataError(f"{path} has the suffix {suffix!r}, expected {', '.join(most)} or {last}")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"the data file {path} is missing") from error
-    except OSError as error:
-        raise DataError(f"the data file {path} can't be read ({error.strerror})") from error
+    content = content_of(path)
     try:
         graphs = FORMATS[suffix].read(content)
         for graph in graphs:

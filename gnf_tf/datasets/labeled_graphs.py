@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from gnf_tf.datasets.ranges import ranges
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, fill_missing, validate
 
@@ -202,7 +203,7 @@ class LabeledGraphs:
         starts = np.cumsum(self.n_node) - self.n_node
         firsts = np.cumsum(self.n_edge) - self.n_edge
         n_node, n_edge = self.n_node[rows], self.n_edge[rows]
-        nodes, edges = _ranges(starts[rows], n_node), _ranges(firsts[rows], n_edge)
+        nodes, edges = ranges(starts[rows], n_node), ranges(firsts[rows], n_edge)
         moved = np.cumsum(n_node) - n_node - starts[rows]
         chosen = copy.copy(self)  # unlike a new one, it is not checked again
         vars(chosen).update(
@@ -291,9 +292,3 @@ def _checked_labels(labels, class_names, num_nodes):
         )
     labels = labels.astype(np.int32)
     return labels, names or tuple(map(str, range(labels.max() + 1)))
-
-
-def _ranges(starts, lengths):
-    """start, start + 1, ... for each (start, length), end to end."""
-    ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)

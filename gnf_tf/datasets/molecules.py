@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from gnf_tf.datasets.ranges import ranges
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple
 
@@ -152,7 +153,7 @@ class Molecules:
         size = np.repeat(n_node, n_node)  # of the graph of each node
         receivers = np.repeat(np.arange(len(atoms)), size)
         start = np.repeat(np.cumsum(n_node) - n_node, n_node)
-        senders = _ranges(start, size)
+        senders = ranges(start, size)
         distinct = senders != receivers
         senders, receivers = senders[distinct], receivers[distinct]
 
@@ -189,7 +190,7 @@ class Molecules:
 
     def _atoms(self, rows):
         starts = np.cumsum(self.n_atoms) - self.n_atoms
-        return _ranges(starts[rows], self.n_atoms[rows])
+        return ranges(starts[rows], self.n_atoms[rows])
 
 
 def _check(given, target_names, target_units):
@@ -243,9 +244,3 @@ def _check_values(n_atoms, given):
                 f"`{field}` must be finite, got {given[field][row].tolist()} for molecule "
                 f"{molecule(row)}"
             )
-
-
-def _ranges(starts, lengths):
-    """start, start + 1, ... for each (start, length), end to end."""
-    ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
