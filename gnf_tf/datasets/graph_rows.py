@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from gnf_tf import graphs
+from gnf_tf.datasets.ranges import ranges
 from gnf_tf.graphs import GraphsTuple
 
 __all__ = ["GraphRows"]
@@ -91,6 +92,4 @@ class GraphRows:
 
 def _places(counts, rows):
     """Where in a concatenation of so many items each the items of `rows` are."""
-    starts, lengths = (np.cumsum(counts) - counts)[rows], counts[rows]
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+    return ranges((np.cumsum(counts) - counts)[rows], counts[rows])
