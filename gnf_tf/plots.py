@@ -272,10 +272,10 @@ def _layout(num_nodes, pairs):
     """Positions [num_nodes, 2] in [-1, 1]^2 whose distances are close to those in the graph.
 
     This is stress majorization (Gansner, Koren, North, "Graph drawing by stress majorization",
-    2005). networkx's Kamada-Kawai layout is 1.4 to 5.5 times as slow, folds grids and collapses the
-    components of a graph; its spring layout has up to 10 times the stress (benchmarks/layout.py).
-    In a large graph only landmarks are laid out by all their distances, and each other node by its
-    distances to the landmarks, so that time is proportional to the number of nodes.
+    2005). networkx's Kamada-Kawai layout takes 1.4 to 5.5 times as long, and its spring layout has
+    up to 9 times the stress; both fold large grids (benchmarks/layout.py). In a large graph only
+    landmarks are laid out by all their distances, and each other node by its distances to the
+    landmarks, so that time is proportional to the number of nodes.
     """
     links = scipy.sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(num_nodes, num_nodes))
     rng = np.random.default_rng(0)
