@@ -13,7 +13,7 @@ from tests import cases
 CONFIG = models.GeneratorConfig(
     embedding_size=4,
     encoder_width=8,
-    encoder_blocks=2,
+    encoder_blocks=1,
     encoder_steps=1,
     num_steps=1,
     width=8,
