@@ -81,7 +81,7 @@ def test_averages_follow_the_weights_and_statistics_follow_them():
         ]
     raw = [v.numpy() for v in variables]
     trained = {variable.ref() for variable in objective.trained}
-    with objective.settled():
+    with objective.averages_applied():
         for variable, value in zip(variables, expected, strict=True):
             if variable.ref() in trained:
                 np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-6)
@@ -127,7 +127,7 @@ def test_graphs_are_validated_as_a_whole():
     members = rings(7)
     objective = new_objective(members, batch_size=4)
     logs = objective.evaluate(objective.validation_stream()[0], verbose=0, return_dict=True)
-    with objective.settled():
+    with objective.averages_applied():
         expected = -objective.module.log_prob(members).sum() / sum(range(3, 10))
     np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
 

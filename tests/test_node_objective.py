@@ -286,7 +286,7 @@ def test_averages_hold_the_statistics_of_batch_norm_too():
     objective.fit(objective.training_stream(0, 0), verbose=0)
     moving = [v for v in objective.module.variables if "moving_mean" in v.name]
     before = [v.numpy() for v in moving]
-    objective.settle()
+    objective.apply_averages()
     assert all(np.abs(v - b).max() > 0 for v, b in zip(moving, before, strict=True))
 
 
