@@ -98,12 +98,13 @@ def _check_format(filepath, save_format=None):
 class Objective(tf_keras.Model, abc.ABC):
     """A Keras model that trains a model of `gnf_tf.models`, its attribute `module`.
 
-    Subclasses define the loss and the metrics; `fit` trains them. For the parts B_r of a batch on
-    replicas r, with mean losses L_r, each over w_r graphs (or nodes),
+    Subclasses define the loss and the metrics, and `fit` trains an objective. Each replica r gets a
+    part of a batch, on which L_r is the mean loss over w_r graphs (or nodes). Training minimizes
 
-        L = sum_r s_r L_r + penalty,    s_r = w_r / sum_q w_q,    grad L = sum_r s_r grad L_r + ...
+        L = sum_r s_r L_r + penalty,    s_r = w_r / sum_q w_q
 
-    so loss and gradient are those of the whole batch on a single replica, whatever its parts.
+    with sums over replicas. This is the mean loss over the whole batch plus the penalty, however
+    the batch is divided into parts; see `distribution.merged` for the gradient.
 
     With d = `settings.averaging` > 0, validation and the trained model use the averages a_t of the
     weights v_t after training step t:
