@@ -178,7 +178,7 @@ def test_what_is_damaged_or_not_finite_is_one_error(molecules, monkeypatch, tmp_
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ({"learning_rate": math.nan}, "`learning_rate` must be a finite number, got nan"),
         ({"batch_size": 2.5}, "`batch_size` must be a whole number, got 2.5"),
-        ({"rate": 1}, "`rate` = 1 is no setting; known are batch_size, learning_rate, "),
+        ({"rate": 1}, "`rate` = 1 is not one of the settings batch_size, learning_rate, "),
         ({"model": models.GRevNet(1, 4)}, "`model` must be one of .*MoleculeRegressor.*GRevNet"),
     ],
 )

@@ -243,7 +243,7 @@ def test_damaged_files_are_named(damage, tmp_path):
             arrays = dict(file)
         arrays.pop("weights/gnf.gnf_steps.0.couplings.0._conditioner._embed.w")
         np.savez(path, **arrays)
-    with pytest.raises(ValueError, match="`path` .*one.npz is no whole saved model"):
+    with pytest.raises(ValueError, match="`path` .*one.npz is no complete model file"):
         models.GraphGenerator.load(path)
 
 

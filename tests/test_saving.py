@@ -97,7 +97,7 @@ CHANGES = {
 def test_what_does_not_fit_is_refused_by_name(name, tmp_path):
     change, message = CHANGES[name]
     path = rewritten(tmp_path, change)
-    with pytest.raises(ValueError, match=f"(?s)`path` .*no whole saved model: .*{message}"):
+    with pytest.raises(ValueError, match=f"(?s)`path` .*no complete model file: .*{message}"):
         load(path)
 
 
@@ -136,14 +136,14 @@ def test_a_file_cut_short_anywhere_is_refused(share, tmp_path):
     content = (GOLDEN / "generator-2-network.npz").read_bytes()
     path = tmp_path / "cut.npz"
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"`path` .*cut.npz is no whole saved model"):
+    with pytest.raises(ValueError, match=r"`path` .*cut.npz is no complete model file"):
         load(path)
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")
-    with pytest.raises(ValueError, match="no whole saved model"):
+    with pytest.raises(ValueError, match="no complete model file"):
         load(tmp_path)
 
 

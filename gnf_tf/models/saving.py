@@ -95,7 +95,7 @@ def read(path: str | os.PathLike) -> Saved:
         *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError),
         *(MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
     ) as error:
-        raise ValueError(f"`path` {path} is no whole saved model: {error}") from error
+        raise ValueError(f"`path` {path} is no complete model file: {error}") from error
     return Saved(header, parts[_STATISTICS], parts[_WEIGHTS])
 
 
@@ -218,7 +218,7 @@ def load(path: str | os.PathLike) -> Model:
             weights = {places.get(key, key): values for key, values in weights.items()}
         assign(model, weights)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"`path` {user_path(path)} is no whole saved model: {error}") from error
+        raise ValueError(f"`path` {user_path(path)} is no complete model file: {error}") from error
     return model
 
 

@@ -97,13 +97,14 @@ class DensityObjective(Objective):
         if not isinstance(self._train, PointSets):
             return super().training_stream(first_epoch, skip)
         steps = self._steps_per_call
-        return distribution.dealt(_calls, self.steps_per_epoch // steps, steps, skip=skip // steps)
+        calls = self.steps_per_epoch // steps
+        return distribution.distribute(_calls, calls, steps, skip=skip // steps)
 
     def validation_stream(self):
         """See `Objective.validation_stream`."""
         if not isinstance(self._validation, PointSets):
             return super().validation_stream()
-        return distribution.dealt(_calls, 1), 1
+        return distribution.distribute(_calls, 1), 1
 
     @property
     def _steps_per_call(self):

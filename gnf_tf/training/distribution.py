@@ -23,11 +23,11 @@ from gnf_tf.errors import UserError
 
 __all__ = [
     "StrategyName",
+    "all_reduced",
     "any_worker",
-    "dealt",
+    "distribute",
     "is_multi_worker",
     "joined",
-    "merged",
     "seed_of_replica",
 ]
 
@@ -152,14 +152,14 @@ def _total(value):
     return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: value), axis=None)
 
 
-def dealt(
+def distribute(
     make_stream: Callable[..., tf.data.Dataset],
     *arguments: Any,
     skip: int = 0,
     finish: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda stream: stream,
     **options: Any,
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-    """Returns a stream of batches, each dealt out in parts to the replicas.
+    """Returns a stream of batches, each divided into parts for the replicas.
 
     Args:
       make_stream: a function such as `datasets.batches`, which is called with `arguments`,
@@ -185,7 +185,7 @@ def dealt(
     return tf.distribute.get_strategy().distribute_datasets_from_function(of_worker)
 
 
-def merged(gradients: Sequence[tf.Tensor], weight: tf.Tensor) -> list[tf.Tensor]:
+def all_reduced(gradients: Sequence[tf.Tensor], weight: tf.Tensor) -> list[tf.Tensor]:
     """Returns the gradient of the mean over the whole batch, the same on all replicas.
 
     For mean losses L_r of the parts on replicas r, each over w_r graphs (or nodes), this is

@@ -38,7 +38,7 @@ class History:
       input_wait_share: share of the time of training steps that was spent waiting for batches.
       diagnostics: numerical errors of the trained model by name, see `Objective.diagnose`.
       weights: number of trained weights.
-      stages: results of all stages by name, if there are several; this result is that of the last.
+      stages: results of all stages by name, if there are several; this is the last one.
     """
 
     history: dict[str, list[float]]
@@ -112,7 +112,7 @@ def fit(
         raise ValueError(f"`model` must be one of {known}, got {type(model).__name__}")
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1, got {epochs}")
-    objective_class: Any = OBJECTIVES[type(model)]  # its constructor takes data of its own kind
+    objective_class: Any = OBJECTIVES[type(model)]  # constructors take different types of data
     chosen = _settings(objective_class, settings)
     folder = None if folder is None else user_path(folder)
     histories = {}
@@ -133,7 +133,7 @@ def _settings(objective_class: type[Objective], given: Mapping[str, Any]) -> Set
     known = [field.name for field in dataclasses.fields(objective_class.settings_class)]
     for name, value in given.items():
         if name not in known:
-            raise ValueError(f"`{name}` = {value!r} is no setting; known are {', '.join(known)}")
+            raise ValueError(f"`{name}` = {value!r} is not one of the settings {', '.join(known)}")
     return objective_class.settings_class(**given)
 
 

@@ -124,7 +124,7 @@ class NodeObjective(Objective):
         _check("train", train, "train", module)
         _check("validation", validation, marked, module)
         if tf.distribute.has_strategy():
-            _check_dealt_out(module, train, validation)
+            _check_distributable(module, train, validation)
         score = MicroF1() if module.multi_label else tf_keras.metrics.Mean(name="accuracy")
         super().__init__(module, settings, seed, train, validation, [score])
         self._score, self._marked = score.name, marked
@@ -151,7 +151,7 @@ class NodeObjective(Objective):
     def batches(self, data, passes=1, **options):
         """See `Objective.batches`; the shapes are static if XLA compiles them."""
         del passes
-        return distribution.dealt(
+        return distribution.distribute(
             datasets.node_batches,
             data,
             self.settings.batch_size,
@@ -277,7 +277,7 @@ def _check(name: str, data: Any, marked: str, module: NodeClassifier) -> None:
         raise ValueError(f"`{name}` must have {kind} nodes, got none")
 
 
-def _check_dealt_out(module, train, validation):
+def _check_distributable(module, train, validation):
     if isinstance(train, LabeledGraph) or isinstance(validation, LabeledGraph):
         raise ValueError(
             "`train` and `validation` must be LabeledGraphs within the scope of a strategy, which "

@@ -104,7 +104,7 @@ class Objective(tf_keras.Model, abc.ABC):
         L = sum_r s_r L_r + penalty,    s_r = w_r / sum_q w_q
 
     with sums over replicas. This is the mean loss over the whole batch plus the penalty, however
-    the batch is divided into parts; see `distribution.merged` for the gradient.
+    the batch is divided into parts; see `distribution.all_reduced` for the gradient.
 
     With d = `settings.averaging` > 0, validation and the trained model use the averages a_t of the
     weights v_t after training step t:
@@ -202,13 +202,13 @@ class Objective(tf_keras.Model, abc.ABC):
         return self.passes * self.num_batches(self._train)
 
     def batches(self, data: Any, **options: Any) -> Stream:
-        """Returns a stream of batches, each dealt out to the replicas.
+        """Returns a stream of batches, each divided among the replicas.
 
         Args:
           data: training or validation data.
-          **options: options of `distribution.dealt` and `datasets.batches`.
+          **options: options of `distribution.distribute` and `datasets.batches`.
         """
-        return distribution.dealt(datasets.batches, data, self.settings.batch_size, **options)
+        return distribution.distribute(datasets.batches, data, self.settings.batch_size, **options)
 
     def training_stream(self, first_epoch: int, skip: int) -> Stream:
         """Returns the training batches; the k-th iteration is epoch `first_epoch + k`.
@@ -255,7 +255,7 @@ class Objective(tf_keras.Model, abc.ABC):
         return "xla"
 
     def diagnose(self) -> dict[str, float]:
-        """Returns numerical errors of the model, such as that of reversing it, by name."""
+        """Returns numerical errors of the model, such as the error of its inverse, by name."""
         return {}
 
     def summarize(self) -> None:
@@ -332,7 +332,7 @@ class Objective(tf_keras.Model, abc.ABC):
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data):
         gradients, loss, weight, updates = self._differentiate(data)
-        gradients = distribution.merged(gradients, weight)
+        gradients = distribution.all_reduced(gradients, weight)
         self.optimizer.apply_gradients(
             zip(gradients, self.trained, strict=True), skip_gradients_aggregation=True
         )
