@@ -98,7 +98,8 @@ class DensityObjective(Objective):
             return super().training_stream(first_epoch, skip)
         steps = self._steps_per_call
         calls = self.steps_per_epoch // steps
-        return distribution.distribute(_calls, calls, steps, skip=skip // steps)
+        finish = self.input_wait.timed
+        return distribution.distribute(_calls, calls, steps, finish=finish, skip=skip // steps)
 
     def validation_stream(self):
         """See `Objective.validation_stream`."""

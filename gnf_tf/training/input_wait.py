@@ -40,7 +40,7 @@ class InputWait(tf_keras.callbacks.Callback):
         # `zip` fetches in this order: clock, element, clock.
         zipped = tf.data.Dataset.zip(clock(self._begin), stream, clock(self._end))
         options = tf.data.Options()
-        options.experimental_optimization.inject_prefetch = False  # which would fetch in advance
+        options.autotune.enabled = False  # it would fetch elements before they are asked for
         return zipped.map(lambda _, element, __: element).with_options(options)
 
     def _begin(self, now):

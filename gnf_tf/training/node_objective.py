@@ -163,8 +163,8 @@ class NodeObjective(Objective):
         """See `Objective.training_stream`."""
         if not isinstance(self._train, LabeledGraph):
             return super().training_stream(first_epoch, skip)
-        element = self._element(self._train, "train")
-        return tf.data.Dataset.from_tensors(element).repeat(self.steps_per_epoch - skip)
+        element = tf.data.Dataset.from_tensors(self._element(self._train, "train"))
+        return self.input_wait.timed(element.repeat(self.steps_per_epoch - skip))
 
     def validation_stream(self):
         """See `Objective.validation_stream`."""
