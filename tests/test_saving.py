@@ -81,7 +81,7 @@ CHANGES = {
     "NaN": (lambda a: a.update({FIRST: np.nan * a[FIRST]}), "_embed.w has values that are not"),
     "no sizes": (lambda a: a.pop("statistics/n_node"), "n_node"),
     "no header": (lambda a: a.pop("header"), "header"),
-    "a header that is none": (lambda a: a.update(header="[1, 2]"), "no object of JSON"),
+    "a header that is none": (lambda a: a.update(header="[1, 2]"), "not a JSON object"),
     "another format": (lambda a: header(a, format="x"), "its format is 'x', expected"),
     "an unknown class": (
         lambda a: header(a, format="gnf_tf.model 1", **{"class": "X"}),
