@@ -172,6 +172,5 @@ def test_help_says_of_l2_what_the_loss_adds(trainer, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.run(module.main)
     text = " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
-    assert ("--l2 FLOAT weight of half the sum of squares of all weights" in text) == (
-        "--l2 " in text
-    )
+    words = "--l2 FLOAT factor of the L2 penalty, half the sum of squares of all weights"
+    assert (words in text) == ("--l2 " in text)
