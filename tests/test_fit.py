@@ -83,19 +83,19 @@ def test_the_best_weights_are_kept(molecules):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.9])
-def test_averages_serve_for_validation_and_are_kept(averaging, molecules):
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_averages_serve_for_validation_and_are_kept(ema_decay, molecules):
     """By the rule of the docstring, from each step's weights."""
     model = new_model(molecules[0])
     expected = [np.zeros(v.shape) for v in model.variables]
 
     def update(batch, logs):
-        kept = min(averaging, (2.0 + batch) / (11.0 + batch))
+        kept = min(ema_decay, (2.0 + batch) / (11.0 + batch))
         expected[:] = [w + kept * (e - w) for w, e in zip(weights(model), expected, strict=True)]
 
     expected[:] = weights(model)
     callback = tf_keras.callbacks.LambdaCallback(on_train_batch_end=update)
-    training.fit(model, *molecules, epochs=1, callbacks=[callback], averaging=averaging, **SETTINGS)
+    training.fit(model, *molecules, epochs=1, callbacks=[callback], ema_decay=ema_decay, **SETTINGS)
     for a, b in zip(weights(model), expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 

@@ -31,8 +31,8 @@ LEAST = {
     "start_scale": 0.0,
     "checkpoint_minutes": 0.0,
 }
-SHARES = ("dropout", "feature_dropout", "averaging", "beta_2")  # in [0, 1)
-LARGEST = {"seed": 2**63 - 1, "seeds": 2**63 - 1, "rate_weight": 1.0}
+SHARES = ("dropout", "feature_dropout", "ema_decay", "beta_2")  # in [0, 1)
+LARGEST = {"seed": 2**63 - 1, "seeds": 2**63 - 1, "beta": 1.0}
 
 
 def parts(hint):

@@ -30,8 +30,8 @@ class DensitySettings(Settings):
     """The training settings of a `GraphDensity`."""
 
     batch_size: options.Count = 64
-    clip_norm: options.Positive = 1.0
-    averaging: options.Share = 0.999
+    global_clipnorm: options.Positive = 1.0
+    ema_decay: options.Share = 0.999
     beta_2: options.Share = 0.99
     """decay rate of Adam's second moment"""
     steps_per_epoch: options.Count | None = None
@@ -162,7 +162,7 @@ class DensityObjective(Objective):
         return cosine_adam(
             settings.learning_rate,
             total_steps,
-            clip_norm=settings.clip_norm,
+            global_clipnorm=settings.global_clipnorm,
             beta_2=settings.beta_2,
         )
 

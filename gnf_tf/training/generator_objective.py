@@ -26,12 +26,12 @@ class GeneratorSettings(Settings):
     """The training settings of a `GraphGenerator`."""
 
     batch_size: options.Count = 16
-    clip_norm: options.Positive = 1.0
-    averaging: options.Share = 0.999
+    global_clipnorm: options.Positive = 1.0
+    ema_decay: options.Share = 0.999
     steps_per_epoch: options.Count | None = None
     """number of training steps between validations, rounded up to whole passes over the training
     graphs; default: one pass"""
-    rate_weight: options.ShareOfAll = 1.0
+    beta: options.ShareOfAll = 1.0
     """weight of the rate log q(X | edges) - log p(X) in end-to-end training, the beta of a
     beta-VAE; 1: the loss is an upper bound on -log p(edges)"""
     stage: Stage | None = None
@@ -51,7 +51,7 @@ class GeneratorObjective(Objective):
 
     End to end, this is the objective of a beta-VAE (Higgins et al. 2017) with X ~ q: the first term
     is the distortion and the second one beta times the rate, whose expectation is the KL divergence
-    of q(X | edges) from p(X). For beta = `rate_weight` = 1 it is the negative evidence lower bound,
+    of q(X | edges) from p(X). For `beta` = 1 it is the negative evidence lower bound,
     an upper bound on -log p(edges). With beta < 1 embeddings carry more information about the
     edges, and their density is harder for the flow to learn.
 
@@ -119,7 +119,10 @@ class GeneratorObjective(Objective):
         self._warmup_steps = round(WARMUP * total_steps)
         settings = self.settings
         return cosine_adam(
-            settings.learning_rate, total_steps, clip_norm=settings.clip_norm, beta_2=0.99
+            settings.learning_rate,
+            total_steps,
+            global_clipnorm=settings.global_clipnorm,
+            beta_2=0.99,
         )
 
     def batch_loss(self, data, is_training):
@@ -133,7 +136,7 @@ class GeneratorObjective(Objective):
             GraphsTuple(**inputs),
             stage=self.settings.stage,
             seed=seed,
-            rate_weight=self.settings.rate_weight,
+            beta=self.settings.beta,
         )
         total = tf.reduce_sum(weights)
         # `weights * value` would be NaN if the value of a padding graph is not finite.
@@ -149,7 +152,7 @@ class GeneratorObjective(Objective):
     def _missing_weight(self):
         """Returns beta - beta_t at this training step."""
         done = tf.cast(self.optimizer.iterations, tf.float32) / max(1, self._warmup_steps)
-        return 0.99 * self.settings.rate_weight * tf.maximum(0.0, 1.0 - done)
+        return 0.99 * self.settings.beta * tf.maximum(0.0, 1.0 - done)
 
     def summarize(self) -> None:
         """Draws generated and training graphs, and computes the MMD between them."""
@@ -179,7 +182,7 @@ def generator_losses(
     *,
     stage: Stage,
     seed: seeds.Seed,
-    rate_weight: float = 1.0,
+    beta: float = 1.0,
 ) -> dict[str, tf.Tensor]:
     """Returns the losses of each graph, see `GeneratorObjective`.
 
@@ -188,7 +191,7 @@ def generator_losses(
       graph: topologies; features are ignored.
       stage: the stage whose loss is returned.
       seed: seed of the encoder's noise.
-      rate_weight: weight beta of the rate in the stage end_to_end.
+      beta: weight beta of the rate in the stage end_to_end.
 
     Returns:
       [n_graphs] each: `loss`, in nats; `cross_entropy`, -log p(edges | X), in nats; `wrong_edges`,
@@ -205,5 +208,5 @@ def generator_losses(
     if stage != "auto_encoder":
         values["rate"] = values["loss"] = log_q - generator.embedding_log_prob(embedded)
     if stage == "end_to_end":
-        values["loss"] = values["cross_entropy"] + rate_weight * values["rate"]
+        values["loss"] = values["cross_entropy"] + beta * values["rate"]
     return values

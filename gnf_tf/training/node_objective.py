@@ -193,7 +193,7 @@ class NodeObjective(Objective):
     def optimizer_for(self, total_steps):
         """Returns an optimizer with a constant learning rate."""
         del total_steps
-        shared = {"global_clipnorm": self.settings.clip_norm, "jit_compile": False}
+        shared = {"global_clipnorm": self.settings.global_clipnorm, "jit_compile": False}
         if self.settings.optimizer == "adam":
             return tf_keras.optimizers.Adam(self.settings.learning_rate, **shared)
         return tf_keras.optimizers.SGD(self.settings.learning_rate, momentum=0.9, **shared)

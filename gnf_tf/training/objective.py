@@ -29,9 +29,9 @@ class Settings:
     learning_rate: options.Positive = 2e-3
     """peak learning rate of Adam; the rate rises linearly in the first 5 % of the training steps,
     then falls to 0 as a cosine"""
-    clip_norm: options.Positive = 4.0
+    global_clipnorm: options.Positive = 4.0
     """largest global norm of the gradient, which is scaled down to it"""
-    averaging: options.Share = 0.0
+    ema_decay: options.Share = 0.0
     """decay rate of the exponential moving average (EMA) of the weights, which replaces the weights
     after training; 0: no average"""
     patience: options.Count = 20
@@ -59,14 +59,14 @@ def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
 
 
 def cosine_adam(
-    learning_rate: float, total_steps: int, *, clip_norm: float, beta_2: float = 0.999
+    learning_rate: float, total_steps: int, *, global_clipnorm: float, beta_2: float = 0.999
 ) -> tf_keras.optimizers.Adam:
     """Makes Adam with a linear warmup in the first 5 % of the steps, then a cosine decay to 0.
 
     Args:
       learning_rate: the peak learning rate.
       total_steps: number of training steps.
-      clip_norm: largest global norm of the gradient.
+      global_clipnorm: largest global norm of the gradient.
       beta_2: decay rate of Adam's second moment.
     """
     warmup = max(1, total_steps // 20)
@@ -78,7 +78,7 @@ def cosine_adam(
     )
     # With `jit_compile` the optimizer would compile one XLA program for each shape of variable.
     return tf_keras.optimizers.Adam(
-        schedule, beta_2=beta_2, global_clipnorm=clip_norm, jit_compile=False
+        schedule, beta_2=beta_2, global_clipnorm=global_clipnorm, jit_compile=False
     )
 
 
@@ -106,7 +106,7 @@ class Objective(tf_keras.Model, abc.ABC):
     with sums over replicas. This is the mean loss over the whole batch plus the penalty, however
     the batch is divided into parts; see `distribution.all_reduced` for the gradient.
 
-    With d = `settings.averaging` > 0, validation and the trained model use the averages a_t of the
+    With d = `settings.ema_decay` > 0, validation and the trained model use the averages a_t of the
     weights v_t after training step t:
 
         a_t = d_t a_(t-1) + (1 - d_t) v_t,    d_t = min(d, (1 + t) / (10 + t)),    a_0 = v_0
@@ -159,7 +159,7 @@ class Objective(tf_keras.Model, abc.ABC):
         self.metric_of = {metric.name: metric for metric in own + metrics}
         # All replicas have the same averages.
         once = tf.VariableAggregation.ONLY_FIRST_REPLICA
-        self._averaged = list(self.averaged_variables()) if settings.averaging else []
+        self._averaged = list(self.averaged_variables()) if settings.ema_decay else []
         self.averages = [tf.Variable(v, trainable=False, aggregation=once) for v in self._averaged]
 
     # Subclasses override these.
@@ -247,7 +247,7 @@ class Objective(tf_keras.Model, abc.ABC):
     def optimizer_for(self, total_steps: int) -> tf_keras.optimizers.Optimizer:
         """Returns a new optimizer for `total_steps` training steps."""
         return cosine_adam(
-            self.settings.learning_rate, total_steps, clip_norm=self.settings.clip_norm
+            self.settings.learning_rate, total_steps, global_clipnorm=self.settings.global_clipnorm
         )
 
     def default_execution(self) -> Execution:
@@ -355,7 +355,7 @@ class Objective(tf_keras.Model, abc.ABC):
     def _update_averages(self):
         # The decay is lower at first, to forget the initial weights within a few steps.
         done = tf.cast(self.optimizer.iterations, tf.float32)
-        kept = tf.minimum(self.settings.averaging, (1.0 + done) / (10.0 + done))
+        kept = tf.minimum(self.settings.ema_decay, (1.0 + done) / (10.0 + done))
         for average, variable in zip(self.averages, self._averaged, strict=True):
             average.assign(variable + kept * (average - variable))
 
