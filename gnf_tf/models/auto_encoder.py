@@ -92,8 +92,8 @@ class GraphAutoEncoder(snt.Module):
         for label, network in (("encoder", self._encoder), ("decoder", self._decoder)):
             if getattr(network, "takes_seed", False):
                 raise ValueError(
-                    f"`make_{label}` must give a network without dropout, for no seed reaches it "
-                    "it; got a network whose `takes_seed` is true"
+                    f"`make_{label}` must give a network without dropout, because it gets no "
+                    "seed; got a network whose `takes_seed` is true"
                 )
 
     @snt.once
