@@ -76,7 +76,7 @@ def test_rate_zero_and_no_seed_are_the_identity():
 @every_mode
 def test_gradients_equal_stored_ones(mode):
     graph = cases.mixed_graph()
-    reversible_net, stored_net = make_pair()
+    reversible_net, stored_net = make_pair(num_steps=2)
 
     def run(net):
         return call_in(mode, lambda seed: gradients(net, graph, seed), tf.constant(SEED))
@@ -103,7 +103,7 @@ def test_gradients_equal_stored_ones_with_shared_weights_and_batch_norm():
 @every_mode
 def test_the_inverse_by_the_same_seed_restores(mode):
     graph = cases.mixed_graph()
-    net, _ = make_pair(num_steps=6)
+    net, _ = make_pair(num_steps=3)
     out = net(graph, is_training=True, seed=SEED)
 
     def inverse(seed):

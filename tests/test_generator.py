@@ -77,7 +77,7 @@ def test_many_or_large_graphs_are_made_a_few_at_a_time(generator, monkeypatch):
         return sample(self, n_node, seed=seed)
 
     monkeypatch.setattr(type(generator), "sample_embeddings", spy)
-    monkeypatch.setattr("gnf_tf.models.generator._PAIRS", 60)
+    monkeypatch.setattr("gnf_tf.models.flow_parts.MAX_COST", 60)
     sizes = [7, 2, 5, 7, 1, 5, 7, 7, 3, 5] * 3
     made = generator.generate(n_node=sizes, seed=0)
     assert [len(graph) for graph in made] == sizes
@@ -124,7 +124,7 @@ def test_a_list_is_evaluated_a_few_at_a_time_as_all_at_once(ask, generator, monk
 
     monkeypatch.setattr(type(generator.auto_encoder), "encode", spy)
     for pairs, count in ((2**20, 1), (32, 3)):
-        monkeypatch.setattr("gnf_tf.models.generator._PAIRS", pairs)
+        monkeypatch.setattr("gnf_tf.models.flow_parts.MAX_COST", pairs)
         calls.clear()
         found = np.transpose(ask(MEMBERS, seed=2))
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
@@ -243,7 +243,7 @@ def test_damaged_files_are_named(damage, tmp_path):
             arrays = dict(file)
         arrays.pop("weights/gnf.gnf_steps.0.couplings.0._conditioner._embed.w")
         np.savez(path, **arrays)
-    with pytest.raises(ValueError, match="`path` .*one.npz is no whole saved model"):
+    with pytest.raises(ValueError, match="`path` .*one.npz is no complete model file"):
         models.GraphGenerator.load(path)
 
 

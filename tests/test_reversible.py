@@ -47,7 +47,7 @@ def relative_difference(actual, expected):
 @pytest.mark.parametrize("coupling", ["affine", "additive"])
 def test_gradients_equal_stored_ones(coupling, options):
     graph = cases.mixed_graph()
-    reversible_net, stored_net = make_pair(coupling=coupling)
+    reversible_net, stored_net = make_pair(num_steps=2, coupling=coupling)
 
     def run(net):
         if options is None:
@@ -82,7 +82,7 @@ def test_gradients_at_depth(num_steps, dtype, bound):
 def test_batch_norm_in_training_between_steps(compiled):
     """The gradient runs through the batch statistics, and the averages move once."""
     graph = cases.mixed_graph()
-    nets = make_pair(batch_norm=True)
+    nets = make_pair(num_steps=2, batch_norm=True)
     results = []
     for net in nets:
         call = tf.function(net) if compiled else net
@@ -251,7 +251,7 @@ def test_keras_fit_with_clipping_follows_the_stored_network():
     graph = cases.mixed_graph()
     target = tf.reduce_sum(graph.nodes, axis=-1, keepdims=True)
     weights = []
-    for net in make_pair(batch_norm=True):
+    for net in make_pair(num_steps=2, batch_norm=True):
 
         class Regressor(tf_keras.Model):
             def __init__(self, net):

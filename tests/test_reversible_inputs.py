@@ -145,13 +145,18 @@ def test_one_tensor_in_two_places_has_one_gradient(places):
 
 
 @pytest.mark.parametrize("loop", [False, True], ids=["steps", "loop"])
-@pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize(
-    "places",
-    [("edges", "condition"), ("globals", "closure"), ("nodes", "method", "list"), PLACES],
-    ids=lambda places: "-".join(places[:3]),
+    "execution, places",
+    [
+        *itertools.product(
+            ("eager", "function"),
+            [("edges", "condition"), ("globals", "closure"), ("nodes", "method", "list"), PLACES],
+        ),
+        ("xla", PLACES),  # which takes seconds to compile
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value[:3]),
 )
-def test_in_every_execution(places, execution, loop):
+def test_in_every_execution(execution, places, loop):
     check_places(places, execution, loop)
 
 
@@ -257,8 +262,14 @@ def networks_of(kind, memory):
     return model.trainable_variables, lambda graph: tf.reduce_mean(tf.sin(call(graph).nodes))
 
 
-@pytest.mark.parametrize("kind", ["grevnet", "batch_norm", "gnf", "loop"])
-@pytest.mark.parametrize("name", CONTROL_FLOW)
+# Each way around the two engines; the others of a kind with those that nest.
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        *itertools.product(CONTROL_FLOW, ["grevnet", "loop"]),
+        *itertools.product(["cond_in_while", "map_fn"], ["batch_norm", "gnf"]),
+    ],
+)
 def test_within_control_flow(name, kind):
     graph = cases.mixed_graph()
     results = []
@@ -347,14 +358,15 @@ def test_variables_that_cannot_be_replaced_have_their_gradient_all_the_same(comp
     same(*results)
 
 
-@pytest.mark.parametrize("kind", ["grevnet", "loop", "gnf"])
 @pytest.mark.parametrize("execution", ["eager", "function", "function inside"])
-@pytest.mark.parametrize("second", [False, True], ids=["jvp", "hessian"])
+@pytest.mark.parametrize(
+    "second, kind",
+    [(False, "grevnet"), (False, "loop"), (False, "gnf"), (True, "gnf")],
+    ids=["jvp-grevnet", "jvp-loop", "jvp-gnf", "hessian-gnf"],
+)
 def test_forward_mode_differentiation(second, execution, kind):
-    """Of a value, and of a gradient where that is to be had; a loop refuses what it can't do."""
+    """Of a value, and of a gradient, which a loop has not; a loop refuses what it can't do."""
     graph, results = cases.mixed_graph(), []
-    if second and kind == "loop":
-        pytest.skip("a loop has no second derivatives")
 
     def directional(value, primal):
         with tf.autodiff.ForwardAccumulator(primal, tf.ones_like(primal)) as forward:

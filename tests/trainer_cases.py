@@ -132,7 +132,7 @@ def protein_files(folder):
 
 
 GENERATOR = (
-    "--epochs 3 --steps 6 --batch-size 60 --embedding-size 4 --encoder-width 8 --encoder-blocks 2 "
+    "--epochs 3 --steps 6 --batch-size 60 --embedding-size 4 --encoder-width 8 --encoder-blocks 1 "
     "--num-heads 2 --execution function"
 ).split()
 HIDDEN = ("data_digest", "encoder", "directed", "steps_per_epoch", "stage")
@@ -142,7 +142,7 @@ CASES = (
         "qm9",
         "--epochs 3 --batch-size 16 --num-steps 2 --node-size 8 --message-size 8 --num-basis 6 "
         "--execution function".split(),
-        lambda _: "--train-size 64 --validation-size 24 --test-size 40".split(),
+        lambda _: "--target alpha --train-size 64 --validation-size 24 --test-size 40".split(),
         molecules,
         "MoleculeRegressor",
         folder="",

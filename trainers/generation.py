@@ -73,7 +73,7 @@ PRESETS = {
         preset="best",
         steps=12_000,
         epochs=24,
-        settings=Training(rate_weight=0.3, patience=24),
+        settings=Training(beta=0.3, patience=24),
     ),
 }
 
