@@ -126,9 +126,15 @@ def _opened(item: Any) -> tuple[list[Any], Rebuild]:
         return [item.python_function], lambda new, done: done(new(item.python_function))
     if _is_open(item):
         ignored = getattr(item, "_TF_MODULE_IGNORED_PROPERTIES", frozenset()) | {"_parameters"}
-        attributes = {name: part for name, part in vars(item).items() if name not in ignored}
+        attributes = {name: part for name, part in _attributes(item).items() if name not in ignored}
         return list(attributes.values()), lambda new, done: _fill_view(item, attributes, new, done)
     return [], lambda new, done: done(item)
+
+
+def _attributes(item):
+    own = dict(vars(item))
+    viewed = own.pop("_viewed", None)
+    return own if viewed is None else _attributes(viewed) | own
 
 
 def _is_open(item):
@@ -172,7 +178,9 @@ def _fill_function(item, new, done):
 
 
 def _fill_view(item, attributes, new, done):
-    view = object.__new__(_view_class(type(item)))
+    cls = type(item)
+    overridden = frozenset(name for name in attributes if hasattr(cls, name))
+    view = object.__new__(_view_class(cls, overridden))
     done(view)
     own = vars(view)
     own["_viewed"] = item
@@ -183,13 +191,22 @@ def _fill_view(item, attributes, new, done):
 
 
 @functools.cache
-def _view_class(cls: type) -> type:
-    """A subclass whose objects have attributes of their own beside those of `_viewed`."""
+def _view_class(cls: type, overridden: frozenset[str]) -> type:
+    """A subclass whose objects have attributes of their own beside those of `_viewed`.
+
+    Those that are `overridden` would otherwise be found in the class, with their defaults.
+    """
     namespace = {
         "__module__": cls.__module__,
         "__getattr__": lambda self, name: getattr(vars(self)["_viewed"], name),
         "__setattr__": lambda self, name, value: setattr(vars(self)["_viewed"], name, value),
         "__delattr__": lambda self, name: delattr(vars(self)["_viewed"], name),
+        **{name: property(functools.partial(_own_or_viewed, name)) for name in overridden},
     }
     # The class's own metaclass would wrap these, as Sonnet's does all methods.
     return type.__new__(type(cls), cls.__name__, (cls,), namespace)
+
+
+def _own_or_viewed(name, view):
+    own = vars(view)
+    return own[name] if name in own else getattr(own["_viewed"], name)

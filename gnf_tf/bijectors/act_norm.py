@@ -3,13 +3,13 @@
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs, reversible
-from gnf_tf.bijectors.base import GraphBijector
+from gnf_tf import graphs
+from gnf_tf.bijectors.base import GraphLayer
 
 __all__ = ["GraphActNorm"]
 
 
-class GraphActNorm(GraphBijector):
+class GraphActNorm(GraphLayer):
     """A scale and a shift for each node feature, initialised from data.
 
         forward:   y = x * exp(log_scale) + shift
@@ -21,14 +21,11 @@ class GraphActNorm(GraphBijector):
     of a batch affects another. Kingma, Dhariwal, "Glow", NeurIPS 2018.
     """
 
-    updates = None  # the engine's word for 'all features at once'
-
     def __init__(
         self,
         node_size: int,
         *,
         dtype: tf.DType = tf.float32,
-        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_act_norm",
     ):
@@ -37,7 +34,6 @@ class GraphActNorm(GraphBijector):
         super().__init__(
             node_size,
             dtype=dtype,
-            memory=memory,
             validate_args=validate_args,
             parameters=parameters,
             name=name,
@@ -67,27 +63,19 @@ class GraphActNorm(GraphBijector):
         self.log_scale.assign(log_scale)
         self.shift.assign(-mean * unit * tf.exp(log_scale))
 
-    @property
-    def steps(self):
-        return (self,)
-
-    def condition(self, kept, graph, is_training, seed=None):
+    def condition(self, kept, graph, **unused):
         """`(log_scale, shift)`, each [node_size]."""
-        del kept, graph, is_training, seed
+        del kept, graph, unused
         return tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.shift)
 
     def transform(self, changed, params):
         """Data to latent, with log|det| per node."""
         log_scale, shift = params
         changed = changed * tf.exp(log_scale) + shift
-        return changed, tf.fill(tf.shape(changed)[:1], tf.reduce_sum(log_scale)), None
+        return changed, tf.fill(tf.shape(changed)[:1], tf.reduce_sum(log_scale))
 
-    def invert(self, changed, params, residual=None):
+    def invert(self, changed, params):
         """Latent to data, with log|det| per node."""
-        del residual
         log_scale, shift = params
         changed = (changed - shift) * tf.exp(-log_scale)
         return changed, tf.fill(tf.shape(changed)[:1], -tf.reduce_sum(log_scale))
-
-    def update_statistics(self, residual):
-        """There are none after `initialize`."""

@@ -11,7 +11,7 @@ from tensorflow_probability.python.internal import cache_util
 
 from gnf_tf import graphs, reversible
 
-__all__ = ["GraphBijector"]
+__all__ = ["GraphBijector", "GraphLayer"]
 
 
 class GraphBijector(tfp.bijectors.Bijector):
@@ -44,12 +44,12 @@ class GraphBijector(tfp.bijectors.Bijector):
         self,
         node_size: int,
         *,
-        conditional_size: int = 0,
-        dtype: tf.DType,
-        memory: reversible.Memory,
-        validate_args: bool,
         parameters: dict[str, Any],
         name: str,
+        conditional_size: int = 0,
+        dtype: tf.DType = tf.float32,
+        memory: reversible.Memory = "reversible",
+        validate_args: bool = False,
     ):
         """Checks and stores what all of them have.
 
@@ -93,9 +93,18 @@ class GraphBijector(tfp.bijectors.Bijector):
         return self._memory
 
     @property
-    def steps(self) -> Sequence[reversible.ReversibleStep]:
-        """The reversible steps in forward order."""
-        raise NotImplementedError(f"{type(self).__name__} defines no steps")
+    def shared_options(self) -> dict[str, Any]:
+        """The arguments that a bijector and its parts have in common."""
+        return {
+            "conditional_size": self._conditional_size,
+            "dtype": self._float_type,
+            "memory": self._memory,
+        }
+
+    @property
+    def layers(self) -> Sequence[reversible.ReversibleLayer]:
+        """The reversible layers in forward order."""
+        raise NotImplementedError(f"{type(self).__name__} defines no layers")
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -185,7 +194,7 @@ class GraphBijector(tfp.bijectors.Bijector):
     def _run(self, graph, *, inverse, is_training=False, conditional_input=None, seed=None):
         graph = self._checked_graph(graph)
         graph, log_det = reversible.run(
-            self.steps,
+            self.layers,
             graph,
             self._checked(conditional_input, graph),
             inverse=inverse,
@@ -229,3 +238,11 @@ class GraphBijector(tfp.bijectors.Bijector):
                     f"{value[row].numpy()}"
                 )
         return value
+
+
+class GraphLayer(reversible.ReversibleLayer, GraphBijector):
+    """A bijector that is a single reversible layer."""
+
+    @property
+    def layers(self):
+        return (self,)

@@ -4,13 +4,13 @@ import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs, reversible
-from gnf_tf.bijectors.base import GraphBijector
+from gnf_tf import graphs
+from gnf_tf.bijectors.base import GraphLayer
 
 __all__ = ["GraphBatchNorm"]
 
 
-class GraphBatchNorm(GraphBijector):
+class GraphBatchNorm(GraphLayer):
     """Normalises each node feature, with an exact log-determinant per graph.
 
         forward:   y = (x - mean) / sqrt(variance + epsilon) * exp(log_scale) + shift
@@ -30,8 +30,6 @@ class GraphBatchNorm(GraphBijector):
     are not known.
     """
 
-    updates = None  # the engine's word for 'all features at once'
-
     def __init__(
         self,
         node_size: int,
@@ -40,7 +38,6 @@ class GraphBatchNorm(GraphBijector):
         epsilon: float = 1e-5,
         padded: bool = False,
         dtype: tf.DType = tf.float32,
-        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_batch_norm",
     ):
@@ -53,7 +50,6 @@ class GraphBatchNorm(GraphBijector):
           padded: training batches come from `graphs.pad`; padding nodes are left out of the
             batch statistics. (Nothing else in a graph tells padding from data.)
           dtype: float type of the graphs.
-          memory: see `gnf_tf.reversible.run`.
           validate_args: check the values of each graph too.
           name: as TFP.
 
@@ -68,7 +64,6 @@ class GraphBatchNorm(GraphBijector):
         super().__init__(
             node_size,
             dtype=dtype,
-            memory=memory,
             validate_args=validate_args,
             parameters=parameters,
             name=name,
@@ -85,49 +80,51 @@ class GraphBatchNorm(GraphBijector):
             tf.ones([node_size], dtype), trainable=False, name="moving_variance"
         )
 
-    @property
-    def steps(self):
-        return (self,)
+    def condition(self, kept, graph, *, is_training, **unused):
+        """(log_scale, shift, counted): [node_size] twice, and [num_nodes, 1].
 
-    def condition(self, kept, graph, is_training, seed=None):
-        """`(log_scale, shift, counted)`, each [node_size] but the last.
-
-        `counted`, bool [num_nodes, 1], says which nodes the statistics are taken of; None stands
-        for the moving averages.
+        `counted`, bool, says which nodes the statistics of a training batch are taken of; it is
+        None for the moving averages.
         """
-        del kept, seed
+        del kept, unused
         counted = None
         if is_training:
             everything = tf.ones(tf.shape(graph.nodes)[:1], tf.bool)
             counted = (graphs.node_mask(graph) if self._padded else everything)[:, tf.newaxis]
         return tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.shift), counted
 
-    def transform(self, changed, params):
-        """Data to latent; the residual is the (mean, variance) that were used."""
-        log_scale, shift, counted = params
-        mean, variance = self._moving_statistics()
-        if counted is not None:
-            any_node = tf.reduce_any(counted)
-            of_batch = _moments(changed, counted)
-            mean = tf.where(any_node, of_batch[0], mean)
-            variance = tf.where(any_node, of_batch[1], variance)
-        scale_log = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
-        changed = (changed - mean) * tf.exp(scale_log) + shift
-        residual = None if counted is None else (mean, variance)
-        return changed, self._per_node(scale_log, changed), residual
+    def statistics(self, changed, params):
+        """(mean, variance) of a training batch, [node_size] each; empty for the moving averages."""
+        _, _, counted = params
+        if counted is None:
+            return ()
+        any_node = tf.reduce_any(counted)
+        moving = self._moving_statistics()
+        return tuple(
+            tf.where(any_node, of_batch, average)
+            for of_batch, average in zip(_moments(changed, counted), moving, strict=True)
+        )
 
-    def invert(self, changed, params, residual=None):
-        """Latent to data, by the statistics that `transform` left or else the moving ones."""
+    def transform(self, changed, params, *statistics):
+        """Data to latent, and log|det| per node."""
+        log_scale, shift, _ = params
+        mean, variance = statistics or self._moving_statistics()
+        total_log_scale = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
+        changed = (changed - mean) * tf.exp(total_log_scale) + shift
+        return changed, tf.fill(tf.shape(changed)[:1], tf.reduce_sum(total_log_scale))
+
+    def invert(self, changed, params, *statistics):
+        """Latent to data, and log|det| per node."""
         log_scale, shift, counted = params
-        if residual is None and counted is not None:
+        if counted is not None and not statistics:
             raise ValueError(
                 f"{self.name}: inverse with `is_training=True` is not defined, since the batch "
                 "statistics belong to the unknown input; use `is_training=False`"
             )
-        mean, variance = self._moving_statistics() if residual is None else residual
-        scale_log = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
-        changed = (changed - shift) * tf.exp(-scale_log) + mean
-        return changed, self._per_node(-scale_log, changed)
+        mean, variance = statistics or self._moving_statistics()
+        total_log_scale = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
+        changed = (changed - shift) * tf.exp(-total_log_scale) + mean
+        return changed, tf.fill(tf.shape(changed)[:1], -tf.reduce_sum(total_log_scale))
 
     def calibrate(self, graph: GraphsTuple) -> None:
         """Sets the moving averages to the statistics of all nodes of `graph`, padding apart.
@@ -151,19 +148,14 @@ class GraphBatchNorm(GraphBijector):
         self.moving_mean.assign(mean)
         self.moving_variance.assign(variance)
 
-    def update_statistics(self, residual):
+    def update_statistics(self, *statistics):
         """Moves the averages towards the (mean, variance) of a training batch."""
-        if residual is None:
-            return
-        finite = tf.reduce_all(tf.math.is_finite(residual), axis=0)
-        for moving, value in zip((self.moving_mean, self.moving_variance), residual, strict=True):
+        finite = tf.reduce_all(tf.math.is_finite(statistics), axis=0)
+        for moving, value in zip((self.moving_mean, self.moving_variance), statistics, strict=True):
             moving.assign_sub(tf.where(finite, (1.0 - self._momentum) * (moving - value), 0.0))
 
     def _moving_statistics(self):
         return tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
-
-    def _per_node(self, scale_log, changed):
-        return tf.fill(tf.shape(changed)[:1], tf.reduce_sum(scale_log))
 
 
 def _moments(values, counted):

@@ -3,13 +3,13 @@
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs, reversible
-from gnf_tf.bijectors.base import GraphBijector
+from gnf_tf import graphs
+from gnf_tf.bijectors.base import GraphLayer
 
 __all__ = ["GraphMeanScale"]
 
 
-class GraphMeanScale(GraphBijector):
+class GraphMeanScale(GraphLayer):
     """The mean over a graph's nodes scaled, the nodes' deviations from it kept.
 
         forward:   y = x + (exp(log_scale) - 1) * mean(x)
@@ -24,14 +24,11 @@ class GraphMeanScale(GraphBijector):
     Nodes without edges are not independent after it: leave it out of a RealNVP.
     """
 
-    updates = None  # the engine's word for 'all features at once'
-
     def __init__(
         self,
         node_size: int,
         *,
         dtype: tf.DType = tf.float32,
-        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_mean_scale",
     ):
@@ -40,7 +37,6 @@ class GraphMeanScale(GraphBijector):
         super().__init__(
             node_size,
             dtype=dtype,
-            memory=memory,
             validate_args=validate_args,
             parameters=parameters,
             name=name,
@@ -74,28 +70,20 @@ class GraphMeanScale(GraphBijector):
         log_scale = tf.where(size > tiny, -0.5 * tf.math.log(size) - tf.math.log(unit), 0.0)
         self.log_scale.assign(log_scale)
 
-    @property
-    def steps(self):
-        return (self,)
-
-    def condition(self, kept, graph, is_training, seed=None):
+    def condition(self, kept, graph, **unused):
         """`(log_scale [node_size], graph)`."""
-        del kept, is_training, seed
+        del kept, unused
         return tf.convert_to_tensor(self.log_scale), graph
 
     def transform(self, changed, params):
         """Data to latent, with log|det| per node."""
         log_scale, graph = params
-        return *_scaled(changed, log_scale, graph), None
+        return _scaled(changed, log_scale, graph)
 
-    def invert(self, changed, params, residual=None):
+    def invert(self, changed, params):
         """Latent to data, with log|det| per node."""
-        del residual
         log_scale, graph = params
         return _scaled(changed, -log_scale, graph)
-
-    def update_statistics(self, residual):
-        """There are none."""
 
 
 def _scaled(x, log_scale, graph):

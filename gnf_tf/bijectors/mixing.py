@@ -4,13 +4,13 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
-from gnf_tf import reversible, seeds
-from gnf_tf.bijectors.base import GraphBijector
+from gnf_tf import seeds
+from gnf_tf.bijectors.base import GraphLayer
 
 __all__ = ["GraphMixing"]
 
 
-class GraphMixing(GraphBijector):
+class GraphMixing(GraphLayer):
     """The same invertible matrix on the features of every node, so that halves meet.
 
         forward:   y = x W,  W = P L (U + diag(sign * exp(log_diagonal)))
@@ -21,15 +21,12 @@ class GraphMixing(GraphBijector):
     only, and without mixing the same ones meet throughout. Kingma, Dhariwal, "Glow", NeurIPS 2018.
     """
 
-    updates = None  # the engine's word for 'all features at once'
-
     def __init__(
         self,
         node_size: int,
         *,
         seed: int = 0,
         dtype: tf.DType = tf.float32,
-        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_mixing",
     ):
@@ -38,7 +35,6 @@ class GraphMixing(GraphBijector):
         super().__init__(
             node_size,
             dtype=dtype,
-            memory=memory,
             validate_args=validate_args,
             parameters=parameters,
             name=name,
@@ -55,13 +51,9 @@ class GraphMixing(GraphBijector):
             tf.cast(np.log(np.abs(diagonal)), dtype), name="log_diagonal"
         )
 
-    @property
-    def steps(self):
-        return (self,)
-
-    def condition(self, kept, graph, is_training, seed=None):
+    def condition(self, kept, graph, **unused):
         """`(lower, upper, log_diagonal)`: the triangular factors of W and its diagonal."""
-        del kept, graph, is_training, seed
+        del kept, graph, unused
         below = tf.constant(self._strictly_lower, self.lower.dtype)
         lower = self.lower * below + tf.eye(self.node_size, dtype=self.lower.dtype)
         log_diagonal = tf.convert_to_tensor(self.log_diagonal)
@@ -73,16 +65,12 @@ class GraphMixing(GraphBijector):
         lower, upper, log_diagonal = params
         weights = tf.matmul(self._permutation, tf.matmul(lower, upper))
         log_det = tf.fill(tf.shape(changed)[:1], tf.reduce_sum(log_diagonal))
-        return tf.matmul(changed, weights), log_det, None
+        return tf.matmul(changed, weights), log_det
 
-    def invert(self, changed, params, residual=None):
+    def invert(self, changed, params):
         """Latent to data, with log|det| per node."""
-        del residual
         lower, upper, log_diagonal = params
         inverse = tf.linalg.triangular_solve(lower, tf.transpose(self._permutation))
         inverse = tf.linalg.triangular_solve(upper, inverse, lower=False)
         log_det = tf.fill(tf.shape(changed)[:1], -tf.reduce_sum(log_diagonal))
         return tf.matmul(changed, inverse), log_det
-
-    def update_statistics(self, residual):
-        """There are none."""

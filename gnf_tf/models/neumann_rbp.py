@@ -7,9 +7,10 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import record
 
-from gnf_tf import bijectors, graphs, networks
+from gnf_tf import bijectors, graphs
+from gnf_tf.networks import defaults
 from gnf_tf.networks.arguments import check_positive
-from gnf_tf.networks.conditioner import make_variables, sample_graph
+from gnf_tf.networks.conditioner import make_conditioner_variables
 from gnf_tf.reversible.gradient import local
 from gnf_tf.substitution import held_values, substituted
 
@@ -38,8 +39,8 @@ class NeumannRBP(tf.Module):
 
     def __init__(
         self,
-        num_steps: int = 100,
-        node_size: int = 64,
+        num_steps: int,
+        node_size: int,
         *,
         input_size: int | None = None,
         num_terms: int | None = None,
@@ -78,35 +79,27 @@ class NeumannRBP(tf.Module):
         num_terms = num_steps - 1 if num_terms is None else num_terms
         if num_terms < 0:
             raise ValueError(f"`num_terms` must be at least 0, got {num_terms}")
-        if make_conditioner is None:
-
-            def make_conditioner(output_size):
-                return networks.MessagePassing(
-                    message_sizes=(node_size, node_size),
-                    output_size=output_size,
-                    aggregation="mean",
-                    output_scale=0.5,
-                )
-
         self._num_steps = num_steps
         self._num_terms = num_terms
         self._node_size = node_size
         self._input_size = input_size
         self._float_type = dtype
-        self._network = make_conditioner(node_size)
+        self._network = (make_conditioner or defaults.contraction(node_size))(node_size)
         if getattr(self._network, "takes_seed", False):
             raise ValueError(
                 "`make_conditioner` must give a network without dropout, for a map that is another "
                 "one at each step has no fixed point; got one whose `takes_seed` is true"
             )
         # Made here, since the loop below is no place to make variables.
-        sample = sample_graph(node_size + input_size, edge_size, global_size, dtype)
-        shape = make_variables(self, "make_conditioner", lambda: self._network(sample).nodes.shape)
-        if shape != [2, node_size]:
-            raise ValueError(
-                f"`make_conditioner({node_size})` must give a network with nodes of width "
-                f"{node_size}, one row a node; 2 nodes gave shape {shape}"
-            )
+        make_conditioner_variables(
+            self,
+            self._network,
+            node_size,
+            input_size=node_size + input_size,
+            edge_size=edge_size,
+            global_size=global_size,
+            dtype=dtype,
+        )
 
     @tf.autograph.experimental.do_not_convert
     def __call__(self, graph: GraphsTuple) -> GraphsTuple:

@@ -1,77 +1,13 @@
-"""Invertible maps of single features whose parameters a coupling's network gives.
-
-Each maps x [num_nodes, width] by `num_params` numbers a feature, given as the raw network output
-[num_nodes, num_params, width]. Raw zeros are the identity.
-"""
+"""Rational-quadratic splines: a map of single features for couplings (Neural Spline Flows)."""
 
 import math
-from typing import Any, Protocol
 
 import tensorflow as tf
 
-__all__ = ["Additive", "Affine", "Elementwise", "Spline"]
+__all__ = ["Spline"]
 
 # The steepest slope that is left as it is, and the bound that steeper ones approach.
 _STEEP, _STEEPEST = 100.0, 200.0
-
-
-class Elementwise(Protocol):
-    """What `GraphCoupling` asks of a map. Log-derivatives are per element, [num_nodes, width]."""
-
-    num_params: int
-
-    def parameters(self, raw: tf.Tensor) -> Any:
-        """From the raw output [num_nodes, num_params, width], any structure of tensors."""
-
-    def forward(self, x: tf.Tensor, params: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """(y, log(dy/dx))."""
-
-    def inverse(self, y: tf.Tensor, params: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """(x, log(dx/dy))."""
-
-
-class Additive:
-    """y = x + shift: volume preserving (NICE; the authors' code for the supervised tasks)."""
-
-    num_params = 1
-
-    def parameters(self, raw):
-        return raw[:, 0]
-
-    def forward(self, x, params):
-        return x + params, tf.zeros_like(x)
-
-    def inverse(self, y, params):
-        return y - params, tf.zeros_like(y)
-
-
-class Affine:
-    """y = x * exp(log_scale) + shift: equation 3 (RealNVP).
-
-    The network's raw log-scale s is bounded smoothly, `log_scale = b tanh(s / b)` with
-    b = `max_log_scale`: one step stretches by at most exp(b), which is what keeps a deep stack
-    invertible in floating point.
-    """
-
-    num_params = 2
-
-    def __init__(self, max_log_scale: float = 2.0):
-        """Raises a ValueError if `max_log_scale` is not positive and finite."""
-        if not 0 < max_log_scale < math.inf:
-            raise ValueError(f"`max_log_scale` must be positive and finite, got {max_log_scale}")
-        self._max_log_scale = max_log_scale
-
-    def parameters(self, raw):
-        log_scale, shift = tf.unstack(raw, axis=1)
-        return self._max_log_scale * tf.tanh(log_scale / self._max_log_scale), shift
-
-    def forward(self, x, params):
-        log_scale, shift = params
-        return x * tf.exp(log_scale) + shift, log_scale
-
-    def inverse(self, y, params):
-        log_scale, shift = params
-        return (y - shift) * tf.exp(-log_scale), -log_scale
 
 
 class Spline:
