@@ -224,10 +224,7 @@ class ScaledByItsClass(InSonnet):
 
 HIDDEN = {
     "a global tensor": (scaled_by_a_global, r"held elsewhere.*float32 of shape \(1,\)"),
-    "a global tensor in a tf.function": (
-        scaled_by_a_global_in_a_function,
-        "float tensors .* found",
-    ),
+    "a global tensor in a tf.function": (scaled_in_a_function, "float tensors .* found"),
     "a tensor of a class": (lambda size: ScaledByItsClass(linear(size)), r"of shape \(\)"),
 }
 

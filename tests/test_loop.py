@@ -213,7 +213,8 @@ def test_bad_arguments():
 
     def found_and_called_by_two_ways(output_size):
         NETWORKS.append(cases.message_passing(output_size))
-        return lambda graph, found=NETWORKS[-1], last=len(NETWORKS) - 1: NETWORKS[last](graph)
+        index = len(NETWORKS) - 1
+        return lambda graph, found=NETWORKS[-1]: NETWORKS[index](graph)
 
     net = gnf_tf.models.GRevNet(2, 4, loop=True, make_conditioner=found_and_called_by_two_ways)
     for call in (net, tf.function(net)):
