@@ -20,8 +20,8 @@ class GraphMixing(GraphLayer):
     P is a fixed permutation matrix, L is lower triangular with ones on its diagonal, and U is
     strictly upper triangular; all are [node_size, node_size]. W starts as a random rotation.
 
-    A coupling divides the features in two halves, always the same ones. Use a mixing between
-    couplings so that each feature meets every other one; a node_size of 2 or 3 gains most.
+    A coupling divides the features in two halves, always the same ones. With a mixing
+    between couplings, each feature can depend on every other one.
 
     Reference: Kingma, Dhariwal, "Glow", NeurIPS 2018 (the LU decomposition of section 3.2).
     """
