@@ -120,7 +120,7 @@ def make_variables(
         return created[-1]
 
     with tf.init_scope(), tf.variable_creator_scope(creator):
-        # It sees reads within fused operations too, of trainable variables alone.
+        # The watcher sees trainable variables only, but also where operations are fused.
         with record.VariableWatcher() as watcher:
             result = evaluate()
         num_created = len(created)
@@ -181,7 +181,7 @@ def _check_found(argument, tensors, evaluate):
 
 
 def _operations(operation, seen):
-    """The operation, and those of the functions that it calls, as a `tf.function` does."""
+    """Adds to `seen` the operation and, for a `tf.function`, those that it calls."""
     name = operation.decode() if isinstance(operation, bytes) else operation
     if name in seen:
         return
@@ -201,8 +201,11 @@ def _has_state(operation):
 
 
 def _track(holder, argument, used, handles):
-    """Sees to it that `holder` has the variables `used`, and all others of these `handles`."""
-    # By the resources, of which a distributed variable has one for each replica.
+    """Makes `holder` track the variables `used`, and all others with these `handles`.
+
+    Raises if a variable can't be found.
+    """
+    # A distributed variable has one resource for each replica.
     read = {key: "one that isn't trainable" for key in handles}
     for variable in used:
         shown = f"{variable.name} of shape {variable.shape}"
@@ -228,6 +231,6 @@ def _track(holder, argument, used, handles):
 
 
 def _handles(variable):
-    """Its resources, one for each replica."""
+    """The resources of a variable, one for each replica."""
     parts = variable.values if isinstance(variable, tf.distribute.DistributedValues) else [variable]
     return [part.handle for part in parts]
