@@ -9,7 +9,7 @@ import tensorflow as tf
 from gnf_tf import reversible
 from gnf_tf.bijectors.base import GraphLayer
 from gnf_tf.bijectors.spline import Spline
-from gnf_tf.networks.conditioner import Conditioner, MakeConditioner, make_conditioner_variables
+from gnf_tf.networks.conditioner import MakeConditioner, make_conditioner_variables
 
 __all__ = ["Additive", "Affine", "Coupling", "Elementwise", "GraphCoupling"]
 
@@ -98,14 +98,14 @@ class GraphCoupling(GraphLayer):
     of message passing. Instead of the paper's affine map the coupling can use `Additive`, whose
     log-determinant is 0, or `Spline`, which is more flexible and slower.
 
-    The network is any function that maps a GraphsTuple to a GraphsTuple. It is evaluated again in
-    the gradient and in the inverse, so its result must depend on its inputs, its weights and its
-    `seed` alone. For dropout use the option `dropout` of `MessagePassing` or `GraphConvolution`,
-    or `gnf_tf.networks.dropout.dropout`, in place of `tf.nn.dropout`; a network whose attribute
-    `takes_seed` is true is called with `seed`, int32 [2], where the bijector is. In place of batch
-    normalization inside the network use a `normalization` of the `GNF`. The variables and float
-    tensors of the network must be attributes of `tf.Module`s or of plain objects, or be reached
-    through the closure, the defaults or the partial arguments of a function.
+    The network is any function from a GraphsTuple to a GraphsTuple. It is evaluated again in the
+    gradient and in the inverse, so its result may depend only on its inputs, its weights and a
+    seed. If it has a true attribute `takes_seed`, it gets the keyword argument `seed`, int32 [2],
+    whenever the bijector has a seed. So for dropout use the option `dropout` of `MessagePassing` or
+    `GraphConvolution`, or `gnf_tf.networks.dropout.dropout`; for batch normalization use the
+    `normalization` of the `GNF`. The variables and float tensors of the network must be attributes
+    of `tf.Module`s or of plain objects, or be in the closure, the defaults or the partial arguments
+    of a function.
     """
 
     def __init__(
@@ -127,10 +127,10 @@ class GraphCoupling(GraphLayer):
         """Makes the network and its variables.
 
         Args:
-          make_conditioner: called once, with an output size; returns the network. The network gets
-            nodes [num_nodes, kept_size + conditional_size], with the edges and globals of the
-            graph, and must return nodes [num_nodes, output size]. The output size is that of the
-            changed half, times the parameters of the map: the output of an affine coupling is
+          make_conditioner: a function from an output size to the network; it is called once. The
+            network gets nodes [num_nodes, kept_size + conditional_size], and the edges and globals
+            of the graph. It must return nodes [num_nodes, output size], with an output size of
+            changed_size times the number of the map's parameters; for "affine" the output is
             [log_scale, shift].
           node_size: width of the node features, at least 2; see `reversible.half_sizes`.
           updates: which half changes, 0 (the first) or 1.
@@ -181,11 +181,6 @@ class GraphCoupling(GraphLayer):
             dtype=dtype,
             use=lambda output: self.transform(changed, self._parameters_of(output)),
         )
-
-    @property
-    def conditioner(self) -> Conditioner:
-        """The network that maps the kept half to the parameters of the map."""
-        return self._conditioner
 
     def condition(self, kept, graph, *, conditional_input, is_training, seed):
         """The parameters of the map, by message passing: log_scale(kept) and shift(kept).

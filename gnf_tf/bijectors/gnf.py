@@ -86,17 +86,23 @@ class GNF(GraphBijector):
 
     `forward` is the paper's message passing from data H_0 to latent H_T, opposite to TFP's flows.
     Each step is a `GraphBatchNorm` or `GraphActNorm`, a `GraphMeanScale` and a `GraphMixing` (all
-    of them optional), and a `GNFStep`. The density of node features [num_nodes, node_size], given
-    the topology, is a transformed distribution:
+    of them optional), and a `GNFStep`. With the default networks and no mixing, a new GNF is the
+    identity but for the epsilon of batch normalization. The density of node features [num_nodes,
+    node_size], given the topology, is a transformed distribution:
 
-        topology = gnf_tf.graphs.fully_connected(n_node=[4, 7], node_size=6)   # or edgeless(...)
-        gnf = gnf_tf.GNF(num_steps=12, node_size=6)
-        flow = tfd.TransformedDistribution(gnf_tf.NodePrior(topology), tfb.Invert(gnf))
-        flow.log_prob(flow.sample(seed=1))                                      # [n_graphs]
+    >>> import gnf_tf
+    >>> import tensorflow_probability as tfp
+    >>> topology = gnf_tf.graphs.fully_connected(n_node=[4, 7], node_size=6)
+    >>> gnf = gnf_tf.GNF(num_steps=2, node_size=6)
+    >>> flow = tfp.distributions.TransformedDistribution(
+    ...     gnf_tf.NodePrior(topology), tfp.bijectors.Invert(gnf)
+    ... )
+    >>> flow.log_prob(flow.sample(seed=1)).shape
+    TensorShape([2])
 
     On graphs without edges, and without mean scaling, the same flow is RealNVP: its nodes are
-    independent. A new GNF is the identity map, with the default networks and no mixing. To pass
-    messages without a density use `gnf_tf.models.GRevNet`, which has no log-determinant.
+    independent. To pass messages without a density use `gnf_tf.models.GRevNet`, which has no
+    log-determinant.
 
     References: Liu, Kumar, Ba, Kiros, Swersky, "Graph Normalizing Flows", NeurIPS 2019; Dinh,
     Sohl-Dickstein, Bengio, "Density estimation using Real NVP", ICLR 2017.
