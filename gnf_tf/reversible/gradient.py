@@ -35,6 +35,7 @@ class Inputs:
         self,
         graph: GraphsTuple,
         conditional_input: tf.Tensor | None,
+        is_training: bool,
         layers: Sequence[ReversibleLayer],
         without: Collection[int] = (),
     ):
@@ -43,6 +44,7 @@ class Inputs:
         Args:
           graph: whose edges and globals the layers see.
           conditional_input: [num_nodes, conditional_size], or None.
+          is_training: whether this is a training step.
           layers: `tf.Module`s, or other objects that hold their variables as attributes.
           without: the `id`s of variables to leave out.
         """
@@ -50,6 +52,7 @@ class Inputs:
         self._graph = graph.replace(
             **dict(zip(INDEX_FIELDS, local(getattr(graph, f) for f in INDEX_FIELDS), strict=True))
         )
+        self._is_training = is_training
         self._layers = layers
         index_of: dict[int, int] = {}  # from the id of a tensor to its index in `tensors`
 
@@ -84,12 +87,13 @@ class Inputs:
         self.tensors = local(self.tensors)
 
     def context(self, tensors: Sequence[tf.Tensor]) -> dict[str, Any]:
-        """`graph` and `conditional_input` for `ReversibleLayer.condition`, made of `tensors`."""
+        """The arguments of `ReversibleLayer.condition` that all layers share, from `tensors`."""
         features = {name: tensors[i] for name, i in self._features.items()}
         conditional_input = features.pop("conditional_input", None)
         return {
             "graph": self._graph.replace(**features),
             "conditional_input": conditional_input,
+            "is_training": self._is_training,
         }
 
     def layers(

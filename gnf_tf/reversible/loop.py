@@ -107,17 +107,18 @@ class Looped:
         """The arguments are those of `run`; the seed is int32 [2] or None."""
         del memory
         self._replaced = {id(variable): variable for variable in loop.replaced}
-        self._inputs = Inputs(graph, conditional_input, loop.layers, without=self._replaced)
+        self._inputs = Inputs(
+            graph, conditional_input, is_training, loop.layers, without=self._replaced
+        )
         weights = local(map(tf.convert_to_tensor, loop.stacked))
         self.tensors = [*self._inputs.tensors, *weights]
         self._num_steps = loop.num_steps
         self._inverse = inverse
-        self._is_training = is_training
         self._seed = seed
 
     def forward(self, halves, tensors):
         others, weights = self._parted(tensors)
-        arrays, context = _arrays(weights), self._context(others)
+        arrays, context = _arrays(weights), self._inputs.context(others)
 
         def body(step, halves, log_det):
             layers, seeds, _ = self._step(step, others, arrays)
@@ -148,7 +149,7 @@ class Looped:
                 halves,
                 d_halves,
                 d_log_det,
-                self._context(inner),
+                self._inputs.context(inner),
                 tensors,
                 [seen] * len(layers),
             )
@@ -184,9 +185,6 @@ class Looped:
             for g in gradients
         ]
         return (d_first, d_second), d_tensors, {}
-
-    def _context(self, others):
-        return {**self._inputs.context(others), "is_training": self._is_training}
 
     def _parted(self, tensors):
         count = len(self._inputs.tensors)

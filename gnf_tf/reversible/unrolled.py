@@ -12,16 +12,16 @@ class Unrolled:
     def __init__(self, layers, graph, conditional_input, *, inverse, memory, is_training, seed):
         """The arguments are those of `run`; the seed is int32 [2] or None."""
         # The stored gradient is TensorFlow's own, and needs no list of what the layers hold.
-        self._inputs = Inputs(graph, conditional_input, layers if memory == "reversible" else ())
+        held_by = layers if memory == "reversible" else ()
+        self._inputs = Inputs(graph, conditional_input, is_training, held_by)
         self.tensors = self._inputs.tensors
         self._layers = layers
         self._inverse = inverse
-        self._is_training = is_training
         self._seed = seed
 
     def forward(self, halves, tensors):
         layers, seeds = directed(self._layers, self._seed, self._inverse)
-        return forward(layers, seeds, halves, self._context(tensors))
+        return forward(layers, seeds, halves, self._inputs.context(tensors))
 
     def backward(self, halves, d_halves, d_log_det, tensors, statistics):
         tensors = local(tensors)
@@ -35,11 +35,8 @@ class Unrolled:
             halves,
             d_halves,
             d_log_det,
-            self._context(tensors),
+            self._inputs.context(tensors),
             tensors,
             seen[::-1] if self._inverse else seen,
         )
         return gradients
-
-    def _context(self, tensors):
-        return {**self._inputs.context(tensors), "is_training": self._is_training}
