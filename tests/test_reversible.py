@@ -281,3 +281,5 @@ def test_bad_arguments():
         reversible.run(layers, graphs.edgeless([2], 2), memory="none")
     with pytest.raises(ValueError, match="`node_size` must be at least 2, .* got 1; append"):
         reversible.run(layers, graphs.edgeless([2], 1))
+    with pytest.raises(ValueError, match="float32"):
+        reversible.run(layers, graphs.edgeless([2], 2), tf.zeros([2, 0], tf.int32))

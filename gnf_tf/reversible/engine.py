@@ -41,8 +41,8 @@ def run(
         one, and there are no second derivatives under "reversible" (they raise a LookupError).
       graph: nodes [num_nodes, node_size], float, with a node_size of at least 2. Edges and globals,
         if float, are differentiable inputs of every layer.
-      conditional_input: [num_nodes, conditional_size], float: features that the networks of the
-        layers see, and that stay as they are.
+      conditional_input: [num_nodes, conditional_size], of the nodes' dtype: features that the
+        networks of the layers see, and that stay as they are.
       inverse: whether to compute the inverse map.
       memory: "reversible" keeps O(num_nodes) values for the gradient; "stored" keeps every
         intermediate one, as automatic differentiation does. The numbers are the same up to
@@ -62,12 +62,14 @@ def run(
     work, and all of it works within `tf.cond`, `tf.while_loop` and `tf.map_fn` too.
 
     Raises:
-      ValueError: for an unknown `memory`, a node width below 2, a `seed` that is none, or no seed
-        in training for a layer whose `takes_seed` is true.
+      ValueError: for an unknown `memory`, a node width below 2, a conditional input of another
+        dtype, a bad `seed`, or no seed in training for a layer whose `takes_seed` is true.
     """
     check_memory(memory)
     check_seed(layers.layers if isinstance(layers, Loop) else layers, seed, is_training)
     halves = split_nodes(graph)
+    if conditional_input is not None:
+        conditional_input = tf.convert_to_tensor(conditional_input, graph.nodes.dtype)
     make = Looped if isinstance(layers, Loop) else Unrolled
     execution: Execution = make(
         layers,
