@@ -8,7 +8,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-__all__ = ["check_widths", "items", "make_graphs", "simple_graph"]
+__all__ = ["check_widths", "items", "make_graphs", "simple_graph", "vector"]
 
 
 def simple_graph(graph: nx.Graph, *, node_labels: bool = True) -> nx.Graph:
@@ -47,7 +47,7 @@ def simple_graph(graph: nx.Graph, *, node_labels: bool = True) -> nx.Graph:
 def _attributes(what, data):
     result = {}
     if data.get("features") is not None:
-        features = _vector(data["features"])
+        features = vector(data["features"])
         if features is None:
             raise ValueError(
                 f"{what} has the features {data['features']!r:.80}, expected finite numbers"
@@ -55,7 +55,7 @@ def _attributes(what, data):
         result["features"] = features
     label = data.get("label")
     if isinstance(label, np.ndarray | list | tuple):
-        label = _vector(label)
+        label = vector(label)
     elif isinstance(label, numbers.Real):
         whole = isinstance(label, numbers.Integral)
         label = int(label) if whole else float(label) if math.isfinite(label) else None
@@ -71,7 +71,7 @@ def _attributes(what, data):
     return result
 
 
-def _vector(value):
+def vector(value: Any) -> np.ndarray | None:
     """[width] float64 of a number, a sequence of numbers, or a text of them; None of others."""
     try:
         if isinstance(value, str):

@@ -1,6 +1,5 @@
 """Sets of graphs in files: by the suffix, by folder, or by archive."""
 
-import operator
 import os
 import pathlib
 import re
@@ -11,7 +10,8 @@ import networkx as nx
 import numpy as np
 
 from gnf_tf.datasets.attributed_graphs import check_widths, items, simple_graph
-from gnf_tf.datasets.networkx_files import FORMATS, Format
+from gnf_tf.datasets.contents import content_of, opened
+from gnf_tf.datasets.networkx_files import FORMATS, Format, read_networkx
 from gnf_tf.datasets.npz_graphs import npz_content, read_npz
 from gnf_tf.datasets.random_graphs import GraphSplit
 from gnf_tf.datasets.tu_files import read_tu, tu_name
@@ -74,12 +74,12 @@ def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.G
     path = user_path(path)
     is_folder = os.path.isdir(path)  # False of what is no path at all
     if path.suffix.lower() == ".npz" and not is_folder:
-        return read_npz(path, _opened(path, _content), split)
+        return read_npz(path, content_of(path), split)
     name = tu_name(path.name)
     if name and not is_folder:
         named = _numbered(path, read_tu(path.parent, name))
     elif is_folder or path.suffix.lower() == ".zip":
-        named = _read_folder(path if is_folder else _opened(path, zipfile.Path))
+        named = _read_folder(path if is_folder else opened(path, zipfile.Path))
     else:
         named = _read_file(path)
     try:
@@ -93,18 +93,6 @@ def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.G
 
 def _numbered(path, graphs):
     return [(f"graph {index} of {path}", graph) for index, graph in enumerate(graphs)]
-
-
-def _opened(path, read):
-    try:
-        return read(path)
-    except FileNotFoundError as error:
-        raise DataError(f"the data file {path} is missing") from error
-    except Exception as error:  # an archive raises of many kinds
-        raise DataError(f"the data file {path} is damaged or can't be read ({error})") from error
-
-
-_content = operator.methodcaller("read_bytes")
 
 
 def _read_folder(folder):
@@ -153,7 +141,7 @@ def _list(suffixes):
 
 def _read_file(path):
     """(name, graph) of all graphs in a file."""
-    content = _opened(path, _content)
+    content = content_of(path)
     suffix = pathlib.PurePath(path.name).suffix.lower()
     if suffix == ".npz":
         return _numbered(path, read_npz(path, content, "all"))
@@ -161,15 +149,7 @@ def _read_file(path):
         raise DataError(
             f"{path} has the suffix {suffix!r}, expected {_list(_READ)}, or a zip or folder of such"
         )
-    form = FORMATS[suffix]
-    try:
-        graphs = form.read(content)
-    except Exception as error:  # networkx raises of any kind
-        explained = isinstance(error, ValueError | SyntaxError | nx.NetworkXError)
-        reason = str(error) if explained else repr(error)
-        raise DataError(
-            f"the data file {path} is damaged, not {form.name}: {' '.join(reason.split()):.300}"
-        ) from error
+    graphs, form = read_networkx(path, content), FORMATS[suffix]
     if not graphs:
         raise DataError(f"the data file {path} holds no graphs, expected {form.name}")
     result = []

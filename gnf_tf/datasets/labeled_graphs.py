@@ -20,8 +20,25 @@ MASKS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validatio
 _MOST_CLASSES = 2**16  # without names: a greater number is no class, but an identifier
 
 
+class _Labeled:
+    """What the two kinds of labeled data say about their labels."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, or of labels."""
+        return len(self.class_names)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a node has any number of labels, and not one class."""
+        return self.labels.ndim == 2
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
-class LabeledGraph:
+class LabeledGraph(_Labeled):
     """One graph whose nodes are to be classified, some of them labeled.
 
     Use this to learn from some nodes of a graph and predict the others; `LabeledGraphs` to learn
@@ -78,19 +95,9 @@ class LabeledGraph:
             )
         vars(self).update(masks, graph=graph, labels=labels, class_names=names)
 
-    @property
-    def num_classes(self) -> int:
-        """Number of classes, or of labels."""
-        return len(self.class_names)
-
-    @property
-    def is_multi_label(self) -> bool:
-        """Whether a node has any number of labels, not one class."""
-        return self.labels.ndim == 2
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LabeledGraphs:
+class LabeledGraphs(_Labeled):
     """Graphs laid end to end whose nodes are labeled.
 
     Numbers of other types than these are converted.
@@ -167,36 +174,32 @@ class LabeledGraphs:
         return len(self.n_node)
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes, or of labels."""
-        return len(self.class_names)
-
-    @property
-    def is_multi_label(self) -> bool:
-        """Whether a node has any number of labels, not one class."""
-        return self.labels.ndim == 2
-
-    @property
     def sizes(self) -> np.ndarray:
         """[num_graphs, 2]: nodes and edges of each graph."""
         return np.stack([self.n_node, self.n_edge], axis=1)
 
     def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
-        """One graph, numpy arrays: (graph with the features as nodes, labels of its nodes)."""
-        row = range(len(self))[row]
-        first, edge = self.n_node[:row].sum(), self.n_edge[:row].sum()
-        nodes = slice(first, first + self.n_node[row])
-        senders, receivers = self.edges[edge : edge + self.n_edge[row]].T - first
+        """The graph with the number `row` and the labels of its nodes; see `graphs`."""
+        return self.graphs(np.array([row]))
+
+    def graphs(self, rows: np.ndarray) -> tuple[GraphsTuple, np.ndarray]:
+        """The graphs with the numbers `rows` as one GraphsTuple, and the labels of its nodes.
+
+        The nodes of the GraphsTuple are the features; edges and globals have width 0. All arrays
+        are NumPy arrays.
+        """
+        chosen = self.select(rows)
+        senders, receivers = chosen.edges.T
         graph = GraphsTuple(
-            nodes=self.features[nodes],
+            nodes=chosen.features,
             edges=np.zeros([len(senders), 0], np.float32),
-            globals=np.zeros([1, 0], np.float32),
-            receivers=receivers.astype(np.int32),
-            senders=senders.astype(np.int32),
-            n_node=self.n_node[row : row + 1],
-            n_edge=self.n_edge[row : row + 1],
+            globals=np.zeros([len(chosen), 0], np.float32),
+            receivers=receivers,
+            senders=senders,
+            n_node=chosen.n_node,
+            n_edge=chosen.n_edge,
         )
-        return graph, self.labels[nodes]
+        return graph, chosen.labels
 
     def select(self, rows: np.ndarray) -> "LabeledGraphs":
         """The graphs with the numbers `rows`, [num_rows], in that order."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gnf_tf.datasets.conformers import Atoms
-from gnf_tf.datasets.text_files import finite, read_table, short, wrong_line
+from gnf_tf.datasets.text_files import number, read_table, short, wrong_line
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
@@ -69,12 +69,7 @@ def read_targets(
                 raise wrong_line(
                     source, line, f"molecule {row} lacks `{key}`, which molecule 0 has"
                 )
-            value = finite(fields[key])
-            if value is None:
-                raise wrong_line(
-                    source, line, f"expected a finite number as `{key}`, got {short(fields[key])}"
-                )
-            values[row, column] = value
+            values[row, column] = number(source, line, fields, key)
     pairs = zip(wanted, keys, strict=True)
     return values, names, [_name_and_unit(name)[1] or _name_and_unit(key)[1] for name, key in pairs]
 

@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from gnf_tf.datasets.ranges import ranges
 from gnf_tf.datasets.splits import random_parts
@@ -121,9 +120,12 @@ class Molecules:
                 f"molecule {atoms[atom]} has the element {SYMBOLS[self.atomic_numbers[atom] - 1]} "
                 f"(atomic number {self.atomic_numbers[atom]}), expected one of {names}"
             )
-        element = np.searchsorted(elements, self.atomic_numbers)
+        column = np.zeros(1 + len(SYMBOLS), np.int64)
+        column[np.asarray(elements, np.int64)] = np.arange(len(elements))
         shape = [len(self), len(elements)]
-        counts = np.bincount(atoms * len(elements) + element, minlength=np.prod(shape))
+        counts = np.bincount(
+            atoms * len(elements) + column[self.atomic_numbers], minlength=np.prod(shape)
+        )
         return counts.reshape(shape).astype(np.float64)
 
     def split(self, fractions: Sequence[float], seed: int = 0) -> tuple["Molecules", ...]:
@@ -168,20 +170,6 @@ class Molecules:
             senders=senders.astype(np.int32),
             n_node=n_node.astype(np.int32),
             n_edge=(n_node * (n_node - 1)).astype(np.int32),
-        )
-
-    def signature(
-        self, num_nodes: int | None, num_edges: int | None, num_graphs: int | None
-    ) -> GraphsTuple:
-        """TensorSpecs of `graph` padded to these sizes."""
-        return GraphsTuple(
-            nodes=tf.TensorSpec([num_nodes, 1], tf.float32),
-            edges=tf.TensorSpec([num_edges, EDGE_SIZE], tf.float32),
-            globals=tf.TensorSpec([num_graphs, 0], tf.float32),
-            receivers=tf.TensorSpec([num_edges], tf.int32),
-            senders=tf.TensorSpec([num_edges], tf.int32),
-            n_node=tf.TensorSpec([num_graphs], tf.int32),
-            n_edge=tf.TensorSpec([num_graphs], tf.int32),
         )
 
     def _owners(self):

@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
+import pathlib
 import re
+import zipfile
 from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -10,7 +13,12 @@ from xml.etree import ElementTree
 import networkx as nx
 import numpy as np
 
-__all__ = ["FORMATS", "Format"]
+from gnf_tf.datasets.attributed_graphs import vector
+from gnf_tf.datasets.contents import content_of
+from gnf_tf.errors import DataError
+from gnf_tf.files import user_path
+
+__all__ = ["ATTRIBUTED", "FORMATS", "Format", "read_attributed_graphs", "read_networkx"]
 
 
 class Format(NamedTuple):
@@ -215,3 +223,52 @@ FORMATS = {
     ".edges": _EDGES,
     ".txt": _EDGES,
 }
+
+ATTRIBUTED = (".graphml", ".gexf", ".gml", ".json")  # the formats that hold attributes
+
+
+def read_networkx(path: pathlib.Path | zipfile.Path, content: bytes) -> list[nx.Graph]:
+    """The graphs in the content of a file with a suffix of `FORMATS`, as networkx reads them.
+
+    Raises:
+      DataError: if the content is damaged.
+    """
+    form = FORMATS[pathlib.PurePath(path.name).suffix.lower()]
+    try:
+        return form.read(content)
+    except Exception as error:  # networkx raises exceptions of any type
+        explained = isinstance(error, ValueError | SyntaxError | nx.NetworkXError)
+        reason = str(error) if explained else repr(error)
+        raise DataError(
+            f"the data file {path} is damaged, not {form.name}: {' '.join(reason.split()):.300}"
+        ) from error
+
+
+def read_attributed_graphs(path: str | os.PathLike, others: Sequence[str]) -> list[nx.Graph]:
+    """The graphs of a .graphml, .gexf, .gml or node-link .json file with all their attributes.
+
+    The attribute "features" may be a text that holds a vector, because GraphML has no vectors; it
+    is returned as the vector. The attribute "label" of a node is left out in GML and GEXF, where it
+    is the name of the node.
+
+    Args:
+      path: path of the file.
+      others: the suffixes of other files that the caller reads, for the error message.
+
+    Raises:
+      DataError: if the file is missing or damaged, or has another suffix.
+    """
+    path = user_path(path)
+    suffix = path.suffix.lower()
+    if suffix not in ATTRIBUTED:
+        *most, last = [*others, *ATTRIBUTED]
+        raise DataError(f"{path} has the suffix {suffix!r}, expected {', '.join(most)} or {last}")
+    graphs = read_networkx(path, content_of(path))
+    for graph in graphs:
+        for _, data in graph.nodes(data=True):
+            if suffix in (".gml", ".gexf"):
+                data.pop("label", None)
+            if isinstance(data.get("features"), str):
+                found = vector(data["features"])
+                data["features"] = data["features"] if found is None else found
+    return graphs

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse
 
 from gnf_tf import seeds
-from gnf_tf.datasets.attributed_files import read_attributed_graphs
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs
+from gnf_tf.datasets.networkx_files import read_attributed_graphs
 from gnf_tf.datasets.node_graphs import (
     FRACTIONS,
     as_labels,

@@ -2,17 +2,17 @@
 
 import io
 import os
-import pathlib
 import tokenize
 import zipfile
 import zlib
 
 import numpy as np
 
+from gnf_tf.datasets.contents import content_of
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
-__all__ = ["arrays_of", "content_of", "read_npz"]
+__all__ = ["arrays_of", "read_npz"]
 
 
 def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -23,20 +23,6 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = user_path(path)
     return arrays_of(path, content_of(path))
-
-
-def content_of(path: pathlib.Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-      DataError: if it is missing or can't be read.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"the data file {path} is missing") from error
-    except OSError as error:
-        raise DataError(f"the data file {path} can't be read ({error.strerror})") from error
 
 
 def arrays_of(path: os.PathLike | str, content: bytes) -> dict[str, np.ndarray]:

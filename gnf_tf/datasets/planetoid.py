@@ -7,7 +7,6 @@ The files are part of the package; DATA.md has their source and licence.
 
 import hashlib
 import importlib.resources
-import io
 from typing import Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ import scipy.sparse
 from gnf_tf import seeds
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph
 from gnf_tf.datasets.node_graphs import node_graph
+from gnf_tf.datasets.npz_files import arrays_of
 from gnf_tf.errors import DataError
 
 __all__ = ["citeseer", "cora", "pubmed", "read_arrays"]
@@ -125,5 +125,4 @@ def read_arrays(name: str) -> dict[str, np.ndarray]:
             f"the data file {path} is damaged: {len(content)} bytes of sha256 {digest}, expected "
             f"{_SHA256[name]}; reinstall gnf_tf"
         )
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return dict(file)
+    return arrays_of(str(path), content)

@@ -14,14 +14,14 @@ import os
 import pathlib
 import tokenize
 import zipfile
-import zlib
 from typing import Literal
 
 import numpy as np
 
+from gnf_tf.datasets.contents import content_of, opened
 from gnf_tf.datasets.labeled_graphs import LabeledGraphs
 from gnf_tf.errors import DataError
-from gnf_tf.files import cache_folder
+from gnf_tf.files import cache_folder, user_path
 
 __all__ = ["ppi"]
 
@@ -56,7 +56,7 @@ def ppi(
     if data_dir is None:
         source = _download()
     else:
-        folder = pathlib.Path(os.path.expanduser(data_dir))
+        folder = user_path(data_dir)
         source = folder / "ppi.zip" if (folder / "ppi.zip").exists() else folder
     prefix = _PREFIXES[split]
     arrays = {
@@ -132,16 +132,8 @@ def _download():
 
 
 def _content(source, name):
-    """The bytes of a file, of a folder or of a zip archive."""
-    try:
-        if source.suffix != ".zip":
-            return (source / name).read_bytes()
-        with zipfile.ZipFile(source) as archive:
-            return archive.read(name)
-    except (OSError, KeyError) as error:
-        raise DataError(f"the file {name} is missing in {source}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise DataError(f"the archive {source} is damaged ({error})") from error
+    """The bytes of a file in a folder or in a zip archive."""
+    return content_of((opened(source, zipfile.Path) if source.suffix == ".zip" else source) / name)
 
 
 def _read_array(source, name):

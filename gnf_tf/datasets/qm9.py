@@ -9,8 +9,6 @@ import dataclasses
 import importlib.util
 import os
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -18,6 +16,7 @@ import numpy as np
 
 from gnf_tf import seeds
 from gnf_tf.datasets.molecules import Molecules
+from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.errors import DataError
 from gnf_tf.files import cache_folder, user_path, whole_file
 
@@ -135,12 +134,11 @@ def _load(folder):
     if not path.exists():
         _write_atomically(path, _convert(_source_files()))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(path)
         columns = tuple(target.column for target in QM9_TARGETS.values())
         molecules = Molecules(**arrays, target_names=columns, target_units=("",) * len(columns))
         molecules.element_counts(_ELEMENTS)  # checks
-    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (DataError, TypeError, ValueError) as error:
         raise DataError(
             f"the data cache {path} is damaged ({error}); delete it, and it is made again"
         ) from error

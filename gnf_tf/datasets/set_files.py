@@ -1,16 +1,16 @@
 """Sets of points, or graphs with node features, from a user's files: data for densities."""
 
-import csv
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from gnf_tf.datasets.attributed_files import read_attributed_graphs
 from gnf_tf.datasets.graph_files import read_graphs
 from gnf_tf.datasets.labeled_graphs import check_features
+from gnf_tf.datasets.networkx_files import read_attributed_graphs
 from gnf_tf.datasets.node_graphs import graphs_with_features
 from gnf_tf.datasets.npz_files import read_npz
+from gnf_tf.datasets.text_files import number, read_table, short, wrong_line
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 from gnf_tf.graphs import GraphsTuple, fully_connected
@@ -81,52 +81,17 @@ def _joined(features, sets):
 
 
 def _read_csv(path):
-    """(features [num_points, F], name of each point's set)."""
-    try:
-        # A byte order mark is what spreadsheets begin with.
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, row) for row in reader if row]
-    except FileNotFoundError as error:
-        raise DataError(f"the data file {path} is missing") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the data file {path} can't be read as csv ({error})") from error
-    if len(lines) < 2:
-        raise ValueError(f"it must have a line of names and lines of numbers, got {len(lines)}")
-    names = [name.strip() for name in lines[0][1]]
-    if _SET not in names:
-        raise ValueError(f"it must have a column {_SET!r}, got columns {names}")
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise ValueError(f"its columns must have different names, got {repeated[0]!r} twice")
-    if len(names) < 2:
-        raise ValueError(f"it must have a column of features besides {_SET!r}, got none")
-    where = names.index(_SET)
-    features = np.empty([len(lines) - 1, len(names) - 1])
-    sets = []
-    for row, (line, cells) in enumerate(lines[1:]):
-        if len(cells) != len(names):
-            raise ValueError(f"line {line} must have {len(names)} cells, got {len(cells)}")
-        sets.append(cells.pop(where).strip())
-        if not sets[-1]:
-            raise ValueError(f"line {line} must name a set in column {_SET!r}, got nothing")
-        try:
-            features[row] = cells
-            fine = np.abs(features[row]) <= np.finfo(np.float32).max
-        except ValueError:
-            fine = [_is_number(cell) for cell in cells]
-        if not np.all(fine):
-            column = int(np.argmin(fine))
-            name = [*names[:where], *names[where + 1 :]][column]
-            raise ValueError(
-                f"line {line} must have a finite number in column {name!r}, got {cells[column]!r}"
-            )
-    return features, np.array(sets)
-
-
-def _is_number(cell):
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    """(features [num_points, F], the name of each point's set)."""
+    header, rows = read_table(path)
+    names = [name for name in header if name != _SET]
+    if len(names) == len(header) or not names:
+        raise wrong_line(
+            path,
+            1,
+            f"expected a column {_SET!r} and columns of features, got {short(', '.join(header))}",
+        )
+    for line, cells in rows:
+        if not cells[_SET]:
+            raise wrong_line(path, line, f"expected the name of a set in `{_SET}`, got nothing")
+    features = [[number(path, line, cells, name) for name in names] for line, cells in rows]
+    return np.array(features), np.array([cells[_SET] for _, cells in rows])

@@ -7,9 +7,10 @@ import pathlib
 
 import numpy as np
 
+from gnf_tf.datasets.contents import content_of
 from gnf_tf.errors import DataError
 
-__all__ = ["finite", "read_table", "read_text", "short", "whole", "wrong_line"]
+__all__ = ["finite", "number", "read_table", "read_text", "short", "whole", "wrong_line"]
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -20,12 +21,7 @@ def read_text(path: pathlib.Path) -> str:
     Raises:
       DataError: if it is missing, can't be read, is empty or is not UTF-8.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"the data file {path} is missing") from error
-    except OSError as error:
-        raise DataError(f"can't read the data file {path}: {error.strerror or error}") from error
+    data = content_of(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -73,6 +69,20 @@ def finite(text: str) -> float | None:
     except ValueError:
         return None
     return value if -_LARGEST <= value <= _LARGEST else None
+
+
+def number(path: os.PathLike, line: int, cells: dict[str, str], name: str) -> float:
+    """The number in the cell `name` of a line.
+
+    Raises:
+      DataError: if the cell has no number that is finite in float32.
+    """
+    value = finite(cells[name])
+    if value is None:
+        raise wrong_line(
+            path, line, f"expected a finite number as `{name}`, got {short(cells[name])}"
+        )
+    return value
 
 
 def whole(text: str) -> int:

@@ -8,6 +8,7 @@ import networkx as nx
 import numpy as np
 
 from gnf_tf.datasets.attributed_graphs import make_graphs
+from gnf_tf.datasets.contents import content_of
 from gnf_tf.errors import DataError
 
 __all__ = ["read_tu", "tu_name"]
@@ -123,14 +124,13 @@ def _optional(paths, what, rows):
 
 def _table(path, dtype=np.float64, width=None):
     """[lines, columns] of a file of numbers with commas between them."""
+    content = content_of(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = content.decode("utf-8-sig").splitlines()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an empty file, refused below
             table = np.loadtxt(lines, dtype=dtype, delimiter=",", ndmin=2)
-    except (FileNotFoundError, KeyError) as error:  # in a folder, in an archive
-        raise DataError(f"the data file {path} is missing") from error
-    except Exception as error:  # an archive raises of many kinds
+    except ValueError as error:
         raise DataError(f"the data file {path} is damaged ({error})") from error
     if not table.size or width not in (None, table.shape[1]):
         raise DataError(
