@@ -247,7 +247,7 @@ def one_node(**attributes):
         ("a.edges", "0 1\n1 2 nan\n", "line 2 is '1 2 nan'"),
         ("a.edges", "0,1\n1,\n", "line 2 is '1,'"),
         ("a.txt", "this is no list of edges", "line 1 is 'this is"),
-        ("a.txt", "source target\n0 1\n1 2\n", "'source', 'target'., a heading it seems"),
+        ("a.txt", "source target\n0 1\n1 2\n", "'source', 'target'., which seems to be a heading"),
         ("a.zip", "text", "a.zip is damaged .File is not a zip file"),
         (
             "a.xyz",
@@ -409,7 +409,7 @@ def test_npz_files(tmp_path):
         ({"n_edges": np.array([[3, 0, 3]])}, r"`n_edges` has shape \(1, 3\), expected \(3,\)"),
         ({"n_edges": np.full(3, 2**63, np.uint64)}, "`n_edges` must .* got 9223372036854775808"),
         ({"edges": npz_arrays()["edges"] + 0.0}, "`edges` must be whole numbers, got float64"),
-        ({"edges": npz_arrays()["edges"].astype(object)}, "no npz file of arrays"),
+        ({"edges": npz_arrays()["edges"].astype(object)}, "not an npz file of arrays"),
         ({"edges": np.zeros([3, 6], int)}, r"`edges` has shape \(3, 6\), expected \(2, 6\)"),
         ({"edges": npz_arrays()["edges"] - 1}, "edge 0 joins nodes -1 and 0 of graph 0"),
         (
@@ -485,7 +485,9 @@ def test_archives_of_other_files(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for key in ("n_nodes", "n_edges", "edges"):
             archive.writestr(key, "1, 2, 3")
-    with pytest.raises(datasets.DataError, match="graphs.npz is damaged: no npz file of arrays"):
+    with pytest.raises(
+        datasets.DataError, match="graphs.npz is damaged: not an npz file of arrays"
+    ):
         datasets.read_graphs(path)
 
 

@@ -96,11 +96,11 @@ def test_sets_and_labels_that_a_file_lacks(tmp_path):
         ({"labels": np.array([0, 1, None, 0])}, "no npz file of arrays"),
         (
             {"features": None} | csr("", ARRAYS["features"]) | {"indices": np.array([9, 0, 0, 1])},
-            "data, indices, indptr, shape are no CSR matrix",
+            "data, indices, indptr, shape are not a CSR matrix",
         ),
         (
             {"features": None} | csr("", ARRAYS["features"]) | {"shape": np.array([4.0, 2.0])},
-            "no CSR matrix",
+            "not a CSR matrix",
         ),
     ],
 )
@@ -121,7 +121,7 @@ def test_files_that_are_none(read, tmp_path):
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.npz").touch()
     for name in ("folder", "cut", "empty"):
-        message = "can't be read" if name == "folder" else "is damaged: no npz file"
+        message = "can't be read" if name == "folder" else "is damaged: it is not an npz file"
         with pytest.raises(datasets.DataError, match=f"{name}.npz {message}"):
             read(tmp_path / f"{name}.npz")
 

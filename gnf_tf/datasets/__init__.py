@@ -1,4 +1,4 @@
-"""Data sets, readers of files of your own, and batches."""
+"""Data sets, readers of your own files, and batches."""
 
 from gnf_tf.datasets.batching import GraphDataset, batches, node_batches, plan_batches
 from gnf_tf.datasets.buckets import BlockBatch, padding_waste, plan_buckets

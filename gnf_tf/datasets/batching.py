@@ -42,9 +42,9 @@ def plan_batches(
 ) -> list[np.ndarray]:
     """The row numbers of each batch of one epoch, in which every graph occurs once.
 
-    Each batch is a stratified sample of the sizes: the graphs are sorted by size, and every k-th one
-    goes into the same batch, where k is the number of batches. The total numbers of nodes and edges
-    then differ between batches by about one graph, so that padding to the largest batch costs
+    Each batch is a stratified sample of the sizes: the graphs are sorted by size, and every k-th
+    graph goes into the same batch, where k is the number of batches. The total numbers of nodes and
+    edges then differ between batches by about one graph, so that padding to the largest batch costs
     little. A shuffle permutes graphs of equal size, and the batches; the totals stay the same.
 
     >>> sets = GraphRows(mog(4, n_node=[4, 9]))  # 4, 9, 4 and 9 points

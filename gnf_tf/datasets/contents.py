@@ -1,4 +1,4 @@
-"""The bytes of the files that users name."""
+"""Reading the files that a user names."""
 
 import pathlib
 import zipfile
@@ -19,10 +19,10 @@ def content_of(path: AnyPath) -> bytes:
 
 
 def opened(path: AnyPath, read: Callable[[Any], Opened]) -> Opened:
-    """`read(path)`.
+    """`read(path)`, with a DataError for each exception that it raises.
 
     Raises:
-      DataError: if the file is missing or can't be read.
+      DataError: if the file is missing, damaged, or can't be read.
     """
     try:
         return read(path)

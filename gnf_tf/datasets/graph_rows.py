@@ -59,7 +59,7 @@ class GraphRows:
         return np.stack([self.whole.n_node, self.whole.n_edge], axis=1)
 
     def node_rows(self, rows: np.ndarray) -> np.ndarray:
-        """The row numbers in `whole.nodes` of the nodes of these graphs, one graph after another."""
+        """The row numbers in `whole.nodes` of the nodes of these graphs, graph by graph."""
         return _members(self.whole.n_node, rows)
 
     def graph(self, rows: np.ndarray) -> GraphsTuple:

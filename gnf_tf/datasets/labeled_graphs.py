@@ -1,6 +1,6 @@
-"""Graphs whose nodes are labeled: one, to classify nodes in, or several, laid end to end.
+"""Data for node classification: one graph with some labeled nodes, or several graphs.
 
-Labels are of one of two kinds: a class for each node, or any number of labels for each node.
+Each node has one class (multi-class), or any number of labels (multi-label).
 """
 
 import copy
@@ -17,7 +17,7 @@ from gnf_tf.graphs import GraphsTuple, fill_missing, validate
 __all__ = ["MASKS", "LabeledGraph", "LabeledGraphs", "check_features"]
 
 MASKS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
-_MOST_CLASSES = 2**16  # without names: a greater number is no class, but an identifier
+_MOST_CLASSES = 2**16  # without class names; larger numbers are identifiers by mistake
 
 
 class _Labeled:
@@ -39,23 +39,25 @@ class _Labeled:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabeledGraph(_Labeled):
-    """One graph whose nodes are to be classified, some of them labeled.
+    """One graph with N nodes, of which some are labeled: data for transductive classification.
 
-    Use this to learn from some nodes of a graph and predict the others; `LabeledGraphs` to learn
-    from some graphs and predict others.
+    Use this to train on some nodes of a graph and predict the others, and `LabeledGraphs` to train
+    on some graphs and predict others. `node_graph` makes a LabeledGraph from arrays.
 
     Attributes:
       graph: one graph with finite node features, [N, F].
-      labels: [N] int32, the class of each node, -1 for none; or [N, L] bool, which of L labels each
-        node has, any number of them.
-      train: [N] bool, the nodes to learn from. No node is in two of the three sets, and none of
-        them has class -1; a node whose labels are unknown belongs in none.
-      validation: [N] bool.
-      test: [N] bool.
-      class_names: of the classes or labels, in the order of their numbers; default "0", "1", ...
+      labels: [N] int32, the class of each node, -1 for no class; or [N, L] bool, which of L labels
+        each node has.
+      train: [N] bool, the nodes to train on. The three sets are disjoint. A node without a class,
+        or whose labels are unknown, must not be in a set.
+      validation: [N] bool, the nodes to validate on.
+      test: [N] bool, the nodes to test on.
+      class_names: the names of the classes or labels, in the order of their numbers; by default
+        "0", "1", ...
 
     Raises:
-      ValueError: for anything else, naming the field, the node and the value.
+      ValueError: if a field breaks one of these rules; the message names the field, the node and
+        the value.
     """
 
     graph: GraphsTuple
@@ -98,22 +100,25 @@ class LabeledGraph(_Labeled):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabeledGraphs(_Labeled):
-    """Graphs laid end to end whose nodes are labeled.
+    """Graphs with labeled nodes, concatenated: data for inductive classification.
 
-    Numbers of other types than these are converted.
+    Use this to train on some graphs and predict others, and `LabeledGraph` to train on some nodes
+    of one graph. Arrays of other numeric types are converted to these.
 
     Attributes:
-      n_node: [num_graphs] int32, at least 1 each.
-      n_edge: [num_graphs] int32.
+      n_node: [num_graphs] int32, the number of nodes of each graph, at least 1.
+      n_edge: [num_graphs] int32, the number of edges of each graph.
       features: [num_nodes, F] float32, finite.
-      labels: [num_nodes] int32, the class of each node, -1 for none; or [num_nodes, L] bool, which
-        of L labels each node has.
-      edges: [num_edges, 2] int32, senders and receivers among all nodes, graph by graph.
-      class_names: of the classes or labels, in the order of their numbers; default "0", "1", ...
+      labels: [num_nodes] int32, the class of each node, -1 for no class; or [num_nodes, L] bool,
+        which of L labels each node has.
+      edges: [num_edges, 2] int32, the sender and the receiver of each edge as row numbers of
+        `features`, graph by graph.
+      class_names: the names of the classes or labels, in the order of their numbers; by default
+        "0", "1", ...
 
     Raises:
-      ValueError: for anything else, naming the field, the graph and the value; if there is no
-        graph.
+      ValueError: if there is no graph, or a field breaks one of these rules; the message names the
+        field, the graph and the value.
     """
 
     n_node: np.ndarray
@@ -175,7 +180,7 @@ class LabeledGraphs(_Labeled):
 
     @property
     def sizes(self) -> np.ndarray:
-        """[num_graphs, 2]: nodes and edges of each graph."""
+        """[num_graphs, 2], the numbers of nodes and of edges of each graph."""
         return np.stack([self.n_node, self.n_edge], axis=1)
 
     def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
@@ -202,13 +207,13 @@ class LabeledGraphs(_Labeled):
         return graph, chosen.labels
 
     def select(self, rows: np.ndarray) -> "LabeledGraphs":
-        """The graphs with the numbers `rows`, [num_rows], in that order."""
+        """The graphs with the numbers `rows`, [num_rows], in this order."""
         starts = np.cumsum(self.n_node) - self.n_node
         firsts = np.cumsum(self.n_edge) - self.n_edge
         n_node, n_edge = self.n_node[rows], self.n_edge[rows]
         nodes, edges = ranges(starts[rows], n_node), ranges(firsts[rows], n_edge)
         moved = np.cumsum(n_node) - n_node - starts[rows]
-        chosen = copy.copy(self)  # unlike a new one, it is not checked again
+        chosen = copy.copy(self)  # unlike the constructor, this does not repeat the checks
         vars(chosen).update(
             n_node=n_node,
             n_edge=n_edge,
@@ -219,16 +224,7 @@ class LabeledGraphs(_Labeled):
         return chosen
 
     def split(self, fractions: Sequence[float], seed: int = 0) -> tuple["LabeledGraphs", ...]:
-        """Disjoint random parts of the graphs, one for each fraction of their number.
-
-        Args:
-          fractions: as (0.8, 0.1, 0.1), positive; what is missing to 1 is left out.
-          seed: the same parts for the same seed.
-
-        Raises:
-          ValueError: for fractions that are not positive, sum to more than 1, or leave a part
-            without a graph.
-        """
+        """Disjoint random parts of the graphs; arguments and errors as `random_split`."""
         return tuple(self.select(rows) for rows in random_parts(len(self), fractions, seed))
 
 
@@ -240,19 +236,22 @@ def _whole(name, values):
 
 
 def check_features(name: str, features: np.ndarray, ends: np.ndarray | None = None) -> None:
-    """Raises a ValueError if they aren't [N, F] of finite float32.
+    """Checks that node features are finite float32 numbers, [N, F].
 
     Args:
-      name: of the features, for the message.
-      features: of all nodes.
-      ends: where each graph's nodes end, if there are several graphs.
+      name: the name of the features in the error message.
+      features: the features of all nodes.
+      ends: [num_graphs], the row number after the last node of each graph, for several graphs.
+
+    Raises:
+      ValueError: if they are not.
     """
     if features.ndim != 2 or not features.size or features.dtype.kind not in "biuf":
         raise ValueError(
             f"`{name}` must be numbers [num_nodes, num_features], at least one of each, got "
             f"{features.dtype} of shape {features.shape}"
         )
-    # What is too large for float32 would become infinite.
+    # Larger numbers than float32 holds would become infinite.
     finite = np.abs(features) <= np.finfo(np.float32).max
     if not finite.all():
         node, column = np.argwhere(~finite)[0]
@@ -264,7 +263,7 @@ def check_features(name: str, features: np.ndarray, ends: np.ndarray | None = No
 
 
 def _checked_labels(labels, class_names, num_nodes):
-    """(labels, class names) of the types that the classes above hold."""
+    """(labels, class names) with the types of the attributes of `LabeledGraph`."""
     labels = np.asarray(labels)
     one_each = labels.ndim == 1 and labels.dtype.kind in "iu"
     if not one_each and not (labels.ndim == 2 and labels.dtype == bool and labels.shape[1]):

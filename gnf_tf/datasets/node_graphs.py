@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 FRACTIONS = (0.6, 0.2, 0.2)
-_LABELS = ("class", "label")  # which attribute has the class of a node, the first that is there
+_LABELS = ("class", "label")  # attributes with the class of a node; the first one found counts
 _SPLIT = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -45,29 +45,39 @@ def node_graph(
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
 ) -> LabeledGraph:
-    """A graph with labeled nodes from arrays: NumPy's, tensors, data frames, lists.
+    """A graph with labeled nodes from NumPy arrays, tensors, data frames or lists.
+
+    `node_graph_from_networkx` takes a networkx graph instead, and `read_node_graph` a file.
+
+    >>> path = node_graph([[0.0], [1.0], [2.0]], [[0, 1], [1, 2]], ["a", "b", None], train=[0])
+    >>> path.labels.tolist(), path.class_names, path.train.tolist()
+    ([0, 1, -1], ('a', 'b'), [True, False, False])
+    >>> path.graph.senders.numpy().tolist(), path.graph.receivers.numpy().tolist()
+    ([0, 1, 1, 2], [1, 2, 0, 1])
 
     Args:
-      features: [N, F] finite numbers, dense, or a scipy.sparse matrix of any format. The result
-        holds them as dense float32, 4 N F bytes.
-      edges: [2, E] whole numbers, the two nodes of each edge, numbered from 0. Each edge may stand
-        there once or in both directions; self loops and repeats are left out, and the result has
-        both directions.
-      labels: [N], the class of each node: a whole number, -1 for none, or a name, None or "" for
-        none. Or [N, L] zeros and ones, which of L labels each node has; a row of -1 for a node
-        whose labels are unknown. None: no node has a label, as in a graph to predict.
-      train: the nodes to learn from: bool [N], or numbers of nodes. No node is in two of the three
-        sets, and all have labels. If any of the three is given, one that isn't is empty.
-      validation: as `train`.
-      test: as `train`.
-      class_names: of the classes or labels, in the order of their numbers. Default: "0", "1", ...,
-        or the names in `labels` in alphabetical order.
-      fractions: if no set is given, those of the labeled nodes that come, at random, to `train`,
-        `validation` and `test`.
-      seed: the same random sets for the same seed.
+      features: [N, F] finite numbers, a dense array or a scipy.sparse matrix. The graph holds them
+        as a dense float32 array of 4 N F bytes.
+      edges: [2, E] whole numbers, the two nodes of each edge, numbered from 0. Each edge may be
+        given in one direction or in both; the graph has both directions, without self loops and
+        repeated edges.
+      labels: [N], the class of each node: a whole number, or -1 for no class; or a name, or None or
+        "" for no class. Or [N, L] zeros and ones, which of L labels each node has, or -1 in the
+        whole row of a node whose labels are unknown. None if no node has a label, as in a graph for
+        prediction.
+      train: the nodes to train on, as bool [N] or as numbers of nodes. The three sets are disjoint,
+        and all their nodes have labels. If one of the three is given, the others default to none.
+      validation: the nodes to validate on, as `train`.
+      test: the nodes to test on, as `train`.
+      class_names: the names of the classes or labels, in the order of their numbers; by default
+        "0", "1", ..., or the names in `labels` in alphabetical order.
+      fractions: the fractions of the labeled nodes in random sets `train`, `validation` and `test`,
+        which are drawn if none of the three is given.
+      seed: seed of the random sets.
 
     Raises:
-      ValueError: for an argument that isn't so, naming it, the node or edge, and the value.
+      ValueError: if an argument breaks one of these rules; the message names the argument, the node
+        or edge, and the value.
     """
     features = _array("features", features)
     check_features("features", features)
@@ -106,24 +116,35 @@ def node_graph_from_networkx(
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
 ) -> LabeledGraph:
-    """A graph with labeled nodes from a networkx graph, directed or not, nodes in its own order.
+    """A graph with labeled nodes from a networkx graph with attributes.
 
-    Features of the nodes are their attribute "features", a number or a vector; or, where no node
-    has that, all attributes that are numbers, in alphabetical order, but the label, "class",
-    "label" and "split". Labels are as of `node_graph`, many labels a node as vectors of zeros and
-    ones; a node without the attribute has none. The attribute "split", "train", "validation" (or
-    "val") or "test", says which set a node is in, if any; where no node has it, the sets are random
-    ones of `fractions` and `seed`, see `node_graph`.
+    The nodes keep the order of the networkx graph. Their attributes are:
+
+    - features: the attribute "features", a number or a vector. If no node has it, all attributes
+      that are numbers, in alphabetical order, without the label, "class", "label" and "split".
+    - labels: the attribute `label`, with values as in `node_graph`, or a vector of zeros and ones.
+      A node without this attribute has no label.
+    - sets: the attribute "split", which is "train", "validation" (or "val") or "test"; a node
+      without it is in no set. If no node has it, the sets are random, see `node_graph`.
+
+    >>> path = nx.path_graph(3)
+    >>> nx.set_node_attributes(path, {0: 0.5, 1: 1.5, 2: 2.5}, "weight")
+    >>> nx.set_node_attributes(path, {0: "a", 2: "b"}, "class")
+    >>> nx.set_node_attributes(path, {0: "train"}, "split")
+    >>> found = node_graph_from_networkx(path)
+    >>> found.graph.nodes.numpy().tolist(), found.labels.tolist(), found.train.tolist()
+    ([[0.5], [1.5], [2.5]], [0, -1, 1], [True, False, False])
 
     Args:
-      graph: at least one node.
-      label: the attribute with the label. Default: "class", or "label" where no node has a "class".
+      graph: a graph with at least one node. The result has both directions of each edge, also if
+        the graph is directed.
+      label: the attribute with the label; by default "class", or "label" if no node has a "class".
       class_names: see `node_graph`.
       fractions: see `node_graph`.
       seed: see `node_graph`.
 
     Raises:
-      ValueError: for attributes that aren't so, naming the node.
+      ValueError: if an attribute breaks one of these rules; the message names the node.
     """
     whole = graphs_with_features([graph], label=label)
     return node_graph(
@@ -143,7 +164,11 @@ def labeled_graphs_from_networkx(
     label: str | None = None,
     class_names: Sequence[str] | None = None,
 ) -> LabeledGraphs:
-    """Several graphs with labeled nodes; attributes and errors as `node_graph_from_networkx`."""
+    """Several graphs with labeled nodes from networkx graphs with attributes.
+
+    The attributes, the arguments and the errors are those of `node_graph_from_networkx`, but for
+    the attribute "split", which is ignored.
+    """
     graphs = list(graphs)
     whole = graphs_with_features(graphs, label=label)
     senders, receivers = whole.senders.numpy(), whole.receivers.numpy()
@@ -161,12 +186,14 @@ def labeled_graphs_from_networkx(
 
 
 def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None) -> GraphsTuple:
-    """Graphs of the nodes' features alone, edges both ways without repeats.
+    """The graphs with the node features of `node_graph_from_networkx`, without other features.
 
-    Features are those of `node_graph_from_networkx`; edges and graphs have width 0.
+    Each edge has both directions, without repeated edges. The GraphsTuple has edge features and
+    globals of width 0.
 
     Raises:
-      ValueError: if a graph has no nodes, or features are missing or no finite numbers, naming it.
+      ValueError: if a graph has no nodes, or if node features are missing or not finite; the
+        message names the graph.
     """
     for index, graph in enumerate(graphs):
         if not len(graph):
@@ -201,15 +228,18 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
 def as_labels(
     given: Any, class_names: Sequence[str] | None, num_nodes: int
 ) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
-    """(labels and class names as of `LabeledGraph`, [N] bool: which nodes have a label).
+    """Labels as `node_graph` takes them, converted to those of `LabeledGraph`.
 
     Args:
-      given: labels as `node_graph` takes them.
-      class_names: as `node_graph` takes them.
-      num_nodes: N.
+      given: the labels as `node_graph` takes them.
+      class_names: the names as `node_graph` takes them.
+      num_nodes: the number of nodes N.
+
+    Returns:
+      (labels, class names, [N] bool: which nodes have a label).
 
     Raises:
-      ValueError: for others.
+      ValueError: if `node_graph` does not take them.
     """
     names = _text(np.asarray(() if class_names is None else class_names))
     if names.ndim != 1:
@@ -217,7 +247,7 @@ def as_labels(
     names = tuple(names.tolist())
     labels = np.full(num_nodes, -1) if given is None else _array("labels", given)
     if labels.dtype.kind == "U" and not isinstance(given, np.ndarray):
-        labels = np.asarray(given, object)  # in which numbers among names are still numbers
+        labels = np.asarray(given, object)  # keeps numbers among names as numbers
     if labels.shape[:1] != (num_nodes,) or labels.ndim > 2:
         raise ValueError(
             f"`labels` must have shape [N] or [N, L] for N = {num_nodes} nodes, got {labels.shape}"
@@ -242,7 +272,7 @@ def as_labels(
 
 
 def _from_names(labels, names):
-    """(whole numbers, names of the classes) where labels are names, or hold None."""
+    """(whole numbers, names of the classes) from labels that are names or None."""
     values = [None if value is None or value == "" else value for value in _text(labels).tolist()]
     if all(value is None or isinstance(value, numbers.Real) for value in values):
         return np.asarray([-1 if value is None else value for value in values]), names
@@ -262,19 +292,21 @@ def _from_names(labels, names):
 
 
 def _text(values):
-    """Bytes as strings; anything else as it is."""
+    """Bytes decoded to text; other values unchanged."""
     return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
 
 
 def distinct_pairs(edges: np.ndarray, num_nodes: int) -> np.ndarray:
-    """[2, E'] int64, sorted: each pair of joined nodes once, the smaller first, no self loops.
+    """Each pair of adjacent nodes once, [2, num_pairs] int64, sorted, without self loops.
+
+    The smaller node of a pair is in row 0.
 
     Args:
-      edges: [2, E] whole numbers, in either or both directions.
-      num_nodes: all numbers are below it.
+      edges: [2, E] whole numbers, each edge in one direction or in both.
+      num_nodes: the number of nodes; the nodes are 0 to `num_nodes` - 1.
 
     Raises:
-      ValueError: for another shape or type, or a number that is no node.
+      ValueError: if `edges` has another shape or type, or a number that is not a node.
     """
     if not edges.size:
         return np.zeros([2, 0], np.int64)
@@ -303,7 +335,9 @@ def _array(name, values):
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"`{name}` must be an array, got rows that don't fit ({error})") from error
+        raise ValueError(
+            f"`{name}` must be an array, got rows of different lengths ({error})"
+        ) from error
 
 
 def _mask(name, given, num_nodes):
@@ -346,7 +380,7 @@ def _random_masks(known, fractions, seed):
 
 
 def _labels_of(graphs, label):
-    """The labels of all nodes, None where no node has one."""
+    """The labels of all nodes, None for a node without one."""
     nodes = [item for graph in graphs for item in graph.nodes(data=True)]
     if label is None:
         label = next((name for name in _LABELS if any(name in data for _, data in nodes)), "label")
@@ -358,7 +392,7 @@ def _labels_of(graphs, label):
 
 
 def _masks_of(graph):
-    """The sets that the attribute "split" names, as arguments of `node_graph`."""
+    """The sets that the attribute "split" defines, as arguments of `node_graph`."""
     found = [data.get("split") or None for _, data in graph.nodes(data=True)]
     for node, part in zip(graph, found, strict=True):
         if part is not None and part not in _SPLIT:

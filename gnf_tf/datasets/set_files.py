@@ -1,4 +1,4 @@
-"""Sets of points, or graphs with node features, from a user's files: data for densities."""
+"""Sets of points, or graphs with node features, from a user's files, for density estimation."""
 
 import os
 
@@ -17,25 +17,42 @@ from gnf_tf.graphs import GraphsTuple, fully_connected
 
 __all__ = ["read_sets"]
 
-_SET = "set"  # the column, or array, that says which set a point is in
+_SET = "set"  # the column, or the array, with the set of each point
 
 
 def read_sets(path: str | os.PathLike) -> GraphsTuple:
-    """Graphs with node features, nodes [num_nodes, F] float32: sets of points, or graphs.
+    """Sets of points, or graphs with node features, for `GraphDensity`.
 
-    .csv: a first line with the names of the columns, among them "set", the number or name of the
-    set that the point of a line is in; all others are features, numbers.
-    .npz: arrays features [num_nodes, F] and set [num_nodes].
-    A set, whose points need not follow one another, becomes a fully connected graph with self
-    loops, as `graphs.fully_connected` makes it; sets are in the order of their first points.
+    Use this if the nodes have features, and `read_graphs` if only the edges matter. Sets of points
+    are read from two formats:
 
-    .graphml, .gexf, .gml and .json (node-link); an .npz of graphs, a folder or a .zip as
-    `read_graphs` reads them: graphs whose nodes have features as `node_graph_from_networkx` takes
-    them, each edge in both directions.
+    - `.csv`: a line for each point, below a line with the names of the columns. The column "set"
+      has the number or the name of the set of a point, and each other column is a feature.
+    - `.npz`: arrays features [num_nodes, F] and set [num_nodes].
+
+    Each set becomes a fully connected graph with self loops, as in `graphs.fully_connected`. The
+    points of a set need not be consecutive. The sets are in the order of their first points.
+
+    Graphs are read from `.graphml`, `.gexf`, `.gml` and `.json` (node-link) files, and from `.npz`
+    files, folders and `.zip` archives as in `read_graphs`. The features of their nodes are those
+    of `node_graph_from_networkx`, and each edge has both directions.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     print("set,x,y\\na,0,1\\nb,2,3\\na,4,5", file=file, flush=True)
+    ...     sets = read_sets(file.name)
+    >>> sets.n_node.numpy().tolist(), sets.nodes.numpy().tolist()
+    ([2, 1], [[0.0, 1.0], [4.0, 5.0], [2.0, 3.0]])
+
+    Args:
+      path: path of the file or the folder.
+
+    Returns:
+      A GraphsTuple with nodes [num_nodes, F] float32, and edges and globals of width 0.
 
     Raises:
-      DataError: if the file is missing, damaged, or holds no such sets, naming the file and the
-        line and column, the array, or the graph.
+      DataError: if the file is missing or damaged, or has no such sets; the message names the line
+        and the column, the array, or the graph.
     """
     path = user_path(path)
     suffix = path.suffix.lower()
@@ -53,7 +70,7 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
             raise ValueError("it must hold a graph, got none")
         return graphs_with_features(graphs)
     except ValueError as error:
-        raise DataError(f"the data file {path} doesn't fit: {error}") from error
+        raise DataError(f"the data file {path} has wrong content: {error}") from error
 
 
 def _of_arrays(arrays):
@@ -71,7 +88,7 @@ def _of_arrays(arrays):
 
 
 def _joined(features, sets):
-    """Each set as a fully connected graph."""
+    """A fully connected graph for each set."""
     _, first, inverse, counts = np.unique(
         sets, return_index=True, return_inverse=True, return_counts=True
     )
