@@ -112,7 +112,7 @@ def test_sets_are_random_parts_of_the_labeled_nodes_unless_given():
         ({"features": np.zeros([5, 0])}, r"`features` must be numbers .* of shape \(5, 0\)"),
         ({"features": np.zeros([0, 2])}, r"`features` must be numbers .* of shape \(0, 2\)"),
         ({"features": [["a"]] * 5}, "`features` must be numbers .* got <U1"),
-        ({"features": [[1.0], [1.0, 2.0]]}, "`features` must be an array, got rows that don't fit"),
+        ({"features": [[1.0], [1.0, 2.0]]}, "`features` must be an array, got rows of"),
         ({"edges": EDGES + 0.0}, "`edges` must be whole numbers, got float64"),
         ({"edges": EDGES.T}, r"`edges` must have shape .2, E., got \(6, 2\); give its transpose"),
         ({"edges": EDGES[0]}, r"`edges` must have shape .2, E., got \(6,\)$"),

@@ -179,12 +179,12 @@ def test_geometries_of_smiles_are_those_of_molecules(smiles):
 
 # What rdkit says "no" to, and why.
 WRONG_SMILES = {
-    "C1CC": "is no SMILES that rdkit can parse",
-    "": "is no SMILES that rdkit can parse",
-    "C C": "is no SMILES that rdkit can parse",
-    "C(C)(C)(C)(C)C": "is no SMILES that rdkit can parse",
-    "[Na+].[Cl-]": "has several parts, expected one molecule",
-    "C*": "has an atom that is no element",
+    "C1CC": "is not a SMILES string that rdkit can parse",
+    "": "is not a SMILES string that rdkit can parse",
+    "C C": "is not a SMILES string that rdkit can parse",
+    "C(C)(C)(C)(C)C": "is not a SMILES string that rdkit can parse",
+    "[Na+].[Cl-]": "has several molecules, expected one",
+    "C*": "has an atom without an element",
     "O=[U]=O": "has atoms for which MMFF94 and UFF lack parameters",
     "C1CC23CC4C(C2)C4C13": "has atoms that rdkit can't place",
 }

@@ -93,7 +93,7 @@ def test_sets_and_labels_that_a_file_lacks(tmp_path):
         ({"labels": None, "y": np.zeros(3, int)}, "`y` must have shape"),
         ({"labels": np.array([0, -1, 1, 1])}, "`train` must be of labeled nodes, got node 1"),
         ({"test": np.array([1])}, "`train` and `test` must not share nodes, got node 1"),
-        ({"labels": np.array([0, 1, None, 0])}, "no npz file of arrays"),
+        ({"labels": np.array([0, 1, None, 0])}, "not an npz file of arrays"),
         (
             {"features": None} | csr("", ARRAYS["features"]) | {"indices": np.array([9, 0, 0, 1])},
             "data, indices, indptr, shape are not a CSR matrix",

@@ -47,8 +47,10 @@ def plan_batches(
     edges then differ between batches by about one graph, so that padding to the largest batch costs
     little. A shuffle permutes graphs of equal size, and the batches; the totals stay the same.
 
-    >>> sets = GraphRows(mog(4, n_node=[4, 9]))  # 4, 9, 4 and 9 points
-    >>> [rows.tolist() for rows in plan_batches(sets, 2)]
+    >>> from gnf_tf import datasets
+    >>> sets = datasets.mog(4, n_node=[4, 9])  # sets of 4, 9, 4 and 9 points
+    >>> plan = datasets.plan_batches(datasets.GraphRows(sets), 2)
+    >>> [rows.tolist() for rows in plan]
     [[0, 1], [2, 3]]
 
     Args:
@@ -91,9 +93,12 @@ def batches(
     Each iteration over the pipeline is a new epoch. Use this where graphs have the targets, and
     `node_batches` where nodes have labels.
 
-    >>> stream = batches(GraphRows(mog(6, edges="edgeless")), 4)
-    >>> [weights.numpy().tolist() for _, _, weights in stream]  # two batches of 3, and padding
-    [[1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]]
+    >>> from gnf_tf import datasets
+    >>> stream = datasets.batches(datasets.GraphRows(datasets.mog(6)), 4)
+    >>> for inputs, targets, weights in stream:  # two batches of 3 sets of 4 points, and padding
+    ...     print(inputs["nodes"].shape, inputs["n_node"].numpy(), weights.numpy())
+    (13, 2) [4 4 4 1] [1. 1. 1. 0.]
+    (13, 2) [4 4 4 1] [1. 1. 1. 0.]
 
     - inputs: a dict of the fields of a GraphsTuple, so that `GraphsTuple(**inputs)` is the batch
       (tf_keras would retrace its training step at each batch if it got the GraphsTuple itself).

@@ -11,10 +11,9 @@ import scipy.sparse
 from gnf_tf import seeds
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.networkx_files import read_attributed_graphs
+from gnf_tf.datasets.node_arrays import as_labels, distinct_pairs
 from gnf_tf.datasets.node_graphs import (
     FRACTIONS,
-    as_labels,
-    distinct_pairs,
     labeled_graphs_from_networkx,
     node_graph,
     node_graph_from_networkx,
@@ -134,7 +133,7 @@ def _joined(parts):
 
 
 def _from_arrays(n_nodes, n_edges, edges, node_attributes, node_labels=None, class_names=None, **_):
-    """LabeledGraphs from the arrays of an npz file, which numbers the nodes of each graph from 0."""
+    """LabeledGraphs from the arrays of an npz file, where each graph's nodes begin with 0."""
     # Checks the numbers of nodes, which the checks of the edges need.
     labels, names, _ = as_labels(node_labels, class_names, len(node_attributes))
     LabeledGraphs(n_nodes, np.zeros_like(n_nodes), node_attributes, labels, np.zeros([0, 2]), names)

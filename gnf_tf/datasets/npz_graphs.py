@@ -150,7 +150,7 @@ def npz_content(graphs: Sequence[nx.Graph]) -> bytes:
 
 
 def _column(graphs, kind, attribute):
-    """An attribute of all nodes, edges or graphs, [rows] or [rows, width]; None if none has it."""
+    """An attribute of all nodes, edges or graphs as an array, or None if none has it."""
     members = [
         (f"{what} of graph {index}", data.get(attribute))
         for index, graph in enumerate(graphs)
@@ -161,8 +161,8 @@ def _column(graphs, kind, attribute):
     for what, value in members:
         if attribute == "label" and not isinstance(value, int | float):
             raise ValueError(
-                f"{what} has the label {value!r:.80}; an npz file holds numbers, for all {kind}s or "
-                "none"
+                f"{what} has the label {value!r:.80}; an npz file holds numbers, "
+                f"for all {kind}s or none"
             )
     values = np.array([value for _, value in members])
     if values.dtype.kind not in "iuf":
