@@ -190,10 +190,10 @@ def one_node(**attributes):
             for s in (".gml", ".json", ".txt", ".gexf", ".g6")
         ],
         ("a.g6", "Bw\nDQ", "is damaged, not graph6: line 2, 'DQ', .*Expected 10 bits"),
-        ("a.g6", "Bw\nD Q", "line 2, 'D Q', is cut short or wrong"),
+        ("a.g6", "Bw\nD Q", "line 2, 'D Q', is truncated or wrong"),
         ("a.g6", "?", "graph 0: it has no nodes"),
         ("a.g6", "~~~~~~~~", "line 1"),
-        ("a.s6", ":", "not sparse6: line 1, ':', is cut short"),
+        ("a.s6", ":", "not sparse6: line 1, ':', is truncated"),
         ("a.s6", ":~~~~~~~~", "line 1, .*more than 258047 nodes"),
         ("a.s6", ":A\x01", "line 1, .*characters from"),
         ("a.graphml", "<graphml><graph>", "not GraphML: no element found"),

@@ -91,7 +91,7 @@ def test_sets_and_labels_that_a_file_lacks(tmp_path):
         ({"edges": ARRAYS["edges"] + 1}, "`edges` must be nodes from 0 to 3, got .3, 4. in column"),
         ({"edges": ARRAYS["edges"] / 2}, "`edges` must be whole numbers, got float64"),
         ({"labels": None, "y": np.zeros(3, int)}, "`y` must have shape"),
-        ({"labels": np.array([0, -1, 1, 1])}, "`train` must be of labeled nodes, got node 1"),
+        ({"labels": np.array([0, -1, 1, 1])}, "`train` must have labeled nodes only, got node 1"),
         ({"test": np.array([1])}, "`train` and `test` must not share nodes, got node 1"),
         ({"labels": np.array([0, 1, None, 0])}, "not an npz file of arrays"),
         (

@@ -77,13 +77,13 @@ def vector(value: Any) -> np.ndarray | None:
     try:
         if isinstance(value, str):
             value = [float(word) for word in value.strip("[]() \n").replace(",", " ").split()]
-        vector = np.atleast_1d(np.asarray(value))
-        if vector.dtype.kind not in "biuf" or vector.ndim != 1 or not vector.size:
+        values = np.atleast_1d(np.asarray(value))
+        if values.dtype.kind not in "biuf" or values.ndim != 1 or not values.size:
             return None
-        vector = vector.astype(np.float64)
+        values = values.astype(np.float64)
     except (ValueError, TypeError, OverflowError):
         return None
-    return vector if np.isfinite(vector).all() else None
+    return values if np.isfinite(values).all() else None
 
 
 def items(graph: nx.Graph) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:

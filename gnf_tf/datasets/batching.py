@@ -65,7 +65,7 @@ def plan_batches(
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
     if not len(dataset):
-        raise ValueError("`dataset` must hold at least one graph to batch, it holds no graph")
+        raise ValueError("`dataset` must hold at least one graph, it holds no graph")
     rng = None if seed is None else seeds.generator(seed, epoch)
     order = np.arange(len(dataset)) if rng is None else rng.permutation(len(dataset))
     nodes, edges = dataset.sizes[order].T

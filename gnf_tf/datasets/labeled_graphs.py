@@ -93,7 +93,7 @@ class LabeledGraph(_Labeled):
             node = int(without.argmax())
             name = next(name for name in MASKS if masks[name][node])
             raise ValueError(
-                f"`{name}` must be of labeled nodes, got node {node}, whose class is -1"
+                f"`{name}` must have labeled nodes only, got node {node}, whose class is -1"
             )
         vars(self).update(masks, graph=graph, labels=labels, class_names=names)
 
@@ -152,7 +152,7 @@ class LabeledGraphs(_Labeled):
             )
         if edges.shape != (n_edge.sum(), 2):
             raise ValueError(
-                f"`edges` must have shape {(int(n_edge.sum()), 2)}, as `n_edge` adds up, got "
+                f"`edges` must have shape {(int(n_edge.sum()), 2)}, the sum of `n_edge`, got "
                 f"{edges.shape}"
             )
         owner = np.repeat(np.arange(len(n_node)), n_edge)[:, np.newaxis]
@@ -272,7 +272,9 @@ def _checked_labels(labels, class_names, num_nodes):
             f"{labels.dtype} of shape {labels.shape}"
         )
     if len(labels) != num_nodes:
-        raise ValueError(f"`labels` must be of all {num_nodes} nodes, got {len(labels)}")
+        raise ValueError(
+            f"`labels` must have a row for each of {num_nodes} nodes, got {len(labels)}"
+        )
     if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
         raise ValueError(f"`class_names` must be a sequence of strings, got {class_names!r}")
     names = tuple(class_names)
@@ -282,7 +284,7 @@ def _checked_labels(labels, class_names, num_nodes):
     if not one_each:
         if names and len(names) != labels.shape[1]:
             raise ValueError(
-                f"`class_names` must be of the {labels.shape[1]} labels, got {len(names)}"
+                f"`class_names` must name all {labels.shape[1]} labels, got {len(names)}"
             )
         return labels, names or tuple(map(str, range(labels.shape[1])))
     wrong = (labels < -1) | (labels > most)

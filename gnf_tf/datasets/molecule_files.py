@@ -83,7 +83,7 @@ def read_molecules(
             raise wrong_line(path, records[error.row].line, error.problem) from error
     for record, (_, positions) in zip(records, atoms, strict=True):
         if len(set(map(tuple, positions.tolist()))) < len(positions):
-            raise wrong_line(path, record.line, "two atoms of this molecule have one position")
+            raise wrong_line(path, record.line, "two atoms of this molecule have the same position")
     return from_atoms(atoms, values, names, units)
 
 
@@ -107,7 +107,7 @@ def _xyz(path):
             raise wrong_line(
                 path,
                 row + 1,
-                f"molecule {len(records)} has {count} atoms, but lines of {len(atoms)} follow",
+                f"molecule {len(records)} has {count} atoms, but lines for {len(atoms)} follow",
             )
         records.append(_frame(path, row, lines[row + 1], atoms))
         row += 2 + count

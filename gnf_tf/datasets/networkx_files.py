@@ -60,7 +60,7 @@ def _read_graph6(content):
         except Exception as error:
             shown = line[:40].decode("ascii", "replace")
             raise ValueError(
-                f"line {number}, {shown!r}, is cut short or wrong ({error})"
+                f"line {number}, {shown!r}, is truncated or wrong ({error})"
             ) from error
     return graphs
 
@@ -138,8 +138,8 @@ def _node_link(index, data):
         and _are_objects(data.get(key), {"source", "target"})
     ):
         raise ValueError(
-            f"graph {index} must have 'nodes' and 'edges' (or 'links'), lists of objects, those of "
-            "edges with 'source' and 'target'"
+            f"graph {index} must have 'nodes' and 'edges' (or 'links'), lists of objects, and each "
+            "edge must have 'source' and 'target'"
         )
     graph = nx.node_link_graph(data, edges=key)
     _check_number(len(data["nodes"]), len(graph), f"graph {index}")

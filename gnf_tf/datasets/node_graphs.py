@@ -90,7 +90,7 @@ def node_graph(
     for name, mask in masks.items():
         if mask.shape == known.shape and (mask & ~known).any():
             raise ValueError(
-                f"`{name}` must be of labeled nodes, got node {int((mask & ~known).argmax())}, "
+                f"`{name}` must have labeled nodes only, got node {int((mask & ~known).argmax())}, "
                 "which has no label"
             )
     senders, receivers = np.concatenate([low, high]), np.concatenate([high, low])
@@ -225,7 +225,9 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
 
 def _random_masks(known, fractions, seed):
     if len(fractions) != len(MASKS):
-        raise ValueError(f"`fractions` must be three, of {', '.join(MASKS)}, got {fractions}")
+        raise ValueError(
+            f"`fractions` must be three numbers, for {', '.join(MASKS)}, got {fractions}"
+        )
     rows = np.flatnonzero(known)
     parts = random_parts(len(rows), fractions, seed) if len(rows) else [[]] * len(MASKS)
     return {
