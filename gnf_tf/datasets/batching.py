@@ -128,9 +128,9 @@ def batches(
         targets = dataset.targets[rows].astype(np.float32)
         return dataset.graph(rows), targets, np.ones(len(rows), np.float32)
 
-    options = dict(seed=seed, first_epoch=first_epoch, passes=passes)
-    shards = dict(parts=parts, num_parts=num_parts)
-    return _stream(dataset, batch_size, read, "graphs", padded=padded, **options, **shards)
+    return _stream(
+        dataset, batch_size, read, "graphs", padded, seed, first_epoch, passes, parts, num_parts
+    )
 
 
 def node_batches(
@@ -174,13 +174,13 @@ def node_batches(
             return graph, labels.astype(np.float32), np.ones(len(labels), np.float32)
         return graph, np.maximum(labels, 0), (labels >= 0).astype(np.float32)
 
-    options = dict(seed=seed, first_epoch=first_epoch, passes=1)
-    shards = dict(parts=parts, num_parts=num_parts)
-    return _stream(dataset, batch_size, read, "nodes", padded=padded, **options, **shards)
+    return _stream(
+        dataset, batch_size, read, "nodes", padded, seed, first_epoch, 1, parts, num_parts
+    )
 
 
 def _stream(
-    dataset, batch_size, read, labeled, *, padded, seed, first_epoch, passes, parts, num_parts
+    dataset, batch_size, read, labeled, padded, seed, first_epoch, passes, parts, num_parts
 ):
     """The pipeline of `read(rows)`, (graph, labels, weights), for the rows of each shard.
 

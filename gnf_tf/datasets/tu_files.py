@@ -97,7 +97,7 @@ def _one_each(pairs, indicator, paths):
         line = int(alone.argmax())
         raise DataError(
             f"the data file {path} is damaged: it has edge {pairs[line].tolist()} in line "
-            f"{line + 1}, expected its reverse too, as of others"
+            f"{line + 1}, expected its reverse too, as for other edges"
         )
     return pairs[:, 0] < pairs[:, 1]
 
