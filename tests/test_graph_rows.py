@@ -1,4 +1,4 @@
-"""`GraphRows`, batches of them without padding, and the examples in docstrings of the data sets."""
+"""`GraphRows`, and batches of them without padding."""
 
 import networkx as nx
 import numpy as np
