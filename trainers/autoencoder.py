@@ -25,7 +25,7 @@ from gnf_tf import graphs, plots, training
 from gnf_tf.models import GraphGenerator
 from trainers import cli, generator_evaluation, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
-from trainers.generator_options import PAPER_TRAINING, Network, Training
+from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
 # Table 3 of the paper, wrong edges of all edges, test. In the authors' files it is
 # community-small that has 984 and ego-small that has 353: two columns are swapped in print.
@@ -77,28 +77,29 @@ def reconstruction_figure(generator: GraphGenerator, members: Sequence[nx.Graph]
 def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
     train, _, test = sets
-    folder = config.run_dir
-    generator, histories = generator_options.train(config, seed, folder, sets, "auto_encoder")
+    generator, histories = generator_options.train(config, seed, sets, "auto_encoder")
     ((stage, history),) = histories.items()
     results = generator_evaluation.reconstruction(generator, train, test)
     figure = reconstruction_figure(generator, test[:SHOWN])
-    training.show_figure(folder, "reconstructed", figure, history.epochs)
+    training.show_figure(config.run_dir, "reconstructed", figure, history.epochs)
     wrong = np.mean([draw["wrong_edges"] for draw in results["reconstruction_test"]])
-    training.write_scores(folder / stage, {"test/wrong_edges": wrong}, history.epochs)
+    training.write_scores(config.run_dir / stage, {"test/wrong_edges": wrong}, history.epochs)
     return report.trained(history) | results
+
+
+def summarize(config: Config, runs: list[dict]) -> dict:
+    """What the results.json of all seeds together holds."""
+    return {"dataset": config.graphs, "seeds": config.seeds, "runs": runs}
 
 
 def main() -> None:
     """The command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    runs = generator_options.of_seeds(config, train_and_evaluate)
-    summary = {"dataset": config.graphs, "seeds": config.seeds, "runs": runs}
-    training.write_json(config.run_dir / "results.json", summary)
-    print()
-    print("\n".join(generator_evaluation.reconstruction_lines(runs)))
+    summary = cli.train(config, load, train_and_evaluate, summarize)
+    lines = generator_evaluation.reconstruction_lines(summary["runs"])
     if config.data is None:
-        print(f"paper, test: {PAPER}")
-    report.where(config.run_dir, "more.g6", config.run_dir / f"seed{config.seeds[0]}" / "model.npz")
+        lines.append(f"paper, test: {PAPER}")
+    report.show(config, "\n".join(lines), "more.g6")
 
 
 if __name__ == "__main__":

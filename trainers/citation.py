@@ -24,6 +24,7 @@ from gnf_tf.errors import DataError, UserError
 from gnf_tf.models import ClassifierConfig
 from gnf_tf.training import NodeSettings
 from trainers import cli, node_report, report
+from trainers.node_report import train_and_evaluate
 
 # Table 1 of the paper, test accuracy in percent: GNN, GRevNet, Neumann RBP. Citeseer isn't in it.
 PAPER = {
@@ -49,6 +50,21 @@ class Config(node_report.NodeOptions):
     where its file names no sets"""
     steps: options.Count = 200
     """training steps at most, each on the whole graph"""
+
+    @property
+    def epochs(self) -> int:
+        """Parts of the training, each followed by a validation."""
+        return self.steps // self.settings.steps_per_epoch
+
+    @property
+    def title(self) -> str:
+        """Of the data."""
+        return self.data.name if self.data else f"{self.dataset}, {self.split}"
+
+    @property
+    def paper(self) -> tuple[float, ...] | None:
+        """Its accuracies, of `node_report.MODELS`."""
+        return None if self.data else PAPER.get((self.dataset, self.split))
 
 
 QUICK = Config(
@@ -94,52 +110,29 @@ def resolve(config: Config) -> Config:
             f"got {config.steps}"
         )
     name = config.data.stem if config.data else f"{config.dataset}-{config.split}"
-    run_name = f"citation-{name}-{config.preset}-{config.network.model}"
-    return dataclasses.replace(config, run_dir=config.run_dir or pathlib.Path("runs") / run_name)
+    return config.placed(f"citation-{name}-{config.preset}-{config.network.model}")
 
 
-def load(config: Config, seed: int) -> tuple[LabeledGraph]:
-    """The network with its three sets."""
+def load(config: Config, seed: int) -> tuple[LabeledGraph, ...]:
+    """The network, which has the nodes of all three sets, for each of them."""
     if config.data is None:
-        return (getattr(datasets, config.dataset)(config.split, seed=seed),)
+        return (getattr(datasets, config.dataset)(config.split, seed=seed),) * 3
     with report.as_options("fractions"):
         network = datasets.read_node_graph(config.data, fractions=config.fractions, seed=seed)
-    sizes = _sizes(network)
+    sizes = [int(mask.sum()) for mask in (network.train, network.validation, network.test)]
     if not all(sizes):
         raise DataError(
             f"the data file {config.data} must have nodes for training, validation and test, got "
             f"{', '.join(map(str, sizes))}"
         )
-    return (network,)
-
-
-def _sizes(network):
-    return [int(mask.sum()) for mask in (network.train, network.validation, network.test)]
-
-
-def train_and_evaluate(config: Config, seed: int, network: LabeledGraph) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
-    train, validation, test = _sizes(network)
-    print(
-        f"{_title(config)}, seed {seed}: {train} training, {validation} validation, {test} test "
-        f"nodes; run folder {config.run_dir}"
-    )
-    epochs = config.steps // config.settings.steps_per_epoch
-    hparams = {"dataset": config.data.stem if config.data else config.dataset}
-    return node_report.train_and_evaluate(config, seed, epochs, network, None, network, hparams)
-
-
-def _title(config):
-    return config.data.name if config.data else f"{config.dataset}, {config.split}"
+    return (network,) * 3
 
 
 def main() -> None:
     """The command line."""
     config = resolve(cli.parse(PRESETS, __doc__, {"neumann_rbp": node_report.neumann_rbp}))
-    paper = None if config.data else PAPER.get((config.dataset, config.split))
-    summary = node_report.run_seeds(config, load, train_and_evaluate, paper)
-    theirs = "not in the paper" if paper is None else f"paper {summary['paper']}"
-    node_report.print_results(config, summary, _title(config), theirs, "graph.npz")
+    summary = cli.train(config, load, train_and_evaluate, node_report.summarize)
+    report.show(config, node_report.table(config, summary), "graph.npz")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,17 @@
 
 import contextlib
 import dataclasses
-import io
+import difflib
+import functools
 import pathlib
-import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 import tensorflow as tf
 import tyro
+from tyro import _errors as wrong  # private: the hook that tyro has for words of one's own
 
 from gnf_tf import options
 from gnf_tf.errors import DataError, UserError
@@ -23,11 +24,13 @@ __all__ = [
     "Preset",
     "as_option",
     "command_line",
+    "digest",
     "flat",
     "once",
     "parse",
     "replicas",
     "run",
+    "train",
 ]
 
 Config = TypeVar("Config", bound="Options")
@@ -48,6 +51,16 @@ class Options:
     def __post_init__(self):
         options.check(self)
 
+    def placed(self, name: str, **changes: Any) -> Self:
+        """These with the run folder of that name, unless another was given."""
+        run_dir = self.run_dir or pathlib.Path("runs") / name
+        return dataclasses.replace(self, run_dir=run_dir, **changes)
+
+    def folders(self) -> Iterator[pathlib.Path]:
+        """Of the models, one for each seed; of a trainer of a single one the run folder."""
+        for seed in getattr(self, "seeds", [None]):
+            yield self.run_dir if seed is None else self.run_dir / f"seed{seed}"
+
 
 def parse(
     presets: Mapping[str, Config],
@@ -63,11 +76,10 @@ def parse(
       variants: value of `--model` -> what the preset is for it, where it isn't as it stands.
 
     Raises:
-      UserError: for a wrong option, or a path in a home that is unknown.
+      UserError, OptionError: for a wrong option, or a path in a home that is unknown.
     """
-    chosen, _ = _quietly(
-        _Choice, default=_Choice(next(iter(presets))), return_unknown_args=True, add_help=False
-    )
+    default = _Choice(next(iter(presets)))
+    chosen, _ = _parsed(_Choice, default=default, return_unknown_args=True, add_help=False)
     if chosen.preset not in presets:
         raise UserError(f"--preset must be one of {', '.join(presets)}, got {chosen.preset!r}")
     preset = presets[chosen.preset]
@@ -86,43 +98,44 @@ def command_line(kind: type[Any], description: str, **arguments: Any) -> Any:
     """The command line's instance of a dataclass; `~` in its paths is the user's home.
 
     Raises:
-      UserError: for a wrong option, or a path in a home that is unknown.
+      UserError, OptionError: for a wrong option, or a path in a home that is unknown.
     """
-    config = _quietly(kind, description=description, **arguments)
-    paths = {}
-    for name, value in vars(config).items():
-        if isinstance(value, pathlib.Path):
-            try:
-                paths[name] = value.expanduser()
-            except RuntimeError as error:
-                option = as_option(name)
-                raise UserError(f"{option} must be in a home that is known, got {value}") from error
+    config = _parsed(kind, description=description, **arguments)
+    paths = {name: p for name, p in vars(config).items() if isinstance(p, pathlib.Path)}
+    for name, path in paths.items():
+        try:
+            paths[name] = path.expanduser()
+        except RuntimeError as error:
+            raise options.OptionError(name, "in a home that is known", path) from error
     return dataclasses.replace(config, **paths)
 
 
-def _quietly(kind, **arguments):
-    """`tyro.cli`, its errors in one line."""
-    errors = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(errors):
-            return tyro.cli(kind, **arguments)
-    except options.OptionError as error:
-        raise UserError(_of_option(error)) from error
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        cause = stop.__context__
-        while cause is not None:  # tyro reports the errors of the outermost part itself
-            if isinstance(cause, options.OptionError):
-                raise UserError(_of_option(cause)) from cause
-            cause = cause.__context__
-        # tyro draws a box of many lines; its words are kept, in one.
-        words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", errors.getvalue())
-        raise UserError(" ".join(words.split())) from None
+def _parsed(kind, **arguments):
+    names = [as_option(name) for name in flat(arguments.get("default"))]
+    with wrong.on_parse_error(functools.partial(_refuse, names)):
+        return tyro.cli(kind, **arguments)
 
 
-def _of_option(error):
-    return f"{as_option(error.option)} must be {error.expected}, got {error.value}"
+def _refuse(names: list[str], event: wrong.ParseErrorEvent) -> NoReturn:
+    """Raises in one line what tyro would draw as a box of many."""
+    cause, argument = sys.exception(), getattr(event, "argument", None)
+    if isinstance(cause, options.OptionError):
+        raise cause
+    name = argument.display_name() if argument else ""
+    match event:
+        case wrong.UnrecognizedArgs(tokens=[first, *_] as tokens):
+            near = difflib.get_close_matches(first, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else "--help lists the options"
+            message = f"unknown options: {' '.join(tokens)}; {hint}"
+        case wrong.InvalidChoice(value=value, choices=choices):
+            message = f"{name} must be one of {', '.join(choices)}, got {value!r}"
+        case wrong.MissingArgs(missing_arguments=missing):
+            message = f"{', '.join(m.arg.display_name() for m in missing)} must be given"
+        case wrong.InstantiationFailure(message=reason):
+            message = f"{name}: {reason}"
+        case _:
+            message = f"{name} must have a value"
+    raise UserError(message)
 
 
 def as_option(name: str) -> str:
@@ -131,45 +144,65 @@ def as_option(name: str) -> str:
 
 
 def flat(config: Any) -> dict[str, Any]:
-    """All options by name, those of the parts among the others."""
+    """All options by name, those of the parts among the others; of None, none."""
     values = {}
-    for name, value in vars(config).items():
+    for name, value in vars(config).items() if config is not None else ():
         values |= flat(value) if dataclasses.is_dataclass(value) else {name: value}
     return values
 
 
 def once(
-    folder: pathlib.Path,
-    config: Options,
-    load: Callable[[], tuple],
-    compute: Callable[..., dict[str, Any]],
+    config: Config, load: Callable[[], tuple], compute: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """What the folder's results.json holds: `compute(*load())`, unless it is there already.
+    """What results.json of the run folder holds: `compute(*load())`, unless it is there already.
 
     Raises:
       UserError: if the folder can't be written, or holds a run with other options.
     """
-    path = folder / "results.json"
+    path = config.run_dir / "results.json"
     # Before the folder is made, which data that can't be had leave as it is.
     data = None if path.exists() else load()
-    open_run(folder, flat(config) | _digests(config), free=FREE)
+    # A run belongs to the contents of own data, not to their place.
+    files = {name: getattr(config, name, None) for name in ("data", "targets")}
+    digests = {f"{name}_digest": digest(file) for name, file in files.items() if file}
+    open_run(config.run_dir, flat(config) | digests, free=FREE)
     if data is None:
         return read_json(path)
     return write_json(path, compute(*data) | environment())
 
 
-def _digests(config):
-    """Of the contents of own data: a run belongs to these, not to their place."""
-    digests = {}
-    for name in ("data", "targets"):
-        path = getattr(config, name, None)
-        if path is not None:
-            files = sorted(path.rglob("*")) if path.is_dir() else [path]
-            value = 0
-            for file in files:
-                value = zlib.crc32(file.read_bytes() if file.is_file() else b"", value)
-            digests[f"{name}_digest"] = f"{value:08x}"
-    return digests
+def digest(path: pathlib.Path) -> str:
+    """Eight hexadecimal digits of what a file, or all files of a folder, hold."""
+    value = 0
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        value = zlib.crc32(file.read_bytes() if file.is_file() else b"", value)
+    return f"{value:08x}"
+
+
+def train(
+    config: Config,
+    load: Callable[[Config, int], tuple],
+    train_and_evaluate: Callable[..., dict[str, Any]],
+    summarize: Callable[[Config, list[dict[str, Any]]], dict[str, Any]],
+) -> dict[str, Any]:
+    """Trains a model for each seed, in a folder of its own, where that is not done yet.
+
+    Args:
+      config: options with `seeds`; each model's have the one seed and the folder.
+      load: (options, seed) -> data.
+      train_and_evaluate: (options, seed, *data) -> what results.json of the seed's folder holds.
+      summarize: (config, those of all seeds) -> what results.json of the run folder holds.
+
+    Returns:
+      The latter.
+    """
+    with replicas(config) as config:
+        runs = []
+        for seed, folder in zip(config.seeds, config.folders(), strict=True):
+            one = dataclasses.replace(config, seeds=(seed,), run_dir=folder)
+            make, compute = (functools.partial(f, one, seed) for f in (load, train_and_evaluate))
+            runs.append(once(one, make, compute))
+        return write_json(config.run_dir / "results.json", summarize(config, runs))
 
 
 @contextlib.contextmanager
@@ -177,7 +210,10 @@ def replicas(config: Config) -> Iterator[Config]:
     """Within it models are made on all replicas of `config.strategy`, see `distribution.joined`."""
     values = {name: value for name, value in flat(config).items() if name not in FREE}
     with distribution.joined(
-        config.strategy, config.run_dir, batch_size=config.settings.batch_size, values=values
+        getattr(config, "strategy", "none"),
+        config.run_dir,
+        batch_size=config.settings.batch_size,
+        values=values,
     ) as folder:
         yield dataclasses.replace(config, run_dir=folder)
 
@@ -189,7 +225,7 @@ def run(main: Callable[[], None]) -> None:
     except (UserError, DataError) as error:
         message = str(error)
     except options.OptionError as error:
-        message = _of_option(error)
+        message = f"{as_option(error.option)} must be {error.expected}, got {error.value}"
     except OSError as error:
         message = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     except tf.errors.OpError as error:

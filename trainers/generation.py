@@ -17,13 +17,10 @@ if __name__ == "__main__":  # a script's own folder is on the path, its project'
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
-import numpy as np
-
 from gnf_tf import metrics, options, plots, training
-from gnf_tf.training import number
 from trainers import cli, generator_evaluation, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
-from trainers.generator_options import PAPER_TRAINING, Network, Training
+from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
 SHOWN = 12  # graphs
 # Tables 4 and 5 of the paper, degree / clustering / orbit: its GNF, as many as test graphs and
@@ -96,8 +93,7 @@ def resolve(config: Config) -> Config:
 def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     """Trains, or goes on training, one model; returns what its results.json holds."""
     train, _, test = sets
-    folder = config.run_dir
-    generator, histories = generator_options.train(config, seed, folder, sets)
+    generator, histories = generator_options.train(config, seed, sets)
     results = {stage: report.trained(history) for stage, history in histories.items()}
     results["generation"] = []
     for trial in range(config.trials):
@@ -112,64 +108,63 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
         ("statistics", plots.graph_statistics, None),
     ):
         figure = draw({"test graphs": test[:shown], "generated": generated[:shown]})
-        training.show_figure(folder, name, figure, step)
-    scores = {f"test/mmd/{name}": _mean(results, name) for name in metrics.STATISTICS}
-    training.write_scores(folder / generator.stage, scores, step)
+        training.show_figure(config.run_dir, name, figure, step)
+    means = _mmds(results["generation"], "all")
+    scores = {f"test/mmd/{name}": value["mean"] for name, value in means.items()}
+    training.write_scores(config.run_dir / generator.stage, scores, step)
     return results | generator_evaluation.reconstruction(generator, train, test)
-
-
-def _mean(results, name):
-    return np.mean([report["all"][name]["value"] for report in results["generation"]])
 
 
 def summarize(config: Config, runs: list[dict]) -> dict:
     """What the results.json of all seeds together holds: means and deviations over all trials."""
-    reports = [report for run in runs for report in run["generation"]]
-
-    def over_trials(values):
-        values = np.array(values, float)
-        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        return {"mean": float(np.mean(values)), "deviation": deviation}
-
-    def mmds(scheme):
-        if any(report[scheme] is None for report in reports):
-            return None
-        return {
-            name: over_trials([_value(report[scheme][name]) for report in reports])
-            for name in metrics.STATISTICS
-        }
-
+    trials = [trial for run in runs for trial in run["generation"]]
     return {
         "dataset": config.graphs,
         "preset": config.preset,
         "end_to_end": config.end_to_end,
         "seeds": config.seeds,
         "trials": config.trials,
-        **{scheme: mmds(scheme) for scheme in SCHEMES},
-        "uniqueness": over_trials([report["uniqueness"] for report in reports]),
-        "novelty": over_trials([report["novelty"] for report in reports]),
-        "train": {name: _value(reports[0]["train"][name]) for name in metrics.STATISTICS},
+        **{scheme: _mmds(trials, scheme) for scheme in SCHEMES},
+        "uniqueness": _over_trials([trial["uniqueness"] for trial in trials]),
+        "novelty": _over_trials([trial["novelty"] for trial in trials]),
+        "train": {name: found["mean"] for name, found in _mmds(trials[:1], "train").items()},
         "paper": PAPER.get(config.graphs),
         "runs": runs,
     }
 
 
-def _value(found):
-    return found["value"] if isinstance(found, dict) else found
+def _mmds(trials: list[dict], scheme: str) -> dict[str, dict] | None:
+    """Of each statistic, the mean and deviation of an MMD of `metrics.evaluate` over trials."""
+    if any(trial[scheme] is None for trial in trials):
+        return None
+    found = {name: [trial[scheme][name] for trial in trials] for name in metrics.STATISTICS}
+    return {
+        name: _over_trials([x["value"] if isinstance(x, dict) else x for x in values])
+        for name, values in found.items()
+    }
+
+
+def _over_trials(values: list[float]) -> dict[str, float | None]:
+    return dict(zip(("mean", "deviation"), metrics.mean_and_deviation(values), strict=True))
 
 
 def table(summary: dict) -> str:
     """The results as text."""
-    lines = [f"{'MMD to the test graphs':<36}" + "".join(f"{n:>18}" for n in metrics.STATISTICS)]
+
+    def cells(means):
+        return {s: report.number(m["mean"], ".4f", m["deviation"]) for s, m in means.items()}
+
+    rows = []
     for scheme, label in SCHEMES.items():
         if summary[scheme] is not None:
-            cells = [_cell(summary[scheme][name]) for name in metrics.STATISTICS]
-            lines.append(f"{label:<36}" + "".join(f"{cell:>18}" for cell in cells))
-        if summary["paper"] and scheme in summary["paper"]:
-            cells = summary["paper"][scheme]
-            lines.append(f"{'  paper, its GNF':<36}" + "".join(f"{cell:>18}" for cell in cells))
-    cells = [f"{number(summary['train'][name]):.4f}" for name in metrics.STATISTICS]
-    lines.append(f"{'training graphs':<36}" + "".join(f"{cell:>18}" for cell in cells))
+            rows.append({"": label} | cells(summary[scheme]))
+        if scheme in (summary["paper"] or {}):
+            theirs = zip(metrics.STATISTICS, [*summary["paper"][scheme], None], strict=True)
+            rows.append({"": "  paper, its GNF"} | {s: report.number(x, "") for s, x in theirs})
+    train = {s: report.number(value, ".4f") for s, value in summary["train"].items()}
+    rows.append({"": "training graphs"} | train)
+    columns = [(statistic, statistic, ">") for statistic in metrics.STATISTICS]
+    lines = [report.table(rows, ("MMD to the test graphs", "", ""), *columns)]
     lines.append(
         f"unique {summary['uniqueness']['mean']:.1%}, not in training "
         f"{summary['novelty']['mean']:.1%}; {len(summary['seeds'])} models, "
@@ -178,27 +173,18 @@ def table(summary: dict) -> str:
     what = "bound on -log p(graph)" if summary["end_to_end"] else "-log p(embedding)"
     for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
         train, test = (
-            _cell(run[f"likelihood_{name}"], "loss", "standard_error", 2)
-            for name in ("train", "test")
+            report.number(found["loss"], ".2f", found["standard_error"])
+            for found in (run["likelihood_train"], run["likelihood_test"])
         )
         lines.append(f"{what}, seed {seed}: train {train}, test {test} nats a graph")
     return "\n".join(lines + generator_evaluation.reconstruction_lines(summary["runs"]))
 
 
-def _cell(found, value="mean", spread="deviation", digits=4):
-    text = f"{number(found[value]):.{digits}f}"
-    return text if found[spread] is None else f"{text} +- {found[spread]:.{digits}f}"
-
-
 def main() -> None:
     """The command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    runs = generator_options.of_seeds(config, train_and_evaluate)
-    summary = training.write_json(config.run_dir / "results.json", summarize(config, runs))
-    print()
-    print(table(summary))
-    model = config.run_dir / f"seed{config.seeds[0]}" / "model.npz"
-    report.where(config.run_dir, "1000", model, "graphs.g6")
+    summary = cli.train(config, load, train_and_evaluate, summarize)
+    report.show(config, table(summary), "1000", "graphs.g6")
 
 
 if __name__ == "__main__":

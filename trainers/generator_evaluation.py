@@ -6,11 +6,9 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from gnf_tf import datasets, graphs
+from gnf_tf import metrics
 from gnf_tf.models import GraphGenerator
 from gnf_tf.training import number
-from gnf_tf.training.generator_objective import generator_losses
-from gnf_tf.training.objective import step_seed
 
 __all__ = ["DRAWS", "likelihood", "reconstruction", "reconstruction_lines"]
 
@@ -18,32 +16,16 @@ DRAWS = 5  # of the encoder's noise, as the paper's table 3
 
 
 def likelihood(
-    generator: GraphGenerator, members: list[nx.Graph], *, seed: int
+    generator: GraphGenerator, members: Sequence[nx.Graph], *, seed: int
 ) -> dict[str, float | None]:
-    """Means over graphs of what training made small last, in nats, with their error.
+    """The mean over graphs of what training made small last, in nats, with its standard error.
 
-    Graphs of like size are evaluated together, so that few of the pairs that the networks work on
-    are padding: at most a fifth, where there are graphs enough.
-
-    Returns:
-      `loss`, `cross_entropy`, `rate`: see `generator_losses`; `standard_error` of the loss, over
-      graphs, None of a single one; `padding`: the share of the pairs.
+    That is -log p(X) of the embeddings; end to end a bound on -log p(edges).
     """
-    topologies = generator.topologies(members)
-    plan = datasets.plan_buckets(topologies.n_node, 256, max_waste=0.2, room="pairs")
-    values: dict[str, list[np.ndarray]] = {}
-    for i, batch in enumerate(plan):
-        graph = graphs.fill_missing(topologies.graph(batch.rows))
-        noise = step_seed(seed, -1 - i)
-        losses = generator_losses(generator, graph, stage=generator.stage, seed=noise)
-        for name, value in losses.items():
-            values.setdefault(name, []).append(value.numpy())
-    joined = {name: np.concatenate(parts) for name, parts in values.items()}
-    error = joined["loss"].std(ddof=1) / np.sqrt(len(members)) if len(members) > 1 else None
-    return {name: float(joined[name].mean()) for name in ("loss", "cross_entropy", "rate")} | {
-        "standard_error": None if error is None else float(error),
-        "padding": datasets.padding_waste(plan, topologies.n_node, room="pairs"),
-    }
+    log_prob = generator.elbo if generator.stage == "end_to_end" else generator.log_prob
+    loss, deviation = metrics.mean_and_deviation(-log_prob(members, seed=seed).numpy())
+    error = None if deviation is None else deviation / np.sqrt(len(members))
+    return {"loss": loss, "standard_error": error}
 
 
 def reconstruction(
@@ -53,22 +35,20 @@ def reconstruction(
 
     Returns:
       Of each draw of the encoder's noise `cross_entropy` in nats, summed over all pairs;
-      `wrong_edges`; `edges`; `pairs`; `nodes`.
+      `wrong_edges`; `edges`; `pairs`.
     """
     results = {}
     for name, members in (("train", train), ("test", test)):
-        sizes = np.array([len(graph) for graph in members], float)
-        totals = {
-            "edges": sum(graph.number_of_edges() for graph in members),
-            "pairs": float((sizes * (sizes - 1) / 2).sum()),
-            "nodes": float(sizes.sum()),
-        }
-        draws = []
+        edges = sum(graph.number_of_edges() for graph in members)
+        pairs = sum(len(graph) * (len(graph) - 1) / 2 for graph in members)
+        draws = results[f"reconstruction_{name}"] = []
         for draw in range(DRAWS):
-            cross_entropy, wrong = generator.reconstruction(members, seed=(-2 - draw, 0))
-            found = {"cross_entropy": cross_entropy, "wrong_edges": wrong}
-            draws.append({k: float(np.sum(v, dtype=float)) for k, v in found.items()} | totals)
-        results[f"reconstruction_{name}"] = draws
+            found = generator.reconstruction(members, seed=(-2 - draw, 0))
+            cross_entropy, wrong = (float(np.sum(values, dtype=float)) for values in found)
+            draws.append(
+                {"cross_entropy": cross_entropy, "wrong_edges": wrong, "edges": edges}
+                | {"pairs": pairs}
+            )
     return results
 
 

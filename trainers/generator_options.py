@@ -1,9 +1,7 @@
 """What the auto-encoder's and the generator's trainers share: options, graphs, training."""
 
 import dataclasses
-import functools
 import pathlib
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import networkx as nx
@@ -13,7 +11,6 @@ from gnf_tf import datasets, options, training
 from gnf_tf.errors import UserError
 from gnf_tf.models import GeneratorConfig, GraphGenerator
 from gnf_tf.training import GeneratorSettings, History
-from gnf_tf.training.fit import digest
 from trainers import cli, report
 
 __all__ = [
@@ -23,7 +20,6 @@ __all__ = [
     "Options",
     "Training",
     "load",
-    "of_seeds",
     "resolve",
     "train",
 ]
@@ -65,7 +61,6 @@ class Options(cli.Options):
         pathlib.Path | None, tyro.conf.arg(metavar="PATH", aliases=["--graphs-file"])
     ] = None
     """in place of a data set: own graphs, of any format of gnf_tf.datasets.read_graphs"""
-    data_digest: tyro.conf.Suppress[str | None] = None
     fractions: options.Fractions = (0.8, 0.1, 0.1)
     """shares of own graphs for training, validation and test, drawn by the seed, where the file
     doesn't say which graphs are for the test (is_test of an npz file)"""
@@ -99,17 +94,13 @@ def resolve(config: Options, *, run_name: str, **defaults: Any) -> Options:
 
     Raises:
       UserError: for a data set and own graphs at once.
-      DataError: for own graphs that can't be read.
     """
     if config.data is None:
         name = dataset = config.dataset or "ego_small"
         config = dataclasses.replace(config, dataset=dataset)
         defaults = {"embedding_size": EMBEDDING_SIZE[dataset]} | defaults
     elif config.dataset is None:
-        # A run folder belongs to the graphs, not to the place of their file.
-        contents = digest(datasets.read_graphs(config.data))
-        config = dataclasses.replace(config, data_digest=contents)
-        name = f"{config.data.stem}-{contents}"
+        name = f"{config.data.stem}-{cli.digest(config.data)}"
         defaults = {"embedding_size": GeneratorConfig.embedding_size} | defaults
     else:
         raise UserError(
@@ -117,11 +108,8 @@ def resolve(config: Options, *, run_name: str, **defaults: Any) -> Options:
         )
     defaults = {"encoder_blocks": 6, "decoder_blocks": 0, "encoder": "network"} | defaults
     given = {k: v for k, v in vars(config.network).items() if v is not None and k != "encoder"}
-    return dataclasses.replace(
-        config,
-        network=dataclasses.replace(config.network, **defaults | given),
-        run_dir=config.run_dir or pathlib.Path("runs") / run_name.format(name),
-    )
+    network = dataclasses.replace(config.network, **defaults | given)
+    return config.placed(run_name.format(name), network=network)
 
 
 def load(config: Options, seed: int) -> Sets:
@@ -159,23 +147,10 @@ def load(config: Options, seed: int) -> Sets:
     return train, validation, test
 
 
-def of_seeds(config: Options, compute: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each seed what its results.json holds: `compute(options, seed, *sets)`, once.
-
-    The options that it gets have the folder of the seed as their run folder.
-    """
-    results = []
-    for seed in config.seeds:
-        own = dataclasses.replace(config, run_dir=config.run_dir / f"seed{seed}", seeds=(seed,))
-        load_sets, on = (functools.partial(f, own, seed) for f in (load, compute))
-        results.append(cli.once(own.run_dir, own, load_sets, on))
-    return results
-
-
 def train(
-    config: Options, seed: int, folder: pathlib.Path, sets: Sets, stage: str | None = None
+    config: Options, seed: int, sets: Sets, stage: str | None = None
 ) -> tuple[GraphGenerator, dict[str, History]]:
-    """Trains, or goes on training, one model in `folder`; (it, the history of each stage)."""
+    """Trains, or goes on training, one model in `run_dir`; (it, the history of each stage)."""
     train, validation, test = sets
     training.set_seed(seed)
     generator = GraphGenerator.for_data(
@@ -185,7 +160,7 @@ def train(
     )
     print(
         f"{config.graphs}, seed {seed}: {len(train)} training, {len(validation or ())} validation, "
-        f"{len(test)} test graphs; run folder {folder}"
+        f"{len(test)} test graphs; run folder {config.run_dir}"
     )
     settings = vars(config.settings) | {
         "steps_per_epoch": -(-config.steps // config.epochs),
@@ -196,7 +171,7 @@ def train(
         train,
         validation,
         epochs=config.epochs,
-        folder=folder,
+        folder=config.run_dir,
         seed=seed,
         hparams={"preset": config.preset, "graphs": config.graphs},
         **settings,

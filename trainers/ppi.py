@@ -25,6 +25,7 @@ from gnf_tf.errors import UserError
 from gnf_tf.models import ClassifierConfig
 from gnf_tf.training import NodeSettings, distribution
 from trainers import cli, node_report, report
+from trainers.node_report import train_and_evaluate
 
 # Table 1 of the paper, micro F1: GNN, GRevNet, Neumann RBP.
 PAPER = (0.78, 0.76, 0.70)
@@ -44,6 +45,16 @@ class Config(node_report.NodeOptions):
     """passes over the training networks at most"""
     strategy: distribution.StrategyName = "none"
     """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
+
+    @property
+    def title(self) -> str:
+        """Of the data."""
+        return self.data.name if self.data else "ppi"
+
+    @property
+    def paper(self) -> tuple[float, ...] | None:
+        """Its micro F1, of `node_report.MODELS`."""
+        return None if self.data else PAPER
 
 
 NUM_STEPS = 4  # as in the paper, which found it best
@@ -97,8 +108,7 @@ def resolve(config: Config) -> Config:
             f"--strategy {config.strategy} needs --batch-norm False"
         )
     name = f"ppi-{config.data.stem}" if config.data else "ppi"
-    run_name = f"{name}-{config.preset}-{config.network.model}"
-    return dataclasses.replace(config, run_dir=config.run_dir or pathlib.Path("runs") / run_name)
+    return config.placed(f"{name}-{config.preset}-{config.network.model}")
 
 
 def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, LabeledGraphs]:
@@ -112,33 +122,11 @@ def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, Label
     )
 
 
-def train_and_evaluate(config: Config, seed: int, *parts: LabeledGraphs) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
-    names = ("training", "validation", "test")
-    nodes = ", ".join(f"{len(p.labels)} {name}" for p, name in zip(parts, names, strict=True))
-    counts = ", ".join(str(len(part)) for part in parts)
-    print(
-        f"{_title(config)}, seed {seed}: {nodes} nodes in {counts} networks; "
-        f"run folder {config.run_dir}"
-    )
-    hparams = {"networks": len(parts[0])}
-    return node_report.train_and_evaluate(config, seed, config.epochs, *parts, hparams)
-
-
-def _title(config):
-    return config.data.name if config.data else "ppi"
-
-
 def main() -> None:
     """The command line."""
     config = resolve(cli.parse(PRESETS, __doc__, {"neumann_rbp": node_report.neumann_rbp}))
-    paper = None if config.data else PAPER
-    with cli.replicas(config) as config:
-        summary = node_report.run_seeds(config, load, train_and_evaluate, paper)
-    names = zip(node_report.MODELS, PAPER, strict=True)
-    theirs = "paper: " + ", ".join(f"{model} {score:.2f}" for model, score in names)
-    theirs = theirs if paper else "not in the paper"
-    node_report.print_results(config, summary, _title(config), theirs, "graphs.npz")
+    summary = cli.train(config, load, train_and_evaluate, node_report.summarize)
+    report.show(config, node_report.table(config, summary), "graphs.npz")
 
 
 if __name__ == "__main__":

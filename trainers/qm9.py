@@ -9,9 +9,9 @@ model is the file model.npz of the run folder: trainers/predict.py, gnf_tf.model
 """
 
 import dataclasses
+import functools
 import pathlib
 import sys
-from collections.abc import Sequence
 from typing import Annotated
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
@@ -25,7 +25,7 @@ from gnf_tf.datasets import Molecules
 from gnf_tf.errors import UserError
 from gnf_tf.models import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.molecule_regressor import composition
-from gnf_tf.training import RegressionSettings, distribution, number
+from gnf_tf.training import RegressionSettings, distribution
 from trainers import cli, report
 
 # Table 1 of the paper, in the order of TARGETS. Units are not stated there; judged by magnitude
@@ -106,8 +106,7 @@ def resolve(config: Config) -> Config:
         )
     name = config.target if config.data is None else config.data.stem
     run_name = f"qm9-{config.preset}-{name}-{config.network.model}-seed{config.seed}"
-    run_dir = config.run_dir or pathlib.Path("runs") / run_name
-    return dataclasses.replace(config, run_dir=run_dir)
+    return config.placed(run_name)
 
 
 def load(config: Config) -> tuple[Molecules, Molecules, Molecules]:
@@ -193,48 +192,39 @@ def evaluate(
     ]
 
 
-def table(rows: Sequence[dict], config: Config) -> str:
+def table(results: dict, config: Config) -> str:
     """The results as text."""
-    width = max(7, *(len(row["target"]) + 1 for row in rows))
-    lines = [
-        f"{'target':<{width}}{'unit':<13}{'test MAE':>10}{'mean':>10}{'ratio':>7}"
-        f"{'composition':>13}{'paper':>9}"
-    ]
-    for row in rows:
-        paper = "-" if row["paper"] is None else f"{row['paper']:.3f}"
-        row = {name: number(value) for name, value in row.items()}
-        lines.append(
-            f"{row['target']:<{width}}{row['unit']:<13}{row['mae']:>10.4f}"
-            f"{row['mae_of_mean']:>10.4f}{row['ratio']:>7.1f}{row['mae_of_composition']:>13.4f}"
-            f"{paper:>9}"
-        )
-    lines.append("mean: predicts the training mean; ratio: mean over test MAE; composition: least")
-    lines.append("squares on atom counts" + ("." if config.data else "; paper: its "))
+    text = report.table(
+        results["rows"],
+        ("target", "target", ""),
+        ("unit", "unit", ""),
+        ("test MAE", "mae", ".4f"),
+        ("mean", "mae_of_mean", ".4f"),
+        ("ratio", "ratio", ".1f"),
+        ("composition", "mae_of_composition", ".4f"),
+        ("paper", "paper", ".3f"),
+    )
+    text += "\nmean: predicts the training mean; ratio: mean over test MAE; composition: least\n"
+    text += "squares on atom counts"
     if config.data is None:
-        lines[-1] += f"{config.network.model}, from bonds, on its own split."
-        if any(row["target"] in ATOMIZATION for row in rows):
-            lines.append("u0, u, h, g: atomization energies; the total ones have the same MAE.")
-    return "\n".join(lines)
+        text += f"; paper: its {config.network.model}, from bonds, on its own split"
+        if any(row["target"] in ATOMIZATION for row in results["rows"]):
+            text += ".\nu0, u, h, g: atomization energies; the total ones have the same MAE"
+    return (
+        f"{results['test_molecules']} test molecules, best of {results['epochs']} epochs\n{text}.\n"
+        f"training {results['training_seconds']:.0f} s; waiting for data "
+        f"{results['input_wait_share']:.1%} of a step; reconstruction error "
+        f"{report.number(results['reconstruction_error'], '.1e')}"
+    )
 
 
 def main() -> None:
     """The command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    with cli.replicas(config) as config:
-        results = cli.once(
-            config.run_dir,
-            config,
-            lambda: load(config),
-            lambda *parts: train_and_evaluate(config, *parts),
-        )
-    print(f"\n{results['test_molecules']} test molecules, best of {results['epochs']} epochs")
-    print(table(results["rows"], config))
-    print(
-        f"training {results['training_seconds']:.0f} s; waiting for data "
-        f"{results['input_wait_share']:.1%} of a step; reconstruction error "
-        f"{number(results['reconstruction_error']):.1e}"
-    )
-    report.where(config.run_dir, "more.xyz")
+    with cli.replicas(config) as own:
+        work = (functools.partial(f, own) for f in (load, train_and_evaluate))
+        results = cli.once(own, *work)
+    report.show(config, table(results, config), "more.xyz")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
 """Results as text and as JSON, of all trainers."""
 
 import contextlib
-import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gnf_tf.errors import UserError
 from gnf_tf.training import History
-from trainers.cli import as_option
+from trainers.cli import Options, as_option
 
-__all__ = ["as_options", "trained", "where"]
+__all__ = ["as_options", "number", "show", "table", "trained"]
 
 
 @contextlib.contextmanager
@@ -33,20 +32,36 @@ def trained(history: History) -> dict[str, Any]:
     }
 
 
-def where(
-    run_dir: pathlib.Path,
-    example: str,
-    model: pathlib.Path | None = None,
-    out: str = "predictions.csv",
-) -> None:
-    """Prints where the curves and the model are, and how to use it.
+def number(value: Any, form: str, error: float | None = None) -> str:
+    """A value as text, with its error if it has one; what is null in a JSON file, as -."""
+    text = "-" if value is None else format(value, form)
+    return text if error is None else f"{text} +- {error:{form}}"
+
+
+def table(rows: Sequence[Mapping[str, Any]], *columns: tuple[str, str, str]) -> str:
+    """A line of headings and a line for each row.
 
     Args:
-      run_dir: the run folder.
+      rows: their values by name.
+      *columns: heading, name of the values, their format; text without a format is flush left.
+    """
+    cells = [[heading for heading, _, _ in columns]]
+    cells += [[number(row[name], form) for _, name, form in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    aligned = [f"{'>' if form else '<'}{w}" for (*_, form), w in zip(columns, widths, strict=True)]
+    return "\n".join("  ".join(map(format, line, aligned)).rstrip() for line in cells)
+
+
+def show(config: Options, text: str, example: str, out: str = "predictions.csv") -> None:
+    """Prints the results, where the curves and the model are, and how to use it.
+
+    Args:
+      config: the options.
+      text: the results.
       example: name of a file that the model could be asked about, or another input.
-      model: of the first seed; default: that of the run folder.
       out: name of a file for the answers.
     """
-    model = model or run_dir / "model.npz"
-    print(f"curves and figures: tensorboard --logdir {run_dir}")
+    model = next(config.folders()) / "model.npz"
+    print(f"\n{text}")
+    print(f"curves and figures: tensorboard --logdir {config.run_dir}")
     print(f"use the model: python trainers/predict.py {model} {example} --out {out}")

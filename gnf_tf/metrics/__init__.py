@@ -10,6 +10,12 @@ from gnf_tf.metrics.isomorphism import isomorphism_classes, novelty, uniqueness
 from gnf_tf.metrics.matching import matched
 from gnf_tf.metrics.mmd import MMDInterval, mmd, mmd_interval
 from gnf_tf.metrics.orbits import orbit_counts
+from gnf_tf.metrics.scores import (
+    classification_scores,
+    gaussian_nll,
+    mean_and_deviation,
+    mean_per_node,
+)
 from gnf_tf.metrics.statistics import KERNELS, STATISTICS, describe, kernel_matrix
 from gnf_tf.metrics.validity import is_connected, is_ego, is_grid, is_two_communities, validity
 
@@ -18,8 +24,10 @@ __all__ = [
     "STATISTICS",
     "MMDInterval",
     "WrongEdges",
+    "classification_scores",
     "describe",
     "evaluate",
+    "gaussian_nll",
     "is_connected",
     "is_ego",
     "is_grid",
@@ -27,6 +35,8 @@ __all__ = [
     "isomorphism_classes",
     "kernel_matrix",
     "matched",
+    "mean_and_deviation",
+    "mean_per_node",
     "mmd",
     "mmd_interval",
     "novelty",

@@ -11,6 +11,7 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import datasets, distributions, graphs, seeds
 from gnf_tf.models import saving
+from gnf_tf.models.auto_encoder import FlowAutoEncoder
 from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, make_gnf
 
 __all__ = ["GeneratorConfig", "GraphGenerator", "Stage"]
@@ -157,9 +158,40 @@ class GraphGenerator(saving.Model):
             GraphsTuple; or if only the auto-encoder was trained.
         """
         self._check_flow()
-        if isinstance(graph, GraphsTuple):
-            return self.embedding_log_prob(self.auto_encoder.encode(graph, seed=seed))
-        return self._of_each(graph, seed, self.embedding_log_prob)
+
+        def evaluate(graph, **noise):
+            return self.embedding_log_prob(self.auto_encoder.encode(graph, **noise))
+
+        return self._of_each(graph, seed, evaluate)
+
+    def elbo(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tf.Tensor:
+        """[n_graphs], in nats: of each graph a lower bound of log p(edges), in expectation,
+
+            log p(edges | X) + log p(X) - log q(X | edges),   one X drawn from q(X | edges)
+
+        the evidence lower bound, which end-to-end training makes large. Use `log_prob` where the
+        encoder is a network: q then has no density, and embeddings alone have a likelihood.
+
+        Args:
+          graph: as `log_prob`.
+          seed: as `log_prob`.
+
+        Raises:
+          ValueError: as `log_prob`, or if the encoder is not a flow.
+        """
+        self._check_flow()
+        encoder = self.auto_encoder
+        if not isinstance(encoder, FlowAutoEncoder):
+            raise ValueError(
+                "`elbo` needs a generator whose `config.encoder` is 'flow', got "
+                f"{self.config.encoder!r}; its graphs' embeddings have a `log_prob`"
+            )
+
+        def evaluate(graph, **noise):
+            embedded, log_q = encoder.encode_and_log_prob(graph, **noise)
+            return self.embedding_log_prob(embedded) - log_q - encoder.cross_entropy(embedded)
+
+        return self._of_each(graph, seed, evaluate)
 
     def reconstruction(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tuple[tf.Tensor, tf.Tensor]:
         """How well the auto-encoder encodes and decodes graphs; low for graphs like those it knows.
@@ -176,24 +208,23 @@ class GraphGenerator(saving.Model):
           ValueError: as `log_prob`, but for the last.
         """
 
-        def evaluate(embedded):
+        def evaluate(graph, **noise):
+            embedded = self.auto_encoder.encode(graph, **noise)
             parts = (self.auto_encoder.cross_entropy, self.auto_encoder.wrong_edges)
             return tf.stack([part(embedded) for part in parts], axis=1)
 
-        if isinstance(graph, GraphsTuple):
-            values = evaluate(self.auto_encoder.encode(graph, seed=seed))
-        else:
-            values = self._of_each(graph, seed, evaluate, width=(2,))
-        return tuple(tf.unstack(values, axis=1))
+        return tuple(tf.unstack(self._of_each(graph, seed, evaluate, width=(2,)), axis=1))
 
     def _of_each(
         self,
-        members: Sequence[nx.Graph],
+        members: Graphs,
         seed: seeds.Seed,
-        function: Callable[[GraphsTuple], tf.Tensor],
+        function: Callable[..., tf.Tensor],
         width: tuple[int, ...] = (),
     ) -> tf.Tensor:
-        """What `function` says of the graphs' embeddings; the noise is that of one GraphsTuple."""
+        """`function(graph, seed=seed)`; of a list a few at a time, with the same noise."""
+        if isinstance(members, GraphsTuple):
+            return function(members, seed=seed)
         if not isinstance(members, nx.Graph) and not len(members := list(members)):
             return tf.zeros([0, *width])
         found = self.topologies(members)
@@ -202,8 +233,7 @@ class GraphGenerator(saving.Model):
         order, values = [], []
         for rows in _chunks(found.n_node):
             nodes = np.concatenate([of_graph[row] for row in rows])
-            embedded = self.auto_encoder.encode(found.graph(rows), noise=tf.gather(noise, nodes))
-            values.append(function(embedded))
+            values.append(function(found.graph(rows), noise=tf.gather(noise, nodes)))
             order.append(rows)
         return tf.gather(tf.concat(values, axis=0), np.argsort(np.concatenate(order)))
 
