@@ -37,21 +37,15 @@ SHOWN = 12  # graphs
 class Config(generator_options.Options):
     """Options; each has the preset's value unless given."""
 
-    preset: cli.Preset = "quick"
-    """quick: minutes on 2 cores; paper: section 5.2.1's sizes, for a GPU; best: under an hour, with
-    a network in the decoder"""
-
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(
-        preset="paper",
+    "paper": Config(  # section 5.2.1, for a GPU
         **PAPER_OPTIONS,
         network=Network(encoder_width=2048, encoder_blocks=10, num_heads=8),
         settings=PAPER_TRAINING,
     ),
     "best": Config(
-        preset="best",
         steps=30_000,
         epochs=30,
         network=Network(encoder_blocks=8, decoder_blocks=2, num_heads=8),
@@ -62,7 +56,7 @@ PRESETS = {
 
 def resolve(config: Config) -> Config:
     """Fills in the options that follow from others; errors as `generator_options.resolve`."""
-    return generator_options.resolve(config, run_name=f"autoencoder-{{}}-{config.preset}")
+    return generator_options.resolve(config, "autoencoder")
 
 
 def reconstruction_figure(generator: GraphGenerator, members: Sequence[nx.Graph]):
@@ -87,15 +81,10 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     return report.trained(history) | results
 
 
-def summarize(config: Config, runs: list[dict]) -> dict:
-    """What the results.json of all seeds together holds."""
-    return {"dataset": config.graphs, "seeds": config.seeds, "runs": runs}
-
-
 def main() -> None:
     """The command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    summary = cli.train(config, load, train_and_evaluate, summarize)
+    summary = cli.train(config, load, train_and_evaluate, lambda config, runs: {})
     lines = generator_evaluation.reconstruction_lines(summary["runs"])
     if config.data is None:
         lines.append(f"paper, test: {PAPER}")

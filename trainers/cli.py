@@ -21,7 +21,6 @@ from gnf_tf.training import distribution, environment, open_run, read_json, writ
 __all__ = [
     "FLAT",
     "Options",
-    "Preset",
     "as_option",
     "command_line",
     "digest",
@@ -34,7 +33,6 @@ __all__ = [
 ]
 
 Config = TypeVar("Config", bound="Options")
-Preset = Literal["quick", "paper", "best"]
 FLAT = tyro.conf.arg(name="")  # the options of a part stand among the others
 Path = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")]
 # Options that change no number: a run may be resumed with others.
@@ -45,15 +43,37 @@ FREE = ("run_dir", "data_dir", "data", "targets", "checkpoint_minutes", "strateg
 class Options:
     """Those that every trainer has."""
 
+    preset: Literal["quick", "paper", "best"] = "quick"
+    """quick: minutes on 2 cores; paper: its sizes; best: up to hours, see benchmarks/RESULTS.md"""
     run_dir: Path = None
     """folder of checkpoints, TensorBoard, results and the trained model; default: one in runs"""
+    data: Path = None
+    """file or folder of own data, in place of the trainer's; DATA.md has the formats"""
+    fractions: options.Fractions = (0.8, 0.1, 0.1)
+    """shares of own data for training, validation and test, drawn by the seed, where the file
+    doesn't say what is for which"""
 
     def __post_init__(self):
         options.check(self)
 
-    def placed(self, name: str, **changes: Any) -> Self:
-        """These with the run folder of that name, unless another was given."""
-        run_dir = self.run_dir or pathlib.Path("runs") / name
+    @property
+    def title(self) -> str:
+        """What is trained on, as results name it."""
+        return self.dataset if self.data is None else str(self.data)
+
+    def placed(self, *names: str, **changes: Any) -> Self:
+        """These with the default run folder, unless another was given.
+
+        Args:
+          *names: the trainer; its data, in place of which own data are named; then what else
+            tells runs apart.
+          **changes: of further options.
+        """
+        run_dir, (trainer, data, *rest) = self.run_dir, names
+        if run_dir is None:
+            if self.data is not None:
+                data = f"{self.data.stem}-{digest(self.data)}"
+            run_dir = pathlib.Path("runs") / "-".join([trainer, data, self.preset, *rest])
         return dataclasses.replace(self, run_dir=run_dir, **changes)
 
     def folders(self) -> Iterator[pathlib.Path]:
@@ -70,8 +90,7 @@ def parse(
     """The command line's configuration: the chosen preset's values, each option overriding one.
 
     Args:
-      presets: name -> dataclass instance with a field `preset` that holds the name; the first one
-        is used without `--preset`.
+      presets: name -> values; the first one is used without `--preset`.
       description: head of the help page.
       variants: value of `--model` -> what the preset is for it, where it isn't as it stands.
 
@@ -82,7 +101,7 @@ def parse(
     chosen, _ = _parsed(_Choice, default=default, return_unknown_args=True, add_help=False)
     if chosen.preset not in presets:
         raise UserError(f"--preset must be one of {', '.join(presets)}, got {chosen.preset!r}")
-    preset = presets[chosen.preset]
+    preset = dataclasses.replace(presets[chosen.preset], preset=chosen.preset)
     if chosen.model in (variants or {}):
         preset = variants[chosen.model](preset)
     return command_line(type(preset), description, default=preset)
@@ -191,18 +210,20 @@ def train(
       config: options with `seeds`; each model's have the one seed and the folder.
       load: (options, seed) -> data.
       train_and_evaluate: (options, seed, *data) -> what results.json of the seed's folder holds.
-      summarize: (config, those of all seeds) -> what results.json of the run folder holds.
+      summarize: (config, those of all seeds) -> what results.json of the run folder holds besides.
 
     Returns:
-      The latter.
+      What it holds; `runs` are those of the seeds.
     """
     with replicas(config) as config:
         runs = []
         for seed, folder in zip(config.seeds, config.folders(), strict=True):
             one = dataclasses.replace(config, seeds=(seed,), run_dir=folder)
             make, compute = (functools.partial(f, one, seed) for f in (load, train_and_evaluate))
-            runs.append(once(one, make, compute))
-        return write_json(config.run_dir / "results.json", summarize(config, runs))
+            runs.append({"seed": seed} | once(one, make, compute))
+        shared = {"dataset": config.title, "preset": config.preset, "seeds": config.seeds}
+        summary = shared | summarize(config, runs) | {"runs": runs}
+        return write_json(config.run_dir / "results.json", summary)
 
 
 @contextlib.contextmanager

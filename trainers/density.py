@@ -60,13 +60,6 @@ class Settings(DensitySettings):
 class Config(cli.Options):
     """Options; each has the preset's value unless given."""
 
-    preset: cli.Preset = "quick"
-    """quick: minutes on 2 cores; paper: section 5.1; best: under half an hour on one core"""
-    data: cli.Path = None
-    """own sets or graphs in place of these, whose nodes have two or more features: .csv or .npz
-    with a column or array `set`, or graphs, see gnf_tf.datasets.read_sets"""
-    fractions: options.Fractions = (0.8, 0.1, 0.1)
-    """shares of own data for training, validation and test, drawn by the seed"""
     dataset: Literal["mog", "mog_ring", "half_moons_6", "mog_4_9", "half_moons_6_10_20"] = "mog"
     """the last two mix sets of several sizes"""
     model: Literal["gnf", "realnvp"] = "gnf"
@@ -85,8 +78,7 @@ class Config(cli.Options):
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(
-        preset="paper",
+    "paper": Config(  # section 5.1
         steps=15_000,
         epochs=30,
         network=DensityConfig(
@@ -104,7 +96,6 @@ PRESETS = {
         ),
     ),
     "best": Config(
-        preset="best",
         steps=28_000,
         epochs=40,
         network=DensityConfig(num_steps=8, width=48),
@@ -131,8 +122,7 @@ def resolve(config: Config) -> Config:
             )
         network = dataclasses.replace(network, attention="none")
     model = "realnvp" if network.attention == "none" else "gnf"
-    name = config.dataset if config.data is None else config.data.stem
-    return config.placed(f"density-{name}-{config.preset}-{model}", model=model, network=network)
+    return config.placed("density", config.dataset, model, model=model, network=network)
 
 
 def load(config: Config, seed: int) -> tuple:
@@ -167,17 +157,8 @@ def train_and_evaluate(
     with report.as_options("data"):
         model = GraphDensity.for_data(train, config.network)
     print(f"seed {seed}; attention to {model.config.attention}; run folder {config.run_dir}")
-    history = training.fit(
-        model,
-        train,
-        validation,
-        epochs=config.epochs,
-        folder=config.run_dir,
-        seed=seed,
-        hparams={"preset": config.preset, "data": config.data or config.dataset},
-        steps_per_epoch=config.steps // config.epochs,
-        **vars(config.settings),
-    )
+    steps = config.steps // config.epochs
+    history = report.fit(model, train, validation, config, seed, steps_per_epoch=steps)
     shown = test
     if config.data is None:
         shown = model.draw(test, 1000, seed=(0, FIGURES))
@@ -224,25 +205,19 @@ def above_floor(config: Config, test: GraphsTuple, log_probs: np.ndarray) -> dic
 def floors(dataset: str) -> dict[str, float]:
     """The least NLL per node of exchangeable densities, and of independent nodes."""
     sets = datasets.POINT_SETS[dataset]
-    floor = datasets.nll_floor(sets, FLOOR_SAMPLES.get(dataset, 2000))
-    independent = datasets.independent_floor(sets)
-    return {
-        "floor": floor.value,
-        "floor_error": floor.error,
-        "independent_floor": independent.value,
-        "independent_floor_error": independent.error,
+    least = {
+        "floor": datasets.nll_floor(sets, FLOOR_SAMPLES.get(dataset, 2000)),
+        "independent_floor": datasets.independent_floor(sets),
     }
+    errors = {f"{name}_error": estimate.error for name, estimate in least.items()}
+    return {name: estimate.value for name, estimate in least.items()} | errors
 
 
 def summarize(config: Config, runs: list[dict]) -> dict:
     """What the results.json of all seeds together holds: nats per node, and what to compare."""
     summary = {
-        "dataset": config.dataset if config.data is None else str(config.data),
         "model": config.model,
-        "preset": config.preset,
-        "seeds": list(config.seeds),
         "error_over": "seeds" if len(runs) > 1 else "test sets",
-        "runs": runs,
     }
     if config.data is None:
         summary |= {"paper": PAPER.get((config.dataset, config.model))}
@@ -264,9 +239,8 @@ def table(summary: dict) -> str:
     reference = [("Gaussian", "gaussian", ".4f")]
     if not is_own:
         reference = [("above", "above_floor", ".4f"), ("+-", "above_floor_error", ".4f")]
-    runs = zip(summary["seeds"], summary["runs"], strict=True)
     text = report.table(
-        [run | {"seed": seed} for seed, run in runs],
+        summary["runs"],
         ("seed", "seed", "d"),
         ("NLL", "nll", ".4f"),
         ("+-", "standard_error", ".4f"),

@@ -46,8 +46,6 @@ SCHEMES = {
 class Config(generator_options.Options):
     """Options; each has the preset's value unless given."""
 
-    preset: cli.Preset = "quick"
-    """quick: minutes on 2 cores; paper: section 5.2's sizes, for a GPU; best: under 2 hours"""
     end_to_end: bool = False
     """train encoder, decoder and flow together on a bound of the graphs' likelihood"""
     num_generated: options.AtLeast2 = 1024
@@ -58,8 +56,7 @@ class Config(generator_options.Options):
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(
-        preset="paper",
+    "paper": Config(  # section 5.2, for a GPU
         **PAPER_OPTIONS,
         network=Network(
             encoder_width=2048, encoder_blocks=10, num_heads=8, num_steps=12, width=2048
@@ -67,7 +64,6 @@ PRESETS = {
         settings=PAPER_TRAINING,
     ),
     "best": Config(
-        preset="best",
         steps=12_000,
         epochs=24,
         settings=Training(rate_weight=0.3, patience=24),
@@ -77,17 +73,10 @@ PRESETS = {
 
 def resolve(config: Config) -> Config:
     """Fills in the options that follow from others; errors as `generator_options.resolve`."""
-    how, network = "two-stage", {}
-    if config.end_to_end:
-        how = "end-to-end"
-        network = {
-            "encoder": "flow",
-            "embedding_size": 14,
-            "encoder_blocks": 2,
-            "decoder_blocks": 2,
-        }
-    run_name = f"generation-{{}}-{config.preset}-{how}"
-    return generator_options.resolve(config, run_name=run_name, **network)
+    if not config.end_to_end:
+        return generator_options.resolve(config, "generation", "two-stage")
+    sizes = {"embedding_size": 14, "encoder_blocks": 2, "decoder_blocks": 2}
+    return generator_options.resolve(config, "generation", "end-to-end", encoder="flow", **sizes)
 
 
 def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
@@ -119,17 +108,13 @@ def summarize(config: Config, runs: list[dict]) -> dict:
     """What the results.json of all seeds together holds: means and deviations over all trials."""
     trials = [trial for run in runs for trial in run["generation"]]
     return {
-        "dataset": config.graphs,
-        "preset": config.preset,
         "end_to_end": config.end_to_end,
-        "seeds": config.seeds,
         "trials": config.trials,
         **{scheme: _mmds(trials, scheme) for scheme in SCHEMES},
         "uniqueness": _over_trials([trial["uniqueness"] for trial in trials]),
         "novelty": _over_trials([trial["novelty"] for trial in trials]),
         "train": {name: found["mean"] for name, found in _mmds(trials[:1], "train").items()},
-        "paper": PAPER.get(config.graphs),
-        "runs": runs,
+        "paper": PAPER.get(config.title),
     }
 
 
@@ -171,12 +156,12 @@ def table(summary: dict) -> str:
         f"{summary['trials']} trials each"
     )
     what = "bound on -log p(graph)" if summary["end_to_end"] else "-log p(embedding)"
-    for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
+    for run in summary["runs"]:
         train, test = (
             report.number(found["loss"], ".2f", found["standard_error"])
             for found in (run["likelihood_train"], run["likelihood_test"])
         )
-        lines.append(f"{what}, seed {seed}: train {train}, test {test} nats a graph")
+        lines.append(f"{what}, seed {run['seed']}: train {train}, test {test} nats a graph")
     return "\n".join(lines + generator_evaluation.reconstruction_lines(summary["runs"]))
 
 

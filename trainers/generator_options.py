@@ -61,9 +61,6 @@ class Options(cli.Options):
         pathlib.Path | None, tyro.conf.arg(metavar="PATH", aliases=["--graphs-file"])
     ] = None
     """in place of a data set: own graphs, of any format of gnf_tf.datasets.read_graphs"""
-    fractions: options.Fractions = (0.8, 0.1, 0.1)
-    """shares of own graphs for training, validation and test, drawn by the seed, where the file
-    doesn't say which graphs are for the test (is_test of an npz file)"""
     steps: options.Count = 1_500
     """training steps of each stage, at least; whole passes over the training graphs are taken"""
     epochs: options.Count = 5
@@ -73,34 +70,27 @@ class Options(cli.Options):
     network: Annotated[Network, cli.FLAT] = Network()
     settings: Annotated[Training, cli.FLAT] = Training()
 
-    @property
-    def graphs(self) -> str:
-        """What is trained on: the data set or the file, as results name it."""
-        return self.dataset if self.data is None else str(self.data)
-
 
 # Section 5.2's sizes and rates, of both trainers' preset `paper`.
 PAPER = {"steps": 100_000, "epochs": 100}
 PAPER_TRAINING = Training(learning_rate=1e-4, averaging=0.0, patience=100)
 
 
-def resolve(config: Options, *, run_name: str, **defaults: Any) -> Options:
+def resolve(config: Options, *names: str, **defaults: Any) -> Options:
     """Fills in the options that follow from others.
 
     Args:
       config: the options of a trainer.
-      run_name: of the default run folder, {} standing for the graphs.
+      *names: the trainer's, and what else tells its run folders apart.
       **defaults: of fields of `network` that are None, and its encoder.
 
     Raises:
       UserError: for a data set and own graphs at once.
     """
     if config.data is None:
-        name = dataset = config.dataset or "ego_small"
-        config = dataclasses.replace(config, dataset=dataset)
-        defaults = {"embedding_size": EMBEDDING_SIZE[dataset]} | defaults
+        config = dataclasses.replace(config, dataset=config.dataset or "ego_small")
+        defaults = {"embedding_size": EMBEDDING_SIZE[config.dataset]} | defaults
     elif config.dataset is None:
-        name = f"{config.data.stem}-{cli.digest(config.data)}"
         defaults = {"embedding_size": GeneratorConfig.embedding_size} | defaults
     else:
         raise UserError(
@@ -109,7 +99,7 @@ def resolve(config: Options, *, run_name: str, **defaults: Any) -> Options:
     defaults = {"encoder_blocks": 6, "decoder_blocks": 0, "encoder": "network"} | defaults
     given = {k: v for k, v in vars(config.network).items() if v is not None and k != "encoder"}
     network = dataclasses.replace(config.network, **defaults | given)
-    return config.placed(run_name.format(name), network=network)
+    return config.placed(names[0], config.dataset, *names[1:], network=network)
 
 
 def load(config: Options, seed: int) -> Sets:
@@ -159,21 +149,11 @@ def train(
         max_num_nodes=max(map(len, [*train, *(validation or ()), *test])),
     )
     print(
-        f"{config.graphs}, seed {seed}: {len(train)} training, {len(validation or ())} validation, "
+        f"{config.title}, seed {seed}: {len(train)} training, {len(validation or ())} validation, "
         f"{len(test)} test graphs; run folder {config.run_dir}"
     )
-    settings = vars(config.settings) | {
-        "steps_per_epoch": -(-config.steps // config.epochs),
-        "stage": stage,
-    }
-    history = training.fit(
-        generator,
-        train,
-        validation,
-        epochs=config.epochs,
-        folder=config.run_dir,
-        seed=seed,
-        hparams={"preset": config.preset, "graphs": config.graphs},
-        **settings,
+    steps = -(-config.steps // config.epochs)
+    history = report.fit(
+        generator, train, validation, config, seed, steps_per_epoch=steps, stage=stage
     )
     return generator, history.stages or {generator.stage: history}

@@ -14,6 +14,7 @@ trainers/predict.py, gnf_tf.models.load.
 import dataclasses
 import pathlib
 import sys
+from typing import ClassVar
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -27,18 +28,14 @@ from gnf_tf.training import NodeSettings, distribution
 from trainers import cli, node_report, report
 from trainers.node_report import train_and_evaluate
 
-# Table 1 of the paper, micro F1: GNN, GRevNet, Neumann RBP.
-PAPER = (0.78, 0.76, 0.70)
+PAPER = "paper: gnn 0.78, grevnet 0.76, neumann_rbp 0.70"  # table 1, micro F1
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(node_report.NodeOptions):
     """Options; each has the preset's value unless given."""
 
-    preset: cli.Preset = "quick"
-    """quick: minutes on 2 cores; paper: section 7.1.2; best: larger, a guess that was not tuned"""
-    fractions: options.Fractions = (0.8, 0.1, 0.1)
-    """shares of own graphs for training, validation and test, drawn by the seed"""
+    dataset: ClassVar[str] = "ppi"
     data_dir: cli.Path = None
     """folder of the release's files or of ppi.zip; default: downloaded to the user's cache"""
     epochs: options.Count = 20
@@ -47,13 +44,8 @@ class Config(node_report.NodeOptions):
     """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
 
     @property
-    def title(self) -> str:
-        """Of the data."""
-        return self.data.name if self.data else "ppi"
-
-    @property
-    def paper(self) -> tuple[float, ...] | None:
-        """Its micro F1, of `node_report.MODELS`."""
+    def paper(self) -> str | None:
+        """See `node_report.NodeOptions`."""
         return None if self.data else PAPER
 
 
@@ -65,7 +57,6 @@ PRESETS = {
     # Sizes, rate and L2 are those of the authors' code, and a classifier of two layers as there;
     # when to stop is our reading.
     "paper": Config(
-        preset="paper",
         epochs=500,
         network=ClassifierConfig(
             num_steps=NUM_STEPS,
@@ -78,8 +69,8 @@ PRESETS = {
         ),
         settings=NodeSettings(l2=4e-5, patience=50),
     ),
+    # Larger: a guess that was not tuned.
     "best": Config(
-        preset="best",
         seeds=(0, 1, 2),
         epochs=400,
         network=ClassifierConfig(
@@ -107,8 +98,7 @@ def resolve(config: Config) -> Config:
             "--batch-norm would take the statistics of each replica's part of a batch; "
             f"--strategy {config.strategy} needs --batch-norm False"
         )
-    name = f"ppi-{config.data.stem}" if config.data else "ppi"
-    return config.placed(f"{name}-{config.preset}-{config.network.model}")
+    return config.placed("ppi", "proteins", config.network.model)
 
 
 def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, LabeledGraphs]:
@@ -126,7 +116,7 @@ def main() -> None:
     """The command line."""
     config = resolve(cli.parse(PRESETS, __doc__, {"neumann_rbp": node_report.neumann_rbp}))
     summary = cli.train(config, load, train_and_evaluate, node_report.summarize)
-    report.show(config, node_report.table(config, summary), "graphs.npz")
+    report.show(config, node_report.table(summary), "graphs.npz")
 
 
 if __name__ == "__main__":

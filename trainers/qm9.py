@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import pathlib
 import sys
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -42,16 +42,11 @@ ATOMIZATION = ("u0", "u", "h", "g")
 class Config(cli.Options):
     """Options; each has the preset's value unless given."""
 
-    preset: cli.Preset = "quick"
-    """quick: a subset, minutes on 2 cores; paper: section 7.1; best: all molecules"""
-    data: cli.Path = None
-    """in place of QM9: own molecules, .xyz, .sdf, or .csv with a column of SMILES"""
+    dataset: ClassVar[str] = "qm9"
     targets: cli.Path = None
     """csv file with a row of targets for each of those molecules"""
-    fractions: options.Fractions = (0.8, 0.1, 0.1)
-    """shares of own molecules for training, validation and test, drawn by the seed"""
-    target: str = "all"
-    """'all', or one of mu alpha homo lumo gap r2 zpve u0 u h g cv (as the paper: a model each)"""
+    target: Literal["all", *TARGETS] = "all"
+    """a model for all of QM9's targets, or as the paper for one of them"""
     train_size: options.Count | None = 12_000
     """training molecules of QM9; None: all 110,000"""
     validation_size: options.Count | None = 1_000
@@ -73,15 +68,13 @@ class Config(cli.Options):
 ALL = {"train_size": None, "validation_size": None, "test_size": None}
 PRESETS = {
     "quick": Config(),
-    "paper": Config(
-        preset="paper",
+    "paper": Config(  # section 7.1
         **ALL,
         epochs=160,
         network=RegressorConfig(num_steps=4, node_size=50, message_size=100),
         settings=RegressionSettings(batch_size=50, learning_rate=1e-3, l2=1e-3),
     ),
     "best": Config(
-        preset="best",
         **ALL,
         epochs=24,
         network=RegressorConfig(num_steps=5, node_size=96),
@@ -96,17 +89,11 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    if config.target not in ("all", *TARGETS):
-        raise UserError(
-            f"--target must be 'all' or one of {', '.join(TARGETS)}, got {config.target!r}"
-        )
     if config.targets is not None and config.data is None:
         raise UserError(
             f"--targets needs --data, whose molecules they are of, got {config.targets}"
         )
-    name = config.target if config.data is None else config.data.stem
-    run_name = f"qm9-{config.preset}-{name}-{config.network.model}-seed{config.seed}"
-    return config.placed(run_name)
+    return config.placed("qm9", config.target, config.network.model, f"seed{config.seed}")
 
 
 def load(config: Config) -> tuple[Molecules, Molecules, Molecules]:
@@ -147,16 +134,7 @@ def train_and_evaluate(
         f"{len(train)} training, {len(validation)} validation, {len(test)} test molecules; "
         f"run folder {config.run_dir}"
     )
-    history = training.fit(
-        model,
-        train,
-        validation,
-        epochs=config.epochs,
-        folder=config.run_dir,
-        seed=config.seed,
-        hparams={"preset": config.preset, "molecules": len(train)},
-        **vars(config.settings),
-    )
+    history = report.fit(model, train, validation, config, config.seed)
     predicted = model.predict(test, config.settings.batch_size)
     rows = evaluate(config, model, train, test, predicted)
     figure = plots.predicted_against_true(

@@ -4,11 +4,13 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from gnf_tf import training
 from gnf_tf.errors import UserError
+from gnf_tf.models.saving import Model
 from gnf_tf.training import History
 from trainers.cli import Options, as_option
 
-__all__ = ["as_options", "number", "show", "table", "trained"]
+__all__ = ["as_options", "fit", "number", "show", "table", "trained"]
 
 
 @contextlib.contextmanager
@@ -30,6 +32,22 @@ def trained(history: History) -> dict[str, Any]:
         "input_wait_share": history.input_wait_share,
         **history.diagnostics,
     }
+
+
+def fit(
+    model: Model, train: Any, validation: Any, config: Options, seed: int, **settings: Any
+) -> History:
+    """`training.fit` by the options, with these settings besides or in place of theirs."""
+    return training.fit(
+        model,
+        train,
+        validation,
+        epochs=config.epochs,
+        folder=config.run_dir,
+        seed=seed,
+        hparams={"preset": config.preset, "data": config.title},
+        **vars(config.settings) | settings,
+    )
 
 
 def number(value: Any, form: str, error: float | None = None) -> str:

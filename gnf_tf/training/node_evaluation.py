@@ -1,0 +1,66 @@
+"""How well a `NodeClassifier` does on nodes whose labels are known."""
+
+import os
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from gnf_tf import metrics
+from gnf_tf.datasets import LabeledGraph, LabeledGraphs
+from gnf_tf.files import user_path
+from gnf_tf.models.node_classifier import NodeClassifier
+from gnf_tf.training.tensorboard import show_figure, write_projector
+
+__all__ = ["evaluate_nodes"]
+
+
+def evaluate_nodes(
+    model: NodeClassifier,
+    data: LabeledGraph | LabeledGraphs,
+    part: Literal["train", "validation", "test"] = "test",
+    folder: str | os.PathLike | None = None,
+    step: int = 0,
+) -> dict[str, float]:
+    """Scores of predictions against labels, see `metrics.classification_scores`.
+
+    Use `model.predict` for nodes without labels.
+
+    Args:
+      model: as trained.
+      data: a LabeledGraph, whose nodes of one set count; or LabeledGraphs, whose labeled nodes all
+        count.
+      part: that set.
+      folder: which gets the errors as a figure, `confusion.png` or, of many labels,
+        `precision_recall.png`, and for TensorBoard the figure and the nodes' `states`, in its
+        projector; None: nothing is written.
+      step: the training step that TensorBoard shows with the figure.
+    """
+    if isinstance(data, LabeledGraph):
+        rows = np.flatnonzero(getattr(data, part))
+    else:
+        rows = np.flatnonzero(data.labels.reshape(len(data.labels), -1)[:, 0] >= 0)
+    labels, probabilities = data.labels[rows], model.predict_proba(data)[rows]
+    if folder is not None:
+        _show(model, data, rows, probabilities, user_path(folder), step)
+    return metrics.classification_scores(labels, probabilities)
+
+
+def _show(model, data, rows, probabilities, folder, step):
+    from gnf_tf import plots
+
+    labels = data.labels[rows]
+    if model.multi_label:
+        predicted = probabilities > 0.5
+        columns = {"labels": labels, "predicted": predicted, "right": labels & predicted}
+        columns = {name: values.sum(axis=1) for name, values in columns.items()}
+        if labels.any():
+            figure = plots.precision_recall(labels, probabilities, threshold=0.5)
+            show_figure(folder, "precision_recall", figure, step)
+    else:
+        columns = {"class": labels, "predicted": probabilities.argmax(axis=1)}
+        counts = tf.math.confusion_matrix(*columns.values(), len(model.class_names)).numpy()
+        show_figure(folder, "confusion", plots.confusion_matrix(counts), step)
+    if isinstance(data, LabeledGraphs):
+        columns = {"network": np.repeat(np.arange(len(data)), data.n_node)[rows], **columns}
+    write_projector(folder, f"{len(rows)} nodes", model.states(data)[rows], columns)
