@@ -28,7 +28,7 @@ MOLECULES = (
 # Batches of two networks and of one: of these a replica has no node at all.
 NETWORKS = (
     "--epochs 2 --batch-size 2 --num-steps 2 --node-size 6 --message-size 5 --l2 1e-3 "
-    "--averaging 0.9 --learning-rate 1e-2"
+    "--ema-decay 0.9 --learning-rate 1e-2"
 ).split()
 
 

@@ -69,7 +69,7 @@ def test_many_steps_in_one_call_are_the_same_steps():
 
 
 def test_averages_follow_the_weights_and_statistics_follow_them():
-    objective = new_objective(averaging=0.5)
+    objective = new_objective(ema_decay=0.5)
     variables = list(objective.module.variables)
     expected = [v.numpy() for v in variables]
     for step in range(1, 4):
@@ -81,7 +81,7 @@ def test_averages_follow_the_weights_and_statistics_follow_them():
         ]
     raw = [v.numpy() for v in variables]
     trained = {variable.ref() for variable in objective.trained}
-    with objective.settled():
+    with objective.averages_applied():
         for variable, value in zip(variables, expected, strict=True):
             if variable.ref() in trained:
                 np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-6)
@@ -127,7 +127,7 @@ def test_graphs_are_validated_as_a_whole():
     members = rings(7)
     objective = new_objective(members, batch_size=4)
     logs = objective.evaluate(objective.validation_stream()[0], verbose=0, return_dict=True)
-    with objective.settled():
+    with objective.averages_applied():
         expected = -objective.module.log_prob(members).sum() / sum(range(3, 10))
     np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
 
@@ -148,7 +148,7 @@ def test_it_learns_a_gaussian():
     model = models.GraphDensity.for_data(
         train, models.DensityConfig(num_steps=2, width=16, coupling="affine")
     )
-    training.fit(model, train, epochs=8, batch_size=50, learning_rate=1e-2, averaging=0.9)
+    training.fit(model, train, epochs=8, batch_size=50, learning_rate=1e-2, ema_decay=0.9)
     nll = -model.log_prob(test).sum() / 1500
     assert entropy - 0.1 < nll < entropy + 0.1
     independent = 0.5 * np.log(2 * np.pi * np.e * 1.09) * 2 + np.log(10.0)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import tf_keras
 from gnf_tf import datasets, models, training
 from gnf_tf.errors import UserError
 from gnf_tf.training.fit import digest
+from gnf_tf.training.input_wait import InputWait
 from gnf_tf.training.objective import step_seed
 from gnf_tf.training.state import TrainingState
 
@@ -81,19 +83,19 @@ def test_the_best_weights_are_kept(molecules):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.9])
-def test_averages_serve_for_validation_and_are_kept(averaging, molecules):
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_averages_serve_for_validation_and_are_kept(ema_decay, molecules):
     """By the rule of the docstring, from each step's weights."""
     model = new_model(molecules[0])
     expected = [np.zeros(v.shape) for v in model.variables]
 
     def update(batch, logs):
-        kept = min(averaging, (2.0 + batch) / (11.0 + batch))
+        kept = min(ema_decay, (2.0 + batch) / (11.0 + batch))
         expected[:] = [w + kept * (e - w) for w, e in zip(weights(model), expected, strict=True)]
 
     expected[:] = weights(model)
     callback = tf_keras.callbacks.LambdaCallback(on_train_batch_end=update)
-    training.fit(model, *molecules, epochs=1, callbacks=[callback], averaging=averaging, **SETTINGS)
+    training.fit(model, *molecules, epochs=1, callbacks=[callback], ema_decay=ema_decay, **SETTINGS)
     for a, b in zip(weights(model), expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
@@ -178,7 +180,7 @@ def test_what_is_damaged_or_not_finite_is_one_error(molecules, monkeypatch, tmp_
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ({"learning_rate": math.nan}, "`learning_rate` must be a finite number, got nan"),
         ({"batch_size": 2.5}, "`batch_size` must be a whole number, got 2.5"),
-        ({"rate": 1}, "`rate` = 1 is no setting; known are batch_size, learning_rate, "),
+        ({"rate": 1}, "`rate` = 1 is not one of the settings batch_size, learning_rate, "),
         ({"model": models.GRevNet(1, 4)}, "`model` must be one of .*MoleculeRegressor.*GRevNet"),
     ],
 )
@@ -205,6 +207,29 @@ def test_a_model_made_in_the_scope_of_a_strategy_trains_there(molecules):
     ]
     for name, values in histories[0].items():
         np.testing.assert_allclose(histories[1][name], values, rtol=1e-4)
+
+
+def test_the_wait_for_batches_is_measured():
+    """Batches that take 20 ms have about two thirds of a step's time, those of `range` nothing."""
+
+    def slow():
+        for i in range(10):
+            time.sleep(0.02)
+            yield i
+
+    def share(stream):
+        wait = InputWait()
+        batches = iter(wait.timed(stream))
+        for step in range(10):
+            wait.on_train_batch_begin(step)
+            assert int(next(batches)) == step
+            time.sleep(0.01)
+            wait.on_train_batch_end(step)
+        return wait.share
+
+    spec = tf.TensorSpec([], tf.int64)
+    assert 0.4 < share(tf.data.Dataset.from_generator(slow, output_signature=spec)) < 0.9
+    assert share(tf.data.Dataset.range(10)) < 0.3
 
 
 def test_digests_tell_data_apart(molecules):

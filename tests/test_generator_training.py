@@ -116,11 +116,11 @@ def weights(module):
     return [variable.numpy() for variable in module.variables]
 
 
-@pytest.mark.parametrize("rate_weight", [1.0, 0.2])
-def test_the_rate_weighs_less_at_first(rate_weight, train):
+@pytest.mark.parametrize("beta", [1.0, 0.2])
+def test_the_rate_weighs_less_at_first(beta, train):
     """And the loss that is reported has the weight that the rate has at last."""
     generator = new_generator(train, encoder="flow")
-    settings = GeneratorSettings(stage="end_to_end", rate_weight=rate_weight, execution="eager")
+    settings = GeneratorSettings(stage="end_to_end", beta=beta, execution="eager")
     objective = GeneratorObjective(generator, settings, 0, train, None)
     cases.randomise(generator, scale=0.3)
     objective.compile(20)  # 12 of these steps are annealed
@@ -130,8 +130,8 @@ def test_the_rate_weighs_less_at_first(rate_weight, train):
         loss, total, updates = objective.batch_loss(batch, is_training=True)
         entropy, rate, reported = (updates[k][0] for k in ("cross_entropy", "rate", "loss"))
         assert total == 24 and abs(rate) > 1
-        np.testing.assert_allclose(loss, entropy + share * rate_weight * rate, rtol=1e-4)
-        np.testing.assert_allclose(reported, entropy + rate_weight * rate, rtol=1e-4)
+        np.testing.assert_allclose(loss, entropy + share * beta * rate, rtol=1e-4)
+        np.testing.assert_allclose(reported, entropy + beta * rate, rtol=1e-4)
 
 
 def test_steps_are_rounded_up_to_whole_passes(train):
@@ -173,7 +173,7 @@ def test_only_an_auto_encoder_is_not_asked_for_graphs(train):
         (lambda train: [train[0].subgraph(list(train[0])[:1])], {}, "two or more nodes in all"),
         (lambda train: train, {"stage": "end_to_end"}, "`stage` must not be 'end_to_end' where"),
         (lambda train: train, {"stage": "x"}, "`stage` must be one of 'auto_encoder', 'flow'"),
-        (lambda train: train, {"rate_weight": 0.0}, r"`rate_weight` must be in \(0, 1\], got 0.0"),
+        (lambda train: train, {"beta": 0.0}, r"`beta` must be in \(0, 1\], got 0.0"),
     ],
 )
 def test_what_does_not_fit_is_named_before_any_work(data, settings, message, train, tmp_path):

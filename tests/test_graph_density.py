@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import graph_density
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 SMALL = {"num_steps": 1, "width": 4, "num_heads": 2, "key_size": 2, "num_bins": 4}
@@ -77,7 +76,7 @@ def test_graphs_are_asked_one_by_one_as_together(case, monkeypatch):
     np.testing.assert_allclose(model(whole), together, rtol=1e-4)
     np.testing.assert_allclose(model.distribution(whole).log_prob(whole), together, rtol=1e-4)
     sample = model.sample(whole, seed=3).nodes
-    monkeypatch.setattr(graph_density, "_ROOM", 40)
+    monkeypatch.setattr("gnf_tf.models.flow_parts.MAX_COST", 40)
     np.testing.assert_allclose(model.log_prob(members), together, rtol=1e-4)
     np.testing.assert_allclose(model.sample(members, seed=3).nodes, sample, rtol=1e-3, atol=1e-3)
 
@@ -255,11 +254,11 @@ def test_wrong_arguments_are_named(arguments, message):
     "changes, message",
     [
         ({"attention": "some"}, "`attention` must be one of 'all', 'edges', 'none', got 'some'"),
-        ({"width": 9}, "`width` must be a multiple of the 4 heads .* got 9"),
+        ({"width": 9}, "`width` must be a multiple of the number of attention heads, 4, got 9"),
         ({"num_bins": 1}, "`num_bins` must be at least 2, got 1"),
         (
             {"attention": "all", "conditioner": "message_passing"},
-            "`attention` must be 'edges' where networks pass messages along them, got 'all'",
+            "`attention` must be 'edges' for the conditioner 'message_passing', got 'all'",
         ),
     ],
 )

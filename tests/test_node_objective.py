@@ -282,11 +282,11 @@ def test_weights_of_many_steps_cost_as_those_of_few(loop, share_weights):
 
 
 def test_averages_hold_the_statistics_of_batch_norm_too():
-    objective = make(ring(), settings={"averaging": 0.5, "execution": "eager"}, batch_norm=True)
+    objective = make(ring(), settings={"ema_decay": 0.5, "execution": "eager"}, batch_norm=True)
     objective.fit(objective.training_stream(0, 0), verbose=0)
     moving = [v for v in objective.module.variables if "moving_mean" in v.name]
     before = [v.numpy() for v in moving]
-    objective.settle()
+    objective.apply_averages()
     assert all(np.abs(v - b).max() > 0 for v, b in zip(moving, before, strict=True))
 
 

@@ -31,8 +31,8 @@ LEAST = {
     "start_scale": 0.0,
     "checkpoint_minutes": 0.0,
 }
-SHARES = ("dropout", "feature_dropout", "averaging", "beta_2")  # in [0, 1)
-LARGEST = {"seed": 2**63 - 1, "seeds": 2**63 - 1, "rate_weight": 1.0}
+SHARES = ("dropout", "feature_dropout", "ema_decay", "beta_2")  # in [0, 1)
+LARGEST = {"seed": 2**63 - 1, "seeds": 2**63 - 1, "beta": 1.0}
 
 
 def parts(hint):
@@ -172,6 +172,5 @@ def test_help_says_of_l2_what_the_loss_adds(trainer, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.run(module.main)
     text = " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
-    assert ("--l2 FLOAT weight of half the sum of squares of all weights" in text) == (
-        "--l2 " in text
-    )
+    words = "--l2 FLOAT factor of the L2 penalty, half the sum of squares of all weights"
+    assert (words in text) == ("--l2 " in text)

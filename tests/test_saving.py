@@ -81,7 +81,7 @@ CHANGES = {
     "NaN": (lambda a: a.update({FIRST: np.nan * a[FIRST]}), "_embed.w has values that are not"),
     "no sizes": (lambda a: a.pop("statistics/n_node"), "n_node"),
     "no header": (lambda a: a.pop("header"), "header"),
-    "a header that is none": (lambda a: a.update(header="[1, 2]"), "no object of JSON"),
+    "a header that is none": (lambda a: a.update(header="[1, 2]"), "not a JSON object"),
     "another format": (lambda a: header(a, format="x"), "its format is 'x', expected"),
     "an unknown class": (
         lambda a: header(a, format="gnf_tf.model 1", **{"class": "X"}),
@@ -97,7 +97,7 @@ CHANGES = {
 def test_what_does_not_fit_is_refused_by_name(name, tmp_path):
     change, message = CHANGES[name]
     path = rewritten(tmp_path, change)
-    with pytest.raises(ValueError, match=f"(?s)`path` .*no whole saved model: .*{message}"):
+    with pytest.raises(ValueError, match=f"(?s)`path` .*no complete model file: .*{message}"):
         load(path)
 
 
@@ -136,14 +136,14 @@ def test_a_file_cut_short_anywhere_is_refused(share, tmp_path):
     content = (GOLDEN / "generator-2-network.npz").read_bytes()
     path = tmp_path / "cut.npz"
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"`path` .*cut.npz is no whole saved model"):
+    with pytest.raises(ValueError, match=r"`path` .*cut.npz is no complete model file"):
         load(path)
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")
-    with pytest.raises(ValueError, match="no whole saved model"):
+    with pytest.raises(ValueError, match="no complete model file"):
         load(tmp_path)
 
 

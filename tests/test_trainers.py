@@ -117,8 +117,8 @@ def test_a_moved_run_is_the_same_run_and_another_is_refused(
     words = [*finished.words, "--run-dir", moved]
     main(monkeypatch, finished.module, *words, "--checkpoint-minutes", 1.0)
     capsys.readouterr()
-    line = fails(monkeypatch, capsys, finished.module, *words, "--clip-norm", "0.5")
-    assert "holds a run with clip_norm = " in line and "not 0.5" in line
+    line = fails(monkeypatch, capsys, finished.module, *words, "--global-clipnorm", "0.5")
+    assert "holds a run with global_clipnorm = " in line and "not 0.5" in line
 
 
 def test_the_model_is_a_file(finished):

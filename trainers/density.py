@@ -92,7 +92,7 @@ PRESETS = {
             mixing=False,
         ),
         settings=Settings(
-            batch_size=32, learning_rate=1e-4, beta_2=0.9, averaging=0.0, patience=30
+            batch_size=32, learning_rate=1e-4, beta_2=0.9, ema_decay=0.0, patience=30
         ),
     ),
     "best": Config(

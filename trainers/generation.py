@@ -66,7 +66,7 @@ PRESETS = {
     "best": Config(
         steps=12_000,
         epochs=24,
-        settings=Training(rate_weight=0.3, patience=24),
+        settings=Training(beta=0.3, patience=24),
     ),
 }
 

@@ -73,7 +73,7 @@ class Options(cli.Options):
 
 # Section 5.2's sizes and rates, of both trainers' preset `paper`.
 PAPER = {"steps": 100_000, "epochs": 100}
-PAPER_TRAINING = Training(learning_rate=1e-4, averaging=0.0, patience=100)
+PAPER_TRAINING = Training(learning_rate=1e-4, ema_decay=0.0, patience=100)
 
 
 def resolve(config: Options, *names: str, **defaults: Any) -> Options:

@@ -82,7 +82,7 @@ PRESETS = {
             head_layers=2,
             dropout=0.1,
         ),
-        settings=NodeSettings(learning_rate=1e-3, averaging=0.99, patience=50),
+        settings=NodeSettings(learning_rate=1e-3, ema_decay=0.99, patience=50),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Models made of the library's parts: what a user trains, keeps and asks."""
+"""Models to train, save and use; each is a `tf.Module` with a configuration and one file."""
 
 from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
 from gnf_tf.models.generator import GeneratorConfig, GraphGenerator

@@ -1,5 +1,6 @@
-"""The graph auto-encoder: node embeddings from which the edges can be told (section 3.3)."""
+"""Graph auto-encoders: node embeddings that determine the edges (section 3.3)."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -17,22 +18,31 @@ Network = Callable[[GraphsTuple], GraphsTuple]
 
 
 class GraphAutoEncoder(snt.Module):
-    """Noise features, message passing along the edges, and edges back from distances.
+    """Encodes a graph as node embeddings, and decodes its edges from their distances.
 
-        h_i ~ N(0, noise_variance I), redrawn at each encoding
-        X = encoder(H, edges)                                        [num_nodes, embedding_size]
-        Y = X, or X + decoder(X)
-        p(i ~ j) = sigmoid(-temperature (|y_i - y_j|^2 - 1))         equation 6
-        cross entropy = sum over pairs of nodes of a graph           equation 5
+    For a graph with N nodes and embedding width k:
 
-    The noise tells apart nodes that look alike, and the encoder is permutation equivariant: so is
-    the distribution of X. A graph's embedding depends on nothing else in its batch. The paper's
-    decoder has no network. One that sees all nodes at once can make much of small differences,
-    which leaves the embeddings a simpler density.
+        H ~ N(0, noise_variance I)                                    [N, k]
+        X = encoder(H, edges)                                         [N, k]
+        Y = X, or X + decoder(X) with `make_decoder`                  [N, k]
+        p(i ~ j) = sigmoid(-C (|y_i - y_j|^2 - 1)),  C = temperature  equation 6
+        cross entropy = -sum over pairs i < j of
+                        a_ij log p(i ~ j) + (1 - a_ij) log(1 - p(i ~ j))    equation 5
 
-    A directed auto-encoder splits each y in what a node is as a sender, s, and as a receiver, t,
-    and has p(i -> j) = sigmoid(-temperature (|s_i - t_j|^2 - 1)). Self loops
-    are ignored: of pairs of nodes only those of two nodes count.
+    a_ij is 1 if an edge joins i and j, else 0. Each call of `encode` draws new noise H, which
+    distinguishes nodes with identical neighborhoods. The encoder is permutation equivariant, so the
+    distribution of X is too. The embeddings of a graph do not depend on the rest of its batch.
+
+    The paper's decoder has no network. A decoder network sees all nodes of a graph and can amplify
+    small differences between embeddings, so the embeddings can have a simpler density.
+
+    With `directed`, each y splits into halves s (sender) and t (receiver), the cross entropy is a
+    sum over ordered pairs, and
+
+        p(i -> j) = sigmoid(-C (|s_i - t_j|^2 - 1))
+
+    Self loops are ignored. Use `FlowAutoEncoder` to train encoder, decoder and embedding density
+    together on a likelihood bound; use this class for the paper's two-stage training.
     """
 
     def __init__(
@@ -47,22 +57,22 @@ class GraphAutoEncoder(snt.Module):
         temperature: float = 10.0,
         name: str | None = None,
     ):
-        """Makes the networks; their variables are made at the first call.
+        """Makes the networks, whose variables are made at the first call.
 
         Args:
-          embedding_size: width of the embeddings, even.
-          max_num_nodes: of the largest graph; see `graphs.Blocks.of`.
-          make_encoder: output width -> network GraphsTuple -> GraphsTuple, called once; default: a
-            `GraphTransformer` of 6 blocks.
-          make_decoder: output width -> network, called once, whose graphs' edges don't matter: it
-            gets any. Default: none.
-          directed: edges have a direction.
-          noise_variance: of each noise feature, positive; the paper's 0.3.
-          temperature: C of equation 6, positive; the paper's 10.
-          name: as Sonnet.
+          embedding_size: width k of the embeddings, even.
+          max_num_nodes: number of nodes of the largest graph, see `graphs.Blocks.of`.
+          make_encoder: called once with k, returns a network GraphsTuple -> GraphsTuple whose
+            output nodes have width k. Default: a `GraphTransformer` with 6 blocks.
+          make_decoder: called once with k, returns such a network, which must not use the edges of
+            its input. Default: no decoder network.
+          directed: whether edges have a direction.
+          noise_variance: variance of each noise feature, positive; 0.3 in the paper.
+          temperature: C in equation 6, positive; 10 in the paper.
+          name: name of the module.
 
         Raises:
-          ValueError: for an argument out of its range.
+          ValueError: if an argument is out of its range, or a network has dropout.
         """
         super().__init__(name=name)
         if embedding_size < 2 or embedding_size % 2:
@@ -82,13 +92,13 @@ class GraphAutoEncoder(snt.Module):
         for label, network in (("encoder", self._encoder), ("decoder", self._decoder)):
             if getattr(network, "takes_seed", False):
                 raise ValueError(
-                    f"`make_{label}` must give a network without dropout, for no seed reaches it "
-                    "here; got one whose `takes_seed` is true"
+                    f"`make_{label}` must give a network without dropout, because it gets no "
+                    "seed; got a network whose `takes_seed` is true"
                 )
 
     @snt.once
     def _make_variables(self, dtype):
-        """In the dtype of the first graph; and sees that they are tracked."""
+        """Makes all variables in the dtype of the first graph, and checks that they are tracked."""
         self._float_type = dtype
         sample = sample_graph(self.embedding_size, 0, 0, dtype)
         for label, network in (("encoder", self._encoder), ("decoder", self._decoder)):
@@ -108,11 +118,16 @@ class GraphAutoEncoder(snt.Module):
         )
 
     def checked(self, graph: GraphsTuple, node_size: int | None = None) -> GraphsTuple:
-        """The graph as tensors.
+        """Returns `graph` as tensors, without None fields, after validation.
+
+        Args:
+          graph: any graph.
+          node_size: required width of the node features; None: any width.
 
         Raises:
-          ValueError: if it is malformed, of another dtype than the weights, or of nodes that are
-            not `node_size` wide; or holds a graph of more than `max_num_nodes` nodes, if eager.
+          ValueError: if `graph` is malformed, its dtype differs from that of the weights, or its
+            node features do not have width `node_size`; in eager mode also if one of its graphs has
+            more than `max_num_nodes` nodes.
         """
         graph = graphs.fill_missing(graph)
         self._make_variables(graph.nodes.dtype)
@@ -122,28 +137,28 @@ class GraphAutoEncoder(snt.Module):
             if tf.reduce_any((graph.n_node > self.max_num_nodes) & (graph.n_edge == 0)):
                 raise ValueError(
                     f"`max_num_nodes` must hold every graph, got {self.max_num_nodes} for sizes "
-                    f"{sizes.tolist()} (`graphs.unpad` takes off padding)"
+                    f"{sizes.tolist()} (`graphs.unpad` removes padding)"
                 )
-            graphs.Blocks.of(graph, self.max_num_nodes)  # raises for all but padding
+            graphs.Blocks.of(graph, self.max_num_nodes)  # raises, unless it is a padding graph
         return graph
 
     def draw_noise(
         self, num_nodes: int | tf.Tensor, *, seed: seeds.Seed, dtype: tf.DType = tf.float32
     ) -> tf.Tensor:
-        """Standard normal features [num_nodes, embedding_size], for `encode`.
+        """Draws standard normal noise [num_nodes, embedding_size] for `encode`.
 
         Args:
-          num_nodes: of all graphs.
+          num_nodes: total number of nodes of all graphs.
           seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
-          dtype: that of the weights.
+          dtype: dtype of the weights.
         """
         shape = [num_nodes, self.embedding_size]
         return tf.random.stateless_normal(shape, seeds.as_pair(seed), dtype=dtype)
 
     def _noise(self, graph, seed, noise):
-        """Standard normal node features on the topologies as the encoder is to see them."""
+        """Returns the canonical topologies with standard normal noise as node features."""
         if (seed is None) == (noise is None):
-            raise ValueError(f"one of `seed` and `noise` must be given, got {seed} and {noise}")
+            raise ValueError(f"either `seed` or `noise` must be given, got {seed} and {noise}")
         if noise is None:
             noise = self.draw_noise(tf.shape(graph.nodes)[0], seed=seed, dtype=graph.nodes.dtype)
         nodes = tf.ensure_shape(noise, [None, self.embedding_size])
@@ -156,18 +171,18 @@ class GraphAutoEncoder(snt.Module):
         seed: seeds.Seed | None = None,
         noise: tf.Tensor | None = None,
     ) -> GraphsTuple:
-        """The graph with embeddings, [num_nodes, embedding_size], as its node features.
+        """Returns the graph with embeddings as node features, [num_nodes, embedding_size].
 
         Args:
-          graph: its topology is encoded, whichever way it is written, see `graphs.canonical`; its
-            features don't matter but for the nodes' dtype.
-          seed: of the noise, see `draw_noise`.
-          noise: or the noise itself.
+          graph: graphs to encode. Only their topology and the dtype of their nodes matter; see
+            `graphs.canonical` for topologies that count as equal.
+          seed: seed of the noise; exactly one of `seed` and `noise` must be given.
+          noise: standard normal noise [num_nodes, embedding_size], see `draw_noise`.
 
         Raises:
-          ValueError: for a malformed graph, or one of more nodes than `max_num_nodes`, as far as
-            values are known, as in all methods. Where only sizes are not, as in a `tf.function`,
-            see `graphs.Blocks.of`; XLA's results for too large a graph are NaN.
+          ValueError: if `graph` is malformed, or has a graph of more than `max_num_nodes` nodes.
+            All methods raise these errors in eager mode. In a `tf.function`, see
+            `graphs.Blocks.of`; under XLA the results for a too large graph are NaN.
         """
         graph = self.checked(graph)
         noise = self._noise(graph, seed, noise)
@@ -175,11 +190,14 @@ class GraphAutoEncoder(snt.Module):
         return graph.replace(nodes=embedded.nodes[1:])
 
     def edge_logits(self, graph: GraphsTuple) -> tf.Tensor:
-        """Logits of an edge for all pairs of each graph, from embeddings (equation 6).
+        """Returns the logit of p(i ~ j), equation 6, for all pairs of nodes of each graph.
+
+        Args:
+          graph: graphs with embeddings [num_nodes, embedding_size] as node features.
 
         Returns:
-          [n_graphs, receiver, sender], places of `graphs.Blocks`; without meaning where there is
-          no node, and on the diagonal.
+          [n_graphs, size, size] logits, first by receiver and then by sender, in the layout of
+          `graphs.Blocks`. Entries for positions without a node and on the diagonal are arbitrary.
         """
         graph = self.checked(graph, self.embedding_size)
         decoded = graph.nodes
@@ -196,25 +214,27 @@ class GraphAutoEncoder(snt.Module):
         return tf.where(blocks.is_cut[:, tf.newaxis, tf.newaxis], math.nan, logits)
 
     def _pairs(self, graph):
-        """(adjacency, weights of the pairs), [n_graphs, receiver, sender] each."""
+        """Returns adjacency and pair weights, each [n_graphs, size (receiver), size (sender)]."""
         graph = self.checked(graph, self.embedding_size)
         blocks = graphs.Blocks.of(graph, self.max_num_nodes)
         dtype = graph.nodes.dtype
         edges = blocks.adjacency(graph, dtype)
-        if not self.directed:  # an edge either way is an edge
+        if not self.directed:  # an edge in one direction is an edge
             edges += tf.linalg.matrix_transpose(edges)
         is_node = tf.cast(blocks.is_node, dtype)
         pairs = is_node[:, :, tf.newaxis] * is_node[:, tf.newaxis, :]
         pairs *= 1.0 - tf.eye(blocks.size, dtype=dtype)
-        # What is no number in a graph that XLA cuts, is none in a sum over its pairs.
+        # Under XLA a graph of more than `max_num_nodes` nodes must give NaN, see `encode`.
         pairs = tf.where(blocks.is_cut[:, tf.newaxis, tf.newaxis], math.nan, pairs)
         return tf.minimum(edges, 1.0), pairs if self.directed else 0.5 * pairs
 
     def cross_entropy(self, graph: GraphsTuple) -> tf.Tensor:
-        """[n_graphs], in nats: of each graph's edges under its embeddings, summed over pairs.
+        """Returns the cross entropy of each graph's edges, equation 5, [n_graphs], in nats.
+
+        It is a sum over the pairs of nodes of a graph, not a mean.
 
         Args:
-          graph: topology, and embeddings as node features.
+          graph: graphs with their edges, and embeddings as node features.
         """
         edges, pairs = self._pairs(graph)
         logits = self.edge_logits(graph)
@@ -222,20 +242,27 @@ class GraphAutoEncoder(snt.Module):
         return tf.reduce_sum(pairs * losses, axis=[1, 2])
 
     def wrong_edges(self, graph: GraphsTuple) -> tf.Tensor:
-        """[n_graphs]: pairs whose edge `decode` would get wrong; arguments as `cross_entropy`."""
+        """Returns the number of pairs that `decode` without a seed gets wrong, [n_graphs].
+
+        Args:
+          graph: graphs with their edges, and embeddings as node features.
+        """
         edges, pairs = self._pairs(graph)
         wrong = (self.edge_logits(graph) > 0.0) != (edges > 0.5)
         return tf.reduce_sum(pairs * tf.cast(wrong, pairs.dtype), axis=[1, 2])
 
     def decode(self, graph: GraphsTuple, *, seed: seeds.Seed | None = None) -> GraphsTuple:
-        """The embeddings with edges where p > 0.5, or drawn from p. Eager only.
+        """Returns the embeddings with decoded edges: those with p > 1/2, or drawn from p.
+
+        This method works in eager mode only.
 
         Args:
-          graph: embeddings as node features; its edges don't matter.
-          seed: draws each edge with its probability; default: the likelier of edge and none.
+          graph: graphs with embeddings as node features; their edges are ignored.
+          seed: if given, each edge is drawn with its probability p.
 
         Returns:
-          Without self loops; undirected edges stand in both directions.
+          `graph` with the decoded edges, without self loops; each undirected edge is present in
+          both directions.
         """
         logits = self.edge_logits(graph).numpy()
         threshold = 0.0
@@ -260,19 +287,22 @@ class GraphAutoEncoder(snt.Module):
 
 
 class FlowAutoEncoder(GraphAutoEncoder):
-    """An auto-encoder whose encoder is itself a graph normalizing flow along the edges.
+    """An auto-encoder whose encoder is a graph normalizing flow along the edges.
 
-        X = scale flow(H | edges),   H ~ N(0, I),   scale^2 = noise_variance
+        X = c flow(H | edges),   H ~ N(0, I),   c^2 = noise_variance
         log q(X | edges) = log N(H; 0, I) - log|det dX/dH|
 
-    The density of the embeddings of a graph is then exact, and with a prior p(X) over embeddings
+    The encoder's density q is therefore exact. With a prior p(X) over embeddings, such as the flow
+    of `GraphGenerator`, the evidence lower bound
 
         log p(edges) >= E_q [log p(edges | X) + log p(X) - log q(X | edges)]
 
-    is a bound on the likelihood of whole graphs (up to the order of their nodes) that can be
-    trained end to end: the paper's future work. The scale comes last, so that the flow's networks
-    see features of about 1. Default: 1 / (2 embedding_size), with which the mean squared distance
-    of two nodes is 1 while the flow is new.
+    bounds the likelihood of whole graphs, up to the order of their nodes, and trains encoder,
+    decoder and prior end to end (future work in the paper). The factor c comes after the flow, so
+    that the flow's networks get features of scale 1. The default c^2 = 1 / (2 embedding_size) gives
+    two nodes a mean squared distance of 1 at initialization.
+
+    Use `GraphAutoEncoder` for the paper's encoder, whose density is unknown.
     """
 
     def __init__(
@@ -281,50 +311,42 @@ class FlowAutoEncoder(GraphAutoEncoder):
         max_num_nodes: int,
         *,
         make_flow: Callable[[int], bijectors.GNF] | None = None,
-        make_decoder: Callable[[int], Network] | None = None,
-        directed: bool = False,
         noise_variance: float | None = None,
-        temperature: float = 10.0,
-        name: str | None = None,
+        **options: Any,
     ):
-        """Makes the flow; arguments and errors as `GraphAutoEncoder`.
+        """Makes the flow.
 
         Args:
-          embedding_size: as there.
-          max_num_nodes: as there.
-          make_flow: node size -> GNF without `normalization="batch_norm"`; default: 4 steps whose
-            networks attend along the edges and then to all.
-          make_decoder: as there.
-          directed: as there.
-          noise_variance: as there, or None.
-          temperature: as there.
-          name: as Sonnet.
+          embedding_size: width of the embeddings, even.
+          max_num_nodes: number of nodes of the largest graph, see `graphs.Blocks.of`.
+          make_flow: called once with `embedding_size`, returns a GNF for nodes of that width,
+            without `normalization="batch_norm"`. Default: a GNF with 4 steps whose networks
+            attend along the edges and then between all nodes.
+          noise_variance: c^2 above; default: 1 / (2 embedding_size).
+          **options: `make_decoder`, `directed`, `temperature` and `name` of `GraphAutoEncoder`.
+
+        Raises:
+          ValueError: if an argument is out of its range, or the decoder network has dropout.
         """
         super().__init__(
             embedding_size,
             max_num_nodes,
             make_encoder=make_flow or self._default_flow,
-            make_decoder=make_decoder,
-            directed=directed,
             noise_variance=noise_variance or 0.5 / embedding_size,
-            temperature=temperature,
-            name=name,
+            **options,
         )
 
     def _default_flow(self, node_size):
-        def make_conditioner(output_size):
-            return networks.GraphTransformer(
-                64,
-                output_size,
-                num_blocks=2,
-                fully_connected=(False, True),
-                max_num_nodes=self.max_num_nodes,
-            )
-
         return bijectors.GNF(
             4,
             node_size,
-            make_conditioner=make_conditioner,
+            make_conditioner=functools.partial(
+                networks.GraphTransformer,
+                64,
+                num_blocks=2,
+                fully_connected=(False, True),
+                max_num_nodes=self.max_num_nodes,
+            ),
             normalization="act_norm",
             mixing=True,
             memory="stored",
@@ -332,7 +354,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
 
     @property
     def flow(self) -> bijectors.GNF:
-        """The encoder."""
+        """The encoder, a flow over node features given the edges."""
         flow: Any = self._encoder
         return flow
 
@@ -346,12 +368,21 @@ class FlowAutoEncoder(GraphAutoEncoder):
         seed: seeds.Seed | None = None,
         noise: tf.Tensor | None = None,
     ) -> tuple[GraphsTuple, tf.Tensor]:
-        """(the graph with embeddings, log q(X | edges) per graph [n_graphs], in nats)."""
+        """Returns the graph with embeddings X, and log q(X | edges), [n_graphs], in nats.
+
+        Args:
+          graph: graphs to encode, see `encode`.
+          seed: seed of the noise; exactly one of `seed` and `noise` must be given.
+          noise: standard normal noise [num_nodes, embedding_size].
+
+        Raises:
+          ValueError: see `encode`.
+        """
         graph = self.checked(graph)
         noise = self._noise(graph, seed, noise)
         constant = 0.5 * math.log(2.0 * math.pi) + math.log(self._noise_scale)
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise.nodes) + constant, axis=-1)
         embedded, log_det = reversible.run(self.flow.steps, noise)
         embedded = graph.replace(nodes=self._noise_scale * embedded.nodes[1:])
-        # The engine's log-determinant is per node; padding is the caller's.
+        # `reversible.run` returns log-determinants per node; row 0 is that of `graphs.canonical`.
         return embedded, graphs.sum_nodes((log_prob - log_det)[1:], graph)

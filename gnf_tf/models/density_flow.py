@@ -1,4 +1,4 @@
-"""The flow of a `GraphDensity`: what its configuration says, made of the library's parts."""
+"""The configuration of a `GraphDensity`, and the flow that follows from it."""
 
 import dataclasses
 import functools
@@ -9,6 +9,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from gnf_tf import bijectors, graphs, networks, options
+from gnf_tf.models import flow_parts
 
 __all__ = ["DensityConfig", "make_flow"]
 
@@ -18,56 +19,57 @@ class DensityConfig:
     """The sizes and choices of a `GraphDensity`."""
 
     attention: Literal["all", "edges", "none"] | None = None
-    """which nodes a node hears: all of its graph, its neighbors, or none, so that nodes are
-    independent (RealNVP); default: all where all graphs are fully connected, else its neighbors"""
+    """which nodes the networks of a node see: all nodes of its graph, its neighbors, or no other
+    node, so that nodes are independent (RealNVP); default: all nodes if every graph is fully
+    connected, else neighbors"""
     num_steps: options.Count = 6
-    """steps of the flow, each two couplings"""
+    """number of flow steps, of two couplings each"""
     conditioner: Literal["attention", "transformer", "message_passing"] | None = None
-    """networks of the couplings: the paper's AttentionBlock, GraphTransformer, or MessagePassing,
-    which alone sees features of edges; default: it where edges have some, else transformer"""
+    """networks of the couplings: the paper's AttentionBlock, a GraphTransformer, or MessagePassing,
+    the only one that uses edge features; default: message_passing if edges have features, else
+    transformer"""
     width: options.Count = 64
-    """of the networks"""
+    """width of the networks' layers"""
     num_blocks: options.Count = 1
-    """of the transformer; hidden layers of the others"""
+    """number of attention blocks of the transformer, or of hidden layers of the other networks"""
     num_heads: options.Count = 4
-    """of the attention"""
+    """number of attention heads"""
     key_size: options.Count = 10
-    """of keys, queries and values of AttentionBlock"""
+    """width of keys, queries and values of each head of the AttentionBlock"""
     coupling: Literal["affine", "spline"] = "spline"
-    """how features are transformed: the paper's equation 3, or rational-quadratic splines"""
+    """transformation in the couplings: the paper's equation 3, or monotonic rational-quadratic
+    splines"""
     num_bins: options.AtLeast2 = 16
-    """of the splines"""
+    """number of bins of each spline"""
     normalization: Literal["act_norm", "batch_norm", "none"] = "batch_norm"
-    """before each step of the flow"""
+    """normalization of the features before each flow step"""
     mean_scaling: bool = True
-    """scale the mean of each graph before each step of the flow, unless nodes are independent"""
+    """whether the mean of each graph is scaled before each flow step; ignored if nodes are
+    independent"""
     mixing: bool = True
-    """an invertible linear map of the features before each step of the flow"""
+    """whether features pass through an invertible linear map before each flow step"""
     memory: Literal["reversible", "stored"] = "stored"
-    """how the gradient gets its activations; sets are small, and storing them is faster"""
+    """reversible: activations are reconstructed for the gradient; stored: they are kept, which is
+    faster and fits into memory for small graphs"""
 
     def __post_init__(self):
         options.check(self)
-        is_transformer = self.conditioner in (None, "transformer")
-        if is_transformer and self.attention != "none" and self.width % self.num_heads:
-            raise options.OptionError(
-                "width", f"a multiple of the {self.num_heads} heads of the transformer", self.width
-            )
+        if self.conditioner in (None, "transformer") and self.attention != "none":
+            flow_parts.check_heads(self, "width")
         if self.conditioner == "message_passing" and self.attention not in (None, "edges"):
-            raise options.OptionError(
-                "attention", "'edges' where networks pass messages along them", self.attention
-            )
+            rule = "'edges' for the conditioner 'message_passing'"
+            raise options.OptionError("attention", rule, self.attention)
 
 
 def make_flow(
     config: DensityConfig, mean: np.ndarray, scale: np.ndarray, edge_size: int, global_size: int
 ) -> bijectors.GNF:
-    """A new GNF after a standardization of the features.
+    """Makes a GNF whose first step standardizes the node features: (x - mean) / scale.
 
     Args:
-      config: with an attention and a conditioner.
-      mean: [node_size], what the standardization subtracts.
-      scale: [node_size], what it divides by.
+      config: sizes and choices; `attention` and `conditioner` must not be None.
+      mean: [node_size], subtracted from the features.
+      scale: [node_size], positive, divides the features.
       edge_size: width of the edge features.
       global_size: width of the global features.
     """
@@ -77,7 +79,7 @@ def make_flow(
         num_steps=config.num_steps,
         node_size=len(mean),
         make_conditioner=functools.partial(_make_conditioner, config),
-        coupling=bijectors.Spline(config.num_bins) if config.coupling == "spline" else "affine",
+        coupling=flow_parts.coupling(config),
         normalization=None if config.normalization == "none" else config.normalization,
         mean_scaling=config.mean_scaling and config.attention != "none",
         mixing=config.mixing,
@@ -88,8 +90,8 @@ def make_flow(
 
 
 def _make_conditioner(config, output_size):
-    """The network of a coupling, which starts as the identity or near it."""
-    hears = config.attention != "none"
+    """Makes the network of a coupling, which is the identity or close to it at initialization."""
+    attends = config.attention != "none"
     to_all = config.attention == "all"
     hidden = (config.width,) * config.num_blocks
     if config.conditioner == "message_passing":
@@ -100,11 +102,11 @@ def _make_conditioner(config, output_size):
         network = networks.GraphTransformer(
             config.width,
             output_size,
-            num_heads=config.num_heads if hears else 0,
+            num_heads=config.num_heads if attends else 0,
             num_blocks=config.num_blocks,
             fully_connected=to_all,
         )
-    elif hears:
+    elif attends:
         network = networks.AttentionBlock(
             config.num_heads,
             config.key_size,
@@ -118,11 +120,11 @@ def _make_conditioner(config, output_size):
         network = networks.MLP(
             (*hidden, output_size), activation=tf.nn.leaky_relu, output_scale=0.0
         )
-    return _Given(network, config.conditioner == "message_passing")
+    return _Conditioned(network, config.conditioner == "message_passing")
 
 
 class _StandardizedGNF(bijectors.GNF):
-    """A `GNF` after the standardization of features."""
+    """A `GNF` with a standardization of the features as its first step."""
 
     def __init__(self, mean, scale, **arguments):
         self._standardization = _Standardization(mean, scale)
@@ -134,7 +136,7 @@ class _StandardizedGNF(bijectors.GNF):
 
 
 class _Standardization:
-    """A `reversible.ReversibleStep`: (x - mean) / scale, constants."""
+    """A `reversible.ReversibleStep`: (x - mean) / scale with constant `mean` and `scale`."""
 
     updates = None
 
@@ -157,11 +159,11 @@ class _Standardization:
         pass
 
 
-class _Given(snt.Module):
-    """A network that sees globals as features of the nodes, and of edges what it can."""
+class _Conditioned(snt.Module):
+    """A network that gets globals as further node features, and edge features if it uses them."""
 
     def __init__(self, network, sees_edges):
-        super().__init__(name="given")
+        super().__init__(name="conditioned")
         self._network, self._sees_edges = network, sees_edges
 
     def __call__(self, graph):

@@ -1,4 +1,4 @@
-"""Whole graphs in one feed-forward pass: node counts, a flow, a decoder (section 3.3)."""
+"""Generation of whole graphs in one feed-forward pass (section 3.3)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, TypeAlias, get_args
@@ -6,11 +6,10 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 import networkx as nx
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import datasets, distributions, graphs, seeds
-from gnf_tf.models import saving
+from gnf_tf import datasets, graphs, seeds
+from gnf_tf.models import flow_parts, saving
 from gnf_tf.models.auto_encoder import FlowAutoEncoder
 from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, make_gnf
 
@@ -20,26 +19,33 @@ Graphs: TypeAlias = Sequence[nx.Graph] | GraphsTuple
 Stage = Literal["auto_encoder", "flow", "end_to_end"]
 
 _DEFAULT = GeneratorConfig()
-_PAIRS = 2**20  # of nodes at a time, which bounds the memory of generating large or many graphs
 
 
 class GraphGenerator(saving.Model):
-    """An auto-encoder, a GNF over its embeddings, and the sizes of the graphs it was trained on.
+    """A generative model of graphs: an auto-encoder, and a GNF over its embeddings.
 
-    A graph is generated as
+    A graph is generated in one feed-forward pass:
 
-        N ~ the training graphs' node counts,   Z ~ N(0, I) [N, embedding_size]
-        X = gnf.inverse(Z) on the fully connected topology
-        edges where equation 6 has p > 1/2, or drawn with that probability
+        N ~ node counts of the training graphs,   Z ~ N(0, I)      [N, embedding_size]
+        X = gnf.inverse(Z) on the fully connected topology         [N, embedding_size]
+        each edge with p > 1/2, or drawn with probability p, from equation 6
+
+    Training has two stages for the encoder "network" and one for the encoder "flow", see
+    `gnf_tf.training.GeneratorObjective`.
 
         generator = GraphGenerator.for_data(graphs)
         gnf_tf.training.fit(generator, graphs, epochs=20)
         generator.generate(1024, seed=0)                             # list of networkx graphs
 
+    Use `GraphDensity` for node features of graphs whose edges are given.
+
     Attributes:
-      n_node: [num_graphs] node counts of the training graphs.
-      max_num_nodes: of the largest graph to encode or generate.
-      stage: what training trained last; None: nothing yet, or a file of an older format.
+      config: sizes and choices.
+      n_node: [num_graphs] int32, node counts of the training graphs.
+      max_num_nodes: largest number of nodes of a graph that can be encoded or generated.
+      stage: the stage that was trained last; None if none was, or in files of an older format.
+      auto_encoder: the `GraphAutoEncoder`, for the encoder "flow" a `FlowAutoEncoder`.
+      gnf: the flow over embeddings.
     """
 
     config_class = GeneratorConfig
@@ -53,19 +59,19 @@ class GraphGenerator(saving.Model):
         stage: Stage | None = None,
         name: str = "generator",
     ):
-        """Makes the parts and their variables; `for_data` takes the node counts from graphs.
+        """Makes the parts and their variables; `for_data` derives `n_node` from graphs.
 
         Args:
           n_node: node counts of the training graphs, each at least 1.
-          config: sizes.
-          max_num_nodes: of the largest graph to encode or generate; default: the largest of
-            `n_node`. A larger graph is an error; compiled by XLA, its results are NaN.
-          stage: see the attribute.
-          name: as tf.Module.
+          config: sizes and choices.
+          max_num_nodes: largest number of nodes of a graph to encode or generate; default: the
+            largest of `n_node`. A larger graph is an error; under XLA its results are NaN.
+          stage: the stage that was trained last.
+          name: name of the module.
 
         Raises:
-          ValueError: for node counts that are none or below 1, a size out of its range, or an
-            unknown stage.
+          ValueError: if `n_node` is empty or has a count below 1, or another argument is out of its
+            range.
         """
         super().__init__(name=name)
         sizes = np.asarray(n_node)
@@ -94,30 +100,30 @@ class GraphGenerator(saving.Model):
         *,
         max_num_nodes: int | None = None,
     ) -> Self:
-        """A new generator for graphs of the sizes of these, of which it keeps no more.
+        """Makes a generator for the node counts of `graphs`, and keeps nothing else of them.
 
         Args:
           graphs: the training graphs: networkx graphs, or a GraphsTuple.
-          config: sizes.
-          max_num_nodes: see the constructor; more than the default where other graphs are larger.
+          config: sizes and choices.
+          max_num_nodes: see the constructor; needed if other graphs are larger.
 
         Raises:
-          TypeError: for a single graph, or what is none.
-          ValueError: if there is no graph, one without nodes, or a directed one that `config` does
-            not allow; or for `max_num_nodes` below the largest graph.
+          TypeError: if `graphs` is a single graph, or has an element that is not a graph.
+          ValueError: if `graphs` is empty, has a graph without nodes, or has a directed graph and
+            `config.directed` is False; or if `max_num_nodes` is below the largest graph.
         """
         n_node = _topologies(graphs, config.directed).n_node
         return cls(n_node, config, max_num_nodes=max_num_nodes)
 
     def topologies(self, graphs: Graphs) -> datasets.Topologies:
-        """Graphs as a data set, which can be batched, where this generator can encode them.
+        """Returns graphs as a data set that can be batched, after checking that they fit.
 
         Args:
-          graphs: networkx graphs, or a GraphsTuple, whose features don't matter.
+          graphs: networkx graphs, or a GraphsTuple; features are ignored.
 
         Raises:
-          TypeError: for a single graph, or what is none.
-          ValueError: as `for_data`, or if a graph has more than `max_num_nodes` nodes.
+          TypeError: if `graphs` is a single graph, or has an element that is not a graph.
+          ValueError: as for `for_data`, or if a graph has more than `max_num_nodes` nodes.
         """
         found = _topologies(graphs, self.config.directed)
         for i, size in enumerate(found.n_node):
@@ -129,33 +135,40 @@ class GraphGenerator(saving.Model):
         return found
 
     def initialize(self, graph: GraphsTuple, *, seed: seeds.Seed = 0) -> None:
-        """Data-dependent initialisation of the flow over embeddings, from some training graphs."""
+        """Initializes the flow over embeddings from data, see `GNF.initialize`.
+
+        Args:
+          graph: some training graphs.
+          seed: seed of the encoder's noise.
+        """
         self.gnf.initialize(self.auto_encoder.encode(graph, seed=seed))
 
     def embedding_log_prob(self, graph: GraphsTuple) -> tf.Tensor:
-        """log p(X) of embeddings, the node features of `graph`: [n_graphs], in nats.
-
-        Raises:
-          ValueError: as `GraphAutoEncoder.encode`.
-        """
-        graph = self.auto_encoder.checked(graph, self.config.embedding_size)
-        # The flow is over embeddings alone, and its networks would see other features.
-        graph = graph.replace(edges=graph.edges[:, :0], globals=graph.globals[:, :0])
-        prior = distributions.NodePrior(graph)
-        return tfp.distributions.TransformedDistribution(
-            prior, tfp.bijectors.Invert(self.gnf)
-        ).log_prob(graph)
-
-    def log_prob(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tf.Tensor:
-        """log p(X) of graphs' embeddings, X encoded with noise from `seed`: [n_graphs], in nats.
+        """Returns log p(X) of embeddings X, [n_graphs], in nats.
 
         Args:
-          graph: networkx graphs, any number, evaluated a few at a time; or a GraphsTuple.
-          seed: see `GraphAutoEncoder.encode`.
+          graph: graphs with embeddings [num_nodes, embedding_size] as node features.
 
         Raises:
-          ValueError: as `topologies`, for networkx graphs; as `GraphAutoEncoder.encode`, for a
-            GraphsTuple; or if only the auto-encoder was trained.
+          ValueError: see `GraphAutoEncoder.encode`.
+        """
+        graph = self.auto_encoder.checked(graph, self.config.embedding_size)
+        # The flow's networks must not get edge features and globals.
+        graph = graph.replace(edges=graph.edges[:, :0], globals=graph.globals[:, :0])
+        return flow_parts.density(self.gnf, graph).log_prob(graph)
+
+    def log_prob(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tf.Tensor:
+        """Returns log p(X) of the embeddings X of graphs, encoded with noise: [n_graphs], in nats.
+
+        This is a density of embeddings, not of edges; `elbo` bounds the log-likelihood of edges.
+
+        Args:
+          graph: networkx graphs, any number, which are evaluated a few at a time; or a GraphsTuple.
+          seed: seed of the encoder's noise.
+
+        Raises:
+          ValueError: as for `topologies` if `graph` has networkx graphs, else as for
+            `GraphAutoEncoder.encode`; or if only the auto-encoder was trained.
         """
         self._check_flow()
 
@@ -165,19 +178,21 @@ class GraphGenerator(saving.Model):
         return self._of_each(graph, seed, evaluate)
 
     def elbo(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tf.Tensor:
-        """[n_graphs], in nats: of each graph a lower bound of log p(edges), in expectation,
+        """Returns a lower bound of log p(edges), in expectation over `seed`: [n_graphs], in nats.
 
-            log p(edges | X) + log p(X) - log q(X | edges),   one X drawn from q(X | edges)
+        With one X drawn from the encoder's density q(X | edges), it is
 
-        the evidence lower bound, which end-to-end training makes large. Use `log_prob` where the
-        encoder is a network: q then has no density, and embeddings alone have a likelihood.
+            log p(edges | X) + log p(X) - log q(X | edges)
+
+        End-to-end training maximizes it. An encoder that is a network has no density q; use
+        `log_prob`, the density of the embeddings alone, there.
 
         Args:
-          graph: as `log_prob`.
-          seed: as `log_prob`.
+          graph: networkx graphs, any number, which are evaluated a few at a time; or a GraphsTuple.
+          seed: seed of the encoder's noise.
 
         Raises:
-          ValueError: as `log_prob`, or if the encoder is not a flow.
+          ValueError: as for `log_prob`, or if the encoder is not a flow.
         """
         self._check_flow()
         encoder = self.auto_encoder
@@ -194,18 +209,21 @@ class GraphGenerator(saving.Model):
         return self._of_each(graph, seed, evaluate)
 
     def reconstruction(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tuple[tf.Tensor, tf.Tensor]:
-        """How well the auto-encoder encodes and decodes graphs; low for graphs like those it knows.
+        """Returns errors of the auto-encoder for each graph.
+
+        Both errors are low for graphs that resemble the training graphs.
 
         Args:
-          graph: as `log_prob`.
-          seed: of the noise.
+          graph: networkx graphs, any number, which are evaluated a few at a time; or a GraphsTuple.
+          seed: seed of the encoder's noise.
 
         Returns:
-          [n_graphs] each: the cross entropy of the edges, summed over pairs of nodes, in nats; and
-          how many pairs are decoded wrong where the likelier of edge and none is taken.
+          (cross entropy of the edges, summed over pairs of nodes, in nats; number of pairs that
+          `GraphAutoEncoder.decode` without a seed gets wrong), [n_graphs] each.
 
         Raises:
-          ValueError: as `log_prob`, but for the last.
+          ValueError: as for `topologies` if `graph` has networkx graphs, else as for
+            `GraphAutoEncoder.encode`.
         """
 
         def evaluate(graph, **noise):
@@ -222,7 +240,11 @@ class GraphGenerator(saving.Model):
         function: Callable[..., tf.Tensor],
         width: tuple[int, ...] = (),
     ) -> tf.Tensor:
-        """`function(graph, seed=seed)`; of a list a few at a time, with the same noise."""
+        """Returns `function(graph, seed=seed)`; networkx graphs are evaluated a few at a time.
+
+        Their noise is drawn for all graphs at once, so that it does not depend on the chunks, and
+        `function` gets it as `noise` in place of the seed.
+        """
         if isinstance(members, GraphsTuple):
             return function(members, seed=seed)
         if not isinstance(members, nx.Graph) and not len(members := list(members)):
@@ -231,7 +253,7 @@ class GraphGenerator(saving.Model):
         noise = self.auto_encoder.draw_noise(found.n_node.sum(), seed=seed)
         of_graph = np.split(np.arange(len(noise)), np.cumsum(found.n_node)[:-1])
         order, values = [], []
-        for rows in _chunks(found.n_node):
+        for rows in flow_parts.chunks(found.n_node):
             nodes = np.concatenate([of_graph[row] for row in rows])
             values.append(function(found.graph(rows), noise=tf.gather(noise, nodes)))
             order.append(rows)
@@ -240,24 +262,22 @@ class GraphGenerator(saving.Model):
     def _check_flow(self):
         if self.stage == "auto_encoder":
             raise ValueError(
-                "of this generator only the auto-encoder was trained, and the flow would make "
-                'noise: go on with gnf_tf.training.fit(..., stage="flow")'
+                "only the auto-encoder was trained of this generator, whose flow has its initial "
+                'weights; continue with gnf_tf.training.fit(..., stage="flow")'
             )
 
     def sample_embeddings(self, n_node: Sequence[int], *, seed: seeds.Seed) -> GraphsTuple:
-        """Embeddings for graphs of these sizes, on edgeless graphs: the networks attend to all.
+        """Draws embeddings X from the flow, as node features of graphs without edges.
 
         Args:
-          n_node: the sizes.
+          n_node: number of nodes of each graph.
           seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
 
         Raises:
-          ValueError: if a size is below 1 or above `max_num_nodes`.
+          ValueError: if a number of nodes is below 1 or above `max_num_nodes`.
         """
         topology = graphs.edgeless(self._checked_sizes(n_node), self.config.embedding_size)
-        prior = distributions.NodePrior(topology)
-        flow = tfp.distributions.TransformedDistribution(prior, tfp.bijectors.Invert(self.gnf))
-        return flow.sample(seed=seed)
+        return flow_parts.density(self.gnf, topology).sample(seed=seed)
 
     def _checked_sizes(self, n_node):
         sizes = np.asarray(n_node)
@@ -276,18 +296,19 @@ class GraphGenerator(saving.Model):
         seed: int,
         draw_edges: bool | None = None,
     ) -> list[nx.Graph]:
-        """New graphs; the same seed gives the same ones.
+        """Generates graphs.
 
         Args:
-          num_graphs: how many, their sizes drawn from the training graphs'.
-          n_node: or the size of each.
-          seed: of sizes, embeddings and edges.
-          draw_edges: draw each edge with its probability, and not just where it is above 1/2.
-            Default: where the encoder is a flow, since its decoder is trained as a probability.
+          num_graphs: number of graphs, whose node counts are drawn from `n_node` of the training
+            graphs; exactly one of `num_graphs` and `n_node` must be given.
+          n_node: number of nodes of each graph.
+          seed: seed of node counts, embeddings and edges; the same seed gives the same graphs.
+          draw_edges: whether each edge is drawn with its probability p, or is present if p > 1/2.
+            Default: True for the encoder "flow", whose decoder is trained as a likelihood.
 
         Raises:
-          ValueError: if not just one of `num_graphs` and `n_node` is given, for a number out of
-            its range, or if only the auto-encoder was trained.
+          ValueError: if both or neither of `num_graphs` and `n_node` are given, a number is out of
+            its range, or only the auto-encoder was trained.
         """
         self._check_flow()
         if (num_graphs is None) == (n_node is None):
@@ -303,7 +324,7 @@ class GraphGenerator(saving.Model):
             draw_edges = self.config.encoder == "flow"
         sizes = self._checked_sizes(wanted)
         generated: dict[int, nx.Graph] = {}
-        for i, rows in enumerate(_chunks(sizes)):
+        for i, rows in enumerate(flow_parts.chunks(sizes)):
             pair = tf.random.split(tf.random.fold_in(seeds.as_pair(seed), i), 2)
             embedded = self.sample_embeddings(sizes[rows], seed=pair[0])
             decoded = self.auto_encoder.decode(embedded, seed=pair[1] if draw_edges else None)
@@ -317,11 +338,11 @@ class GraphGenerator(saving.Model):
 
 
 def _topologies(members, directed):
-    """See `GraphGenerator.topologies`."""
+    """Returns the graphs as `Topologies`, see `GraphGenerator.for_data`."""
     if isinstance(members, nx.Graph):
         raise TypeError("`graphs` must be a sequence of networkx graphs, got a single one: [graph]")
     if isinstance(members, GraphsTuple):
-        # An auto-encoder takes an edge either way for one, unless it is directed.
+        # Directed edges are allowed: the auto-encoder ignores directions, unless it is directed.
         nodes = np.zeros([sum(members.n_node), 0], np.float32)
         members = members.replace(nodes=nodes, edges=None, globals=None)
         members, directed = graphs.to_networkx(graphs.fill_missing(members)), True
@@ -335,24 +356,14 @@ def _topologies(members, directed):
             raise ValueError(f"graph {i} of `graphs` has no nodes")
         if graph.is_directed() and not directed:
             raise ValueError(
-                f"graph {i} of `graphs` is directed, which the generator isn't: its configuration "
-                "must have `directed`, or the graph go through networkx's to_undirected"
+                f"graph {i} of `graphs` is directed; set `directed` in the configuration of the "
+                "generator, or convert the graph by its method to_undirected"
             )
     return datasets.Topologies(members)
 
 
-def _chunks(sizes):
-    """Which graphs are made at a time: of like size, and with `_PAIRS` of nodes at most."""
-    order = np.argsort(sizes, kind="stable")
-    while order.size:
-        pairs = np.arange(1, order.size + 1) * sizes[order].astype(np.int64) ** 2
-        count = max(1, np.searchsorted(pairs, _PAIRS, side="right"))
-        yield order[:count]
-        order = order[count:]
-
-
 def _to_simple_graphs(graph, directed):
-    """networkx graphs of the topology alone, nodes 0 ... n - 1."""
+    """Returns networkx graphs of the topologies, with nodes 0 ... n - 1."""
     make = nx.DiGraph if directed else nx.Graph
     node_ends, edge_ends = np.cumsum(graph.n_node), np.cumsum(graph.n_edge)
     pairs = np.stack([graph.senders.numpy(), graph.receivers.numpy()], axis=1)

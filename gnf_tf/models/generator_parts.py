@@ -1,9 +1,11 @@
-"""The networks and flows of a `GraphGenerator`, by its configuration."""
+"""The configuration of a `GraphGenerator`, and the networks and flows that follow from it."""
 
 import dataclasses
+import functools
 from typing import Any, Literal
 
 from gnf_tf import bijectors, networks, options
+from gnf_tf.models import flow_parts
 from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
 
 __all__ = ["GeneratorConfig", "make_auto_encoder", "make_gnf"]
@@ -11,132 +13,112 @@ __all__ = ["GeneratorConfig", "make_auto_encoder", "make_gnf"]
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorConfig:
-    """The sizes of a `GraphGenerator`."""
+    """The sizes and choices of a `GraphGenerator`."""
 
     embedding_size: options.Even = 14
-    """width of the embeddings, even"""
+    """width of the node embeddings, even"""
     encoder: Literal["network", "flow"] = "network"
-    """network: `GraphAutoEncoder`, the paper's; flow: `FlowAutoEncoder`, trained end to end"""
+    """network: the paper's encoder, `GraphAutoEncoder`, trained before the flow over embeddings;
+    flow: an encoder with an exact density, `FlowAutoEncoder`, trained end to end with that flow"""
     directed: bool = False
-    """edges have a direction"""
+    """whether edges have a direction"""
     encoder_width: options.Count = 64
-    """width of the encoder's and the decoder's networks, a multiple of `num_heads`"""
+    """width of the networks of encoder and decoder, a multiple of num_heads"""
     encoder_blocks: options.Count = 6
-    """attention blocks of the encoder's networks; of a flow, every second attends to all nodes"""
+    """number of attention blocks in each network of the encoder; in a flow encoder, every second
+    block attends to all nodes and the others to neighbors"""
     encoder_steps: options.Count = 4
-    """steps of the encoder, where it is a flow"""
+    """number of flow steps of a flow encoder"""
     decoder_blocks: options.AtLeast0 = 0
-    """attention blocks between all nodes, in front of equation 6; 0: none, the paper's decoder"""
+    """number of attention blocks of the decoder network, before equation 6; 0: no decoder network,
+    as in the paper"""
     noise_variance: options.Positive | None = None
-    """of the encoder's noise features; None: 0.3, and 1 / (2 embedding_size) for a flow encoder"""
+    """variance of the encoder's noise features; default: 0.3, or 1 / (2 embedding_size) for a flow
+    encoder"""
     temperature: options.Positive = 10.0
-    """C of the decoder, equation 6"""
+    """C in equation 6, the slope of the decoder's sigmoid"""
     num_steps: options.Count = 6
-    """steps of the flow over embeddings"""
+    """number of steps of the flow over embeddings"""
     width: options.Count = 64
-    """width of that flow's networks, a multiple of `num_heads`"""
+    """width of the networks of the flow over embeddings, a multiple of num_heads"""
     num_blocks: options.Count = 1
-    """attention blocks of that flow's networks"""
+    """number of attention blocks in each network of the flow over embeddings"""
     num_heads: options.Count = 4
-    """heads of all attention"""
+    """number of attention heads in all networks"""
     coupling: Literal["affine", "spline"] = "affine"
-    """of all flows"""
+    """transformation in the couplings of all flows: the paper's equation 3, or monotonic
+    rational-quadratic splines"""
     num_bins: options.AtLeast2 = 8
-    """bins of the splines"""
+    """number of bins of each spline"""
 
     def __post_init__(self):
         options.check(self)
-        for name in ("encoder_width", "width"):
-            if getattr(self, name) % self.num_heads:
-                rule = f"a multiple of the number of heads, {self.num_heads}"
-                raise options.OptionError(name, rule, getattr(self, name))
+        flow_parts.check_heads(self, "encoder_width", "width")
 
 
 def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoEncoder:
-    """Encoder and decoder, for graphs of up to so many nodes."""
-
-    def make_decoder(output_size):
-        return networks.GraphTransformer(
-            config.encoder_width,
-            output_size,
-            num_heads=config.num_heads,
+    """Makes the auto-encoder for graphs of up to `max_num_nodes` nodes."""
+    make_transformer = functools.partial(
+        networks.GraphTransformer,
+        config.encoder_width,
+        num_heads=config.num_heads,
+        max_num_nodes=max_num_nodes,
+    )
+    options: dict[str, Any] = {"directed": config.directed, "temperature": config.temperature}
+    if config.decoder_blocks:
+        options["make_decoder"] = functools.partial(
+            make_transformer,
             num_blocks=config.decoder_blocks,
             output_scale=0.1,
             fully_connected=True,
-            max_num_nodes=max_num_nodes,
         )
-
-    def make_encoder(output_size):
-        return networks.GraphTransformer(
-            config.encoder_width,
-            output_size,
-            num_heads=config.num_heads,
-            num_blocks=config.encoder_blocks,
-            output_scale=0.3,
-            max_num_nodes=max_num_nodes,
+    if config.noise_variance is not None:
+        options["noise_variance"] = config.noise_variance
+    if config.encoder == "network":
+        options["make_encoder"] = functools.partial(
+            make_transformer, num_blocks=config.encoder_blocks, output_scale=0.3
         )
-
-    def make_flow(node_size):
-        return _flow(
-            config,
-            config.encoder_steps,
-            node_size,
-            width=config.encoder_width,
+        return GraphAutoEncoder(config.embedding_size, max_num_nodes, **options)
+    options["make_flow"] = functools.partial(
+        _make_flow,
+        config,
+        config.encoder_steps,
+        make_conditioner=functools.partial(
+            make_transformer,
             num_blocks=config.encoder_blocks,
             fully_connected=[i % 2 == 1 for i in range(config.encoder_blocks)],
-            max_num_nodes=max_num_nodes,
-            name="encoder",
-        )
-
-    sizes: Any = (config.embedding_size, max_num_nodes)
-    shared: dict[str, Any] = {
-        "make_decoder": make_decoder if config.decoder_blocks else None,
-        "directed": config.directed,
-        "temperature": config.temperature,
-    }
-    variance = config.noise_variance
-    if config.encoder == "flow":
-        return FlowAutoEncoder(*sizes, make_flow=make_flow, noise_variance=variance, **shared)
-    variance = 0.3 if variance is None else variance
-    return GraphAutoEncoder(*sizes, make_encoder=make_encoder, noise_variance=variance, **shared)
+        ),
+        name="encoder",
+    )
+    return FlowAutoEncoder(config.embedding_size, max_num_nodes, **options)
 
 
 def make_gnf(config: GeneratorConfig, max_num_nodes: int) -> bijectors.GNF:
-    """The flow over embeddings, between all pairs of nodes."""
-    return _flow(
+    """Makes the flow over embeddings, whose networks attend between all nodes of a graph."""
+    return _make_flow(
         config,
         config.num_steps,
         config.embedding_size,
-        width=config.width,
-        num_blocks=config.num_blocks,
-        fully_connected=True,
-        max_num_nodes=max_num_nodes,
+        make_conditioner=functools.partial(
+            networks.GraphTransformer,
+            config.width,
+            num_heads=config.num_heads,
+            num_blocks=config.num_blocks,
+            fully_connected=True,
+            max_num_nodes=max_num_nodes,
+        ),
         mean_scaling=True,
         name="gnf",
     )
 
 
-def _flow(
-    config, num_steps, node_size, *, width, num_blocks, fully_connected, max_num_nodes, **options
-):
-    def make_conditioner(output_size):
-        return networks.GraphTransformer(
-            width,
-            output_size,
-            num_heads=config.num_heads,
-            num_blocks=num_blocks,
-            fully_connected=fully_connected,
-            max_num_nodes=max_num_nodes,
-        )
-
-    is_spline = config.coupling == "spline"
+def _make_flow(config, num_steps, node_size, **options):
     return bijectors.GNF(
         num_steps,
         node_size,
-        make_conditioner=make_conditioner,
-        coupling=bijectors.Spline(config.num_bins) if is_spline else config.coupling,
+        coupling=flow_parts.coupling(config),
         normalization="act_norm",
         mixing=True,
-        memory="stored",  # the graphs are small, and storing is faster
+        memory="stored",  # the graphs are small, and storing activations is faster
         **options,
     )

@@ -1,7 +1,7 @@
-"""Exact densities of node features, given the graph: a GNF that is trained, kept and asked."""
+"""Exact densities of node features given the rest of the graph (section 5.1)."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
 
 import networkx as nx
@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 from gnf_tf import datasets, distributions, graphs, seeds
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import saving
+from gnf_tf.models import flow_parts, saving
 from gnf_tf.models.density_flow import DensityConfig, make_flow
 from gnf_tf.networks.conditioner import sample_graph
 
@@ -19,26 +19,28 @@ __all__ = ["DensityConfig", "GraphDensity"]
 
 Graphs: TypeAlias = GraphsTuple | Sequence[nx.Graph]
 
-STATISTICS_SETS = 10_000  # whose statistics normalizations start from, and end with
-# Pairs of nodes, or nodes and edges, that are evaluated at a time, and that statistics are of.
-_ROOM, _STATISTICS_ROOM = 2**20, 2**22
+# The statistics of normalizations are taken from at most so many graphs, of at most this cost.
+STATISTICS_SETS, _STATISTICS_COST = 10_000, 2**22
 
 
 class GraphDensity(saving.Model):
-    """The density of the node features of graphs given the rest of each, by a `GNF`.
+    """The density of the node features of a graph given the rest of the graph, by a `GNF`.
 
-    The rest is the number of nodes, the edges, and features of the graph (globals) and, for the
-    conditioner "message_passing", of edges: the density is conditioned on them. Sets of points
-    are fully connected graphs. Features are standardized within the model, so that densities and
-    samples are in the data's own units.
+    For node features X [num_nodes, node_size], standardized as x = (X - mean) / scale,
+
+        log p(X | rest) = log N(GNF(x); 0, I) + log|det dGNF/dx| - num_nodes sum_k log scale_k
+
+    The rest is the number of nodes, the edges, the globals, and, for the conditioner
+    "message_passing", the edge features. Sets of points are fully connected graphs. Densities and
+    samples are in the units of the data.
 
         model = GraphDensity.for_data(graphs)
         gnf_tf.training.fit(model, graphs, epochs=20)
         model.log_prob(graphs)                       # [n_graphs], in nats
         model.sample(topology, seed=1)               # a GraphsTuple with new node features
 
-    Only continuous features have a density: on whole numbers or categories the likelihood grows
-    without bound; add uniform noise, or leave them out.
+    Node features must be continuous: on integers or categories the likelihood is unbounded, unless
+    uniform noise is added. Use `GraphGenerator` to model the edges of graphs instead.
     """
 
     config_class = DensityConfig
@@ -53,25 +55,25 @@ class GraphDensity(saving.Model):
         config: DensityConfig | None = None,
         name: str = "graph_density",
     ):
-        """Makes the flow and its variables; `for_data` takes the rest from graphs.
+        """Makes the flow and its variables; `for_data` derives the arguments from graphs.
 
         Args:
           node_size: width of the node features, at least 2.
           edge_size: width of the edge features.
-          global_size: width of the global features.
-          mean: [node_size], of the features; default: zeros.
-          scale: [node_size], positive, their deviation; default: ones.
-          config: sizes and choices, where the default attention is along the edges.
-          name: as tf.Module.
+          global_size: width of the globals.
+          mean: [node_size], mean of each node feature; default: zeros.
+          scale: [node_size], positive, standard deviation of each node feature; default: ones.
+          config: sizes and choices; an `attention` of None means "edges".
+          name: name of the module.
 
         Raises:
-          ValueError: for a size out of its range, or statistics of another shape or that are not
-            finite.
+          ValueError: if a size is out of its range, or `mean` or `scale` has another shape or
+            values that are not finite.
         """
         super().__init__(name=name)
         if node_size < 2:
             raise ValueError(
-                "node features must have a width of at least 2, for a coupling splits them in two; "
+                "node features must have a width of at least 2, which a coupling splits in two, "
                 f"got {node_size}"
             )
         self.config = config = _resolved(config or DensityConfig(), edge_size, is_set=False)
@@ -94,16 +96,16 @@ class GraphDensity(saving.Model):
     def for_data(
         cls, train: Graphs | datasets.PointSets, config: DensityConfig | None = None
     ) -> Self:
-        """A new model for graphs with features of the widths, means and deviations of these.
+        """Makes a model for graphs with the feature widths, means and deviations of `train`.
 
         Args:
           train: the training graphs: a GraphsTuple, or networkx graphs with node attributes
-            "features"; or a distribution of sets, whose features stay as they are.
+            "features"; or a distribution of point sets, whose features are not standardized.
           config: sizes and choices.
 
         Raises:
-          ValueError: if there is no graph, features are missing, narrower than 2 or not finite,
-            or one is the same on all nodes.
+          ValueError: if `train` has no graph, or its node features are missing, narrower than 2,
+            not finite, or constant.
         """
         config = config or DensityConfig()
         if isinstance(train, datasets.PointSets):
@@ -127,65 +129,77 @@ class GraphDensity(saving.Model):
         return {name: getattr(self, name) for name in names}
 
     def distribution(self, topology: Graphs) -> tfp.distributions.TransformedDistribution:
-        """The density as TFP has it, to compose: its events are GraphsTuples.
+        """Returns the density as a TFP distribution, whose events are GraphsTuples.
+
+        Use this to compose the density with other parts of TFP, and `log_prob` and `sample` to
+        evaluate any number of graphs in batches.
 
         Args:
-          topology: graphs that samples are for, whatever their node features.
+          topology: graphs that samples are drawn for; their node features are ignored.
 
         Raises:
-          ValueError: if they don't fit the model.
+          ValueError: if `topology` does not fit the model.
         """
-        return tfp.distributions.TransformedDistribution(
-            distributions.NodePrior(self._topology(topology)), tfp.bijectors.Invert(self.gnf)
-        )
+        return flow_parts.density(self.gnf, self._topology(topology))
 
     def __call__(self, graph: GraphsTuple, is_training: bool = False) -> tf.Tensor:
-        """[n_graphs] float32: log-densities in nats, for use within other TensorFlow programs."""
-        flow = tfp.distributions.TransformedDistribution(
-            distributions.NodePrior(graph), tfp.bijectors.Invert(self.gnf)
-        )
+        """Returns log-densities [n_graphs] float32, in nats, for use in TensorFlow programs.
+
+        Args:
+          graph: graphs, all at once.
+          is_training: whether batch normalization uses, and updates, the statistics of `graph`.
+        """
+        flow = flow_parts.density(self.gnf, graph)
         return flow.log_prob(graph, bijector_kwargs={"is_training": is_training})
 
     def log_prob(self, given: Graphs) -> np.ndarray:
-        """[n_graphs] float32: log-densities in nats, in the graphs' order; of none, none.
+        """Returns log-densities [n_graphs] float32, in nats, evaluating a few graphs at a time.
 
         Args:
-          given: any number of graphs: a GraphsTuple, or networkx graphs with "features".
+          given: any number of graphs: a GraphsTuple, or networkx graphs with node attributes
+            "features".
 
         Raises:
-          ValueError: if they don't fit the model, or are malformed.
+          ValueError: if `given` is malformed or does not fit the model.
         """
         if not isinstance(given, GraphsTuple) and not len(given):
             return np.zeros([0], np.float32)
         rows = self.rows(given)
         result = np.zeros([len(rows)], np.float32)
-        for chunk in _chunks(rows.sizes, self.config.attention):
+        for chunk in self._chunks(rows):
             result[chunk] = self._log_prob(_tensors(rows.graph(chunk)))
         return result
 
     def sample(self, topology: Graphs, *, seed: seeds.Seed) -> GraphsTuple:
-        """The graphs with new node features, in the data's units; same seed, same features.
+        """Returns `topology` with node features drawn from the density, in the units of the data.
 
         Args:
-          topology: any number of graphs, whatever their node features.
-          seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
+          topology: any number of graphs; their node features are ignored.
+          seed: a whole number, or a pair of int32, see `gnf_tf.seeds`; the same seed draws the
+            same features.
 
         Raises:
-          ValueError: if there is none, or they don't fit the model.
+          ValueError: if `topology` has no graph or does not fit the model.
         """
         topology = self._topology(topology)
         latent = distributions.NodePrior(topology).sample(seed=seed)
         rows = self.rows(latent)
         nodes = np.zeros(rows.whole.nodes.shape, np.float32)
-        for chunk in _chunks(rows.sizes, self.config.attention):
+        for chunk in self._chunks(rows):
             made = self._to_data(_tensors(rows.graph(chunk)))
             nodes[rows.node_rows(chunk)] = made
         return topology.replace(nodes=tf.constant(nodes))
 
     def calibrate(self, data: Graphs | datasets.PointSets) -> None:
-        """Takes the statistics of batch normalization, if there is one, anew from some of the data.
+        """Replaces the statistics of batch normalization by those of `some_of(data)`.
 
-        See `GNF.calibrate`. Raises a ValueError if the data don't fit the model.
+        Without batch normalization nothing changes. See `GNF.calibrate`.
+
+        Args:
+          data: graphs, or a distribution of point sets.
+
+        Raises:
+          ValueError: if `data` does not fit the model.
         """
         if self.config.normalization == "batch_norm":
             self.gnf.calibrate(self.some_of(data))
@@ -193,24 +207,41 @@ class GraphDensity(saving.Model):
     def some_of(
         self, data: Graphs | datasets.PointSets, num_graphs: int = STATISTICS_SETS
     ) -> GraphsTuple:
-        """So many graphs of the data, or fewer: those there are, or can be evaluated at once.
+        """Returns at most `num_graphs` graphs of `data`, few enough to be evaluated at once.
 
-        Of a distribution they are no sets that a training step draws.
+        Args:
+          data: graphs, of which a fixed random subset is taken; or a distribution of point sets,
+            from which sets are drawn with a seed that no training step uses.
+          num_graphs: the largest number of graphs.
         """
         if isinstance(data, datasets.PointSets):
             return self.draw(data, num_graphs, seed=(0, 0))
         rows = self.rows(data)
         order = np.random.default_rng(0).permutation(len(rows))[:num_graphs]
-        order = order[: _fitting(rows.sizes[order], self.config.attention, _STATISTICS_ROOM)]
+        n_node, n_edge = self._costs(rows.sizes[order])
+        order = order[: flow_parts.num_fitting(n_node, n_edge, _STATISTICS_COST)]
         return _tensors(rows.graph(np.sort(order)))
 
     def draw(self, sets: datasets.PointSets, num_sets: int, *, seed: seeds.Seed) -> GraphsTuple:
-        """Sets with no more edges than the model needs; see `PointSets.sample`."""
+        """Draws point sets, as graphs that have edges only if the model uses them.
+
+        Args:
+          sets: the distribution.
+          num_sets: number of sets.
+          seed: see `PointSets.sample`.
+        """
         edges: Any = "fully_connected" if self.config.attention == "edges" else "edgeless"
         return sets.sample(num_sets, seed=seed, edges=edges)
 
     def rows(self, given: Graphs) -> datasets.GraphRows:
-        """The graphs, checked, by row, with no more edges than the model needs."""
+        """Returns graphs as a data set, after validation, with edges only if the model uses them.
+
+        Args:
+          given: a GraphsTuple, or networkx graphs with node attributes "features".
+
+        Raises:
+          ValueError: if `given` is malformed or does not fit the model.
+        """
         whole = self._widened(datasets.GraphRows(given).whole)
         if self.config.attention != "edges":
             bare = graphs.edgeless(whole.n_node, self.node_size)
@@ -218,13 +249,21 @@ class GraphDensity(saving.Model):
             whole = bare.replace(nodes=whole.nodes, globals=whole.globals, edges=edges)
         return datasets.GraphRows(whole)
 
+    def _costs(self, sizes):
+        """Returns what `flow_parts.num_fitting` takes for graphs of these `sizes`."""
+        n_node, n_edge = sizes.T
+        return n_node, None if self.config.attention == "all" else n_edge
+
+    def _chunks(self, rows):
+        return flow_parts.chunks(*self._costs(rows.sizes))
+
     def _topology(self, given):
         whole = datasets.GraphRows(given).whole
         nodes = np.zeros([len(whole.nodes), self.node_size], np.float32)
         return _tensors(self._widened(whole.replace(nodes=nodes)))
 
     def _widened(self, graph):
-        """The graph; where it has no nodes or edges, their features have the model's widths."""
+        """Returns `graph`, in which fields without rows get the model's feature widths."""
         for field in ("node", "edge", "global"):
             values, size = getattr(graph, f"{field}s"), getattr(self, f"{field}_size")
             if not len(values):
@@ -241,7 +280,7 @@ def _tensors(graph):
 
 
 def _resolved(config, edge_size, is_set):
-    """The configuration with the choices that the data make."""
+    """Returns the configuration with the defaults that depend on the data filled in."""
     conditioner, attention = config.conditioner, config.attention
     if conditioner is None:
         sees_edges = edge_size and attention in (None, "edges")
@@ -252,7 +291,7 @@ def _resolved(config, edge_size, is_set):
 
 
 def _is_fully_connected(graph):
-    """Whether each node of each graph sends to every other of its graph."""
+    """Whether every node of each graph sends to every other node of that graph."""
     pairs = np.stack([graph.senders, graph.receivers], axis=1).astype(np.int64)
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     n_node = graph.n_node.astype(np.int64)
@@ -261,33 +300,14 @@ def _is_fully_connected(graph):
 
 
 def _moments(nodes):
-    """(mean, deviation) of each feature."""
+    """Returns mean and standard deviation of each feature, [node_size] each."""
     if not len(nodes):
         raise ValueError("the graphs must have nodes, got none")
     constant = np.flatnonzero(np.ptp(nodes, axis=0) == 0)
     if constant.size:
         raise ValueError(
             f"feature {constant[0]} is {nodes[0, constant[0]]} on every node and has no density; "
-            "leave it out"
+            "remove this feature"
         )
     nodes = nodes.astype(np.float64)
     return nodes.mean(axis=0), nodes.std(axis=0)
-
-
-def _fitting(sizes, attention, room):
-    """How many graphs, from the first on, fit into the room: one at least."""
-    n_node, n_edge = sizes.T.astype(np.int64)
-    if attention == "all":  # dense blocks, each of the size of the largest
-        cost = np.arange(1, len(sizes) + 1) * np.square(np.maximum.accumulate(n_node))
-    else:
-        cost = np.cumsum(n_node + n_edge)
-    return max(1, int(np.searchsorted(cost, room, side="right")))
-
-
-def _chunks(sizes, attention) -> Iterator[np.ndarray]:
-    """Which graphs are evaluated at a time: of like size, and as many as there is room for."""
-    order = np.argsort(sizes[:, 0], kind="stable")
-    while order.size:
-        count = _fitting(sizes[order], attention, _ROOM)
-        yield order[:count]
-        order = order[count:]

@@ -1,4 +1,4 @@
-"""Properties of molecules from their atoms and 3D distances, through a GRevNet (section 4)."""
+"""Regression of molecular properties from atoms and their distances, by a GRevNet (section 4)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,42 +18,60 @@ __all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
 
 @dataclasses.dataclass(frozen=True)
 class RegressorConfig:
-    """The sizes of a `MoleculeRegressor`."""
+    """The sizes and choices of a `MoleculeRegressor`."""
 
     model: Literal["grevnet", "gnn"] = "grevnet"
-    """gnn is the identical network with stored activations"""
+    """grevnet: reversible, activations are reconstructed for the gradient; gnn: the identical
+    network with stored activations"""
     num_steps: options.Count = 3
-    """message passing steps of the reversible network"""
+    """number of message passing steps, of two half steps each"""
     node_size: options.Even = 64
-    """width of the node features, even"""
+    """width of the node features in the network, even"""
     message_size: options.Count = 48
     """width of the messages"""
     num_basis: options.AtLeast2 = 20
-    """Gaussians in which a distance is expanded"""
+    """number of Gaussian basis functions in which a distance is expanded"""
     coupling: Literal["affine", "additive"] = "affine"
-    """affine: the paper's equation 3; additive: the authors' code"""
+    """affine: equation 3; additive: without scale, as in the authors' code"""
     mixed_precision: bool = False
-    """the couplings' networks compute in bfloat16; variables and states stay in float32"""
+    """whether the networks in the couplings compute in bfloat16; variables and node features stay
+    in float32"""
 
     def __post_init__(self):
         options.check(self)
 
 
 def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.ndarray:
-    """[num_molecules, num_elements + 1] float64: number of atoms of each element, and 1."""
+    """Returns [num_molecules, num_elements + 1] float64: atom counts by element, and a constant 1.
+
+    Args:
+      molecules: any number.
+      elements: [num_elements] atomic numbers.
+
+    Raises:
+      ValueError: if a molecule has another element.
+    """
     counts = molecules.element_counts(elements)
     return np.concatenate([counts, np.ones([len(molecules), 1])], axis=1)
 
 
 class MoleculeRegressor(saving.Model):
-    """Atoms and distances -> GRevNet -> gated sum over atoms -> targets in their units.
+    """Predicts targets of molecules from atoms and interatomic distances, by a GRevNet.
 
-    A target is what a least-squares fit on the numbers of atoms of each element says, plus
-    `spread` times what the network says; both are statistics of the training molecules.
+    For a molecule with atom counts n_e, atoms a with one-hot elements o_a, and final node features
+    h_a of the network,
+
+        network output = sum_a sigmoid(gate(h_a, o_a)) value(h_a, o_a)        [num_targets]
+        target = sum_e n_e w_e + w_0 + spread * network output
+
+    The weights w are a least-squares fit to the training targets, and `spread` is the standard
+    deviation of its residuals. Predictions are invariant to rotations and to the order of atoms.
 
         model = MoleculeRegressor.for_data(train)
         gnf_tf.training.fit(model, train, validation, epochs=20)
         model.predict(molecules)                     # [num_molecules, num_targets]
+
+    Use `NodeClassifier` for categorical targets of nodes.
     """
 
     config_class = RegressorConfig
@@ -68,21 +86,21 @@ class MoleculeRegressor(saving.Model):
         config: RegressorConfig = RegressorConfig(),
         name: str = "molecule_regressor",
     ):
-        """Makes the networks and their variables; `for_data` takes the rest from molecules.
+        """Makes the networks and their variables; `for_data` derives the arguments from molecules.
 
         Args:
-          elements: [num_elements] ascending atomic numbers of what molecules may hold.
-          target_names: [num_targets].
-          target_units: [num_targets].
-          composition_weights: [num_elements + 1, num_targets], what an atom of each element adds to
-            each target, then a constant; in the targets' units.
-          spread: [num_targets], positive: the unit of what the network says of each target.
-          config: sizes.
-          name: as tf.Module.
+          elements: [num_elements] ascending atomic numbers that molecules may contain.
+          target_names: [num_targets] names.
+          target_units: [num_targets] units.
+          composition_weights: [num_elements + 1, num_targets], the weights w above: the share
+            of an atom of each element, then the constant, in units of the targets.
+          spread: [num_targets], positive: scale of the network output, in units of the targets.
+          config: sizes and choices.
+          name: name of the module.
 
         Raises:
-          ValueError: for elements that are not ascending, or arrays of other shapes or that are
-            not finite.
+          ValueError: if `elements` is not ascending, or an array has another shape or values that
+            are not finite.
         """
         super().__init__(name=name)
         self.config = config
@@ -125,14 +143,14 @@ class MoleculeRegressor(saving.Model):
     def for_data(
         cls, train: datasets.Molecules, config: RegressorConfig = RegressorConfig()
     ) -> Self:
-        """A new model for molecules of the elements, and with the targets, of these.
+        """Makes a model for the elements and targets of `train`, and fits the composition to them.
 
         Args:
-          train: the training molecules, with targets; of them only statistics are kept.
-          config: sizes.
+          train: the training molecules, with targets; the model keeps only their statistics.
+          config: sizes and choices.
 
         Raises:
-          ValueError: if there is no molecule, or no target.
+          ValueError: if `train` has no molecule or no target.
         """
         if not len(train) or not train.target_names:
             raise ValueError(
@@ -143,7 +161,7 @@ class MoleculeRegressor(saving.Model):
         counts = composition(train, elements)
         weights = np.linalg.lstsq(counts, train.targets, rcond=None)[0]
         spread = (train.targets - counts @ weights).std(axis=0)
-        # A fit on fewer molecules than elements is exact, and its rest is rounding.
+        # A fit to fewer molecules than elements is exact, with residuals from rounding alone.
         spread = np.where(spread > 1e-6 * np.abs(train.targets).max(axis=0), spread, 1.0)
         return cls(elements, train.target_names, train.target_units, weights, spread, config)
 
@@ -166,15 +184,18 @@ class MoleculeRegressor(saving.Model):
         return networks.HalfPrecision(network) if self.config.mixed_precision else network
 
     def _one_hot(self, graph):
-        """[num_nodes, num_elements] float32: the element of each atom; zeros of padding."""
+        """Returns one-hot elements [num_nodes, num_elements] float32, zero for padding nodes."""
         return tf.cast(graph.nodes == tf.constant([self.elements], graph.nodes.dtype), tf.float32)
 
     def embedded(self, graph: GraphsTuple) -> GraphsTuple:
-        """What the reversible network sees: atoms embedded, distances expanded in Gaussians.
+        """Returns the network's input: embedded atoms, and distances in a basis of Gaussians.
 
         Args:
-          graph: as `datasets.Molecules.graph`: nodes [num_nodes, 1], atomic numbers; edges
-            [num_edges, 2], distances in angstrom, and 1 for a bond.
+          graph: molecules as from `datasets.Molecules.graph`: nodes [num_nodes, 1] atomic numbers;
+            edges [num_edges, 2] distances in angstrom, and 1 for a bond, else 0.
+
+        Returns:
+          Nodes [num_nodes, node_size] and edges [num_edges, num_basis + 1].
         """
         distance, bonded = tf.split(graph.edges, 2, axis=-1)
         centers = tf.cast(tf.linspace(0.8, 8.0, self.config.num_basis), tf.float32)  # angstrom
@@ -185,36 +206,44 @@ class MoleculeRegressor(saving.Model):
         )
 
     def __call__(self, graph: GraphsTuple, is_training: bool = False) -> tf.Tensor:
-        """[n_graphs, num_targets] float32: what the network says, in units of `spread`."""
+        """Returns the network output [n_graphs, num_targets] float32, in units of `spread`.
+
+        Args:
+          graph: molecules, see `embedded`.
+          is_training: ignored by the network, which has no dropout and no batch normalization.
+        """
         hidden = self.net(self.embedded(graph), is_training=is_training)
         hidden = hidden.replace(nodes=tf.concat([hidden.nodes, self._one_hot(graph)], axis=-1))
         gated = tf.sigmoid(self.gate(hidden).nodes) * self.value(hidden).nodes
         return graphs.sum_nodes(gated, hidden)
 
     def baseline(self, graph: GraphsTuple) -> tf.Tensor:
-        """[n_graphs, num_targets]: the fit on the composition, in the targets' units."""
+        """Returns the fit to the composition [n_graphs, num_targets], in units of the targets."""
         counts = graphs.sum_nodes(self._one_hot(graph), graph)
         counts = tf.concat([counts, tf.ones_like(counts[:, :1])], axis=-1)
         return tf.matmul(counts, self.composition_weights)
 
     def predict_graphs(self, graph: GraphsTuple) -> tf.Tensor:
-        """[n_graphs, num_targets] in the targets' units, of graphs as `embedded` takes them.
+        """Returns predictions [n_graphs, num_targets], in units of the targets.
 
-        For use within other TensorFlow programs; `predict` takes molecules.
+        Use this in TensorFlow programs, and `predict` for any number of molecules.
+
+        Args:
+          graph: molecules, see `embedded`.
         """
         return self.baseline(graph) + self.spread * self(graph)
 
     def predict(self, molecules: datasets.Molecules, batch_size: int = 64) -> np.ndarray:
-        """[num_molecules, num_targets] float64, in `target_units`, in the molecules' order.
+        """Returns predictions [num_molecules, num_targets] float64, in `target_units`.
 
         Args:
-          molecules: any number, of the elements in `elements`.
-          batch_size: molecules evaluated at a time.
+          molecules: any number, of elements in `elements`.
+          batch_size: number of molecules evaluated at a time.
 
         Raises:
-          ValueError: if a molecule has another element, naming both, or `batch_size` is below 1.
+          ValueError: if a molecule has another element, or `batch_size` is below 1.
         """
-        molecules.element_counts(self.elements)  # checks
+        molecules.element_counts(self.elements)  # raises for other elements
         result = np.zeros([len(molecules), len(self.target_names)])
         if not len(molecules):
             return result
@@ -224,7 +253,7 @@ class MoleculeRegressor(saving.Model):
         return result
 
 
-# Two atoms of hydrogen, bonded.
+# A hydrogen molecule, which makes the variables.
 _SAMPLE = GraphsTuple(
     nodes=np.ones([2, 1], np.float32),
     edges=np.array([[0.74, 1.0], [0.74, 1.0]], np.float32),

@@ -1,4 +1,4 @@
-"""Classes of nodes from their features and edges, by reversible message passing (section 4)."""
+"""Node classification from features and edges, by reversible message passing (section 4)."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -23,11 +23,11 @@ __all__ = ["MAX_UNROLLED", "ClassifierConfig", "Graphs", "NodeClassifier"]
 
 Graphs: TypeAlias = GraphsTuple | LabeledGraph | LabeledGraphs | nx.Graph | Sequence[nx.Graph]
 
-# Steps of message passing up to which unrolling them in a tf.function doesn't take minutes.
+# Tracing and compiling more unrolled message passing steps in a tf.function takes minutes.
 MAX_UNROLLED = 32
-# Steps of message passing that train as they are. Each of more gets its part of what these do.
+# With more message passing steps, each step is scaled by _FEW_STEPS / num_steps.
 _FEW_STEPS = 5
-_MOST_WITHOUT_NORM = 20  # steps of message passing, as in the paper
+_MOST_WITHOUT_NORM = 20  # message passing steps without batch normalization, as in the paper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,36 +35,42 @@ class ClassifierConfig:
     """The sizes and choices of a `NodeClassifier`."""
 
     model: Literal["grevnet", "gnn", "neumann_rbp"] = "grevnet"
-    """gnn: the identical network with stored activations; neumann_rbp: to a fixed point"""
+    """grevnet: reversible, activations are reconstructed for the gradient; gnn: the identical
+    network with stored activations; neumann_rbp: a recurrent network, iterated to a fixed point"""
     num_steps: options.Count | None = None
-    """steps of message passing; default: 5, of neumann_rbp 100"""
+    """number of message passing steps; default: 5, or 100 for neumann_rbp"""
     node_size: options.Count | None = 64
-    """width to which the features are embedded; None: they stay as they are"""
+    """width of the embedding of the node features; None: the features are not embedded"""
     start_scale: options.NotNegative | None = None
-    """root mean square that each node's features are scaled to once embedded; 0: as they are;
-    default: 0, of neumann_rbp 1"""
+    """root mean square to which the embedding of each node is scaled; 0: the embedding is not
+    scaled; default: 0, or 1 for neumann_rbp"""
     conditioner: Literal["diffusion", "convolution", "messages"] = "diffusion"
-    """networks of the couplings: GraphConvolution, diagonal or full, or the paper's messages"""
+    """networks of the couplings: GraphConvolution with a diagonal or a full matrix, or the paper's
+    MessagePassing"""
     message_size: options.Count = 64
     """width of the messages"""
     message_hidden: options.Count | None = None
-    """width of the hidden layer that makes them; default: the same"""
+    """width of the hidden layer of the message network; default: message_size"""
     coupling: Literal["affine", "additive"] = "additive"
-    """affine: the paper's equation 3; additive: the authors' code"""
+    """affine: equation 3; additive: without scale, as in the authors' code"""
     share_weights: bool = False
-    """all steps of message passing share their networks"""
+    """whether all message passing steps share their networks"""
     batch_norm: bool | None = None
-    """before each step of message passing; default: beyond 20 of them, as in the paper"""
+    """whether batch normalization precedes each message passing step; default: only with more than
+    20 steps, as in the paper"""
     loop: bool = False
-    """the steps of message passing as one loop, for hundreds of them; then no batch norm"""
+    """whether the message passing steps run as one loop, for hundreds of steps; excludes batch_norm
+    and share_weights"""
     head_layers: Literal[1, 2] = 1
-    """of the classifier; 2: the first has twice as many units as classes, as the paper's code"""
+    """number of layers of the classifier; with 2, the hidden layer has twice as many units as there
+    are classes, as in the authors' code"""
     dropout: options.Share = 0.0
-    """of the networks' inputs and the classifier's, in training"""
+    """dropout rate of the inputs of networks and classifier, in training"""
     feature_dropout: options.Share = 0.0
-    """of the nodes' features, in training"""
+    """dropout rate of the node features, in training"""
     mixed_precision: bool = False
-    """the couplings' networks compute in bfloat16; variables and states stay in float32"""
+    """whether the networks in the couplings compute in bfloat16; variables and node features stay
+    in float32"""
 
     def __post_init__(self):
         options.check(self)
@@ -72,22 +78,19 @@ class ClassifierConfig:
         if self.batch_norm and is_rbp:
             raise OptionError("batch_norm", "False for the model 'neumann_rbp'", True)
         if self.loop and (is_rbp or self.batch_norm or self.share_weights):
-            expected = "False for the model 'neumann_rbp', with batch_norm or share_weights"
+            expected = "False for the model 'neumann_rbp', and with batch_norm or share_weights"
             raise OptionError("loop", expected, True)
         if self.conditioner == "diffusion" and self.coupling == "affine" and not is_rbp:
             raise OptionError("coupling", "'additive' for the conditioner 'diffusion'", "affine")
         if self.mixed_precision and is_rbp:
-            expected = "False for the model 'neumann_rbp', whose fixed point it leaves inexact"
+            expected = "False for the model 'neumann_rbp', whose fixed point it makes inexact"
             raise OptionError("mixed_precision", expected, True)
         if self.mixed_precision and self.conditioner != "messages":
-            expected = (
-                "False, or the conditioner 'messages', whose networks have matrix products of any "
-                "size"
-            )
+            expected = "False, or the conditioner 'messages', the only one with large products"
             raise OptionError("mixed_precision", expected, True)
 
     def resolved(self) -> "ClassifierConfig":
-        """The same with the defaults that follow from other fields filled in."""
+        """Returns a copy with the defaults filled in that depend on other fields."""
         is_rbp = self.model == "neumann_rbp"
         # Neumann RBP needs embeddings of root mean square 1: with smaller ones, training drives the
         # weights so large that the update stops being a contraction.
@@ -99,25 +102,28 @@ class ClassifierConfig:
             num_steps=num_steps,
             start_scale=start_scale if self.start_scale is None else self.start_scale,
             message_hidden=self.message_hidden or self.message_size,
-            # Statistics of all steps at once are not those of each.
             batch_norm=batch_norm if self.batch_norm is None else self.batch_norm,
         )
 
 
 class NodeClassifier(saving.Model):
-    """Features -> embedding z -> message passing along the edges -> logits of each node.
+    """Predicts one class, or any number of labels, for each node of a graph.
 
-    A node has one class, or with `multi_label` any number of labels. As in the authors' code the
-    features are not split: a GRevNet starts from the halves (z, 0), and the logits are read from
-    the second half, which knows z by messages alone. A `NeumannRBP` has z as its condition, and its
-    state is read.
+        z = relu(W x + b)                                    embedding of the features x of a node
+        GRevNet:    (h0, h1) = GRevNet((z, 0), edges),       state = h1
+        NeumannRBP: state = fixed point of the update with condition z
+        logits = classifier(state)                           [num_nodes, num_classes]
+
+    As in the authors' code, the embedding is not split into halves: the second half starts at 0 and
+    depends on z by messages alone. `multi_label` selects any number of labels, by sigmoids, in
+    place of one class, by a softmax.
 
         model = NodeClassifier.for_data(network)     # a LabeledGraph, or LabeledGraphs
         gnf_tf.training.fit(model, network, epochs=40)
-        model.predict(graph)                         # [num_nodes], of any graph
+        model.predict(graph)                         # [num_nodes], for any graph
 
-    Use this to classify the nodes of a graph from some labels, or of graphs never seen, whose nodes
-    have features of the same kind.
+    Use this for one graph with some labeled nodes, and for unseen graphs with the same kind of node
+    features. Use `GraphDensity` for a density of continuous node features.
     """
 
     config_class = ClassifierConfig
@@ -130,17 +136,17 @@ class NodeClassifier(saving.Model):
         config: ClassifierConfig = ClassifierConfig(),
         name: str = "node_classifier",
     ):
-        """Makes the network and its variables; `for_data` takes the sizes from data.
+        """Makes the network and its variables; `for_data` derives the arguments from data.
 
         Args:
-          input_size: width of the nodes' features.
-          class_names: [num_classes] different names, of the classes or of the labels.
-          multi_label: whether a node has any number of labels, in place of one class.
-          config: sizes and choices; `self.config` has its defaults filled in.
-          name: as tf.Module.
+          input_size: width of the node features.
+          class_names: [num_classes] distinct names of the classes or labels.
+          multi_label: whether a node has any number of labels in place of one class.
+          config: sizes and choices; the attribute `config` has its defaults filled in.
+          name: name of the module.
 
         Raises:
-          ValueError: for an argument out of its range.
+          ValueError: if `input_size` is below 1, or `class_names` is empty or has duplicates.
         """
         super().__init__(name=name)
         if input_size < 1:
@@ -185,10 +191,14 @@ class NodeClassifier(saving.Model):
         train: LabeledGraph | LabeledGraphs,
         config: ClassifierConfig = ClassifierConfig(),
     ) -> Self:
-        """A new model for graphs with features as wide, and the classes or labels, of these.
+        """Makes a model for the feature width and the classes or labels of `train`.
+
+        Args:
+          train: the training data.
+          config: sizes and choices.
 
         Raises:
-          ValueError: if there is no class.
+          ValueError: if `train` has no class.
         """
         nodes = train.graph.nodes if isinstance(train, LabeledGraph) else train.features
         if not train.class_names:
@@ -214,7 +224,7 @@ class NodeClassifier(saving.Model):
                 output_size,
                 diagonal=is_diagonal,
                 dropout=config.dropout,
-                # The diagonal one twice as much, chosen by validation on Cora.
+                # The factor 2 of the diagonal one was chosen by validation on Cora.
                 output_scale=(2.0 if is_diagonal else 1.0) / num_steps,
             )
         if self.step_scale < 1.0:
@@ -222,15 +232,15 @@ class NodeClassifier(saving.Model):
         return networks.HalfPrecision(network) if config.mixed_precision else network
 
     def _make_map(self, output_size):
-        # Half of what keeps the features' size, for it has to contract. No dropout: a map that is
-        # another one at each step has no fixed point.
+        # A scale of 0.5 makes the initial update a contraction. There is no dropout, since a map
+        # that changes at each step has no fixed point.
         if self.config.conditioner != "messages":
             return networks.GraphConvolution(output_size, output_scale=0.5)
         return self._message_passing(output_size, output_scale=0.5)
 
     def _message_passing(self, output_size, **options):
-        # Of the sender alone, as in the authors' code; the mean, where that sums, for a sum is as
-        # large as a node's degree, and results then vary more from seed to seed.
+        # Messages depend on the sender alone, as in the authors' code. That code sums messages; the
+        # mean does not grow with a node's degree, and results vary less between seeds.
         return networks.MessagePassing(
             (self.config.message_hidden, self.config.message_size),
             output_size,
@@ -239,19 +249,28 @@ class NodeClassifier(saving.Model):
             **options,
         )
 
-    # Within TensorFlow programs: of GraphsTuples, whose nodes are [num_nodes, input_size] float32,
-    # and whose edges and globals have width 0.
+    # For TensorFlow programs: GraphsTuples with nodes [num_nodes, input_size] float32, without
+    # edge features and globals.
 
     def embedded(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """z, [num_nodes, node_size]: the features' linear map with a ReLU, or they themselves."""
+        """Returns the embedding z, [num_nodes, node_size]; the features if there is none.
+
+        Args:
+          graph: one or more graphs.
+          seed: int32 [2], seed of the dropout in training; None: no dropout.
+        """
         nodes = dropout(graph.nodes, self.config.feature_dropout, seed)
         return nodes if self.embed is None else tf.nn.relu(self.embed(nodes))
 
     def start(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> GraphsTuple:
-        """The graph that the message passing network gets.
+        """Returns the input graph of the message passing network.
 
-        With a `start_scale` each node's z is brought to that root mean square; z = 0 stays. Words
-        are few of many, so that z is small, and a node's messages with it.
+        If `config.start_scale` is positive, each embedding is scaled to that root mean square.
+        (Bags of words are sparse, so their embeddings and messages are small.)
+
+        Args:
+          graph: one or more graphs.
+          seed: see `embedded`.
         """
         z = self.embedded(graph, seed)
         if self.config.start_scale:
@@ -262,12 +281,12 @@ class NodeClassifier(saving.Model):
         return graph.replace(nodes=z)
 
     def state(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """What the logits are read from, [num_nodes, node_size].
+        """Returns the state that the classifier reads, [num_nodes, node_size].
 
         Args:
-          graph: one or more graphs.
-          seed: int32 [2], of the dropout of a training step; None outside of training. Where
-            `config.batch_norm`, training graphs are padded, as by `graphs.pad`.
+          graph: one or more graphs; in training with `config.batch_norm`, the last one must be
+            padding, see `graphs.pad`.
+          seed: int32 [2], seed of the dropout in training; None: no training.
         """
         seeds = [None, None] if seed is None else [tf.random.fold_in(seed, i) for i in range(2)]
         graph = self.start(graph, seeds[0])
@@ -282,10 +301,10 @@ class NodeClassifier(saving.Model):
         return self.head(graph.replace(nodes=state)).nodes
 
     def __call__(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Logits [num_nodes, num_classes]: of a softmax, or with `multi_label` of sigmoids.
+        """Returns logits [num_nodes, num_classes]: of a softmax, or with `multi_label` of sigmoids.
 
         Args:
-          graph: one or more graphs; see `state`.
+          graph: one or more graphs, see `state`.
           seed: see `state`.
         """
         return self._logits(graph, self.state(graph, seed), seed)
@@ -294,16 +313,12 @@ class NodeClassifier(saving.Model):
         state = self.state(graph)
         return state, self._logits(graph, state)
 
-    # Of any graphs.
+    # For graphs of any type.
 
     def members(self, graph: Graphs) -> Iterator[GraphsTuple]:
-        """The graphs one by one, checked, as `__call__` takes them.
+        """Yields the graphs one by one as `__call__` takes them, after validation.
 
-        Args:
-          graph: see `predict`.
-
-        Raises:
-          ValueError: for malformed graphs, or features of another width, naming field and value.
+        Arguments and errors: see `predict`.
         """
         for part in _parts(graph):
             part = graphs.fill_missing(part)
@@ -323,41 +338,44 @@ class NodeClassifier(saving.Model):
         ]
 
     def states(self, graph: Graphs) -> np.ndarray:
-        """[num_nodes, node_size] float32: what the classes are read from; see `predict`.
+        """Returns the states that the classifier reads, [num_nodes, node_size] float32.
 
-        Use this to draw or to cluster nodes by what the network makes of them.
+        Use this to draw or cluster nodes by the representation that the network learned. Arguments
+        and errors: see `predict`.
         """
         return self._answers(graph)[0]
 
     def predict_proba(self, graph: Graphs) -> np.ndarray:
-        """[num_nodes, num_classes] float32: probabilities of the classes, which sum to 1.
+        """Returns probabilities [num_nodes, num_classes] float32.
 
-        With `multi_label` of each label, by itself. Graphs and errors as of `predict`.
+        They sum to 1 over the classes; with `multi_label` each label has its own probability.
+        Arguments and errors: see `predict`.
         """
         logits = self._answers(graph)[1]
         return (tf.sigmoid if self.multi_label else tf.nn.softmax)(logits).numpy()
 
     def predict(self, graph: Graphs) -> np.ndarray:
-        """[num_nodes] int32, numbers of the likeliest classes in `class_names`.
+        """Returns the index in `class_names` of the most probable class, [num_nodes] int32.
 
-        With `multi_label` [num_nodes, num_labels] bool: the labels of a probability above a half.
+        With `multi_label`, returns [num_nodes, num_labels] bool: labels with a probability above
+        1/2.
 
         Args:
-          graph: any number, evaluated one by one: a GraphsTuple, LabeledGraph, LabeledGraphs, a
-            networkx graph or a list of them, whose nodes have the attribute "features", or numbers
-            as `datasets.node_graph_from_networkx` takes them. An edge of a networkx graph goes both
-            ways, and self loops are left out, as in the data sets. Nodes are in the graphs' order;
-            an empty list gives an empty answer.
+          graph: any number of graphs, which are evaluated one by one: a GraphsTuple, LabeledGraph,
+            LabeledGraphs, or one or a list of networkx graphs. Nodes of networkx graphs have the
+            attribute "features", or numeric attributes, see `datasets.node_graph_from_networkx`;
+            their edges count in both directions and self loops are dropped. Nodes keep their order.
+            An empty list gives an empty result.
 
         Raises:
-          ValueError: for malformed graphs, or features of another width, naming field and value.
+          ValueError: if `graph` is malformed or has features of another width.
         """
         logits = self._answers(graph)[1]
         return logits > 0 if self.multi_label else logits.argmax(axis=1).astype(np.int32)
 
 
 def _parts(graph):
-    """GraphsTuples of one or more graphs."""
+    """Yields GraphsTuples of one or more graphs."""
     if isinstance(graph, GraphsTuple):
         return [graph]
     if isinstance(graph, LabeledGraph):

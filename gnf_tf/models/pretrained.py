@@ -6,21 +6,22 @@ from gnf_tf.models import saving
 
 __all__ = ["PRETRAINED", "pretrained"]
 
-# name -> what it is; RESULTS.md has the command that trained it and its errors.
+# name -> description; benchmarks/RESULTS.md has the command that trained the model, and its errors.
 PRETRAINED = {
     "qm9": "MoleculeRegressor of the twelve targets of QM9: organic molecules of H, C, N, O and F",
 }
 
 
 def pretrained(name: str) -> saving.Model:
-    """A trained model to use as it is, or to train on.
+    """Loads a trained model, to use as it is or to train further.
 
     Args:
-      name: "qm9", a `MoleculeRegressor` of the twelve targets of QM9 for molecules of up to 29
-        atoms of H, C, N, O and F, in their B3LYP geometry; u0, u, h and g are atomization energies.
+      name: "qm9", a `MoleculeRegressor` of the twelve targets of QM9, for molecules of up to 29
+        atoms of H, C, N, O and F in their B3LYP geometry; its u0, u, h and g are atomization
+        energies.
 
     Raises:
-      ValueError: for an unknown name.
+      ValueError: if `name` is unknown.
     """
     if name not in PRETRAINED:
         raise ValueError(f"`name` must be one of {', '.join(PRETRAINED)}, got {name!r}")

@@ -1,4 +1,4 @@
-"""A model as one file: a header, arrays of statistics, and the weights by attribute path."""
+"""Model files: a header, arrays of statistics, and weights by attribute path, in one npz."""
 
 import abc
 import dataclasses
@@ -22,20 +22,20 @@ _HEADER, _STATISTICS, _WEIGHTS = "header", "statistics/", "weights/"
 
 
 class Saved(NamedTuple):
-    """What a file holds."""
+    """The contents of a model file."""
 
     header: dict[str, Any]
-    """what JSON can say: format, configuration, names"""
+    """format, class, configuration and arguments, as JSON values"""
     statistics: dict[str, np.ndarray]
-    """arrays by name"""
+    """arrays that the model needs besides its weights, by name"""
     weights: dict[str, np.ndarray]
-    """by attribute path, see `named_variables`"""
+    """weights by attribute path, see `named_variables`"""
 
 
 def named_variables(module: tf.Module) -> dict[str, tf.Variable]:
-    """The variables by the attributes that lead to them, as "auto_encoder._encoder._layers.0.w".
+    """Returns all variables by attribute path, such as "auto_encoder._encoder._layers.0.w".
 
-    Each variable once, by the first path, where attributes are taken in alphabetical order.
+    Attributes are visited in alphabetical order, and a variable with several paths has the first.
     """
     found = tf.Module._flatten(
         module, predicate=lambda value: isinstance(value, tf.Variable), with_path=True
@@ -49,13 +49,13 @@ def write(
     statistics: Mapping[str, np.ndarray],
     module: tf.Module,
 ) -> None:
-    """Writes an npz file without pickles, whole or not at all.
+    """Writes a model file, an npz file without pickles, atomically.
 
     Args:
-      path: of the file; `~` is the home folder.
-      header: what JSON can say.
+      path: path of the file; `~` is the home folder.
+      header: JSON values.
       statistics: arrays that the model needs besides its weights.
-      module: whose variables are the weights.
+      module: the module whose variables are the weights.
 
     Raises:
       OSError: if the file can't be written.
@@ -69,11 +69,14 @@ def write(
 
 
 def read(path: str | os.PathLike) -> Saved:
-    """What `write` wrote.
+    """Reads a file of `write`.
+
+    Args:
+      path: path of the file; `~` is the home folder.
 
     Raises:
-      FileNotFoundError: if there is no such file.
-      ValueError: if it is damaged, or another kind of file.
+      FileNotFoundError: if the file does not exist.
+      ValueError: if the file is damaged or of another kind.
     """
     path = user_path(path)
     try:
@@ -81,7 +84,7 @@ def read(path: str | os.PathLike) -> Saved:
             arrays = dict(file)
         header = json.loads(str(arrays.pop(_HEADER)))
         if not isinstance(header, dict):
-            raise ValueError("its header is no object of JSON")
+            raise ValueError("its header is not a JSON object")
         parts: dict[str, dict[str, np.ndarray]] = {_STATISTICS: {}, _WEIGHTS: {}}
         for name, values in arrays.items():
             part = next((part for part in parts if name.startswith(part)), _WEIGHTS)
@@ -92,19 +95,19 @@ def read(path: str | os.PathLike) -> Saved:
         *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError),
         *(MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
     ) as error:
-        raise ValueError(f"`path` {path} is no whole saved model: {error}") from error
+        raise ValueError(f"`path` {path} is no complete model file: {error}") from error
     return Saved(header, parts[_STATISTICS], parts[_WEIGHTS])
 
 
 def assign(module: tf.Module, weights: Mapping[str, np.ndarray]) -> None:
-    """Gives the variables of `module` the weights of a file, all or none.
+    """Assigns the weights of a file to the variables of `module`, all or none.
 
     Args:
-      module: to be changed.
-      weights: by attribute path.
+      module: the module to change.
+      weights: arrays by attribute path, see `named_variables`.
 
     Raises:
-      ValueError: if one is missing, is not of this model, or has another shape or dtype, by name.
+      ValueError: if a weight is missing, unknown, not finite, or of another shape or dtype.
     """
     variables = named_variables(module)
     problems = [f"{name} is missing" for name in sorted(variables.keys() - weights.keys())]
@@ -128,13 +131,13 @@ def assign(module: tf.Module, weights: Mapping[str, np.ndarray]) -> None:
 
 
 class Model(tf.Module, abc.ABC):
-    """A model that a user trains and keeps: one file holds all that it needs.
+    """A model that one file holds completely.
 
-    A subclass is made by `cls(**arguments, config=config)`, with no other data, and makes its
-    variables in the constructor; `load` makes it from its file in the same way.
+    A subclass has the constructor `cls(**arguments, config=config)`, which needs no data and makes
+    all variables, so that `load` can construct the model from its file.
 
     Attributes:
-      config: a frozen dataclass of sizes and choices, an instance of `config_class`.
+      config: sizes and choices, a frozen dataclass, an instance of `config_class`.
     """
 
     config_class: ClassVar[type]
@@ -147,13 +150,13 @@ class Model(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def arguments(self) -> dict[str, Any]:
-        """What the constructor takes besides `config`: numpy arrays, and what JSON can say."""
+        """Returns the constructor's arguments besides `config`: numpy arrays and JSON values."""
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the model to one npz file, whole or not at all; `gnf_tf.models.load` reads it.
+        """Writes the model to one npz file, atomically; `gnf_tf.models.load` reads it.
 
         Args:
-          path: of the file; `~` is the home folder.
+          path: path of the file; `~` is the home folder.
 
         Raises:
           OSError: if the file can't be written.
@@ -170,11 +173,14 @@ class Model(tf.Module, abc.ABC):
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """As `gnf_tf.models.load`, where the file must hold this class.
+        """Loads a model of this class; use `gnf_tf.models.load` for a model of any class.
+
+        Args:
+          path: path of the file; `~` is the home folder.
 
         Raises:
-          FileNotFoundError: if there is no such file.
-          ValueError: if it is damaged, or holds a model of another class.
+          FileNotFoundError: if the file does not exist.
+          ValueError: if the file is damaged, or holds a model of another class.
         """
         model = load(path)
         if not isinstance(model, cls):
@@ -183,17 +189,17 @@ class Model(tf.Module, abc.ABC):
 
 
 def load(path: str | os.PathLike) -> Model:
-    """The model that `Model.save` wrote, of whatever class it is.
+    """Loads a model of any class from a file of `Model.save`.
 
-    It gives the same numbers to the bit as the one that was saved, on the same machine.
+    On the same machine, the loaded model gives bit-identical results.
 
     Args:
-      path: of the file; `~` is the home folder.
+      path: path of the file; `~` is the home folder.
 
     Raises:
-      FileNotFoundError: if there is no such file.
-      ValueError: if it is damaged or of another kind, its class or format is unknown, or weights
-        are missing, are not of its model, or have another shape or dtype, by name.
+      FileNotFoundError: if the file does not exist.
+      ValueError: if the file is damaged, its format or class is unknown, or a weight is missing,
+        unknown, or of another shape or dtype.
     """
     header, statistics, weights = read(path)
     try:
@@ -212,12 +218,12 @@ def load(path: str | os.PathLike) -> Model:
             weights = {places.get(key, key): values for key, values in weights.items()}
         assign(model, weights)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"`path` {user_path(path)} is no whole saved model: {error}") from error
+        raise ValueError(f"`path` {user_path(path)} is no complete model file: {error}") from error
     return model
 
 
 def _upgraded(header, statistics, weights):
-    """What a file of an older format says, in the present one."""
+    """Converts the contents of a file in an older format to the present format."""
     if header.get("format") in ("gnf_tf.GraphGenerator 1", "gnf_tf.GraphGenerator 2"):
         if header["format"].endswith("1"):
             statistics = {"n_node": weights.pop("n_node")}

@@ -1,4 +1,4 @@
-"""Training of the models of `gnf_tf.models`: `fit`, for a notebook as for a long run."""
+"""Training of the models of `gnf_tf.models`, by `fit`."""
 
 from gnf_tf.training import distribution
 from gnf_tf.training.density_objective import (

@@ -1,4 +1,4 @@
-"""Training of a `GraphDensity`: maximum likelihood."""
+"""Training of a `GraphDensity` by maximum likelihood."""
 
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import tensorflow as tf
 
-from gnf_tf import datasets, options, reversible, seeds
+from gnf_tf import options, reversible, seeds
 from gnf_tf.datasets import GraphRows, PointSets
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.graph_density import GraphDensity, Graphs
@@ -18,37 +18,41 @@ if TYPE_CHECKING:
 
 __all__ = ["DensityObjective", "DensitySettings", "samples_figure"]
 
-# Second numbers of the seeds of sets that no training step sees: those are positive.
+# Second numbers of the seeds of sets that no training step draws: those of training are positive.
 VALIDATION, FIGURES = -1, -3
-DIAGNOSED, SHOWN = 200, 1000  # graphs
-SAMPLED_STEPS = 300  # training steps between validations, where sets are drawn
-MOST_STEPS = 10  # in one call of the compiled program
+DIAGNOSED, SHOWN = 200, 1000  # graphs in diagnostics and in figures
+SAMPLED_STEPS = 300  # default number of training steps in an epoch of drawn sets
+MOST_STEPS = 10  # training steps in one call of the compiled program
 
 
 @dataclasses.dataclass(frozen=True)
 class DensitySettings(Settings):
-    """How a `GraphDensity` is trained."""
+    """The training settings of a `GraphDensity`."""
 
     batch_size: options.Count = 64
-    clip_norm: options.Positive = 1.0
-    averaging: options.Share = 0.999
+    global_clipnorm: options.Positive = 1.0
+    ema_decay: options.Share = 0.999
     beta_2: options.Share = 0.99
-    """of Adam"""
+    """decay rate of Adam's second moment"""
     steps_per_epoch: options.Count | None = None
-    """training steps between validations, rounded up to whole passes over the graphs; default: one
-    pass, or 300 steps on sets that are drawn"""
+    """number of training steps between validations, rounded up to whole passes over the graphs;
+    default: one pass over graphs, or 300 steps on drawn sets"""
     validation_sets: options.AtLeast2 = 2_000
-    """sets of each validation, always the same, where they are drawn"""
+    """number of sets, the same in each validation, if sets are drawn"""
 
 
 class DensityObjective(Objective):
-    """The negative log-likelihood per node of all graphs together, in nats.
+    """Minimizes the negative log-likelihood (NLL) per node, in nats.
 
-    `train` and `validation` are graphs, or a distribution of sets, `datasets.PointSets`: then each
-    training step draws sets of its own.
+        L = -sum_g log p(X_g | rest of g) / sum_g N_g
 
-    Validation and samples have the averages of the weights, with statistics of batch normalization
-    taken anew: the moving ones are those of weights that are not averaged.
+    The sums are over the graphs g of a batch, with N_g nodes and node features X_g. `train` and
+    `validation` are graphs, or distributions of point sets, `datasets.PointSets`, from which each
+    training step draws new sets.
+
+    Validation and the trained model use the averages of the weights. Moving statistics of batch
+    normalization belong to the weights during training, so the statistics for the averages are
+    computed from training data, by `GraphDensity.calibrate`.
     """
 
     settings_class = DensitySettings
@@ -64,72 +68,59 @@ class DensityObjective(Objective):
         train: Graphs | PointSets,
         validation: Graphs | PointSets | None,
     ):
-        super().__init__(module, settings, seed, [])
-        self._train = self._checked(train)
-        self._validation = self._train if validation is None else self._checked(validation)
-
-    def _checked(self, data):
-        if not isinstance(data, PointSets):
-            return self.module.rows(data)
-        if self.module.node_size != 2 or self.module.global_size:
-            raise ValueError(
-                "a model of sets in the plane must have node features of width 2 and none of the "
-                f"graph, got widths {self.module.node_size} and {self.module.global_size}"
-            )
-        return data
+        train = _checked(module, train)
+        validation = train if validation is None else _checked(module, validation)
+        super().__init__(module, settings, seed, train, validation, [])
 
     @property
     def steps_per_epoch(self) -> int:
         """See `Objective.steps_per_epoch`."""
-        steps = self.settings.steps_per_epoch
         if isinstance(self._train, PointSets):
-            return steps or SAMPLED_STEPS
-        return self._passes * -(-len(self._train) // self.settings.batch_size)
+            return self.settings.steps_per_epoch or SAMPLED_STEPS
+        return super().steps_per_epoch
 
     @property
-    def _passes(self):
-        of_one = -(-len(self._train) // self.settings.batch_size)
-        return -(-(self.settings.steps_per_epoch or 1) // of_one)
+    def passes(self) -> int:
+        """See `Objective.passes`."""
+        return -(-(self.settings.steps_per_epoch or 1) // self.num_batches(self._train))
 
     def default_execution(self):
-        """XLA where sets are drawn; graphs come in batches of many sizes."""
+        """Returns "xla" if sets are drawn, else "function", since batches differ in size."""
         return "xla" if isinstance(self._train, PointSets) else "function"
+
+    def batches(self, data, **options):
+        """See `Objective.batches`."""
+        return super().batches(data, padded=False, **options)
 
     def training_stream(self, first_epoch, skip):
         """See `Objective.training_stream`."""
-        if isinstance(self._train, PointSets):
-            steps = self._steps_per_call
-            return distribution.dealt(
-                _calls, self.steps_per_epoch // steps, steps, skip=skip // steps
-            )
-        return distribution.dealt(
-            datasets.batches,
-            self._train,
-            self.settings.batch_size,
-            padded=False,
-            passes=self._passes,
-            skip=skip,
-            seed=self.seed,
-            first_epoch=first_epoch,
-        )
+        if not isinstance(self._train, PointSets):
+            return super().training_stream(first_epoch, skip)
+        steps = self._steps_per_call
+        calls = self.steps_per_epoch // steps
+        finish = self.input_wait.timed
+        return distribution.distribute(_calls, calls, steps, finish=finish, skip=skip // steps)
 
     def validation_stream(self):
         """See `Objective.validation_stream`."""
-        if isinstance(self._validation, PointSets):
-            return distribution.dealt(_calls, 1), 1
-        size = self.settings.batch_size
-        stream = distribution.dealt(datasets.batches, self._validation, size, padded=False)
-        return stream, -(-len(self._validation) // size)
+        if not isinstance(self._validation, PointSets):
+            return super().validation_stream()
+        return distribution.distribute(_calls, 1), 1
 
     @property
     def _steps_per_call(self):
-        """A part of an epoch; one where XLA, which takes a third of a step to be called, is not."""
+        """Number of training steps in one call of the compiled program, a divisor of the epoch.
+
+        XLA compiles them as one loop. This loop took 12 ms a step, where a loop around the program,
+        by Keras's `steps_per_execution`, and single calls took 30 ms or more (2 CPU cores).
+        """
         if not self.jit_compile:
             return 1
         return max(n for n in range(1, MOST_STEPS + 1) if self.steps_per_epoch % n == 0)
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data):
-        """As many steps as there are elements in `data`, where sets are drawn."""
+        """Takes one training step; if sets are drawn, one for each element of `data`."""
         one_step = super().train_step
         if not isinstance(self._train, PointSets) or data.shape[0] == 1:
             return one_step(data)
@@ -162,7 +153,7 @@ class DensityObjective(Objective):
         )
 
     def averaged_variables(self):
-        """All of the flow."""
+        """Returns all variables, also those of the normalizations."""
         return list(self.module.variables)
 
     def optimizer_for(self, total_steps):
@@ -171,20 +162,20 @@ class DensityObjective(Objective):
         return cosine_adam(
             settings.learning_rate,
             total_steps,
-            clip_norm=settings.clip_norm,
+            global_clipnorm=settings.global_clipnorm,
             beta_2=settings.beta_2,
         )
 
-    def settle(self) -> None:
-        """The averages, for which batch normalization has its statistics taken anew."""
-        super().settle()
+    def apply_averages(self) -> None:
+        """Assigns the averages, and computes the statistics of batch normalization for them."""
+        super().apply_averages()
         whole = self._train.whole if isinstance(self._train, GraphRows) else self._train
         self.module.calibrate(whole)
 
     def diagnose(self) -> dict[str, float]:
-        """`reconstruction_error`: the largest of a feature, after the flow and its inverse.
+        """Returns `reconstruction_error`, max |x - inverse(flow(x))| over node features x.
 
-        In units of the features' deviations.
+        It is in units of the features' standard deviations.
         """
         graph, steps = self._some(DIAGNOSED, VALIDATION), self.module.gnf.steps
         latent, _ = reversible.run(steps, graph)
@@ -193,7 +184,7 @@ class DensityObjective(Objective):
         return {"reconstruction_error": float(tf.reduce_max(error))}
 
     def summarize(self) -> None:
-        """Histograms of log|det| of each step of the flow; samples beside the data."""
+        """Draws histograms of log|det| of each flow step, and samples beside the data."""
         from gnf_tf import plots
 
         graph = self._some(DIAGNOSED, VALIDATION)
@@ -209,19 +200,30 @@ class DensityObjective(Objective):
         return self.module.some_of(self._validation.whole, num_graphs)
 
 
+def _checked(module, data):
+    if not isinstance(data, PointSets):
+        return module.rows(data)
+    if module.node_size != 2 or module.global_size:
+        raise ValueError(
+            "a model of sets in the plane must have node features of width 2 and no globals, got "
+            f"widths {module.node_size} and {module.global_size}"
+        )
+    return data
+
+
 def _calls(count, steps=1, *, parts, num_parts):
-    """A stream of so many elements [steps] for each part: sets are drawn, and nothing is read."""
+    """Returns a stream of `count` elements [steps] for each part, for sets that are drawn."""
     del num_parts
     return tf.data.Dataset.from_tensors(tf.range(steps)).repeat(count * len(parts))
 
 
 def samples_figure(model: GraphDensity, graph: GraphsTuple, *, seed: seeds.Seed = 0) -> "Figure":
-    """Data beside samples for the same graphs: in the plane as sets, else feature by feature.
+    """Draws data beside samples: point sets in the plane, else histograms of each feature.
 
     Args:
-      model: whose samples.
-      graph: the data.
-      seed: of the samples.
+      model: the model to draw samples from.
+      graph: the data; samples are drawn for the same topologies.
+      seed: seed of the samples.
     """
     from gnf_tf import plots
 

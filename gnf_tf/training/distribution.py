@@ -1,8 +1,8 @@
-"""Training on several devices or machines: what each of them reads, sums up and writes.
+"""Training on several devices or machines, by TensorFlow's distribution strategies.
 
-A replica is a copy of the model on a device of its own; a worker is a process, with one replica or
-several. Everything that runs on replicas gets a part of each batch, so that `batch_size` is that
-of all replicas together, and a step is the one that a single replica would take.
+A replica is a copy of the model on one device; a worker is a process with one or more replicas.
+Each replica computes on a part of each batch, so `batch_size` counts the graphs of all replicas
+together, and a training step is that of a single replica on the whole batch.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from gnf_tf.errors import UserError
 
 __all__ = [
     "StrategyName",
+    "all_reduced",
     "any_worker",
-    "dealt",
+    "distribute",
     "is_multi_worker",
     "joined",
-    "merged",
     "seed_of_replica",
 ]
 
@@ -42,23 +42,23 @@ EXAMPLE = (
 def joined(
     name: StrategyName, folder: pathlib.Path, *, batch_size: int, values: Mapping[str, Any]
 ) -> Iterator[pathlib.Path]:
-    """Within it, models are made on all replicas.
+    """Returns a context in which models are made on all replicas.
 
     Args:
-      name: "none"; "mirrored": all GPUs of the machine; "multi-worker": those of several machines,
-        each with its TF_CONFIG in the environment.
+      name: "none": a single replica; "mirrored": one replica for each GPU of this machine;
+        "multi-worker": one replica for each GPU of several machines, each with its own TF_CONFIG in
+        the environment.
       folder: the run folder.
-      batch_size: graphs a step, of all replicas together.
-      values: what is computed, which must be the same for all workers.
+      batch_size: number of graphs in a training step, of all replicas together.
+      values: configuration of the run, by name, which must be equal for all workers.
 
     Yields:
-      The run folder of this process. A worker that is not the chief works on a copy, deleted in
-      the end: saving takes all workers, and only one may write a file.
+      The run folder of this process. A worker that is not the chief gets a temporary copy: saving
+      involves all workers, and only the chief may write the files.
 
     Raises:
-      OptionError: for a batch that can't be dealt out evenly.
-      UserError: for a wrong TF_CONFIG, or workers that were started with different values or see
-        different run folders.
+      OptionError: if `batch_size` is not a multiple of the number of replicas.
+      UserError: if TF_CONFIG is wrong, or the workers have different values or run folders.
     """
     if name == "none":
         yield folder
@@ -66,7 +66,7 @@ def joined(
     strategy = _strategy(name)
     num_replicas = strategy.num_replicas_in_sync
     if batch_size % num_replicas:
-        rule = f"a multiple of the {num_replicas} replicas, among which each batch is dealt out"
+        rule = f"a multiple of the {num_replicas} replicas, which get equal parts of a batch"
         raise options.OptionError("batch_size", rule, batch_size)
     with strategy.scope(), contextlib.ExitStack() as stack:
         if is_multi_worker():
@@ -78,10 +78,10 @@ def joined(
                 shutil.copytree(folder, copy, ignore=leave_out)
             folder = copy
         yield folder
-        any_worker(False)  # none leaves while others still need it
+        any_worker(False)  # a barrier: no worker leaves while others still need it
 
 
-@functools.cache  # two in a process would take each other's collective operations for theirs
+@functools.cache  # two strategies in a process would mix up their collective operations
 def _strategy(name):
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -92,7 +92,7 @@ def _strategy(name):
 
 
 def _cluster():
-    """(addresses of all workers, index of this one) by TF_CONFIG."""
+    """Returns the addresses of all workers and the index of this one, from TF_CONFIG."""
     text = os.environ.get("TF_CONFIG")
     rule = f"training on several machines needs TF_CONFIG in the environment, such as {EXAMPLE}"
     if not text:
@@ -118,7 +118,7 @@ def _is_address(text):
 
 
 def is_multi_worker() -> bool:
-    """Whether several processes train together."""
+    """Returns whether several processes train together."""
     return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
@@ -128,19 +128,19 @@ def _is_chief(strategy):
 
 
 def _check_same(folder, values):
-    any_worker(False)  # what the chief of a run just cut off still writes is there from here on
+    any_worker(False)  # a barrier: all files of an interrupted run have been written
     files = sorted(path.name for path in folder.glob("**/checkpoints/*"))
     digest = tf.constant([zlib.crc32(repr((values, files)).encode())], tf.int64)
     digests = tf.distribute.get_strategy().gather(digest, axis=0)
     if len(set(digests.numpy())) > 1:
         raise UserError(
-            f"the workers were started with different options, or the run folder, {folder}, is not "
-            "the same for all of them"
+            "the workers were started with different options, or the run folder is not the same "
+            f"for all of them, {folder}"
         )
 
 
 def any_worker(flag: bool) -> bool:
-    """Whether any worker says so; all of them have to ask. With one process, what it says."""
+    """Returns whether `flag` is true on any worker; all workers must call this together."""
     if not is_multi_worker():
         return flag
     return bool(_total(tf.constant(float(flag))) > 0.0)
@@ -152,19 +152,22 @@ def _total(value):
     return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: value), axis=None)
 
 
-def dealt(
+def distribute(
     make_stream: Callable[..., tf.data.Dataset],
     *arguments: Any,
     skip: int = 0,
+    finish: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda stream: stream,
     **options: Any,
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-    """A stream of batches, each of which is dealt out to the replicas.
+    """Returns a stream of batches, each divided into parts for the replicas.
 
     Args:
-      make_stream: such as `datasets.batches`; called with the rest, and with `parts`, `num_parts`.
-      *arguments: for it.
-      skip: batches of the first epoch to leave out.
-      **options: for it.
+      make_stream: a function such as `datasets.batches`, which is called with `arguments`,
+        `options`, and `parts` and `num_parts`, the parts of each batch to return.
+      *arguments: arguments of `make_stream`.
+      skip: number of batches of the first epoch to skip.
+      finish: applied last, to the stream of a worker.
+      **options: options of `make_stream`.
     """
 
     def of_worker(context):
@@ -176,18 +179,22 @@ def dealt(
             num_parts=context.num_replicas_in_sync,
             **options,
         ).skip(here * skip)
-        # Keras goes on reading what a strategy distributes, epoch after epoch.
-        return stream.repeat() if tf.distribute.has_strategy() else stream
+        # Keras iterates once over a distributed stream, for all epochs.
+        return finish(stream.repeat() if tf.distribute.has_strategy() else stream)
 
     return tf.distribute.get_strategy().distribute_datasets_from_function(of_worker)
 
 
-def merged(gradients: Sequence[tf.Tensor], weight: tf.Tensor) -> list[tf.Tensor]:
-    """Gradients of the mean over a batch, from those of the mean over this replica's part.
+def all_reduced(gradients: Sequence[tf.Tensor], weight: tf.Tensor) -> list[tf.Tensor]:
+    """Returns the gradient of the mean over the whole batch, the same on all replicas.
+
+    For mean losses L_r of the parts on replicas r, each over w_r graphs (or nodes), this is
+
+        g = sum_r s_r grad L_r,    s_r = w_r / sum_q w_q
 
     Args:
-      gradients: of the part.
-      weight: scalar, how much is averaged in this part.
+      gradients: grad L_r on this replica, a tensor for each variable.
+      weight: w_r, a scalar.
     """
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
@@ -198,7 +205,7 @@ def merged(gradients: Sequence[tf.Tensor], weight: tf.Tensor) -> list[tf.Tensor]
 
 
 def seed_of_replica(seed: tf.Tensor) -> tf.Tensor:
-    """Another seed for each replica, where there are several: their nodes are not the same."""
+    """Returns a different seed, int32 [2], for each replica; with one replica, `seed` itself."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return seed

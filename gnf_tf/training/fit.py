@@ -1,4 +1,4 @@
-"""Training of any model of `gnf_tf.models`: Keras's `fit`, and what a long run needs around it."""
+"""Training of the models of `gnf_tf.models`, by Keras's `fit`, with resuming and logging."""
 
 import contextlib
 import dataclasses
@@ -28,17 +28,17 @@ MODEL_FILE = "model.npz"
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
-      history: for each metric a number for each epoch, those of validation as `val_...`.
-      epochs: that were trained; fewer than asked for where training stopped early.
-      seconds: of training, those before an interruption among them.
-      best: the least value of what the best weights were chosen by.
-      input_wait_share: share of the training steps' time that was spent waiting for batches.
-      diagnostics: what can go wrong with the trained model, as numbers, by name.
+      history: values of each metric, one for each epoch; validation metrics have the prefix `val_`.
+      epochs: number of epochs, less than requested if training stopped early.
+      seconds: training time, including that before interruptions.
+      best: smallest value of the validation metric that selects the best weights.
+      input_wait_share: share of the time of training steps that was spent waiting for batches.
+      diagnostics: numerical errors of the trained model by name, see `Objective.diagnose`.
       weights: number of trained weights.
-      stages: of a training in several stages those of all, by name; it is itself that of the last.
+      stages: results of all stages by name, if there are several; this is the last one.
     """
 
     history: dict[str, list[float]]
@@ -52,12 +52,12 @@ class History:
 
 
 def set_seed(seed: int) -> None:
-    """Seeds what weights are drawn from, TensorFlow's generator, and Python's and NumPy's.
+    """Seeds the random numbers of TensorFlow, by which weights are initialized, Python and NumPy.
 
     Args:
       seed: a whole number in [0, 2^63).
     """
-    tf_keras.utils.set_random_seed(seed % 2**32)  # NumPy's takes no more
+    tf_keras.utils.set_random_seed(seed % 2**32)  # NumPy's limit
     tf.random.set_seed(seed)
 
 
@@ -74,33 +74,36 @@ def fit(
     verbose: Literal["auto", 0, 1, 2] = "auto",
     **settings: Any,
 ) -> History:
-    """Trains a model; it then has the weights of its best epoch, averaged if training averages.
+    """Trains a model, which then has the (averaged) weights of its best epoch.
 
-    With a folder, training survives a kill: the same call goes on from the last checkpoint, or
-    returns at once if it was at its end. The folder gets `model.npz`, curves, and what
-    TensorBoard shows. On several devices, make the model within a strategy's scope, as for Keras.
+    With a folder, an interrupted training resumes from its last checkpoint by the same call, and a
+    finished one returns at once. The folder gets `model.npz`, curves, and TensorBoard's summaries.
+    For several devices, make the model within the scope of a strategy, as in Keras.
 
-    A `GraphGenerator` with the encoder "network" is trained in two stages, its auto-encoder and
-    then its flow, with so many epochs and a folder within the folder each.
+    A `GraphGenerator` with the encoder "network" has two stages, its auto-encoder and then its
+    flow, each with `epochs` epochs and a folder within the folder.
 
     Args:
       model: a `MoleculeRegressor`, `NodeClassifier`, `GraphDensity` or `GraphGenerator`.
-      train: the training data, of the kind that the model's `for_data` takes.
-      validation: data of the same kind, by which the best weights are chosen; default: those of
-        the training data that are marked for it, or else the training data themselves.
-      epochs: in all, at most.
-      folder: of checkpoints, results and TensorBoard, made if absent; None: nothing is written.
-      seed: of all that training draws: order, dropout, noise.
-      callbacks: further ones of Keras.
-      hparams: further hyperparameters to record beside the model's configuration and the settings,
-        such as the name of the data.
-      verbose: as for Keras: 0: silent; 1: a progress bar; 2: a line an epoch; "auto": the bar on a
-        terminal, else the lines.
-      **settings: fields of the model's `Settings`: `RegressionSettings`, `NodeSettings`,
-        `DensitySettings` or `GeneratorSettings`.
+      train: training data, of a type that `for_data` of the model takes.
+      validation: validation data of such a type, which select the best weights. Default: the
+        validation nodes of the training data, if they are marked, else the training data.
+      epochs: largest number of epochs.
+      folder: folder for checkpoints, results and summaries; None: nothing is written.
+      seed: seed of all random numbers of the training: order, dropout, noise.
+      callbacks: further Keras callbacks.
+      hparams: further hyperparameters for TensorBoard, such as the name of the data, besides the
+        configuration of the model and the settings.
+      verbose: 0: silent; 1: a progress bar; 2: one line an epoch; "auto": the bar on a terminal,
+        else the lines.
+      **settings: fields of `RegressionSettings`, `NodeSettings`, `DensitySettings` or
+        `GeneratorSettings`.
+
+    Returns:
+      The metrics of all epochs, and what else there is to know of the training.
 
     Raises:
-      ValueError: for a model that can't be trained, data or settings that don't fit, by name.
+      ValueError: if the model can't be trained, or data or settings do not fit it.
       UserError: if the folder can't be written or holds another training, or the loss is not
         finite.
     """
@@ -109,7 +112,7 @@ def fit(
         raise ValueError(f"`model` must be one of {known}, got {type(model).__name__}")
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1, got {epochs}")
-    objective_class: Any = OBJECTIVES[type(model)]  # its constructor takes data of its own kind
+    objective_class: Any = OBJECTIVES[type(model)]  # constructors take different types of data
     chosen = _settings(objective_class, settings)
     folder = None if folder is None else user_path(folder)
     histories = {}
@@ -132,13 +135,13 @@ def _settings(objective_class: type[Objective], given: Mapping[str, Any]) -> Set
     known = [field.name for field in dataclasses.fields(objective_class.settings_class)]
     for name, value in given.items():
         if name not in known:
-            raise ValueError(f"`{name}` = {value!r} is no setting; known are {', '.join(known)}")
+            raise ValueError(f"`{name}` = {value!r} is not one of the settings {', '.join(known)}")
     return objective_class.settings_class(**given)
 
 
 @contextlib.contextmanager
 def _scope(model: saving.Model) -> Iterator[None]:
-    """That of the strategy in whose scope the model was made."""
+    """Returns the scope of the strategy within which the model was made."""
     strategy = getattr(model.variables[0], "distribute_strategy", None)
     if strategy is None or tf.distribute.has_strategy():
         yield
@@ -157,7 +160,7 @@ def _fit(objective, epochs, folder, callbacks, hparams, data, verbose):
             "seed": objective.seed,
             "data": digest(data),
         }
-        del values["settings"]["checkpoint_minutes"]  # changes no number
+        del values["settings"]["checkpoint_minutes"]  # which does not change results
         open_run(folder, values, name="training.json")
         hparams = values["config"] | values["settings"] | {"seed": objective.seed, **hparams}
     objective.compile(epochs * objective.steps_per_epoch)
@@ -166,7 +169,7 @@ def _fit(objective, epochs, folder, callbacks, hparams, data, verbose):
         callbacks = [Summaries(folder, objective, hparams), *callbacks]
     _run(objective, state, epochs, callbacks, verbose)
     state.restore_best()
-    objective.settle()
+    objective.apply_averages()
     names = state.history[0] if state.history else ()
     history = History(
         history={name: [epoch[name] for epoch in state.history] for name in names},
@@ -183,7 +186,7 @@ def _fit(objective, epochs, folder, callbacks, hparams, data, verbose):
 
 
 def _run(objective, state, epochs, callbacks, verbose):
-    """Keras's `fit` from where `state` stands, which can be in the middle of an epoch."""
+    """Calls Keras's `fit` from the position of `state`, which may be within an epoch."""
     if state.next_epoch or state.done_steps:
         print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
     if verbose == "auto":
@@ -196,7 +199,7 @@ def _run(objective, state, epochs, callbacks, verbose):
         if state.next_epoch >= end or state.stopped:
             continue
         stream = objective.training_stream(state.next_epoch, done)
-        # Keras knows the length of a stream, unless a strategy distributes it.
+        # Keras does not know the length of a stream that a strategy distributes.
         known = isinstance(stream, tf.data.Dataset)
         try:
             objective.fit(
@@ -206,11 +209,11 @@ def _run(objective, state, epochs, callbacks, verbose):
                 steps_per_epoch=None if known else objective.steps_per_epoch - done,
                 validation_data=validation_data,
                 validation_steps=None if known else validation_steps,
-                callbacks=[Progress(), *callbacks, state],
+                callbacks=[objective.input_wait, Progress(), *callbacks, state],
                 verbose=verbose,
             )
         except KeyboardInterrupt:
-            if not distribution.is_multi_worker():  # the others don't save now
+            if not distribution.is_multi_worker():  # other workers are not saving now
                 state.save_within_epoch()
             raise
 
@@ -225,7 +228,7 @@ def _draw_curves(history, loss_name, path):
 
 
 def digest(data: Any) -> str:
-    """Eight hexadecimal digits that tell data apart, of arrays in any structure of ours."""
+    """Returns a checksum of data, eight hexadecimal digits, over all arrays that they contain."""
     value = 0
     for part in _parts(data):
         value = zlib.crc32(part, value)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from gnf_tf import datasets, graphs, metrics, options, seeds
+from gnf_tf import graphs, metrics, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.generator import GraphGenerator, Graphs, Stage
 from gnf_tf.training import distribution
@@ -16,44 +16,52 @@ from gnf_tf.training.objective import Objective, Settings, cosine_adam
 
 __all__ = ["GeneratorObjective", "GeneratorSettings", "generator_losses"]
 
-ANNEALED = 0.6  # share of the end-to-end steps in which the rate weighs less
-COMPARED = 200  # graphs generated after each epoch, and training graphs they are compared with
-SHOWN = 12  # of each of them
+WARMUP = 0.6  # share of the end-to-end training steps in which the weight of the rate rises
+COMPARED = 200  # graphs that are generated after each epoch, and training graphs to compare with
+SHOWN = 12  # graphs in a figure
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorSettings(Settings):
-    """How a `GraphGenerator` is trained."""
+    """The training settings of a `GraphGenerator`."""
 
     batch_size: options.Count = 16
-    clip_norm: options.Positive = 1.0
-    averaging: options.Share = 0.999
+    global_clipnorm: options.Positive = 1.0
+    ema_decay: options.Share = 0.999
     steps_per_epoch: options.Count | None = None
-    """training steps between two validations, rounded up to whole passes over the training graphs;
-    default: one pass"""
-    rate_weight: options.ShareOfAll = 1.0
-    """end to end, of log q(X | edges) - log p(X); 1: the loss is a bound on the likelihood"""
+    """number of training steps between validations, rounded up to whole passes over the training
+    graphs; default: one pass"""
+    beta: options.ShareOfAll = 1.0
+    """weight of the rate log q(X | edges) - log p(X) in end-to-end training, the beta of a
+    beta-VAE; 1: the loss is an upper bound on -log p(edges)"""
     stage: Stage | None = None
-    """what is trained; default: end_to_end where the encoder is a flow, else auto_encoder and then
-    flow"""
+    """part to train; default: end_to_end for the encoder "flow", else auto_encoder and then flow"""
 
 
 class GeneratorObjective(Objective):
-    """A part of a `GraphGenerator`, with fresh noise at each step.
+    """Trains one part of a `GraphGenerator`, with new encoder noise in each training step.
 
-    The loss is a mean over graphs, in nats:
+    The loss is a mean over graphs, in nats, of a sum over pairs of nodes (edges) or over nodes. For
+    embeddings X = encoder(noise | edges), whose density is q(X | edges) for the encoder "flow", the
+    stages minimize
 
-        auto_encoder   cross entropy of the edges (equation 5)
-        flow           -log p(X), X encoded anew at each step; the encoder stays as it is
-        end_to_end     -log p(edges | X) + rate_weight [log q(X | edges) - log p(X)]
+        auto_encoder   -log p(edges | X)                                    equation 5
+        flow           -log p(X), for a fixed encoder
+        end_to_end     -log p(edges | X) + beta (log q(X | edges) - log p(X))
 
-    The last is a bound on -log p(edges) where `rate_weight` is 1. Below, embeddings say more of the
-    edges and are harder for the flow to follow (beta-VAE; Higgins et al. 2017). In the first part
-    of the training steps the rate weighs less, from a hundredth of that on, or what the embeddings
-    say of the edges is lost before the decoder can use it.
+    End to end, this is the objective of a beta-VAE (Higgins et al. 2017) with X ~ q: the first term
+    is the distortion and the second one beta times the rate, whose expectation is the KL divergence
+    of q(X | edges) from p(X). For `beta` = 1 it is the negative evidence lower bound,
+    an upper bound on -log p(edges). With beta < 1 embeddings carry more information about the
+    edges, and their density is harder for the flow to learn.
 
-    Without validation graphs the training graphs serve: their noise is always the same, and the
-    weights are the averages.
+    The weight of the rate rises linearly, at training step t of T, as is usual for VAEs: else the
+    embeddings lose the information about the edges before the decoder can use it.
+
+        beta_t = beta min(1, 0.01 + 0.99 t / (0.6 T))
+
+    The reported metric `loss` has the final weight beta throughout. Without validation graphs the
+    training graphs serve for validation, with the averaged weights and the same noise every time.
     """
 
     settings_class = GeneratorSettings
@@ -83,13 +91,13 @@ class GeneratorObjective(Objective):
             module.initialize(graphs.fill_missing(everything), seed=seed)
         module.stage = settings.stage
         names = ["wrong_edges", "cross_entropy", *["rate"] * (settings.stage != "auto_encoder")]
-        super().__init__(module, settings, seed, [tf_keras.metrics.Mean(name=n) for n in names])
+        means = [tf_keras.metrics.Mean(name=name) for name in names]
+        super().__init__(module, settings, seed, train, validation, means)
         self.units = dict.fromkeys(names[1:], "nats/graph")
-        self._train, self._validation = train, validation
 
     @classmethod
     def stages(cls, module: GraphGenerator, settings: GeneratorSettings) -> dict[str, Any]:
-        """See `Objective.stages`."""
+        """Returns one stage for the encoder "flow", else two, see `Objective.stages`."""
         names: list[Any] = [settings.stage]
         if settings.stage is None:
             is_flow = module.config.encoder == "flow"
@@ -97,52 +105,28 @@ class GeneratorObjective(Objective):
         return {name: dataclasses.replace(settings, stage=name) for name in names}
 
     @property
-    def _passes(self):
-        steps = self.settings.steps_per_epoch or 1
-        return -(-steps // self._steps_of_pass)
-
-    @property
-    def _steps_of_pass(self):
-        return -(-len(self._train) // self.settings.batch_size)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """See `Objective.steps_per_epoch`."""
-        return self._passes * self._steps_of_pass
-
-    def training_stream(self, first_epoch, skip):
-        """See `Objective.training_stream`."""
-        return distribution.dealt(
-            datasets.batches,
-            self._train,
-            self.settings.batch_size,
-            skip=skip,
-            seed=self.seed,
-            first_epoch=first_epoch,
-            passes=self._passes,
-        )
-
-    def validation_stream(self):
-        """See `Objective.validation_stream`."""
-        size = self.settings.batch_size
-        stream = distribution.dealt(datasets.batches, self._validation, size)
-        return stream, -(-len(self._validation) // size)
+    def passes(self) -> int:
+        """See `Objective.passes`."""
+        return -(-(self.settings.steps_per_epoch or 1) // self.num_batches(self._train))
 
     def trained_variables(self):
-        """Those of the stage."""
+        """Returns the variables of the part that the stage trains."""
         parts = {"auto_encoder": self.module.auto_encoder, "flow": self.module.gnf}
         return list(parts.get(self.settings.stage, self.module).trainable_variables)
 
     def optimizer_for(self, total_steps):
         """See `Objective.optimizer_for`."""
-        self._annealing_steps = round(ANNEALED * total_steps)
+        self._warmup_steps = round(WARMUP * total_steps)
         settings = self.settings
         return cosine_adam(
-            settings.learning_rate, total_steps, clip_norm=settings.clip_norm, beta_2=0.99
+            settings.learning_rate,
+            total_steps,
+            global_clipnorm=settings.global_clipnorm,
+            beta_2=0.99,
         )
 
     def batch_loss(self, data, is_training):
-        """See `Objective.batch_loss`; padding weighs nothing."""
+        """Returns means over the real graphs of a padded batch, see `Objective.batch_loss`."""
         inputs, _, weights = data
         seed = self.step_seed()
         if not is_training:
@@ -152,26 +136,26 @@ class GeneratorObjective(Objective):
             GraphsTuple(**inputs),
             stage=self.settings.stage,
             seed=seed,
-            rate_weight=self.settings.rate_weight,
+            beta=self.settings.beta,
         )
         total = tf.reduce_sum(weights)
-        # Not weights * value: the padding graph's may be anything.
+        # `weights * value` would be NaN if the value of a padding graph is not finite.
         means = {
             name: tf.math.divide_no_nan(tf.reduce_sum(tf.where(weights > 0.0, value, 0.0)), total)
             for name, value in losses.items()
         }
         loss = means["loss"]
         if is_training and self.settings.stage == "end_to_end":
-            loss -= self._discount() * means["rate"]
+            loss -= self._missing_weight() * means["rate"]
         return loss, total, {name: (mean, total) for name, mean in means.items()}
 
-    def _discount(self):
-        """How much less than in the loss the rate weighs at this step."""
-        done = tf.cast(self.optimizer.iterations, tf.float32) / max(1, self._annealing_steps)
-        return 0.99 * self.settings.rate_weight * tf.maximum(0.0, 1.0 - done)
+    def _missing_weight(self):
+        """Returns beta - beta_t at this training step."""
+        done = tf.cast(self.optimizer.iterations, tf.float32) / max(1, self._warmup_steps)
+        return 0.99 * self.settings.beta * tf.maximum(0.0, 1.0 - done)
 
     def summarize(self) -> None:
-        """Draws generated graphs beside training graphs, and compares them."""
+        """Draws generated and training graphs, and computes the MMD between them."""
         from gnf_tf import plots
 
         if self.settings.stage == "auto_encoder":
@@ -186,7 +170,7 @@ class GeneratorObjective(Objective):
             tf.summary.image(f"graphs/{name}", plots.to_image(figure))
         if self.module.config.directed:
             return
-        # With training graphs: whoever watches, and stops, must not choose by the test graphs.
+        # The MMD is to training graphs, so that nobody stops training by the test graphs.
         for statistic in metrics.STATISTICS:
             value = metrics.mmd(known, made, statistic)
             tf.summary.scalar(f"mmd_to_training_graphs/{statistic}", value)
@@ -198,21 +182,21 @@ def generator_losses(
     *,
     stage: Stage,
     seed: seeds.Seed,
-    rate_weight: float = 1.0,
+    beta: float = 1.0,
 ) -> dict[str, tf.Tensor]:
-    """What training makes small, of each graph, for scoring graphs too.
+    """Returns the losses of each graph, see `GeneratorObjective`.
 
     Args:
-      generator: whose.
-      graph: topologies.
-      stage: what was trained, see `GeneratorObjective`.
-      seed: of the encoder's noise.
-      rate_weight: see `GeneratorSettings`.
+      generator: the model.
+      graph: topologies; features are ignored.
+      stage: the stage whose loss is returned.
+      seed: seed of the encoder's noise.
+      beta: weight beta of the rate in the stage end_to_end.
 
     Returns:
-      [n_graphs] each, in nats: `loss`, which end to end is a bound on -log p(edges);
-      `cross_entropy`; `rate`, -log p(X), end to end less -log q(X | edges); and the number of
-      `wrong_edges`. Of the stage auto_encoder there is no rate.
+      [n_graphs] each: `loss`, in nats; `cross_entropy`, -log p(edges | X), in nats; `wrong_edges`,
+      the number of pairs that are decoded wrong; and, except for the stage auto_encoder, `rate`, in
+      nats: log q(X | edges) - log p(X) for the stage end_to_end, -log p(X) for the stage flow.
     """
     encoder = generator.auto_encoder
     if stage == "end_to_end":
@@ -224,5 +208,5 @@ def generator_losses(
     if stage != "auto_encoder":
         values["rate"] = values["loss"] = log_q - generator.embedding_log_prob(embedded)
     if stage == "end_to_end":
-        values["loss"] = values["cross_entropy"] + rate_weight * values["rate"]
+        values["loss"] = values["cross_entropy"] + beta * values["rate"]
     return values

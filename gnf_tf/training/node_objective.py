@@ -1,4 +1,4 @@
-"""Training of a `NodeClassifier`: cross entropy, by accuracy or micro F1."""
+"""Training of a `NodeClassifier` by cross entropy."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -16,60 +16,60 @@ from gnf_tf.training.objective import Objective, Settings
 
 __all__ = ["MicroF1", "NodeObjective", "NodeSettings", "wrong_first"]
 
-# Of Neumann RBP that of the paper, since its map must stay contracting; at 5e-3 PPI's loss is NaN.
+# Neumann RBP has the paper's rate: at 5e-3 its update stops being a contraction (PPI: loss NaN).
 _LEARNING_RATE, _LEARNING_RATE_OF_RBP = 5e-3, 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
 class NodeSettings(Settings):
-    """How a `NodeClassifier` is trained."""
+    """The training settings of a `NodeClassifier`."""
 
     batch_size: options.Count = 1
-    """graphs a step, of all replicas together"""
+    """number of graphs in a training step, of all replicas together"""
     steps_per_epoch: options.Count = 5
-    """training steps between two validations, where the training data are one whole graph"""
+    """number of training steps between validations, if the training data are one whole graph"""
     optimizer: Literal["adam", "momentum"] = "adam"
-    """momentum: SGD with momentum 0.9, the paper's for neumann_rbp"""
+    """momentum: SGD with momentum 0.9, as in the paper for neumann_rbp"""
     learning_rate: options.Positive | None = None  # type: ignore[assignment]
-    """constant; default: 5e-3, of neumann_rbp 1e-3"""
+    """constant learning rate; default: 5e-3, or 1e-3 for neumann_rbp"""
     l2: options.NotNegative = 0.0
-    """weight of half the sum of squares of all weights; where each of more than 5 steps has its
-    own, these count 5 / num_steps"""
+    """factor of the L2 penalty, half the sum of squares of all weights; with more than 5 message
+    passing steps that don't share weights, their weights have the factor l2 * 5 / num_steps"""
     l2_embedding: options.NotNegative | None = None
-    """in place of `l2` for the embedding of the features; default: the same"""
+    """factor of the L2 penalty of the embedding's weights; default: l2"""
     select: Literal["score", "loss"] = "score"
-    """the best weights are those of the best validation accuracy (micro F1 of many labels), then
-    loss; or of the loss"""
+    """criterion for the best weights: score: highest validation accuracy (or micro F1), then lowest
+    loss; loss: lowest validation loss"""
 
 
 def wrong_first(score: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:
-    """What the best weights have least of: 1 - score, and between equal scores the loss.
+    """Returns the criterion 1 - score + 1e-6 min(loss, 1000), which the best weights minimize.
 
-    A millionth of the loss decides where the score is the same, and only there.
+    The loss decides only between equal scores.
     """
     return 1.0 - score + 1e-6 * tf.minimum(loss, 1e3)
 
 
 class MicroF1(tf_keras.metrics.Metric):
-    """Micro F1 of all pairs of a node and a label together: 2 TP / (2 TP + FP + FN).
+    """Micro F1 over all pairs of a node and a label: 2 TP / (2 TP + FP + FN).
 
-    A label is predicted where its probability is above a half. 0 where none is true or predicted.
+    A label is predicted if its probability is above 1/2. Without true and predicted labels it is 0.
     """
 
     def __init__(self, name: str = "f1"):
         super().__init__(name=name)
-        # float32 can't count the 5 million pairs of an epoch times a few. Nor whole numbers: what
-        # is restored from a checkpoint, replicas share out in equal parts.
+        # An epoch of PPI has 5 million pairs, too many for float32. Integers don't work either: on
+        # restoring a checkpoint, TensorFlow divides a sum evenly among the replicas.
         self._right = self.add_weight("right", initializer="zeros", dtype=tf.float64)
         self._claims = self.add_weight("claims", initializer="zeros", dtype=tf.float64)
 
     def update_state(self, labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> None:
-        """Counts a batch.
+        """Adds the counts of a batch.
 
         Args:
           labels: [num_nodes, num_labels], 0 or 1.
-          logits: of the same shape.
-          weights: [num_nodes], 0 for a node that doesn't count, else 1.
+          logits: [num_nodes, num_labels].
+          weights: [num_nodes], 1 for nodes that count, else 0.
         """
         counts = weights[:, tf.newaxis] > 0
         true, predicted = (labels > 0) & counts, (logits > 0) & counts
@@ -81,18 +81,21 @@ class MicroF1(tf_keras.metrics.Metric):
         self._claims.assign_add(number(true) + number(predicted))
 
     def result(self) -> tf.Tensor:
-        """Of all that was counted, a scalar."""
+        """Returns the F1 of all batches so far, a float32 scalar."""
         return tf.cast(tf.math.divide_no_nan(2.0 * self._right, self._claims), tf.float32)
 
 
 class NodeObjective(Objective):
-    """The mean cross entropy over the labeled nodes of a set, in nats; of many labels, over these.
+    """Minimizes the mean cross entropy over labeled nodes, in nats, plus an L2 penalty.
 
-    `train` is a `LabeledGraph`, taken whole at each step, whose training nodes count; or
-    `LabeledGraphs`, in batches, where all nodes with labels count. `validation` is the same, by the
-    validation nodes of a `LabeledGraph`; default: those of `train` if it has any, or else `train`.
+    With many labels a node, the cross entropy of a node is the mean over its labels.
 
-    `criterion`, the less the better, says which weights are the best.
+    `train` is a `LabeledGraph`, which each training step takes whole and whose training nodes
+    count; or `LabeledGraphs`, in batches, in which all labeled nodes count. `validation` has one of
+    these types, too, and the validation nodes of a `LabeledGraph` count. Its default is `train`,
+    with the training nodes if no node is marked for validation.
+
+    The metric `criterion`, see `NodeSettings.select`, selects the best weights.
     """
 
     settings_class = NodeSettings
@@ -121,11 +124,10 @@ class NodeObjective(Objective):
         _check("train", train, "train", module)
         _check("validation", validation, marked, module)
         if tf.distribute.has_strategy():
-            _check_dealt_out(module, train, validation)
+            _check_distributable(module, train, validation)
         score = MicroF1() if module.multi_label else tf_keras.metrics.Mean(name="accuracy")
-        super().__init__(module, settings, seed, [score])
-        self._score = score.name
-        self._train, self._validation, self._marked = train, validation, marked
+        super().__init__(module, settings, seed, train, validation, [score])
+        self._score, self._marked = score.name, marked
         self._first = next(module.members(validation))
 
     @property
@@ -136,7 +138,7 @@ class NodeObjective(Objective):
         """See `Objective.default_execution`."""
         config = self.module.config
         if config.loop or config.model == "neumann_rbp":
-            return "xla"  # compiles at once, and fuses what a step of the loop does
+            return "xla"  # which compiles a loop quickly, and fuses the operations of its steps
         return "function" if config.num_steps <= MAX_UNROLLED else "eager"
 
     @property
@@ -144,60 +146,60 @@ class NodeObjective(Objective):
         """See `Objective.steps_per_epoch`."""
         if isinstance(self._train, LabeledGraph):
             return self.settings.steps_per_epoch
-        return -(-len(self._train) // self.settings.batch_size)
+        return super().steps_per_epoch
+
+    def batches(self, data, passes=1, **options):
+        """See `Objective.batches`; the shapes are static if XLA compiles them."""
+        del passes
+        return distribution.distribute(
+            datasets.node_batches,
+            data,
+            self.settings.batch_size,
+            padded=self._execution == "xla" or self.module.config.batch_norm,
+            **options,
+        )
 
     def training_stream(self, first_epoch, skip):
         """See `Objective.training_stream`."""
-        if isinstance(self._train, LabeledGraph):
-            element = self._element(self._train, "train")
-            return tf.data.Dataset.from_tensors(element).repeat(self.steps_per_epoch - skip)
-        return self._batches(self._train, skip=skip, seed=self.seed, first_epoch=first_epoch)
+        if not isinstance(self._train, LabeledGraph):
+            return super().training_stream(first_epoch, skip)
+        element = tf.data.Dataset.from_tensors(self._element(self._train, "train"))
+        return self.input_wait.timed(element.repeat(self.steps_per_epoch - skip))
 
     def validation_stream(self):
         """See `Objective.validation_stream`."""
-        if isinstance(self._validation, LabeledGraph):
-            return tf.data.Dataset.from_tensors(self._element(self._validation, self._marked)), 1
-        length = -(-len(self._validation) // self.settings.batch_size)
-        return self._batches(self._validation), length
+        if not isinstance(self._validation, LabeledGraph):
+            return super().validation_stream()
+        return tf.data.Dataset.from_tensors(self._element(self._validation, self._marked)), 1
 
     def _element(self, network, marked):
-        """(inputs, labels, weights) as of `datasets.node_batches`, of one whole graph."""
+        """Returns one whole graph as an element (inputs, labels, weights) of a stream."""
         (graph,) = self.module.members(network)
         labels = np.maximum(network.labels, 0)
         labels = labels.astype(np.float32 if self.module.multi_label else np.int32)
         weights = getattr(network, marked).astype(np.float32)
         if self.module.config.batch_norm:
-            # In training it takes the last graph for padding, as of batches.
+            # In training, batch normalization ignores the last graph, which must be padding.
             labels, weights = (
                 np.pad(v, [(0, 1)] + [(0, 0)] * (v.ndim - 1)) for v in (labels, weights)
             )
             graph = graphs.pad(graph, len(weights), len(graph.senders), 2)
         return graph._asdict(), labels, weights
 
-    def _batches(self, networks, **options):
-        """Of one static shape where XLA compiles them."""
-        return distribution.dealt(
-            datasets.node_batches,
-            networks,
-            self.settings.batch_size,
-            padded=self._execution == "xla" or self.module.config.batch_norm,
-            **options,
-        )
-
     def averaged_variables(self):
-        """Those of the batch normalization too."""
+        """Returns all variables, also those of the batch normalization."""
         return list(self.module.variables)
 
     def optimizer_for(self, total_steps):
-        """Of a constant rate."""
+        """Returns an optimizer with a constant learning rate."""
         del total_steps
-        shared = {"global_clipnorm": self.settings.clip_norm, "jit_compile": False}
+        shared = {"global_clipnorm": self.settings.global_clipnorm, "jit_compile": False}
         if self.settings.optimizer == "adam":
             return tf_keras.optimizers.Adam(self.settings.learning_rate, **shared)
         return tf_keras.optimizers.SGD(self.settings.learning_rate, momentum=0.9, **shared)
 
     def batch_loss(self, data, is_training):
-        """See `Objective.batch_loss`; nodes without a label weigh nothing, as padding."""
+        """Returns means over the labeled nodes of a batch, see `Objective.batch_loss`."""
         inputs, labels, weights = data
         logits = self.module(GraphsTuple(**inputs), self.step_seed() if is_training else None)
         if self.module.multi_label:
@@ -211,6 +213,7 @@ class NodeObjective(Objective):
         loss = tf.math.divide_no_nan(tf.reduce_sum(weights * errors), num_nodes)
         return loss, num_nodes, {self._score: score}
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data):
         logs = super().test_step(data)
         is_loss = self.settings.select == "loss"
@@ -218,23 +221,23 @@ class NodeObjective(Objective):
         return logs | {"criterion": criterion}
 
     def penalty(self):
-        """Half the sums of squares of the weights, weighted."""
+        """Returns the L2 penalty."""
         module, l2, l2_embedding = self.module, self.settings.l2, self.settings.l2_embedding
         weight_of = {variable.ref(): l2 for variable in self.trained}
         if module.embed is not None and l2_embedding is not None:
             for variable in module.embed.trainable_variables:
                 weight_of[variable.ref()] = l2_embedding
         if module.config.model != "neumann_rbp" and not module.config.share_weights:
-            for variable in module.net.trainable_variables:  # weighs as its gradient does
+            for variable in module.net.trainable_variables:  # scaled as their gradients are
                 weight_of[variable.ref()] *= module.step_scale
         terms = [weight * tf.nn.l2_loss(v.deref()) for v, weight in weight_of.items() if weight]
         return tf.add_n(terms) if terms else 0.0
 
     def diagnose(self) -> dict[str, float]:
-        """A fixed point not reached, or an inverse that is none, of the first validation graph.
+        """Returns numerical errors of the network on the first validation graph.
 
-        `residual`, see `NeumannRBP.residual`; of a GRevNet `reconstruction_error`, the largest
-        error of a node feature after the network and its inverse.
+        For a GRevNet: `reconstruction_error`, max |x - inverse(net(x))| over node features x. For
+        Neumann RBP: `residual`, the distance to the fixed point, see `NeumannRBP.residual`.
         """
         net, graph = self.module.net, self.module.start(self._first)
         if self.module.config.model == "neumann_rbp":
@@ -244,7 +247,7 @@ class NodeObjective(Objective):
 
 
 def _check(name: str, data: Any, marked: str, module: NodeClassifier) -> None:
-    """Raises a ValueError for data that the model doesn't fit, or without labeled nodes."""
+    """Raises a ValueError for data that do not fit the model, or have no labeled nodes."""
     if not isinstance(data, LabeledGraph | LabeledGraphs):
         raise ValueError(
             f"`{name}` must be a LabeledGraph or LabeledGraphs, got {type(data).__name__}"
@@ -256,7 +259,7 @@ def _check(name: str, data: Any, marked: str, module: NodeClassifier) -> None:
             f"{kinds[data.is_multi_label]}"
         )
     names = module.class_names
-    # Of graphs without names, the last classes may be missing.
+    # Data without class names may lack the last classes.
     shown = names if module.multi_label else names[: data.num_classes]
     if data.class_names != shown:
         raise ValueError(
@@ -274,14 +277,14 @@ def _check(name: str, data: Any, marked: str, module: NodeClassifier) -> None:
         raise ValueError(f"`{name}` must have {kind} nodes, got none")
 
 
-def _check_dealt_out(module, train, validation):
+def _check_distributable(module, train, validation):
     if isinstance(train, LabeledGraph) or isinstance(validation, LabeledGraph):
         raise ValueError(
             "`train` and `validation` must be LabeledGraphs within the scope of a strategy, which "
-            "deals them out to replicas, got a LabeledGraph, one whole graph"
+            "distributes batches of graphs, got a LabeledGraph, one whole graph"
         )
     if module.config.batch_norm:
         raise ValueError(
-            "`config.batch_norm` must be False within the scope of a strategy, for it would take "
-            "the statistics of each replica's part of a batch, got True"
+            "`config.batch_norm` must be False within the scope of a strategy, since each replica "
+            "would have statistics of its part of a batch alone, got True"
         )

@@ -1,18 +1,18 @@
-"""What `fit` trains: a Keras model around one of ours, with its loss, metrics and data."""
+"""The Keras model that `fit` trains: a model of `gnf_tf.models` with its loss, metrics and data."""
 
 import abc
 import contextlib
 import dataclasses
 import os
-import time
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import tensorflow as tf
 import tf_keras
 
-from gnf_tf import options, seeds
+from gnf_tf import datasets, options, seeds
 from gnf_tf.models import saving
 from gnf_tf.training import distribution
+from gnf_tf.training.input_wait import InputWait
 
 __all__ = ["Objective", "Settings", "cosine_adam", "step_seed"]
 
@@ -22,34 +22,36 @@ Stream: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How any model is trained; those of one kind of model are in a subclass."""
+    """The training settings that all models have; subclasses add those of one model."""
 
     batch_size: options.Count = 32
-    """graphs a step, of all replicas together"""
+    """number of graphs in a training step, of all replicas together"""
     learning_rate: options.Positive = 2e-3
-    """highest rate of Adam; it rises for 5 % of the steps, then falls to 0 as a cosine"""
-    clip_norm: options.Positive = 4.0
-    """gradients are scaled down to this global norm"""
-    averaging: options.Share = 0.0
-    """decay of the exponential average of the weights; 0: none"""
+    """peak learning rate of Adam; the rate rises linearly in the first 5 % of the training steps,
+    then falls to 0 as a cosine"""
+    global_clipnorm: options.Positive = 4.0
+    """largest global norm of the gradient, which is scaled down to it"""
+    ema_decay: options.Share = 0.0
+    """decay rate of the exponential moving average (EMA) of the weights, which replaces the weights
+    after training; 0: no average"""
     patience: options.Count = 20
-    """epochs without better weights before stopping"""
+    """number of epochs without improvement after which training stops"""
     checkpoint_minutes: options.NotNegative = 5.0
-    """longest time between checkpoints, which every epoch ends with too"""
+    """longest time between two checkpoints; each epoch ends with one, too"""
     execution: Execution | None = None
-    """how a training step runs: compiled by XLA, as a tf.function, or operation by operation;
-    default: what suits the model and the data"""
+    """how a training step runs: compiled by XLA, as a tf.function, or eagerly, operation by
+    operation; default: chosen by model and data"""
 
     def __post_init__(self):
         options.check(self)
 
 
 def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
-    """A stateless seed, int32 [2], for each seed of a training and each of its steps.
+    """Returns a stateless seed, int32 [2], different for each pair of `seed` and `step`.
 
     Args:
-      seed: a whole number in [0, 2^63).
-      step: int32.
+      seed: a whole number in [0, 2^63), the seed of a training.
+      step: int32, number of a training step.
     """
     if seed < 2**31:
         return tf.stack([seed, step])
@@ -57,9 +59,16 @@ def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
 
 
 def cosine_adam(
-    learning_rate: float, total_steps: int, *, clip_norm: float, beta_2: float = 0.999
+    learning_rate: float, total_steps: int, *, global_clipnorm: float, beta_2: float = 0.999
 ) -> tf_keras.optimizers.Adam:
-    """Adam whose rate rises for 5 % of the steps, then falls to 0 as a cosine."""
+    """Makes Adam with a linear warmup in the first 5 % of the steps, then a cosine decay to 0.
+
+    Args:
+      learning_rate: the peak learning rate.
+      total_steps: number of training steps.
+      global_clipnorm: largest global norm of the gradient.
+      beta_2: decay rate of Adam's second moment.
+    """
     warmup = max(1, total_steps // 20)
     schedule = tf_keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=learning_rate / 20,
@@ -67,15 +76,15 @@ def cosine_adam(
         warmup_target=learning_rate,
         warmup_steps=warmup,
     )
-    # One XLA program for each shape of variable is what the optimizer's own jit would compile.
+    # With `jit_compile` the optimizer would compile one XLA program for each shape of variable.
     return tf_keras.optimizers.Adam(
-        schedule, beta_2=beta_2, global_clipnorm=clip_norm, jit_compile=False
+        schedule, beta_2=beta_2, global_clipnorm=global_clipnorm, jit_compile=False
     )
 
 
 _FORMAT_RULE = (
     "`filepath` must be the prefix of a TensorFlow checkpoint, without a suffix .h5, .hdf5 or "
-    ".keras, for Keras's own formats lose all weights but those of Keras layers, got "
+    ".keras, since Keras's own formats store weights of Keras layers only, got "
 )
 
 
@@ -87,63 +96,82 @@ def _check_format(filepath, save_format=None):
 
 
 class Objective(tf_keras.Model, abc.ABC):
-    """A Keras model of the loss of one of our models, a mean over a batch, plus a penalty.
+    """A Keras model that trains a model of `gnf_tf.models`, its attribute `module`.
 
-    A subclass says what the data are, what the loss is and what is measured; `fit` does the rest.
+    Subclasses define the loss and the metrics, and `fit` trains an objective. Each replica r gets a
+    part of a batch, on which L_r is the mean loss over w_r graphs (or nodes). Training minimizes
 
-    On several replicas each has a part of the batch. The mean over the batch is the sum of the
-    means over the parts, each times its share of what is averaged; and so are the gradients,
-    however much each part holds.
+        L = sum_r s_r L_r + penalty,    s_r = w_r / sum_q w_q
 
-    Where `settings.averaging` is positive, exponential averages of the weights serve for all but
-    training. The model's weights are those of Sonnet modules and TFP bijectors: TensorFlow's
-    checkpoints keep them; Keras's own formats don't, and are refused.
+    with sums over replicas. This is the mean loss over the whole batch plus the penalty, however
+    the batch is divided into parts; see `distribution.all_reduced` for the gradient.
+
+    With d = `settings.ema_decay` > 0, validation and the trained model use the averages a_t of the
+    weights v_t after training step t:
+
+        a_t = d_t a_(t-1) + (1 - d_t) v_t,    d_t = min(d, (1 + t) / (10 + t)),    a_0 = v_0
+
+    The weights are variables of Sonnet modules and TFP bijectors. TensorFlow's checkpoints contain
+    them, but Keras's own file formats do not, so saving in those raises an error.
 
     Attributes:
-      module: the model that is trained.
-      settings: how, an instance of `settings_class`.
-      metric_of: by name; `loss` and, in training, `gradient_norm` are there for every model.
-      monitor: what is least for the best weights.
-      loss_name: what the loss is, with its unit, for plots.
-      units: of those metrics that have one, by name.
+      module: the model to train.
+      settings: training settings, an instance of `settings_class`.
+      seed: seed of all random numbers of the training.
+      metric_of: metrics by name, among them `loss` and `gradient_norm` (in training only).
+      monitor: name of the validation metric that the best weights minimize.
+      loss_name: description of the loss with its unit, for plots.
+      units: units of metrics that have one, by name of the metric.
+      input_wait: measures the time that training waits for batches.
     """
 
     settings_class: ClassVar[type] = Settings
     monitor: ClassVar[str] = "val_loss"
     loss_name: ClassVar[str]
-    units: dict[str, str] = {}  # noqa: RUF012  # a subclass sets its own
+    units: dict[str, str] = {}  # noqa: RUF012  # subclasses replace it
 
     def __init__(
         self,
         module: saving.Model,
         settings: Settings,
         seed: int,
+        train: Any,
+        validation: Any,
         metrics: list[tf_keras.metrics.Metric],
     ):
         """Makes the metrics and the averages.
 
         Args:
-          module: to be trained.
-          settings: how.
-          seed: of all that training draws.
-          metrics: by name, what `batch_loss` updates besides the loss.
+          module: the model to train.
+          settings: training settings.
+          seed: seed of all random numbers of the training, in [0, 2^63).
+          train: the training data, as `batches` takes them.
+          validation: the validation data, as `batches` takes them.
+          metrics: metrics that `batch_loss` updates besides the loss.
         """
         super().__init__()
         self.module = module
         self.settings = settings
         self.seed = seed
+        self.input_wait = InputWait()
+        self._train, self._validation = train, validation
         own = [tf_keras.metrics.Mean(name=name) for name in ("loss", "gradient_norm")]
         self.metric_of = {metric.name: metric for metric in own + metrics}
-        # Replicas average the same values.
+        # All replicas have the same averages.
         once = tf.VariableAggregation.ONLY_FIRST_REPLICA
-        self._averaged = list(self.averaged_variables()) if settings.averaging else []
+        self._averaged = list(self.averaged_variables()) if settings.ema_decay else []
         self.averages = [tf.Variable(v, trainable=False, aggregation=once) for v in self._averaged]
 
-    # What a subclass says.
+    # Subclasses override these.
 
     @classmethod
     def stages(cls, module: Any, settings: Any) -> dict[str, Any]:
-        """The trainings that follow one another: folder within the run folder -> settings."""
+        """Returns the settings of each training stage, by its folder within the run folder.
+
+        Args:
+          module: the model to train.
+          settings: the settings that the user chose.
+        """
         del module
         return {"": settings}
 
@@ -151,70 +179,105 @@ class Objective(tf_keras.Model, abc.ABC):
     def batch_loss(
         self, data: Any, is_training: bool
     ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tuple]]:
-        """(mean loss over the data, how much that averages, metric -> arguments of its update).
+        """Returns loss, weight and metric updates of this replica's part of a batch.
 
-        The loss of data that hold nothing is 0. A `loss` among the metrics is shown in its place.
+        Args:
+          data: an element of the training or validation stream.
+          is_training: whether `data` are training data.
+
+        Returns:
+          (mean loss L_r, a scalar, 0 for a part without graphs; number w_r of graphs or nodes that
+          it averages; arguments of `update_state` by name of the metric). A metric `loss` is
+          reported in place of L_r.
         """
 
     @property
-    @abc.abstractmethod
+    def passes(self) -> int:
+        """Number of passes over the training data in an epoch."""
+        return 1
+
+    @property
     def steps_per_epoch(self) -> int:
-        """Training steps between two validations."""
+        """Number of training steps between two validations."""
+        return self.passes * self.num_batches(self._train)
 
-    @abc.abstractmethod
-    def training_stream(self, first_epoch: int, skip: int) -> Stream:
-        """The batches of epoch `first_epoch` without the first `skip`, then of the next ones.
+    def batches(self, data: Any, **options: Any) -> Stream:
+        """Returns a stream of batches, each divided among the replicas.
 
-        The k-th iteration is the k-th epoch; one that a strategy distributes has the epochs one
-        after another.
+        Args:
+          data: training or validation data.
+          **options: options of `distribution.distribute` and `datasets.batches`.
         """
+        return distribution.distribute(datasets.batches, data, self.settings.batch_size, **options)
 
-    @abc.abstractmethod
+    def training_stream(self, first_epoch: int, skip: int) -> Stream:
+        """Returns the training batches; the k-th iteration is epoch `first_epoch + k`.
+
+        A stream that a strategy distributes has all epochs one after another.
+
+        Args:
+          first_epoch: number of the first epoch.
+          skip: number of batches of the first epoch to skip.
+        """
+        return self.batches(
+            self._train,
+            finish=self.input_wait.timed,
+            skip=skip,
+            seed=self.seed,
+            first_epoch=first_epoch,
+            passes=self.passes,
+        )
+
     def validation_stream(self) -> tuple[Stream, int]:
-        """What is evaluated after each epoch, and its number of elements."""
+        """Returns the validation batches, and their number."""
+        return self.batches(self._validation), self.num_batches(self._validation)
 
     def penalty(self) -> tf.Tensor | float:
-        """What training adds to the loss, whatever the data."""
+        """Returns the term of the training loss that does not depend on data."""
         return 0.0
 
     def trained_variables(self) -> list[tf.Variable]:
-        """Those that the gradient is taken of."""
+        """Returns the variables that training changes."""
         return list(self.module.trainable_variables)
 
     def averaged_variables(self) -> list[tf.Variable]:
-        """Those that are averaged."""
+        """Returns the variables that have moving averages."""
         return self.trained_variables()
 
     def optimizer_for(self, total_steps: int) -> tf_keras.optimizers.Optimizer:
-        """A new optimizer for so many steps."""
+        """Returns a new optimizer for `total_steps` training steps."""
         return cosine_adam(
-            self.settings.learning_rate, total_steps, clip_norm=self.settings.clip_norm
+            self.settings.learning_rate, total_steps, global_clipnorm=self.settings.global_clipnorm
         )
 
     def default_execution(self) -> Execution:
-        """Where the settings name none."""
+        """Returns the execution for `settings.execution` None."""
         return "xla"
 
     def diagnose(self) -> dict[str, float]:
-        """What can go wrong with the model, as numbers, by name."""
+        """Returns numerical errors of the model, such as the error of its inverse, by name."""
         return {}
 
     def summarize(self) -> None:
-        """Writes what this kind of model shows after each epoch, by `tf.summary`."""
+        """Writes figures of the model by `tf.summary`, after each epoch."""
 
-    def settle(self) -> None:
-        """Gives the module the weights that it keeps after training: the averages."""
+    def apply_averages(self) -> None:
+        """Assigns the averages to the weights of `module`, as after training."""
         for variable, average in zip(self._averaged, self.averages, strict=True):
             variable.assign(average)
 
-    # What all have.
+    # All objectives share these.
+
+    def num_batches(self, data: Any) -> int:
+        """Returns the number of batches in one pass over `data`."""
+        return -(-len(data) // self.settings.batch_size)
 
     @contextlib.contextmanager
-    def settled(self):
-        """Within it the module is as `settle` leaves it."""
+    def averages_applied(self):
+        """Returns a context in which `module` has the averages as weights."""
         variables = self.module.variables
         before = [variable.numpy() for variable in variables]
-        self.settle()
+        self.apply_averages()
         try:
             yield
         finally:
@@ -222,8 +285,8 @@ class Objective(tf_keras.Model, abc.ABC):
                 variable.assign(value)
 
     def evaluate(self, *args, **kwargs):
-        """As `tf_keras.Model.evaluate`, with the averaged weights."""
-        with self.settled():
+        """Evaluates the averaged weights, see `tf_keras.Model.evaluate`."""
+        with self.averages_applied():
             return super().evaluate(*args, **kwargs)
 
     @property
@@ -231,20 +294,24 @@ class Objective(tf_keras.Model, abc.ABC):
         return list(self.metric_of.values())
 
     def compile(self, total_steps: int) -> None:
-        """With the optimizer, its variables made, and the execution that the settings name."""
+        """Compiles the Keras model, and makes the optimizer and its variables.
+
+        Args:
+          total_steps: number of training steps of the whole training.
+        """
         execution = self.settings.execution or self.default_execution()
         jit_compile = execution == "xla"
-        # XLA compiles a whole step where there is nothing else than this replica. Else what each
-        # does by itself: it knows no sums over replicas.
+        # Without a strategy, XLA compiles the whole training step. With one, it compiles the
+        # computations of each replica, since it can't compile sums over replicas.
         alone = not tf.distribute.has_strategy()
-        # No metrics of Keras's own: `weighted_metrics=[]` says that weights are seen to.
+        # `weighted_metrics=[]` keeps Keras from warning that it ignores the weights of a batch.
         super().compile(
             optimizer=self.optimizer_for(total_steps),
             jit_compile=jit_compile and alone,
             run_eagerly=execution == "eager",
             weighted_metrics=[],
         )
-        self.distribute_reduction_method = "first"  # metrics are sums over replicas already
+        self.distribute_reduction_method = "first"  # metrics already combine all replicas
         self.trained = self.trained_variables()
         self.optimizer.build(self.trained)
         self._differentiate, self._evaluate = self._differentiated, self.batch_loss
@@ -261,18 +328,21 @@ class Objective(tf_keras.Model, abc.ABC):
         gradients = tape.gradient(loss, self.trained, unconnected_gradients="zero")
         return gradients, loss, weight, updates
 
+    # AutoGraph, which this code does not need, would double the time of tracing.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data):
         gradients, loss, weight, updates = self._differentiate(data)
-        gradients = distribution.merged(gradients, weight)
+        gradients = distribution.all_reduced(gradients, weight)
         self.optimizer.apply_gradients(
             zip(gradients, self.trained, strict=True), skip_gradients_aggregation=True
         )
         self._update_averages()
         norm = tf.linalg.global_norm(gradients)
-        # All replicas together count once, as a single one does.
+        # The replicas have the same norm, and together count once.
         once = 1.0 / self.distribute_strategy.num_replicas_in_sync
         return self._update({"loss": (loss, weight), "gradient_norm": (norm, once)} | updates)
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data):
         loss, weight, updates = self._evaluate(data, is_training=False)
         return self._update({"loss": (loss, weight)} | updates)
@@ -283,83 +353,39 @@ class Objective(tf_keras.Model, abc.ABC):
         return {name: self.metric_of[name].result() for name in updates}
 
     def _update_averages(self):
-        # Shorter memory at first, or the initial weights would weigh for thousands of steps.
+        # The decay is lower at first, to forget the initial weights within a few steps.
         done = tf.cast(self.optimizer.iterations, tf.float32)
-        kept = tf.minimum(self.settings.averaging, (1.0 + done) / (10.0 + done))
+        kept = tf.minimum(self.settings.ema_decay, (1.0 + done) / (10.0 + done))
         for average, variable in zip(self.averages, self._averaged, strict=True):
             average.assign(variable + kept * (average - variable))
 
     def step_seed(self) -> tf.Tensor:
-        """The seed, int32 [2], of what this training step draws, on this replica.
+        """Returns the seed, int32 [2], of this training step on this replica.
 
-        Seeds of training steps have a positive second number, so that others may have the rest.
+        Its second number is positive, so that other uses can have the other numbers.
         """
         seed = step_seed(self.seed, 1 + tf.cast(self.optimizer.iterations, tf.int32))
         return distribution.seed_of_replica(seed)
 
-    def make_train_function(self, force=False):
-        """One training step with its batch fetched in sight, so that the wait is measured.
-
-        Keras's own fetches inside of the compiled step.
-        """
-        if self.train_function is None or force:
-            strategy = self.distribute_strategy
-            self._waited = self._elapsed = 0.0
-            traced = False
-
-            def step(data):
-                logs = strategy.run(self.train_step, args=(data,))
-                return {name: strategy.experimental_local_results(v)[0] for name, v in logs.items()}
-
-            def train(iterator):
-                nonlocal step, traced
-                if not (traced or self.run_eagerly):
-                    step = tf.function(
-                        step,
-                        # One trace for batches of any size that the stream announces; XLA compiles
-                        # for each size anyway, and is told it.
-                        input_signature=None if self.jit_compile else [iterator.element_spec],
-                        jit_compile=self.jit_compile,
-                        # Our code needs no AutoGraph, which takes half of the tracing time.
-                        autograph=False,
-                    )
-                start = time.perf_counter()
-                data = next(iterator)
-                fetched = time.perf_counter()
-                logs = step(data)
-                if traced:
-                    self._waited += fetched - start
-                    self._elapsed += time.perf_counter() - start
-                traced = True
-                return logs
-
-            self.train_function = train
-        return self.train_function
-
-    @property
-    def input_wait_share(self) -> float:
-        """Share of the training steps' time, the first one's apart, spent waiting for batches."""
-        return self._waited / self._elapsed if self._elapsed else 0.0
-
     def save_weights(self, filepath, overwrite=True, save_format=None, options=None):
-        """As `tf_keras.Model.save_weights`; a ValueError for a format that loses weights."""
+        """Saves a TensorFlow checkpoint, see `tf_keras.Model`; other formats are a ValueError."""
         _check_format(filepath, save_format)
         super().save_weights(filepath, overwrite, save_format, options)
 
     def load_weights(self, filepath, skip_mismatch=False, by_name=False, options=None):
-        """As `tf_keras.Model.load_weights`; a ValueError for a format that loses weights."""
-        # A file that is no prefix of others is Keras's HDF5, whatever its name.
+        """Loads a TensorFlow checkpoint, see `tf_keras.Model`; other formats are a ValueError."""
+        # A single file, not a prefix of files, is in Keras's HDF5 format, whatever its name.
         is_hdf5 = os.path.isfile(filepath) and not os.path.exists(f"{os.fspath(filepath)}.index")
         _check_format(filepath, "h5" if is_hdf5 else None)
         return super().load_weights(filepath, skip_mismatch, by_name, options)
 
     def save(self, filepath, overwrite=True, save_format=None, **kwargs):
-        """As `tf_keras.Model.save`; a ValueError for a format that loses weights."""
+        """Saves in TensorFlow's format, see `tf_keras.Model`; other formats are a ValueError."""
         _check_format(filepath, save_format)
         super().save(filepath, overwrite, save_format, **kwargs)
 
     def save_own_variables(self, store):
-        """Raises a ValueError: Keras's formats come here by `tf_keras.models.save_model` too."""
-        raise ValueError(f"{_FORMAT_RULE}one of these")
+        """Raises a ValueError; `tf_keras.models.save_model` calls this for Keras's formats."""
+        raise ValueError(f"{_FORMAT_RULE}one of these formats")
 
     load_own_variables = save_own_variables

@@ -1,4 +1,4 @@
-"""Which objective trains which model."""
+"""The objective that trains each model."""
 
 from gnf_tf.models.generator import GraphGenerator
 from gnf_tf.models.graph_density import GraphDensity

@@ -1,4 +1,4 @@
-"""Training of a `MoleculeRegressor`: mean absolute errors."""
+"""Training of a `MoleculeRegressor` by mean absolute errors."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,26 +10,27 @@ import tf_keras
 from gnf_tf import datasets, options
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.molecule_regressor import MoleculeRegressor
-from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective, Settings
 
 __all__ = ["RegressionObjective", "RegressionSettings"]
 
-SHOWN = 500  # molecules drawn in TensorBoard after each epoch
+SHOWN = 500  # molecules in TensorBoard's figures
 
 
 @dataclasses.dataclass(frozen=True)
 class RegressionSettings(Settings):
-    """How a `MoleculeRegressor` is trained."""
+    """The training settings of a `MoleculeRegressor`."""
 
     l2: options.NotNegative = 0.0
-    """weight of half the sum of squares of all weights"""
+    """factor of the L2 penalty, half the sum of squares of all weights"""
 
 
 class RegressionObjective(Objective):
-    """The mean absolute error over molecules and targets, in units of each target's `spread`.
+    """Minimizes the mean absolute error over molecules and targets, plus an L2 penalty.
 
-    `train` and `validation` are `datasets.Molecules`.
+    Each target is normalized: its composition fit is subtracted and its error divided by `spread`,
+    see `MoleculeRegressor`. The metrics `mae/...` are in units of the targets. `train` and
+    `validation` are `datasets.Molecules`; without `validation`, `train` serves for validation.
     """
 
     settings_class = RegressionSettings
@@ -51,36 +52,16 @@ class RegressionObjective(Objective):
                     f"`{name}` must have the model's targets, {', '.join(module.target_names)}, "
                     f"got {', '.join(molecules.target_names) or 'none'}"
                 )
-            molecules.element_counts(module.elements)  # checks
+            molecules.element_counts(module.elements)  # raises for other elements
         names = [f"mae/{name}" for name in module.target_names]
-        super().__init__(module, settings, seed, [tf_keras.metrics.Mean(name=n) for n in names])
+        maes = [tf_keras.metrics.Mean(name=name) for name in names]
+        super().__init__(module, settings, seed, train, validation, maes)
         self.units = dict(zip(names, module.target_units, strict=True))
-        self._train, self._validation = train, validation
-        self._first = next(iter(datasets.batches(validation, settings.batch_size)))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """See `Objective.steps_per_epoch`."""
-        return -(-len(self._train) // self.settings.batch_size)
-
-    def training_stream(self, first_epoch, skip):
-        """See `Objective.training_stream`."""
-        return distribution.dealt(
-            datasets.batches,
-            self._train,
-            self.settings.batch_size,
-            skip=skip,
-            seed=self.seed,
-            first_epoch=first_epoch,
-        )
-
-    def validation_stream(self):
-        """See `Objective.validation_stream`."""
-        stream = distribution.dealt(datasets.batches, self._validation, self.settings.batch_size)
-        return stream, -(-len(self._validation) // self.settings.batch_size)
+        # Without padding, whose edges all join one node, so that its reconstruction is inexact.
+        self._first = next(iter(datasets.batches(validation, settings.batch_size, padded=False)))
 
     def batch_loss(self, data, is_training):
-        """See `Objective.batch_loss`; padding weighs nothing."""
+        """Returns means over the real molecules of a padded batch, see `Objective.batch_loss`."""
         inputs, targets, weights = data
         graph, spread = GraphsTuple(**inputs), self.module.spread
         goal = (targets - self.module.baseline(graph)) / spread
@@ -94,20 +75,23 @@ class RegressionObjective(Objective):
         return tf.math.divide_no_nan(total, num_molecules), num_molecules, updates
 
     def penalty(self):
-        """Half the sum of squares of the weights, weighted."""
+        """Returns the L2 penalty."""
         if not self.settings.l2:
             return 0.0
         return self.settings.l2 * tf.add_n([tf.nn.l2_loss(v) for v in self.trained])
 
     def diagnose(self) -> dict[str, float]:
-        """`reconstruction_error`: the largest of a node feature, after GRevNet and its inverse."""
+        """Returns `reconstruction_error`, max |x - inverse(net(x))| over node features x.
+
+        It is measured on the first validation batch.
+        """
         graph = self.module.embedded(GraphsTuple(**self._first[0]))
         back = self.module.net.inverse(self.module.net(graph))
         error = tf.reduce_max(tf.abs(back.nodes - graph.nodes))
         return {"reconstruction_error": float(error)}
 
     def summarize(self) -> None:
-        """Draws predictions against targets, a picture for each target."""
+        """Draws predictions against targets, one figure for each target."""
         from gnf_tf import plots
 
         sample = self._validation.select(np.arange(min(len(self._validation), SHOWN)))

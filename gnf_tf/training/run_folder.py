@@ -1,4 +1,4 @@
-"""The folder of a training run: JSON files written whole, and whose run it is."""
+"""The folder of a training run: its JSON files, and the check that it holds the same run."""
 
 import datetime
 import importlib.metadata
@@ -22,9 +22,13 @@ __all__ = ["environment", "number", "open_run", "read_json", "write_json"]
 
 
 def write_json(path: pathlib.Path, value: Any) -> Any:
-    """Writes the file whole or not at all; returns the value as `read_json` will.
+    """Writes a JSON file atomically, and returns the value that `read_json` will return.
 
-    Numbers that are not finite become null, for JSON knows no NaN and no infinities.
+    NaN and infinities become null, since JSON does not have them.
+
+    Args:
+      path: path of the file.
+      value: JSON values, NaN and infinities.
     """
     value = _finite(value)
     with whole_file(path) as file:
@@ -41,15 +45,15 @@ def _finite(value):
 
 
 def number(value: float | None) -> float:
-    """A number from a JSON file, to compute with or to print: NaN where the file has null."""
+    """Returns a number from a file of `write_json`, with NaN for null."""
     return math.nan if value is None else value
 
 
 def read_json(path: pathlib.Path) -> Any:
-    """What `write_json` wrote.
+    """Reads a file of `write_json`.
 
     Raises:
-      UserError: if it is damaged.
+      UserError: if the file is damaged.
     """
     try:
         return json.loads(path.read_text())
@@ -64,13 +68,13 @@ def open_run(
     name: str = "config.json",
     free: Collection[str] = (),
 ) -> None:
-    """Makes the run folder with a file of what is computed there, or checks that it says the same.
+    """Makes the run folder, or checks that it holds a run with the same options.
 
     Args:
       folder: the run folder.
-      values: of the options, by name.
-      name: of the file.
-      free: options that say where things are, not what is computed: they may differ.
+      values: values of the options by name, which the folder keeps in a file.
+      name: name of that file.
+      free: options that may differ, since they do not change results.
 
     Raises:
       UserError: if the folder can't be written, or holds a run with other values.
@@ -96,7 +100,7 @@ def open_run(
 
 
 def environment() -> dict[str, Any]:
-    """What a result depends on besides its configuration: command, date, versions, machine."""
+    """Returns command, date, versions and machine, on which results depend, too."""
     packages = ("tensorflow", "tensorflow-probability", "tf_keras", "dm-sonnet", "numpy")
     return {
         "command": shlex.join(["python", *sys.argv]),

@@ -1,4 +1,4 @@
-"""What training depends on, saved so that a kill at any moment loses minutes at most."""
+"""The state of a training in checkpoints, from which it resumes after an interruption."""
 
 import pathlib
 import time
@@ -16,23 +16,23 @@ __all__ = ["TrainingState"]
 
 
 class TrainingState(tf_keras.callbacks.Callback):
-    """Keeps the best weights, stops early, and with a folder saves all and resumes.
+    """Keeps the best weights, stops early, and with a folder saves checkpoints and resumes.
 
-    A checkpoint becomes the current one by the renaming of a small file after it is complete, so
-    a kill at any moment leaves the one before, from which training goes on as if it had not been
-    interrupted: weights, optimizer, place in the epoch and its metrics so far, best weights,
-    patience, history.
+    A checkpoint holds weights, optimizer, position in the epoch with the metrics so far, best
+    weights, patience and history. It becomes current when a small file is renamed after it is
+    complete, so an interruption at any moment leaves the checkpoint before, and the resumed
+    training gives the same result as an uninterrupted one.
     """
 
     def __init__(self, folder: pathlib.Path | None, objective: Objective):
-        """Restores the last state in `folder`, if there is one.
+        """Restores the last checkpoint in `folder`, if there is one.
 
         Args:
           folder: the run folder; None: nothing is written.
-          objective: compiled, its variables made.
+          objective: the Keras model, compiled.
 
         Raises:
-          UserError: if that state is damaged.
+          UserError: if the checkpoint is damaged.
         """
         super().__init__()
         self.epoch = tf.Variable(0, dtype=tf.int64)
@@ -43,7 +43,7 @@ class TrainingState(tf_keras.callbacks.Callback):
         self.history: list[dict[str, float]] = []
         self._folder = folder
         self._objective = objective
-        # In the same checkpoint as `best`, so that the two can't disagree after a kill.
+        # In the same checkpoint as `best`, so that the two always agree.
         self._best_weights = [tf.Variable(v, trainable=False) for v in objective.weights]
         if folder is not None:
             state = tf.train.Checkpoint(
@@ -66,14 +66,14 @@ class TrainingState(tf_keras.callbacks.Callback):
         try:
             state.restore(path).assert_existing_objects_matched()
         except (tf.errors.OpError, AssertionError, IndexError) as error:
-            # A truncated file is an IndexError.
+            # A truncated file raises an IndexError.
             reason = str(error).strip().splitlines()[0]
             raise UserError(
                 f"the checkpoint {path} can't be read ({reason}); choose another run folder"
             ) from error
         history = self._folder / "history.json"
         if history.exists():
-            # An epoch can be in the history whose checkpoint was not completed.
+            # The history may have an epoch whose checkpoint was not completed.
             self.history = [
                 {name: number(value) for name, value in epoch.items()}
                 for epoch in read_json(history)[: self.next_epoch]
@@ -81,12 +81,12 @@ class TrainingState(tf_keras.callbacks.Callback):
 
     @property
     def next_epoch(self) -> int:
-        """The first epoch not complete yet."""
+        """Number of the first epoch that is not complete."""
         return int(self.epoch.numpy())
 
     @property
     def done_steps(self) -> int:
-        """Steps of that epoch already taken."""
+        """Number of training steps already taken in that epoch."""
         done = self.next_epoch * self._objective.steps_per_epoch
         return int(self._objective.optimizer.iterations.numpy()) - done
 
@@ -96,7 +96,7 @@ class TrainingState(tf_keras.callbacks.Callback):
         return int(self.wait.numpy()) >= self._objective.settings.patience
 
     def on_epoch_begin(self, epoch, logs=None):
-        # Keras has just reset the metrics of an epoch that we are in the middle of.
+        # Keras has just reset the metrics, also in an epoch that is resumed.
         for variable, value in zip(self._metric_variables(), self._metrics, strict=False):
             variable.assign(value)
         self._metrics = []
@@ -107,7 +107,7 @@ class TrainingState(tf_keras.callbacks.Callback):
             raise UserError(
                 f"the loss is {logs['loss']} after {steps} steps; a lower `learning_rate` may help"
             )
-        # Saving takes all workers, whose clocks differ.
+        # All workers must save together, and their clocks differ.
         longest = 60.0 * self._objective.settings.checkpoint_minutes
         if distribution.any_worker(time.monotonic() - self._saved >= longest):
             self.save_within_epoch()
@@ -130,12 +130,12 @@ class TrainingState(tf_keras.callbacks.Callback):
             self.model.stop_training = True
 
     def save_within_epoch(self) -> None:
-        """A checkpoint in the middle of an epoch; its end makes one of its own."""
+        """Saves a checkpoint in the middle of an epoch; at its end there is one anyway."""
         if 0 < self.done_steps < self._objective.steps_per_epoch:
             self._save()
 
     def _save(self):
-        self.wait_share.assign(self._objective.input_wait_share)
+        self.wait_share.assign(self._objective.input_wait.share)
         now = time.monotonic()
         self.seconds.assign_add(now - self._saved)
         self._saved = now
@@ -146,10 +146,10 @@ class TrainingState(tf_keras.callbacks.Callback):
         return [variable for metric in self._objective.metrics for variable in metric.variables]
 
     def restore_best(self) -> None:
-        """Gives the objective the weights of the best epoch.
+        """Assigns the weights of the best epoch to the objective.
 
         Raises:
-          UserError: if there is none.
+          UserError: if the validation metric was finite in no epoch.
         """
         if not np.isfinite(self.best.numpy()):
             raise UserError(

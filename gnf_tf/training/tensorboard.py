@@ -1,4 +1,4 @@
-"""TensorBoard, made for comparing runs, and the progress bar."""
+"""The summaries that TensorBoard shows, and the progress bar."""
 
 import pathlib
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Summaries", "show_figure", "write_projector", "write_scores"]
 
-TRAIN, VALIDATION = "train", "validation"  # a run of TensorBoard each, so that charts show both
+TRAIN, VALIDATION = "train", "validation"  # two runs in TensorBoard, whose charts show both
 
 
 class Progress(tf_keras.callbacks.ProgbarLogger):
-    """Keras's progress bar with the losses alone: a line that fits a terminal."""
+    """Keras's progress bar, with the losses as its only metrics, so that it fits a terminal."""
 
     def __init__(self):
         super().__init__(count_mode="steps")
@@ -35,10 +35,11 @@ class Progress(tf_keras.callbacks.ProgbarLogger):
 
 
 class Summaries(tf_keras.callbacks.Callback):
-    """Writes to the folders `train` and `validation` of the run folder, against training steps.
+    """Writes summaries to the folders `train` and `validation` of the run folder.
 
-    Metrics of the training side are means over the epoch so far, twenty an epoch, as in Keras.
-    The HPARAMS page gets the hyperparameters; `write_scores` adds the final scores.
+    The step of each summary is the number of training steps. Training metrics are written twenty
+    times an epoch and are means over the epoch so far, as in Keras. The HPARAMS page shows the
+    hyperparameters, and the final scores of `write_scores`.
     """
 
     def __init__(self, folder: pathlib.Path, objective: Objective, hparams: Mapping[str, Any]):
@@ -46,9 +47,9 @@ class Summaries(tf_keras.callbacks.Callback):
 
         Args:
           folder: the run folder.
-          objective: what is trained.
-          hparams: hyperparameters by name; what is no number, truth value or text is written as
-            text.
+          objective: the Keras model.
+          hparams: hyperparameters by name; values that are not numbers, booleans or strings are
+            written as strings.
         """
         from tensorboard.plugins.hparams import api as hp
 
@@ -81,10 +82,10 @@ class Summaries(tf_keras.callbacks.Callback):
             rate = rate(step)
         with self._train.as_default(step=step):
             tf.summary.scalar("training/learning_rate", rate)
-            tf.summary.scalar("training/input_wait_share", self._objective.input_wait_share)
+            tf.summary.scalar("training/input_wait_share", self._objective.input_wait.share)
             for index, variable in enumerate(self._objective.trained):
                 tf.summary.histogram(f"weights/{index:03d}/{variable.name}", variable)
-        with self._validation.as_default(step=step), self._objective.settled():
+        with self._validation.as_default(step=step), self._objective.averages_applied():
             for name, value in self._objective.diagnose().items():
                 tf.summary.scalar(f"diagnostics/{name}", value)
             self._objective.summarize()
@@ -99,12 +100,12 @@ class Summaries(tf_keras.callbacks.Callback):
 
 
 def write_scores(folder: pathlib.Path, scores: Mapping[str, float], step: int) -> None:
-    """Final scores as scalars of the run folder itself, which the HPARAMS page shows.
+    """Writes final scores as scalars of the run folder, for the HPARAMS page.
 
     Args:
       folder: the run folder.
-      scores: by tag, as "test/mae/alpha [bohr^3]".
-      step: the training step.
+      scores: scores by tag, such as "test/mae/alpha [bohr^3]".
+      step: number of training steps.
     """
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step=step):
@@ -114,7 +115,14 @@ def write_scores(folder: pathlib.Path, scores: Mapping[str, float], step: int) -
 
 
 def show_figure(folder: pathlib.Path, name: str, figure: "Figure", step: int) -> None:
-    """Writes a figure to the run folder, as a PNG file and for TensorBoard's images."""
+    """Writes a figure to the run folder, as a PNG file and as an image for TensorBoard.
+
+    Args:
+      folder: the run folder.
+      name: name of the file, without suffix, and of the image.
+      figure: the figure.
+      step: number of training steps.
+    """
     from gnf_tf import plots
 
     figure.savefig(folder / f"{name}.png", dpi=110)
@@ -127,13 +135,13 @@ def show_figure(folder: pathlib.Path, name: str, figure: "Figure", step: int) ->
 def write_projector(
     folder: pathlib.Path, name: str, points: np.ndarray, columns: Mapping[str, np.ndarray]
 ) -> None:
-    """Points for TensorBoard's embedding projector, in the run folder.
+    """Writes points for TensorBoard's embedding projector to the run folder.
 
     Args:
       folder: the run folder.
-      name: of the points.
-      points: [num_points, size].
-      columns: name -> [num_points] whole numbers, to color the points by.
+      name: name of the points.
+      points: [num_points, size] coordinates.
+      columns: [num_points] integers by name, by which the points can be colored.
     """
     from tensorboard.plugins import projector
 

@@ -1,0 +1,70 @@
+"""What the flows of `GraphDensity` and `GraphGenerator` have in common."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from gnf_tf import bijectors, distributions, options
+from gnf_tf.graphs import GraphsTuple
+
+__all__ = ["check_heads", "chunks", "coupling", "density", "num_fitting"]
+
+MAX_COST = 2**20  # which bounds the memory of one evaluation
+
+
+def check_heads(config: Any, *widths: str) -> None:
+    """Raises an OptionError if one of these fields is not a multiple of `config.num_heads`."""
+    for name in widths:
+        if getattr(config, name) % config.num_heads:
+            rule = f"a multiple of the number of attention heads, {config.num_heads}"
+            raise options.OptionError(name, rule, getattr(config, name))
+
+
+def coupling(config: Any) -> str | bijectors.Spline:
+    """The coupling that `config` names, as `bijectors.GNF` takes it."""
+    return bijectors.Spline(config.num_bins) if config.coupling == "spline" else config.coupling
+
+
+def density(gnf: bijectors.GNF, graph: GraphsTuple) -> tfp.distributions.TransformedDistribution:
+    """The density of node features on the topologies of `graph`, standard normal in latent space.
+
+    Args:
+      gnf: the flow, whose forward direction is from data to latent.
+      graph: graphs, whose node features matter by their dtype and width alone.
+    """
+    prior = distributions.NodePrior(graph)
+    return tfp.distributions.TransformedDistribution(prior, tfp.bijectors.Invert(gnf))
+
+
+def num_fitting(n_node: np.ndarray, n_edge: np.ndarray | None, max_cost: int) -> int:
+    """How many graphs, from the first on, cost at most `max_cost` together; at least 1.
+
+    Args:
+      n_node: [num_graphs], number of nodes of each graph.
+      n_edge: [num_graphs], number of edges of each graph; the cost is then the number of nodes and
+        edges. None: the cost is the size of dense blocks [count, max(n_node), max(n_node)].
+      max_cost: the bound.
+    """
+    n_node = n_node.astype(np.int64)
+    if n_edge is None:
+        cost = np.arange(1, len(n_node) + 1) * np.square(np.maximum.accumulate(n_node))
+    else:
+        cost = np.cumsum(n_node + n_edge)
+    return max(1, int(np.searchsorted(cost, max_cost, side="right")))
+
+
+def chunks(n_node: np.ndarray, n_edge: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Yields rows of graphs to evaluate together: graphs of similar size, of bounded total cost.
+
+    Args:
+      n_node: see `num_fitting`.
+      n_edge: see `num_fitting`.
+    """
+    order = np.argsort(n_node, kind="stable")
+    while order.size:
+        edges = None if n_edge is None else n_edge[order]
+        count = num_fitting(n_node[order], edges, MAX_COST)
+        yield order[:count]
+        order = order[count:]
