@@ -1,15 +1,10 @@
 """The graph auto-encoder: edges from distances of node embeddings (3.3, 5.2.1).
 
-    python trainers/autoencoder.py                                     # quick, on ego-small
-    python trainers/autoencoder.py --dataset community_small --preset best
-    python trainers/autoencoder.py --data mine.g6                      # own graphs
-
-Run it again to go on after an interruption, or to print a finished run's table again. The trained
-model is the file model.npz of the folder of each seed, a GraphGenerator whose flow is new:
-trainers/predict.py, gnf_tf.models.load.
+python trainers/autoencoder.py                                     # quick, on ego-small
+python trainers/autoencoder.py --dataset community_small --preset best
+python trainers/autoencoder.py --data mine.g6                      # own graphs
 """
 
-import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -26,16 +21,12 @@ from gnf_tf.models import GraphGenerator
 from trainers import cli, generator_evaluation, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
+from trainers.generator_options import Options as Config
 
 # Table 3 of the paper, wrong edges of all edges, test. In the authors' files it is
 # community-small that has 984 and ego-small that has 353: two columns are swapped in print.
 PAPER = "ego-small 32 of 984, community-small 2 of 353 as printed, or the other way round"
 SHOWN = 12  # graphs
-
-
-@dataclasses.dataclass(frozen=True)
-class Config(generator_options.Options):
-    """Options; each has the preset's value unless given."""
 
 
 PRESETS = {

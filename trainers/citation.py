@@ -1,12 +1,9 @@
 """Citation networks: classes of papers from few labels, in a graph taken whole (4, table 1).
 
-    python trainers/citation.py                                     # quick, on Cora
-    python trainers/citation.py --dataset pubmed --preset best
-    python trainers/citation.py --split one_percent --preset paper --model neumann_rbp
-    python trainers/citation.py --data graph.npz                    # own graph, some nodes labeled
-
-Run it again to go on after an interruption, or to print a finished run's table again. The trained
-model of each seed is the file model.npz of its folder: trainers/predict.py, gnf_tf.models.load.
+python trainers/citation.py                                     # quick, on Cora
+python trainers/citation.py --dataset pubmed --preset best
+python trainers/citation.py --split one_percent --preset paper --model neumann_rbp
+python trainers/citation.py --data graph.npz                    # own graph, some nodes labeled
 """
 
 import dataclasses

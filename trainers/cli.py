@@ -38,6 +38,10 @@ Path = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")]
 # Options that change no number: a run may be resumed with others.
 FREE = ("run_dir", "data_dir", "data", "targets", "checkpoint_minutes", "strategy")
 
+AGAIN = """The same command resumes an interrupted run, and prints a finished run's table again. The
+trained model is the file model.npz in the run folder, or in its folder of each seed, for
+trainers/predict.py and gnf_tf.models.load."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -104,7 +108,7 @@ def parse(
     preset = dataclasses.replace(presets[chosen.preset], preset=chosen.preset)
     if chosen.model in (variants or {}):
         preset = variants[chosen.model](preset)
-    return command_line(type(preset), description, default=preset)
+    return command_line(type(preset), f"{description}\n{AGAIN}", default=preset)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,9 @@
 """Densities of sets of points, GNF against RealNVP and against the data's own entropy (5.1).
 
-    python trainers/density.py                                       # quick, on MOG
-    python trainers/density.py --dataset half_moons_6 --preset best --seeds 0 1 2
-    python trainers/density.py --model realnvp                       # nodes are independent
-    python trainers/density.py --data mine.csv                       # own sets, or graphs
-
-Run it again to go on after an interruption, or to print a finished run's table again. The trained
-model is the file model.npz of a seed's folder: trainers/predict.py, gnf_tf.models.load.
+python trainers/density.py                                       # quick, on MOG
+python trainers/density.py --dataset half_moons_6 --preset best --seeds 0 1 2
+python trainers/density.py --model realnvp                       # nodes are independent
+python trainers/density.py --data mine.csv                       # own sets, or graphs
 """
 
 import dataclasses

@@ -1,12 +1,9 @@
 """Graph generation: an auto-encoder and a GNF over its embeddings (5.2).
 
-    python trainers/generation.py                                      # quick, on ego-small
-    python trainers/generation.py --dataset community_small --preset best --seeds 0 1 2
-    python trainers/generation.py --end-to-end                         # both trained together
-    python trainers/generation.py --data mine.g6                       # own graphs
-
-Run it again to go on after an interruption, or to print a finished run's table again. The trained
-generator is the file model.npz of the folder of each seed: trainers/predict.py, gnf_tf.models.load.
+python trainers/generation.py                                      # quick, on ego-small
+python trainers/generation.py --dataset community_small --preset best --seeds 0 1 2
+python trainers/generation.py --end-to-end                         # both trained together
+python trainers/generation.py --data mine.g6                       # own graphs
 """
 
 import dataclasses

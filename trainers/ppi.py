@@ -6,9 +6,7 @@
     python trainers/ppi.py --data graphs.npz              # own graphs with labeled nodes
 
 20 networks to train, 2 to validate, 2 to test. The score is micro F1 over the proteins: the
-authors' code counted padding too. Run it again to go on after an interruption, or to print a
-finished run's table again. The trained model of each seed is the file model.npz of its folder:
-trainers/predict.py, gnf_tf.models.load.
+authors' code counted padding too.
 """
 
 import dataclasses

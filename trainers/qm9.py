@@ -1,11 +1,8 @@
 """QM9: twelve properties of molecules from their atoms and 3D distances, with a GRevNet.
 
-    python trainers/qm9.py                      # quick: minutes on two CPU cores
-    python trainers/qm9.py --preset best        # all 130,831 molecules, an hour or two on a core
-    python trainers/qm9.py --data mine.xyz --targets mine.csv     # own molecules: xyz, sdf, SMILES
-
-Run it again to go on after an interruption, or to print a finished run's table again. The trained
-model is the file model.npz of the run folder: trainers/predict.py, gnf_tf.models.load.
+python trainers/qm9.py                      # quick: minutes on two CPU cores
+python trainers/qm9.py --preset best        # all 130,831 molecules, an hour or two on a core
+python trainers/qm9.py --data mine.xyz --targets mine.csv     # own molecules: xyz, sdf, SMILES
 """
 
 import dataclasses
