@@ -80,7 +80,8 @@ def test_summary_is_over_models_and_trials(finished):
     np.testing.assert_allclose(summary["all"]["degree"]["mean"], np.mean(values))
     np.testing.assert_allclose(summary["all"]["degree"]["deviation"], np.std(values, ddof=1))
     assert summary["train"]["orbit"] == results["generation"][0]["train"]["orbit"]["value"]
-    table = generation.table(summary)
+    runs = [{"seed": seed} | run for seed, run in enumerate((results, other))]
+    table = generation.table(summary | {"runs": runs})
     mean, deviation = summary["all"]["degree"].values()
     assert f"{mean:.4f} +- {deviation:.4f}" in table
     assert "0.0008" in table and "2 models, 2 trials each" in table

@@ -45,7 +45,7 @@ trainers/predict.py and gnf_tf.models.load."""
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Those that every trainer has."""
+    """Those that every trainer has; each adds `dataset`, the name of the trainer's own data."""
 
     preset: Literal["quick", "paper", "best"] = "quick"
     """quick: minutes on 2 cores; paper: its sizes; best: up to hours, see benchmarks/RESULTS.md"""

@@ -246,7 +246,7 @@ def table(summary: dict) -> str:
     )
 
     def value(name, error=None):
-        return report.number(summary[name], ".4f", error and summary[error])
+        return report.text(summary[name], ".4f", error and summary[error])
 
     over = f"over {summary['error_over']}"
     if not is_own:

@@ -134,7 +134,7 @@ def table(summary: dict) -> str:
     """The results as text."""
 
     def cells(means):
-        return {s: report.number(m["mean"], ".4f", m["deviation"]) for s, m in means.items()}
+        return {s: report.text(m["mean"], ".4f", m["deviation"]) for s, m in means.items()}
 
     rows = []
     for scheme, label in SCHEMES.items():
@@ -142,20 +142,20 @@ def table(summary: dict) -> str:
             rows.append({"": label} | cells(summary[scheme]))
         if scheme in (summary["paper"] or {}):
             theirs = zip(metrics.STATISTICS, [*summary["paper"][scheme], None], strict=True)
-            rows.append({"": "  paper, its GNF"} | {s: report.number(x, "") for s, x in theirs})
-    train = {s: report.number(value, ".4f") for s, value in summary["train"].items()}
+            rows.append({"": "  paper, its GNF"} | {s: report.text(x, "") for s, x in theirs})
+    train = {s: report.text(value, ".4f") for s, value in summary["train"].items()}
     rows.append({"": "training graphs"} | train)
     columns = [(statistic, statistic, ">") for statistic in metrics.STATISTICS]
     lines = [report.table(rows, ("MMD to the test graphs", "", ""), *columns)]
     lines.append(
         f"unique {summary['uniqueness']['mean']:.1%}, not in training "
-        f"{summary['novelty']['mean']:.1%}; {len(summary['seeds'])} models, "
+        f"{summary['novelty']['mean']:.1%}; {len(summary['runs'])} models, "
         f"{summary['trials']} trials each"
     )
     what = "bound on -log p(graph)" if summary["end_to_end"] else "-log p(embedding)"
     for run in summary["runs"]:
         train, test = (
-            report.number(found["loss"], ".2f", found["standard_error"])
+            report.text(found["loss"], ".2f", found["standard_error"])
             for found in (run["likelihood_train"], run["likelihood_test"])
         )
         lines.append(f"{what}, seed {run['seed']}: train {train}, test {test} nats a graph")

@@ -95,7 +95,7 @@ def table(summary: dict[str, Any]) -> str:
     deviation = summary["deviation"]
     return (
         f"{text}\n{summary['dataset']}, {summary['model']}: {heading} "
-        f"{report.number(summary[name], form, deviation)}"
+        f"{report.text(summary[name], form, deviation)}"
         f"{'' if deviation is None else ' (deviation of a seed)'}; "
         f"{summary['paper'] or 'not in the paper'}"
     )

@@ -136,6 +136,7 @@ def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | lis
 
 
 def _of_graphs(sizes, columns):
+    columns = {name: np.asarray(values) for name, values in columns.items()}
     return pd.DataFrame({"n_node": sizes} | columns).rename_axis("graph")
 
 

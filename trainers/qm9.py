@@ -189,7 +189,7 @@ def table(results: dict, config: Config) -> str:
         f"{results['test_molecules']} test molecules, best of {results['epochs']} epochs\n{text}.\n"
         f"training {results['training_seconds']:.0f} s; waiting for data "
         f"{results['input_wait_share']:.1%} of a step; reconstruction error "
-        f"{report.number(results['reconstruction_error'], '.1e')}"
+        f"{report.text(results['reconstruction_error'], '.1e')}"
     )
 
 

@@ -10,7 +10,7 @@ from gnf_tf.models.saving import Model
 from gnf_tf.training import History
 from trainers.cli import Options, as_option
 
-__all__ = ["as_options", "fit", "number", "show", "table", "trained"]
+__all__ = ["as_options", "fit", "show", "table", "text", "trained"]
 
 
 @contextlib.contextmanager
@@ -50,10 +50,10 @@ def fit(
     )
 
 
-def number(value: Any, form: str, error: float | None = None) -> str:
-    """A value as text, with its error if it has one; what is null in a JSON file, as -."""
-    text = "-" if value is None else format(value, form)
-    return text if error is None else f"{text} +- {error:{form}}"
+def text(value: Any, form: str, error: float | None = None) -> str:
+    """A value in this format, with its error if it has one; "-" for null in a JSON file."""
+    shown = "-" if value is None else format(value, form)
+    return shown if error is None else f"{shown} +- {error:{form}}"
 
 
 def table(rows: Sequence[Mapping[str, Any]], *columns: tuple[str, str, str]) -> str:
@@ -64,22 +64,22 @@ def table(rows: Sequence[Mapping[str, Any]], *columns: tuple[str, str, str]) -> 
       *columns: heading, name of the values, their format; text without a format is flush left.
     """
     cells = [[heading for heading, _, _ in columns]]
-    cells += [[number(row[name], form) for _, name, form in columns] for row in rows]
+    cells += [[text(row[name], form) for _, name, form in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     aligned = [f"{'>' if form else '<'}{w}" for (*_, form), w in zip(columns, widths, strict=True)]
     return "\n".join("  ".join(map(format, line, aligned)).rstrip() for line in cells)
 
 
-def show(config: Options, text: str, example: str, out: str = "predictions.csv") -> None:
+def show(config: Options, results: str, example: str, out: str = "predictions.csv") -> None:
     """Prints the results, where the curves and the model are, and how to use it.
 
     Args:
       config: the options.
-      text: the results.
+      results: the table.
       example: name of a file that the model could be asked about, or another input.
       out: name of a file for the answers.
     """
     model = next(config.folders()) / "model.npz"
-    print(f"\n{text}")
+    print(f"\n{results}")
     print(f"curves and figures: tensorboard --logdir {config.run_dir}")
     print(f"use the model: python trainers/predict.py {model} {example} --out {out}")
