@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gnf_tf import datasets, graphs, metrics, models, training
-from trainers import autoencoder, cli, generation, generator_evaluation, generator_options
+from trainers import autoencoder, cli, generation, generator_options
 
 SMALL = (
     "--steps 2 --epochs 1 --encoder-width 4 --encoder-blocks 1 --num-heads 1 --num-steps 1 "
@@ -51,7 +51,7 @@ def test_results_are_those_of_the_saved_generator(finished):
     for trial, report in enumerate(results["generation"]):
         generated = generator.generate(30, seed=trial)
         assert report == metrics.evaluate(generated, test, train=train)
-    assert len(results["reconstruction_test"]) == generator_evaluation.DRAWS
+    assert len(results["reconstruction_test"]) == generator_options.DRAWS
     assert results["reconstruction_test"][0]["edges"] == sum(g.number_of_edges() for g in test)
     assert len({draw["cross_entropy"] for draw in results["reconstruction_test"]}) == 5
 

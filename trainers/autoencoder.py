@@ -18,7 +18,7 @@ import numpy as np
 
 from gnf_tf import graphs, plots, training
 from gnf_tf.models import GraphGenerator
-from trainers import cli, generator_evaluation, generator_options, report
+from trainers import cli, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 from trainers.generator_options import Options as Config
@@ -64,7 +64,7 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     train, _, test = sets
     generator, histories = generator_options.train(config, seed, sets, "auto_encoder")
     ((stage, history),) = histories.items()
-    results = generator_evaluation.reconstruction(generator, train, test)
+    results = generator_options.reconstruction(generator, train, test)
     figure = reconstruction_figure(generator, test[:SHOWN])
     training.show_figure(config.run_dir, "reconstructed", figure, history.epochs)
     wrong = np.mean([draw["wrong_edges"] for draw in results["reconstruction_test"]])
@@ -76,7 +76,7 @@ def main() -> None:
     """The command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
     summary = cli.train(config, load, train_and_evaluate, lambda config, runs: {})
-    lines = generator_evaluation.reconstruction_lines(summary["runs"])
+    lines = generator_options.reconstruction_lines(summary["runs"])
     if config.data is None:
         lines.append(f"paper, test: {PAPER}")
     report.show(config, "\n".join(lines), "more.g6")

@@ -9,13 +9,18 @@ python trainers/generation.py --data mine.g6                       # own graphs
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Sequence
 
 if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
+import networkx as nx
+import numpy as np
+
 from gnf_tf import metrics, options, plots, training
-from trainers import cli, generator_evaluation, generator_options, report
+from gnf_tf.models import GraphGenerator
+from trainers import cli, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
@@ -86,8 +91,7 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
         generated = generator.generate(config.num_generated, seed=trial)
         results["generation"].append(metrics.evaluate(generated, test, train=train))
     for name, members in (("train", train), ("test", test)):
-        likelihood = generator_evaluation.likelihood(generator, members, seed=seed)
-        results[f"likelihood_{name}"] = likelihood
+        results[f"likelihood_{name}"] = likelihood(generator, members, seed)
     step = histories[generator.stage].epochs
     for name, draw, shown in (
         ("graphs", plots.graph_gallery, SHOWN),
@@ -98,7 +102,17 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     means = _mmds(results["generation"], "all")
     scores = {f"test/mmd/{name}": value["mean"] for name, value in means.items()}
     training.write_scores(config.run_dir / generator.stage, scores, step)
-    return results | generator_evaluation.reconstruction(generator, train, test)
+    return results | generator_options.reconstruction(generator, train, test)
+
+
+def likelihood(
+    generator: GraphGenerator, members: Sequence[nx.Graph], seed: int
+) -> dict[str, float | None]:
+    """The mean of -log p(X) over graphs, end to end of a bound on -log p(edges), with its error."""
+    log_prob = generator.elbo if generator.stage == "end_to_end" else generator.log_prob
+    loss, deviation = metrics.mean_and_deviation(-log_prob(members, seed=seed).numpy())
+    error = None if deviation is None else deviation / np.sqrt(len(members))
+    return {"loss": loss, "standard_error": error}
 
 
 def summarize(config: Config, runs: list[dict]) -> dict:
@@ -159,7 +173,7 @@ def table(summary: dict) -> str:
             for found in (run["likelihood_train"], run["likelihood_test"])
         )
         lines.append(f"{what}, seed {run['seed']}: train {train}, test {test} nats a graph")
-    return "\n".join(lines + generator_evaluation.reconstruction_lines(summary["runs"]))
+    return "\n".join(lines + generator_options.reconstruction_lines(summary["runs"]))
 
 
 def main() -> None:
