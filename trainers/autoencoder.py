@@ -1,15 +1,17 @@
-"""The graph auto-encoder: edges from distances of node embeddings (3.3, 5.2.1).
+"""Trains the graph auto-encoder, which finds edges by distances of embeddings (3.3, 5.2.1).
 
-python trainers/autoencoder.py                                     # quick, on ego-small
-python trainers/autoencoder.py --dataset community_small --preset best
-python trainers/autoencoder.py --data mine.g6                      # own graphs
+Examples:
+
+    python trainers/autoencoder.py                                     # quick, on ego-small
+    python trainers/autoencoder.py --dataset community_small --preset best
+    python trainers/autoencoder.py --data mine.g6                      # own graphs
 """
 
 import pathlib
 import sys
 from collections.abc import Sequence
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -23,8 +25,8 @@ from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 from trainers.generator_options import Options as Config
 
-# Table 3 of the paper, wrong edges of all edges, test. In the authors' files it is
-# community-small that has 984 and ego-small that has 353: two columns are swapped in print.
+# Table 3 of the paper, wrong edges of all test edges. In the authors' files community-small has 984
+# edges and ego-small 353: the two columns seem to be swapped in print.
 PAPER = "ego-small 32 of 984, community-small 2 of 353 as printed, or the other way round"
 SHOWN = 12  # graphs
 
@@ -46,12 +48,12 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Fills in the options that follow from others; errors as `generator_options.resolve`."""
+    """Sets the options that follow from others, see `generator_options.resolve`."""
     return generator_options.resolve(config, "autoencoder")
 
 
 def reconstruction_figure(generator: GraphGenerator, members: Sequence[nx.Graph]):
-    """Graphs beside what is decoded of their embeddings."""
+    """Draws graphs beside the graphs that are decoded from their embeddings."""
     topologies = generator.topologies(members)
     graph = graphs.fill_missing(topologies.graph(np.arange(len(members))))
     encoder = generator.auto_encoder
@@ -60,7 +62,7 @@ def reconstruction_figure(generator: GraphGenerator, members: Sequence[nx.Graph]
 
 
 def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
+    """Trains one model, or resumes its training; returns the content of its results.json."""
     train, _, test = sets
     generator, histories = generator_options.train(config, seed, sets, "auto_encoder")
     ((stage, history),) = histories.items()
@@ -73,7 +75,7 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
     summary = cli.train(config, load, train_and_evaluate, lambda config, runs: {})
     lines = generator_options.reconstruction_lines(summary["runs"])

@@ -1,9 +1,11 @@
-"""Citation networks: classes of papers from few labels, in a graph taken whole (4, table 1).
+"""Trains a classifier of the papers in a citation network, from few labels (4, table 1).
 
-python trainers/citation.py                                     # quick, on Cora
-python trainers/citation.py --dataset pubmed --preset best
-python trainers/citation.py --split one_percent --preset paper --model neumann_rbp
-python trainers/citation.py --data graph.npz                    # own graph, some nodes labeled
+Examples:
+
+    python trainers/citation.py                                     # quick, on Cora
+    python trainers/citation.py --dataset pubmed --preset best
+    python trainers/citation.py --split one_percent --preset paper --model neumann_rbp
+    python trainers/citation.py --data graph.npz                    # own graph, some nodes labeled
 """
 
 import dataclasses
@@ -11,7 +13,7 @@ import pathlib
 import sys
 from typing import Literal
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -23,7 +25,7 @@ from gnf_tf.training import NodeSettings
 from trainers import cli, node_report, report
 from trainers.node_report import train_and_evaluate
 
-# Table 1 of the paper, test accuracy. Citeseer isn't in it.
+# Table 1 of the paper, test accuracy; it has no results for Citeseer.
 PAPER = {
     ("cora", "public"): "paper: gnn 71.9%, grevnet 74.5%, neumann_rbp 56.5%",
     ("cora", "one_percent"): "paper: gnn 55.5%, grevnet 55.8%, neumann_rbp 54.6%",
@@ -34,21 +36,22 @@ PAPER = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(node_report.NodeOptions):
-    """Options; each has the preset's value unless given."""
+    """The options of the trainer; one that is not given has the preset's value."""
 
     dataset: Literal["cora", "citeseer", "pubmed"] = "cora"
-    """a citation network, part of the package"""
+    """the citation network, which is part of the package"""
     split: Literal["public", "one_percent"] = "public"
-    """20 labels a class; or 1 % to train, 49 % to test, 50 % to validate, drawn by the seed"""
+    """public trains on 20 labels per class; one_percent draws 1 % of the nodes for training, 49 %
+    for test and 50 % for validation"""
     fractions: options.Fractions = (0.6, 0.2, 0.2)
-    """shares of an own graph's labeled nodes for training, validation and test, drawn by the seed,
-    where its file names no sets"""
+    """shares of the labeled nodes of your own graph for training, validation and test, drawn by the
+    seed, if the file does not name these sets"""
     steps: options.Count = 200
-    """training steps at most, each on the whole graph"""
+    """largest number of training steps, each on the whole graph"""
 
     @property
     def epochs(self) -> int:
-        """Parts of the training, each followed by a validation."""
+        """The largest number of parts of the training, each of which ends with a validation."""
         return self.steps // self.settings.steps_per_epoch
 
     @property
@@ -68,16 +71,15 @@ QUICK = Config(
 )
 PRESETS = {
     "quick": QUICK,
-    # What section 7.1.2 leaves open is our reading: an embedding of 64 in place of a state as wide
-    # as the words (the authors' width is in benchmarks/RESULTS.md), which needs dropout and ten
-    # times the rate to do as well; weights shared by all steps as there, and when to stop.
-    # `NodeClassifier` says which messages. Adam for Neumann RBP too: with the paper's momentum it
-    # stands still.
+    # Section 7.1.2 leaves choices open. Ours are an embedding of width 64 in place of a state as
+    # wide as the vocabulary (the authors' width is in benchmarks/RESULTS.md), which needs dropout
+    # and ten times the learning rate to do as well; the messages of `NodeClassifier`; when to stop;
+    # and Adam for Neumann RBP too, which does not learn with the paper's momentum.
     "paper": Config(
         steps=600,
         network=ClassifierConfig(
             num_steps=4,
-            # Larger, and affine couplings blow up; smaller, and some seeds take long to learn.
+            # With more, affine couplings diverge; with less, some seeds learn slowly.
             start_scale=0.1,
             conditioner="messages",
             coupling="affine",
@@ -93,7 +95,7 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Checks what options say together, and fills in the run folder.
+    """Checks combinations of options, and sets the run folder.
 
     Raises:
       UserError: naming the option, its value and what was expected.
@@ -107,7 +109,7 @@ def resolve(config: Config) -> Config:
 
 
 def load(config: Config, seed: int) -> tuple[LabeledGraph, ...]:
-    """The network, which has the nodes of all three sets, for each of them."""
+    """Returns the network three times: it marks its training, validation and test nodes."""
     if config.data is None:
         return (getattr(datasets, config.dataset)(config.split, seed=seed),) * 3
     with report.as_options("fractions"):
@@ -122,7 +124,7 @@ def load(config: Config, seed: int) -> tuple[LabeledGraph, ...]:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__, {"neumann_rbp": node_report.neumann_rbp}))
     summary = cli.train(config, load, train_and_evaluate, node_report.summarize)
     report.show(config, node_report.table(summary), "graph.npz")

@@ -1,4 +1,4 @@
-"""What the trainers share: command lines, errors as one line, a result that is computed once."""
+"""Command lines of the trainers: options, errors of one line, and one model for each seed."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 import tensorflow as tf
 import tyro
-from tyro import _errors as wrong  # private: the hook that tyro has for words of one's own
+from tyro import _errors  # private: tyro has no public means to report errors in one line
 
 from gnf_tf import options
 from gnf_tf.errors import DataError, UserError
@@ -33,9 +33,10 @@ __all__ = [
 ]
 
 Config = TypeVar("Config", bound="Options")
-FLAT = tyro.conf.arg(name="")  # the options of a part stand among the others
+FLAT = tyro.conf.arg(name="")  # the options of a nested dataclass get no prefix
+Preset = Literal["quick", "paper", "best"]
 Path = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")]
-# Options that change no number: a run may be resumed with others.
+# A run may be resumed with other values of these options, because they change no result.
 FREE = ("run_dir", "data_dir", "data", "targets", "checkpoint_minutes", "strategy")
 
 AGAIN = """The same command resumes an interrupted run, and prints a finished run's table again. The
@@ -45,33 +46,34 @@ trainers/predict.py and gnf_tf.models.load."""
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Those that every trainer has; each adds `dataset`, the name of the trainer's own data."""
+    """The options that all trainers have. A trainer adds `dataset`, the name of its public data."""
 
-    preset: Literal["quick", "paper", "best"] = "quick"
-    """quick: minutes on 2 cores; paper: its sizes; best: up to hours, see benchmarks/RESULTS.md"""
+    preset: Preset = "quick"
+    """quick takes minutes on 2 cores; paper has the paper's sizes; best takes up to hours, see
+    benchmarks/RESULTS.md"""
     run_dir: Path = None
-    """folder of checkpoints, TensorBoard, results and the trained model; default: one in runs"""
+    """folder for checkpoints, TensorBoard, results and the trained model; default: runs/..."""
     data: Path = None
-    """file or folder of own data, in place of the trainer's; DATA.md has the formats"""
+    """file or folder of your own data, used in place of the public data; DATA.md has the formats"""
     fractions: options.Fractions = (0.8, 0.1, 0.1)
-    """shares of own data for training, validation and test, drawn by the seed, where the file
-    doesn't say what is for which"""
+    """shares of your own data for training, validation and test, drawn by the seed, if the file
+    does not name these sets"""
 
     def __post_init__(self):
         options.check(self)
 
     @property
     def title(self) -> str:
-        """What is trained on, as results name it."""
+        """The name of the training data in results."""
         return self.dataset if self.data is None else str(self.data)
 
     def placed(self, *names: str, **changes: Any) -> Self:
-        """These with the default run folder, unless another was given.
+        """Returns the options with a run folder, which is named after the run unless it was given.
 
         Args:
-          *names: the trainer; its data, in place of which own data are named; then what else
-            tells runs apart.
-          **changes: of further options.
+          *names: the trainer; its public data, which the name of `data` replaces; and what else
+            distinguishes runs.
+          **changes: new values of further options.
         """
         run_dir, (trainer, data, *rest) = self.run_dir, names
         if run_dir is None:
@@ -81,7 +83,7 @@ class Options:
         return dataclasses.replace(self, run_dir=run_dir, **changes)
 
     def folders(self) -> Iterator[pathlib.Path]:
-        """Of the models, one for each seed; of a trainer of a single one the run folder."""
+        """Yields the folder of each seed's model; without `seeds`, the run folder itself."""
         for seed in getattr(self, "seeds", [None]):
             yield self.run_dir if seed is None else self.run_dir / f"seed{seed}"
 
@@ -91,20 +93,17 @@ def parse(
     description: str,
     variants: Mapping[str, Callable[[Config], Config]] | None = None,
 ) -> Config:
-    """The command line's configuration: the chosen preset's values, each option overriding one.
+    """Returns the options of the command line, which override the values of the chosen preset.
 
     Args:
-      presets: name -> values; the first one is used without `--preset`.
+      presets: values by the name of the preset.
       description: head of the help page.
-      variants: value of `--model` -> what the preset is for it, where it isn't as it stands.
+      variants: for a value of `--model`, a function that adapts the preset's values to it.
 
     Raises:
-      UserError, OptionError: for a wrong option, or a path in a home that is unknown.
+      UserError, OptionError: for a wrong option, or a path in the home of an unknown user.
     """
-    default = _Choice(next(iter(presets)))
-    chosen, _ = _parsed(_Choice, default=default, return_unknown_args=True, add_help=False)
-    if chosen.preset not in presets:
-        raise UserError(f"--preset must be one of {', '.join(presets)}, got {chosen.preset!r}")
+    chosen, _ = _parsed(_Choice, return_unknown_args=True, add_help=False)
     preset = dataclasses.replace(presets[chosen.preset], preset=chosen.preset)
     if chosen.model in (variants or {}):
         preset = variants[chosen.model](preset)
@@ -113,15 +112,15 @@ def parse(
 
 @dataclasses.dataclass(frozen=True)
 class _Choice:
-    preset: str
+    preset: Preset = "quick"
     model: str = ""
 
 
 def command_line(kind: type[Any], description: str, **arguments: Any) -> Any:
-    """The command line's instance of a dataclass; `~` in its paths is the user's home.
+    """Returns the instance of a dataclass that the command line describes; expands `~` in paths.
 
     Raises:
-      UserError, OptionError: for a wrong option, or a path in a home that is unknown.
+      UserError, OptionError: for a wrong option, or a path in the home of an unknown user.
     """
     config = _parsed(kind, description=description, **arguments)
     paths = {name: p for name, p in vars(config).items() if isinstance(p, pathlib.Path)}
@@ -135,26 +134,26 @@ def command_line(kind: type[Any], description: str, **arguments: Any) -> Any:
 
 def _parsed(kind, **arguments):
     names = [as_option(name) for name in flat(arguments.get("default"))]
-    with wrong.on_parse_error(functools.partial(_refuse, names)):
+    with _errors.on_parse_error(functools.partial(_refuse, names)):
         return tyro.cli(kind, **arguments)
 
 
-def _refuse(names: list[str], event: wrong.ParseErrorEvent) -> NoReturn:
-    """Raises in one line what tyro would draw as a box of many."""
+def _refuse(names: list[str], event: _errors.ParseErrorEvent) -> NoReturn:
+    """Raises an error of one line before tyro draws a box of many lines."""
     cause, argument = sys.exception(), getattr(event, "argument", None)
     if isinstance(cause, options.OptionError):
         raise cause
     name = argument.display_name() if argument else ""
     match event:
-        case wrong.UnrecognizedArgs(tokens=[first, *_] as tokens):
+        case _errors.UnrecognizedArgs(tokens=[first, *_] as tokens):
             near = difflib.get_close_matches(first, names, n=1)
             hint = f"did you mean {near[0]}?" if near else "--help lists the options"
             message = f"unknown options: {' '.join(tokens)}; {hint}"
-        case wrong.InvalidChoice(value=value, choices=choices):
+        case _errors.InvalidChoice(value=value, choices=choices):
             message = f"{name} must be one of {', '.join(choices)}, got {value!r}"
-        case wrong.MissingArgs(missing_arguments=missing):
+        case _errors.MissingArgs(missing_arguments=missing):
             message = f"{', '.join(m.arg.display_name() for m in missing)} must be given"
-        case wrong.InstantiationFailure(message=reason):
+        case _errors.InstantiationFailure(message=reason):
             message = f"{name}: {reason}"
         case _:
             message = f"{name} must have a value"
@@ -167,7 +166,7 @@ def as_option(name: str) -> str:
 
 
 def flat(config: Any) -> dict[str, Any]:
-    """All options by name, those of the parts among the others; of None, none."""
+    """Returns the values of all options by name, those of nested dataclasses included."""
     values = {}
     for name, value in vars(config).items() if config is not None else ():
         values |= flat(value) if dataclasses.is_dataclass(value) else {name: value}
@@ -177,15 +176,15 @@ def flat(config: Any) -> dict[str, Any]:
 def once(
     config: Config, load: Callable[[], tuple], compute: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """What results.json of the run folder holds: `compute(*load())`, unless it is there already.
+    """Returns the content of results.json in the run folder, `compute(*load())`, computed once.
 
     Raises:
       UserError: if the folder can't be written, or holds a run with other options.
     """
     path = config.run_dir / "results.json"
-    # Before the folder is made, which data that can't be had leave as it is.
+    # Data are loaded first, so that an error in them leaves no folder behind.
     data = None if path.exists() else load()
-    # A run belongs to the contents of own data, not to their place.
+    # A run belongs to the contents of the user's files, not to their paths.
     files = {name: getattr(config, name, None) for name in ("data", "targets")}
     digests = {f"{name}_digest": digest(file) for name, file in files.items() if file}
     open_run(config.run_dir, flat(config) | digests, free=FREE)
@@ -195,7 +194,7 @@ def once(
 
 
 def digest(path: pathlib.Path) -> str:
-    """Eight hexadecimal digits of what a file, or all files of a folder, hold."""
+    """Returns eight hexadecimal digits of the contents of a file, or of all files of a folder."""
     value = 0
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         value = zlib.crc32(file.read_bytes() if file.is_file() else b"", value)
@@ -208,16 +207,21 @@ def train(
     train_and_evaluate: Callable[..., dict[str, Any]],
     summarize: Callable[[Config, list[dict[str, Any]]], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Trains a model for each seed, in a folder of its own, where that is not done yet.
+    """Trains one model for each seed, in a folder for each, and summarizes their results.
+
+    A seed whose folder has results is not trained again.
 
     Args:
-      config: options with `seeds`; each model's have the one seed and the folder.
-      load: (options, seed) -> data.
-      train_and_evaluate: (options, seed, *data) -> what results.json of the seed's folder holds.
-      summarize: (config, those of all seeds) -> what results.json of the run folder holds besides.
+      config: options with `seeds`. `load` and `train_and_evaluate` get them with one seed, and
+        the folder of that seed as run folder.
+      load: function of the options and the seed, which returns data.
+      train_and_evaluate: function of the options, the seed and the data, which returns the
+        content of results.json in the seed's folder.
+      summarize: function of `config` and the results of all seeds, which returns a summary.
 
     Returns:
-      What it holds; `runs` are those of the seeds.
+      The content of results.json in the run folder: the summary, and `runs`, the results of all
+      seeds.
     """
     with replicas(config) as config:
         runs = []
@@ -232,7 +236,7 @@ def train(
 
 @contextlib.contextmanager
 def replicas(config: Config) -> Iterator[Config]:
-    """Within it models are made on all replicas of `config.strategy`, see `distribution.joined`."""
+    """In this context, models are made on all replicas, see `distribution.joined`."""
     values = {name: value for name, value in flat(config).items() if name not in FREE}
     with distribution.joined(
         getattr(config, "strategy", "none"),
@@ -244,7 +248,7 @@ def replicas(config: Config) -> Iterator[Config]:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Calls `main`; what the user can mend ends as one line on stderr and exit status 1."""
+    """Calls `main`; an error that the user can mend becomes one line on stderr, exit status 1."""
     try:
         main()
     except (UserError, DataError) as error:
@@ -254,7 +258,7 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         message = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     except tf.errors.OpError as error:
-        # TensorFlow's writers report a full disk or a folder gone in their own classes.
+        # TensorFlow's writers have their own classes for a full disk or a missing folder.
         message = error.message.splitlines()[0] if error.message else type(error).__name__
     except MemoryError:
         message = "there is too little memory; smaller sizes or batches may help"

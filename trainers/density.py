@@ -1,9 +1,11 @@
-"""Densities of sets of points, GNF against RealNVP and against the data's own entropy (5.1).
+"""Trains densities of sets of points, GNF or RealNVP, and compares them with the entropy (5.1).
 
-python trainers/density.py                                       # quick, on MOG
-python trainers/density.py --dataset half_moons_6 --preset best --seeds 0 1 2
-python trainers/density.py --model realnvp                       # nodes are independent
-python trainers/density.py --data mine.csv                       # own sets, or graphs
+Examples:
+
+    python trainers/density.py                                       # quick, on MOG
+    python trainers/density.py --dataset half_moons_6 --preset best --seeds 0 1 2
+    python trainers/density.py --model realnvp                       # nodes are independent
+    python trainers/density.py --data mine.csv                       # own sets, or graphs
 """
 
 import dataclasses
@@ -13,7 +15,7 @@ import pathlib
 import sys
 from typing import Annotated, ClassVar, Literal
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -38,37 +40,37 @@ PAPER = {
     ("mog_ring", "realnvp"): 5.2,
     ("half_moons_6", "realnvp"): -1.2,
 }
-# Fewer where the exact density of a set is a sum over 2^20 subsets; the spread is tiny there.
+# The exact density of a set of 20 points is a sum over 2^20 subsets; few samples suffice there.
 FLOOR_SAMPLES = {"half_moons_6_10_20": 20}
 EXACT_SETS = {"half_moons_6_10_20": 150}  # held-out sets compared with their exact density
-# Seeds of sets that no training step sees: those of training are positive.
+# Seeds of held-out sets; the seeds of training steps are positive.
 TEST, FIGURES = -2, -3
 CHUNK = 1000  # sets drawn in one call
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(DensitySettings):
-    """`DensitySettings`, where --steps and --epochs say how many steps an epoch has."""
+    """`DensitySettings` without `steps_per_epoch`, which --steps and --epochs determine."""
 
-    steps_per_epoch: ClassVar[None] = None  # no option
+    steps_per_epoch: ClassVar[None] = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(cli.Options):
-    """Options; each has the preset's value unless given."""
+    """The options of the trainer; one that is not given has the preset's value."""
 
     dataset: Literal["mog", "mog_ring", "half_moons_6", "mog_4_9", "half_moons_6_10_20"] = "mog"
-    """the last two mix sets of several sizes"""
+    """the distribution of the sets; the last two have sets of several sizes"""
     model: Literal["gnf", "realnvp"] = "gnf"
-    """realnvp is the same flow without attention: --attention none"""
+    """realnvp is the same flow without attention (--attention none)"""
     seeds: options.Seeds = (0,)
-    """of the split, the initial weights and the training sets; one model each, trained in turn"""
+    """seeds of the split, the initial weights and the training sets; each trains one model"""
     steps: options.Count = 3_000
-    """training steps, each on fresh sets; of own data as many more as whole passes take"""
+    """training steps, each on new sets; on your own data, rounded up to whole passes"""
     epochs: options.Count = 10
-    """parts of the training, each followed by a validation"""
+    """parts of the training, each of which ends with a validation"""
     test_sets: options.AtLeast2 = 10_000
-    """held-out sets, where they are drawn"""
+    """held-out sets of the distribution, by which the model is scored"""
     network: Annotated[DensityConfig, cli.FLAT] = DensityConfig()
     settings: Annotated[Settings, cli.FLAT] = Settings()
 
@@ -102,7 +104,7 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Checks what options say together, and fills in those that follow from others.
+    """Checks combinations of options, and sets those that follow from others.
 
     Raises:
       UserError: naming the option, its value and what was expected.
@@ -123,10 +125,10 @@ def resolve(config: Config) -> Config:
 
 
 def load(config: Config, seed: int) -> tuple:
-    """Training, validation and test data; of drawn sets the distribution, which serves for all.
+    """Returns training, validation and test data; without --data, three times the distribution.
 
     Raises:
-      UserError: for fractions that leave a part empty.
+      UserError: if nodes have fewer than 2 features, or a part of the data is empty.
     """
     if config.data is None:
         return (datasets.POINT_SETS[config.dataset],) * 3
@@ -149,7 +151,7 @@ def train_and_evaluate(
     validation: GraphsTuple | PointSets,
     test: GraphsTuple | PointSets,
 ) -> dict:
-    """Trains, or goes on training, in `config.run_dir`; returns what its results.json holds."""
+    """Trains one model, or resumes its training; returns the content of its results.json."""
     training.set_seed(seed)
     with report.as_options("data"):
         model = GraphDensity.for_data(train, config.network)
@@ -174,7 +176,7 @@ def train_and_evaluate(
 
 
 def held_out(model: GraphDensity, sets: PointSets, num_sets: int) -> GraphsTuple:
-    """Sets that training never sees."""
+    """Draws test sets, with seeds that no training step uses."""
     starts = range(0, num_sets, CHUNK)
     return graphs.batch(
         [model.draw(sets, min(CHUNK, num_sets - i), seed=(i, TEST)) for i in starts]
@@ -182,9 +184,10 @@ def held_out(model: GraphDensity, sets: PointSets, num_sets: int) -> GraphsTuple
 
 
 def above_floor(config: Config, test: GraphsTuple, log_probs: np.ndarray) -> dict[str, float]:
-    """How far the model's NLL per node is above the least possible one, by sets' exact density.
+    """Returns how far the NLL per node is above the least possible one.
 
-    Of the same sets, so that its error is far below that of the NLL.
+    The exact density of the same test sets is subtracted, so that the randomness of the sets
+    cancels and the standard error is far below that of the NLL.
     """
     exact = datasets.log_prob if config.model == "gnf" else datasets.independent_log_prob
     sets = datasets.POINT_SETS[config.dataset]
@@ -200,7 +203,7 @@ def above_floor(config: Config, test: GraphsTuple, log_probs: np.ndarray) -> dic
 
 @functools.cache  # the same for every seed
 def floors(dataset: str) -> dict[str, float]:
-    """The least NLL per node of exchangeable densities, and of independent nodes."""
+    """Returns the least NLL per node of exchangeable densities, and of independent nodes."""
     sets = datasets.POINT_SETS[dataset]
     least = {
         "floor": datasets.nll_floor(sets, FLOOR_SAMPLES.get(dataset, 2000)),
@@ -211,7 +214,7 @@ def floors(dataset: str) -> dict[str, float]:
 
 
 def summarize(config: Config, runs: list[dict]) -> dict:
-    """What the results.json of all seeds together holds: nats per node, and what to compare."""
+    """Returns means over seeds, in nats per node, and the values that they are compared with."""
     summary = {
         "model": config.model,
         "error_over": "seeds" if len(runs) > 1 else "test sets",
@@ -231,7 +234,7 @@ def summarize(config: Config, runs: list[dict]) -> dict:
 
 
 def table(summary: dict) -> str:
-    """The results as text."""
+    """Returns the results as text."""
     is_own = "gaussian" in summary
     reference = [("Gaussian", "gaussian", ".4f")]
     if not is_own:
@@ -266,7 +269,7 @@ def table(summary: dict) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
     summary = cli.train(config, load, train_and_evaluate, summarize)
     text = f"{summary['runs'][0]['test_sets']} held-out sets\n{table(summary)}"

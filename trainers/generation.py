@@ -1,9 +1,11 @@
-"""Graph generation: an auto-encoder and a GNF over its embeddings (5.2).
+"""Trains a graph generator, an auto-encoder and a GNF over its embeddings (5.2).
 
-python trainers/generation.py                                      # quick, on ego-small
-python trainers/generation.py --dataset community_small --preset best --seeds 0 1 2
-python trainers/generation.py --end-to-end                         # both trained together
-python trainers/generation.py --data mine.g6                       # own graphs
+Examples:
+
+    python trainers/generation.py                                      # quick, on ego-small
+    python trainers/generation.py --dataset community_small --preset best --seeds 0 1 2
+    python trainers/generation.py --end-to-end                         # both trained together
+    python trainers/generation.py --data mine.g6                       # own graphs
 """
 
 import dataclasses
@@ -11,7 +13,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -25,8 +27,8 @@ from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
 SHOWN = 12  # graphs
-# Tables 4 and 5 of the paper, degree / clustering / orbit: its GNF, as many as test graphs and
-# matched in size, and "(1024)".
+# Tables 4 and 5 of the paper, its GNF, degree / clustering / orbit: the rows with as many graphs as
+# test graphs, matched in size, and the rows "(1024)".
 PAPER = {
     "community_small": {
         "all": (0.12, 0.15, 0.02),
@@ -46,14 +48,14 @@ SCHEMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(generator_options.Options):
-    """Options; each has the preset's value unless given."""
+    """The options of the trainer; one that is not given has the preset's value."""
 
     end_to_end: bool = False
-    """train encoder, decoder and flow together on a bound of the graphs' likelihood"""
+    """trains encoder, decoder and flow together on a bound of the graphs' likelihood"""
     num_generated: options.AtLeast2 = 1024
-    """graphs generated for an evaluation"""
+    """graphs that are generated for one evaluation"""
     trials: options.Count = 3
-    """evaluations of each model, each on graphs of its own"""
+    """evaluations of each model, each on newly generated graphs"""
 
 
 PRESETS = {
@@ -74,7 +76,7 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Fills in the options that follow from others; errors as `generator_options.resolve`."""
+    """Sets the options that follow from others, see `generator_options.resolve`."""
     if not config.end_to_end:
         return generator_options.resolve(config, "generation", "two-stage")
     sizes = {"embedding_size": 14, "encoder_blocks": 2, "decoder_blocks": 2}
@@ -82,7 +84,7 @@ def resolve(config: Config) -> Config:
 
 
 def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
+    """Trains one model, or resumes its training; returns the content of its results.json."""
     train, _, test = sets
     generator, histories = generator_options.train(config, seed, sets)
     results = {stage: report.trained(history) for stage, history in histories.items()}
@@ -108,7 +110,7 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
 def likelihood(
     generator: GraphGenerator, members: Sequence[nx.Graph], seed: int
 ) -> dict[str, float | None]:
-    """The mean of -log p(X) over graphs, end to end of a bound on -log p(edges), with its error."""
+    """Returns the mean of -log p(X) over graphs; end to end, of a bound on -log p(edges)."""
     log_prob = generator.elbo if generator.stage == "end_to_end" else generator.log_prob
     loss, deviation = metrics.mean_and_deviation(-log_prob(members, seed=seed).numpy())
     error = None if deviation is None else deviation / np.sqrt(len(members))
@@ -116,7 +118,7 @@ def likelihood(
 
 
 def summarize(config: Config, runs: list[dict]) -> dict:
-    """What the results.json of all seeds together holds: means and deviations over all trials."""
+    """Returns means and deviations over the trials of all seeds."""
     trials = [trial for run in runs for trial in run["generation"]]
     return {
         "end_to_end": config.end_to_end,
@@ -130,7 +132,7 @@ def summarize(config: Config, runs: list[dict]) -> dict:
 
 
 def _mmds(trials: list[dict], scheme: str) -> dict[str, dict] | None:
-    """Of each statistic, the mean and deviation of an MMD of `metrics.evaluate` over trials."""
+    """Returns the mean and the deviation of each MMD of `metrics.evaluate` over trials."""
     if any(trial[scheme] is None for trial in trials):
         return None
     found = {name: [trial[scheme][name] for trial in trials] for name in metrics.STATISTICS}
@@ -145,7 +147,7 @@ def _over_trials(values: list[float]) -> dict[str, float | None]:
 
 
 def table(summary: dict) -> str:
-    """The results as text."""
+    """Returns the results as text."""
 
     def cells(means):
         return {s: report.text(m["mean"], ".4f", m["deviation"]) for s, m in means.items()}
@@ -177,7 +179,7 @@ def table(summary: dict) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
     summary = cli.train(config, load, train_and_evaluate, summarize)
     report.show(config, table(summary), "1000", "graphs.g6")

@@ -1,4 +1,4 @@
-"""What the auto-encoder's and the generator's trainers share: options, graphs, table 3."""
+"""The common parts of the auto-encoder's and the generator's trainers: options, data, table 3."""
 
 import dataclasses
 import pathlib
@@ -31,26 +31,26 @@ __all__ = [
 
 Sets = tuple[list[nx.Graph], list[nx.Graph] | None, list[nx.Graph]]
 EMBEDDING_SIZE = {"ego_small": 14, "community_small": 30, "two_communities": 30}  # the paper's
-DRAWS = 5  # of the encoder's noise, for the paper's table 3
+DRAWS = 5  # of the encoder's noise, as in the paper's table 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Network(GeneratorConfig):
-    """What is None follows from the graphs and from what is trained."""
+    """Sizes of the networks; those that are None follow from the graphs and the training."""
 
     embedding_size: options.Even | None = None
-    """width of the embeddings; default: the paper's, 14 for own graphs and end to end"""
+    """width of the embeddings; default: the paper's; 14 for your own graphs and end to end"""
     encoder: tyro.conf.Suppress[Literal["network", "flow"]] = "network"
     directed: tyro.conf.Suppress[bool] = False
     encoder_blocks: options.Count | None = None
-    """attention blocks of the encoder's networks; default: 6, or 2 of a flow (end to end)"""
+    """attention blocks of the encoder's networks; default: 6, or 2 end to end"""
     decoder_blocks: options.AtLeast0 | None = None
-    """attention blocks of the decoder; default: none, as the paper's, or 2 (end to end)"""
+    """attention blocks of the decoder; default: none, as in the paper, or 2 end to end"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Training(GeneratorSettings):
-    """Of its fields `steps`, `epochs` and the trainer decide some."""
+    """`GeneratorSettings` without the settings that the trainer determines."""
 
     steps_per_epoch: tyro.conf.Suppress[options.Count | None] = None
     stage: tyro.conf.Suppress[None] = None
@@ -58,40 +58,40 @@ class Training(GeneratorSettings):
 
 @dataclasses.dataclass(frozen=True)
 class Options(cli.Options):
-    """Those that both trainers have."""
+    """The options that both trainers have."""
 
     dataset: Literal["community_small", "ego_small", "two_communities"] | None = None
-    """see gnf_tf.datasets; the paper's two, and the other set called community-small; default:
-    ego_small"""
+    """the set of graphs, see gnf_tf.datasets: the paper's two, and another one that is also called
+    community-small; default: ego_small"""
     data: Annotated[
         pathlib.Path | None, tyro.conf.arg(metavar="PATH", aliases=["--graphs-file"])
     ] = None
-    """in place of a data set: own graphs, of any format of gnf_tf.datasets.read_graphs"""
+    """your own graphs in place of a data set, in any format of gnf_tf.datasets.read_graphs"""
     steps: options.Count = 1_500
-    """training steps of each stage, at least; whole passes over the training graphs are taken"""
+    """training steps of each stage, rounded up to whole passes over the training graphs"""
     epochs: options.Count = 5
-    """parts of each stage, each followed by a validation"""
+    """parts of each stage, each of which ends with a validation"""
     seeds: options.Seeds = (0,)
-    """of weights, noise, order and the split of own graphs; one model each, trained in turn"""
+    """seeds of weights, noise, order and the split of your own graphs; each trains one model"""
     network: Annotated[Network, cli.FLAT] = Network()
     settings: Annotated[Training, cli.FLAT] = Training()
 
 
-# Section 5.2's sizes and rates, of both trainers' preset `paper`.
+# Both trainers' preset `paper` has these values of section 5.2.
 PAPER = {"steps": 100_000, "epochs": 100}
 PAPER_TRAINING = Training(learning_rate=1e-4, ema_decay=0.0, patience=100)
 
 
 def resolve(config: Options, *names: str, **defaults: Any) -> Options:
-    """Fills in the options that follow from others.
+    """Sets the options that follow from others.
 
     Args:
       config: the options of a trainer.
-      *names: the trainer's, and what else tells its run folders apart.
-      **defaults: of fields of `network` that are None, and its encoder.
+      *names: the name of the trainer, and what else distinguishes its run folders.
+      **defaults: the encoder, and values of fields of `network` that are None.
 
     Raises:
-      UserError: for a data set and own graphs at once.
+      UserError: if both a data set and a file of graphs are given.
     """
     if config.data is None:
         config = dataclasses.replace(config, dataset=config.dataset or "ego_small")
@@ -109,10 +109,10 @@ def resolve(config: Options, *names: str, **defaults: Any) -> Options:
 
 
 def load(config: Options, seed: int) -> Sets:
-    """Training graphs, validation graphs where there are some, and test graphs.
+    """Returns training graphs, validation graphs or None, and test graphs.
 
     Raises:
-      UserError: for own graphs that can't serve.
+      UserError: if --data lacks graphs for a set, or has graphs that can't be learned from.
     """
     if config.data is None:
         make = datasets.GRAPH_SETS[config.dataset]
@@ -120,7 +120,7 @@ def load(config: Options, seed: int) -> Sets:
     try:
         train, test = (datasets.read_graphs(config.data, split) for split in ("train", "test"))
         validation = None
-    except ValueError:  # the file doesn't say
+    except ValueError:  # the file does not say which graphs are for the test
         members = datasets.read_graphs(config.data)
         with report.as_options("fractions"):
             train, validation, test = datasets.random_split(members, config.fractions, seed=seed)
@@ -146,7 +146,7 @@ def load(config: Options, seed: int) -> Sets:
 def train(
     config: Options, seed: int, sets: Sets, stage: str | None = None
 ) -> tuple[GraphGenerator, dict[str, History]]:
-    """Trains, or goes on training, one model in `run_dir`; (it, the history of each stage)."""
+    """Trains one model, or resumes its training; returns it and the history of each stage."""
     train, validation, test = sets
     training.set_seed(seed)
     generator = GraphGenerator.for_data(
@@ -168,7 +168,7 @@ def train(
 def reconstruction(
     generator: GraphGenerator, train: Sequence[nx.Graph], test: Sequence[nx.Graph]
 ) -> dict[str, list[dict[str, float]]]:
-    """Totals over the training and the test graphs, as in the paper's table 3, for each draw.
+    """Returns totals over the training and the test graphs for each draw, as in table 3.
 
     Returns:
       For each draw of the encoder's noise, `cross_entropy` in nats, summed over all pairs of
@@ -189,12 +189,12 @@ def reconstruction(
 
 
 def reconstruction_lines(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line of text for each set of graphs; of one model or several."""
+    """Returns a line of text for each set of graphs, over all models and draws."""
     lines = []
     for name in ("train", "test"):
         draws = [draw for run in runs for draw in run[f"reconstruction_{name}"]]
         wrong = [draw["wrong_edges"] for draw in draws]
-        # Graphs of one node have no pairs, and no cross entropy.
+        # Graphs of one node have no pairs and no cross entropy.
         loss = np.mean([number(draw["cross_entropy"]) / max(draw["pairs"], 1.0) for draw in draws])
         lines.append(
             f"auto-encoder, {name}: {np.mean(wrong):.1f} ({min(wrong):.0f} to {max(wrong):.0f}) "

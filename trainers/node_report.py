@@ -1,4 +1,4 @@
-"""What the citation and the PPI trainer share: options, training, the table."""
+"""The common parts of the citation and the PPI trainer: options, training, the table."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,25 +15,25 @@ __all__ = ["NodeOptions", "neumann_rbp", "summarize", "table", "train_and_evalua
 Data = LabeledGraph | LabeledGraphs
 
 
-# Heading and format of the scores of `metrics.classification_scores` that models are compared by.
+# Heading and format of the scores of `metrics.classification_scores`.
 SCORES = {"accuracy": ("accuracy", ".1%"), "f1": ("F1", ".3f")}
 
 
 @dataclasses.dataclass(frozen=True)
 class NodeOptions(cli.Options):
-    """Those that both trainers have.
+    """The options that both trainers have.
 
-    A trainer adds `epochs`, and `paper`: the paper's scores in words, None where it has none.
+    A trainer adds `epochs`, and `paper`, the paper's scores in words or None.
     """
 
     seeds: options.Seeds = (0,)
-    """of all that is random; one model each, in turn"""
+    """seeds of everything random; each trains one model"""
     network: Annotated[ClassifierConfig, cli.FLAT] = ClassifierConfig()
     settings: Annotated[NodeSettings, cli.FLAT] = NodeSettings()
 
 
 def neumann_rbp(config: Any) -> Any:
-    """A preset for that model, which has the library's defaults in all presets."""
+    """Adapts a preset to Neumann RBP, which has the library's defaults in all presets."""
     return dataclasses.replace(
         config,
         network=dataclasses.replace(
@@ -46,14 +46,14 @@ def neumann_rbp(config: Any) -> Any:
 def train_and_evaluate(
     config: Any, seed: int, train: Data, validation: Data, test: Data
 ) -> dict[str, Any]:
-    """Trains, or goes on training, one model; returns what its results.json holds.
+    """Trains one model, or resumes its training; returns the content of its results.json.
 
     Args:
       config: options, with the run folder of this seed.
-      seed: of all that is random.
-      train: whose training nodes are learned from; of LabeledGraphs all nodes with labels.
-      validation: the same, of the validation nodes.
-      test: the same, of the test nodes.
+      seed: seed of everything random.
+      train: data for training: the training nodes of a LabeledGraph, or all of LabeledGraphs.
+      validation: data for validation, in the same way.
+      test: data for the test, in the same way.
     """
     print(f"{config.title}, seed {seed}; run folder {config.run_dir}")
     training.set_seed(seed)
@@ -72,7 +72,7 @@ def _score_of(results: Mapping[str, Any]) -> str:
 
 
 def summarize(config: Any, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """What results.json of the run folder holds: mean and deviation of the seeds' scores."""
+    """Returns the mean and the deviation of the scores over seeds."""
     name = _score_of(runs[0])
     validated, _ = metrics.mean_and_deviation([run[f"validation_{name}"] for run in runs])
     tested, deviation = metrics.mean_and_deviation([run[f"test_{name}"] for run in runs])
@@ -81,7 +81,7 @@ def summarize(config: Any, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(summary: dict[str, Any]) -> str:
-    """The results as text."""
+    """Returns the results as text."""
     name = _score_of(summary["runs"][0])
     heading, form = SCORES[name]
     text = report.table(

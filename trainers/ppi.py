@@ -1,12 +1,12 @@
-"""PPI: what proteins do, 121 labels, from their interactions in 24 tissues (4, table 1).
+"""Trains a classifier of 121 functions of proteins in 24 tissues (PPI, 4, table 1).
 
     python trainers/ppi.py                                # quick; downloads the data once
     python trainers/ppi.py --data-dir ~/ppi --preset best
     python trainers/ppi.py --preset paper --model neumann_rbp
     python trainers/ppi.py --data graphs.npz              # own graphs with labeled nodes
 
-20 networks to train, 2 to validate, 2 to test. The score is micro F1 over the proteins: the
-authors' code counted padding too.
+20 networks serve for training, 2 for validation and 2 for test. The score is micro F1 over all
+proteins and labels; the authors' code counted padding, too.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import pathlib
 import sys
 from typing import ClassVar
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -31,15 +31,16 @@ PAPER = "paper: gnn 0.78, grevnet 0.76, neumann_rbp 0.70"  # table 1, micro F1
 
 @dataclasses.dataclass(frozen=True)
 class Config(node_report.NodeOptions):
-    """Options; each has the preset's value unless given."""
+    """The options of the trainer; one that is not given has the preset's value."""
 
     dataset: ClassVar[str] = "ppi"
     data_dir: cli.Path = None
-    """folder of the release's files or of ppi.zip; default: downloaded to the user's cache"""
+    """folder with the files of the release, or with ppi.zip; default: the user's cache, to which
+    they are downloaded"""
     epochs: options.Count = 20
-    """passes over the training networks at most"""
+    """largest number of passes over the training networks"""
     strategy: distribution.StrategyName = "none"
-    """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
+    """mirrored uses all GPUs of a machine; multi-worker those of several, each with a TF_CONFIG"""
 
     @property
     def paper(self) -> str | None:
@@ -52,8 +53,8 @@ PRESETS = {
     "quick": Config(
         network=ClassifierConfig(num_steps=NUM_STEPS, conditioner="messages", share_weights=True)
     ),
-    # Sizes, rate and L2 are those of the authors' code, and a classifier of two layers as there;
-    # when to stop is our reading.
+    # Sizes, learning rate, L2 and the classifier of two layers are from the authors' code; when to
+    # stop is our choice.
     "paper": Config(
         epochs=500,
         network=ClassifierConfig(
@@ -67,7 +68,7 @@ PRESETS = {
         ),
         settings=NodeSettings(l2=4e-5, patience=50),
     ),
-    # Larger: a guess that was not tuned.
+    # This larger network is a guess that was not tuned.
     "best": Config(
         seeds=(0, 1, 2),
         epochs=400,
@@ -86,7 +87,7 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Checks what options say together, and fills in the run folder.
+    """Checks combinations of options, and sets the run folder.
 
     Raises:
       UserError: naming the option, its value and what was expected.
@@ -100,7 +101,7 @@ def resolve(config: Config) -> Config:
 
 
 def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, LabeledGraphs]:
-    """(training, validation, test) networks."""
+    """Returns training, validation and test networks."""
     if config.data is not None:
         networks = datasets.read_labeled_graphs(config.data)
         with report.as_options("fractions"):
@@ -111,7 +112,7 @@ def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, Label
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__, {"neumann_rbp": node_report.neumann_rbp}))
     summary = cli.train(config, load, train_and_evaluate, node_report.summarize)
     report.show(config, node_report.table(summary), "graphs.npz")

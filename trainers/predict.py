@@ -1,16 +1,16 @@
-"""Asks a trained model of any kind about a file, and writes the answers to another.
+"""Applies a trained model of any kind to a file, and writes the results to another file.
 
     python trainers/predict.py runs/qm9/model.npz more.xyz --out predictions.csv
     python trainers/predict.py runs/citation/seed0/model.npz graph.npz --out classes.csv
     python trainers/predict.py runs/density/seed0/model.npz sets.csv --out log_probs.csv
     python trainers/predict.py runs/generation/seed0/model.npz 1000 --out graphs.g6
 
-A MoleculeRegressor predicts targets of molecules; a NodeClassifier classes of nodes and their
-probabilities; a GraphDensity log-densities of node features, in nats, of which low ones tell
-anomalies, or with --out of graphs new features for the input's graphs; a GraphGenerator makes
-graphs, so many, or of the sizes of the input's graphs, or with --out of a csv file gives the
-log-densities of their embeddings; one of which trainers/autoencoder.py trained the auto-encoder
-alone gives how well it reconstructs each graph, in such a file.
+A MoleculeRegressor predicts targets of molecules, a NodeClassifier predicts classes of nodes and
+their probabilities. A GraphDensity computes log-densities of node features in nats, where low ones
+indicate anomalies; if --out is a file of graphs, it samples new features for the input's graphs. A
+GraphGenerator generates a number of graphs, or graphs of the sizes of the input's; if --out is a
+csv file, it computes log-densities of the embeddings of the input's graphs, or, if
+trainers/autoencoder.py trained the auto-encoder alone, how well it reconstructs each graph.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -40,23 +40,23 @@ CSV, LOG_PROB = ".csv", "log_prob [nats]"
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Options."""
+    """The options."""
 
     model: tyro.conf.Positional[pathlib.Path]
-    """file of a trained model, as model.npz of a run folder"""
+    """file of a trained model, such as model.npz in a run folder"""
     input: tyro.conf.Positional[str]
-    """file that the model is asked about; or of a GraphGenerator how many graphs to make"""
+    """file of the model's input; or, for a GraphGenerator, how many graphs to generate"""
     out: pathlib.Path
-    """file to be written: .csv, or graphs of any suffix of gnf_tf.datasets.write_graphs"""
+    """file to be written, .csv, or graphs with a suffix that gnf_tf.datasets.write_graphs knows"""
     seed: options.Seed = 0
-    """of what is drawn"""
+    """seed of samples and of an encoder's noise"""
 
     def __post_init__(self):
         options.check(self)
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = cli.command_line(Config, __doc__)
     out = config.out
     if not out.parent.is_dir():
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
-    """Targets of molecules."""
+    """Predicts the targets of molecules."""
     predicted = model.predict(datasets.read_molecules(config.input))
     units = [f" [{unit}]" if unit else "" for unit in model.target_units]
     names = [name + unit for name, unit in zip(model.target_names, units, strict=True)]
@@ -89,7 +89,7 @@ def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
 
 
 def classify(model: models.NodeClassifier, config: Config) -> pd.DataFrame:
-    """Classes of nodes, or their labels, and probabilities."""
+    """Predicts the classes or labels of nodes, and their probabilities."""
     network = _read_nodes(config.input)
     names, predicted = np.array(model.class_names), model.predict(network)
     columns = [f"p({name})" for name in names]
@@ -104,14 +104,14 @@ def classify(model: models.NodeClassifier, config: Config) -> pd.DataFrame:
 
 
 def _read_nodes(path):
-    """One graph or several, as either trainer of a NodeClassifier reads them."""
+    """Reads one graph or several, as the two trainers of a NodeClassifier do."""
     if path.lower().endswith(".npz") and "n_nodes" not in read_npz(path):
         return datasets.read_node_graph(path)
     return datasets.read_labeled_graphs(path)
 
 
 def score(model: models.GraphDensity, config: Config) -> pd.DataFrame | list[nx.Graph]:
-    """Log-densities of node features, or new features."""
+    """Computes log-densities of node features, or samples new features."""
     sets = datasets.read_sets(config.input)
     if config.out.suffix.lower() == CSV:
         return _of_graphs(sets.n_node, {LOG_PROB: model.log_prob(sets)})
@@ -119,7 +119,7 @@ def score(model: models.GraphDensity, config: Config) -> pd.DataFrame | list[nx.
 
 
 def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | list[nx.Graph]:
-    """New graphs, or log-densities of the embeddings of graphs, or how they are reconstructed."""
+    """Generates graphs, or scores given graphs by log-density or reconstruction error."""
     is_csv = config.out.suffix.lower() == CSV
     if config.input.isdecimal() and not pathlib.Path(config.input).exists():
         if is_csv:

@@ -1,8 +1,10 @@
-"""QM9: twelve properties of molecules from their atoms and 3D distances, with a GRevNet.
+"""Trains a GRevNet that predicts properties of molecules from atoms and distances (QM9, 7.1).
 
-python trainers/qm9.py                      # quick: minutes on two CPU cores
-python trainers/qm9.py --preset best        # all 130,831 molecules, an hour or two on a core
-python trainers/qm9.py --data mine.xyz --targets mine.csv     # own molecules: xyz, sdf, SMILES
+Examples:
+
+    python trainers/qm9.py                      # quick: minutes on two CPU cores
+    python trainers/qm9.py --preset best        # all 130,831 molecules, an hour or two on a core
+    python trainers/qm9.py --data mine.xyz --targets mine.csv     # own molecules: xyz, sdf, SMILES
 """
 
 import dataclasses
@@ -11,7 +13,7 @@ import pathlib
 import sys
 from typing import Annotated, ClassVar, Literal
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -25,8 +27,8 @@ from gnf_tf.models.molecule_regressor import composition
 from gnf_tf.training import RegressionSettings, distribution
 from trainers import cli, report
 
-# Table 1 of the paper, in the order of TARGETS. Units are not stated there; judged by magnitude
-# they are ours. Its models see bonds and no distances.
+# Table 1 of the paper, in the order of TARGETS. The paper does not state units; by magnitude they
+# are the units of TARGETS. Its models see bonds, not distances.
 PAPER = {
     "grevnet": "0.462 0.414 0.098 0.124 0.169 26.380 0.036 0.390 0.407 0.418 0.359 0.195",
     "gnn": "0.474 0.421 0.097 0.124 0.170 27.150 0.035 0.410 0.396 0.381 0.373 0.198",
@@ -37,27 +39,27 @@ ATOMIZATION = ("u0", "u", "h", "g")
 
 @dataclasses.dataclass(frozen=True)
 class Config(cli.Options):
-    """Options; each has the preset's value unless given."""
+    """The options of the trainer; one that is not given has the preset's value."""
 
     dataset: ClassVar[str] = "qm9"
     targets: cli.Path = None
-    """csv file with a row of targets for each of those molecules"""
+    """csv file with a row of targets for each molecule of --data"""
     target: Literal["all", *TARGETS] = "all"
-    """a model for all of QM9's targets, or as the paper for one of them"""
+    """the targets of QM9 to predict: all, or one, for which the paper has a model each"""
     train_size: options.Count | None = 12_000
-    """training molecules of QM9; None: all 110,000"""
+    """training molecules of QM9; None takes all 110,000"""
     validation_size: options.Count | None = 1_000
-    """validation molecules of QM9; None: all 10,000"""
+    """validation molecules of QM9; None takes all 10,000"""
     test_size: options.Count | None = 5_000
-    """test molecules of QM9, never seen in training; None: all 10,831"""
+    """test molecules of QM9; None takes all 10,831"""
     data_dir: cli.Path = None
-    """folder of QM9's converted data; default: the user's cache folder"""
+    """folder for QM9's converted data; default: the user's cache folder"""
     epochs: options.Count = 6
-    """passes over the training molecules at most"""
+    """largest number of passes over the training molecules"""
     seed: options.Seed = 0
-    """of the split, the initial weights and the order of batches"""
+    """seed of the split, the initial weights and the order of batches"""
     strategy: distribution.StrategyName = "none"
-    """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
+    """mirrored uses all GPUs of a machine; multi-worker those of several, each with a TF_CONFIG"""
     network: Annotated[RegressorConfig, cli.FLAT] = RegressorConfig()
     settings: Annotated[RegressionSettings, cli.FLAT] = RegressionSettings()
 
@@ -81,7 +83,7 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Checks what options say together, and fills in the run folder.
+    """Checks combinations of options, and sets the run folder.
 
     Raises:
       UserError: naming the option, its value and what was expected.
@@ -94,10 +96,10 @@ def resolve(config: Config) -> Config:
 
 
 def load(config: Config) -> tuple[Molecules, Molecules, Molecules]:
-    """Training, validation and test molecules.
+    """Returns training, validation and test molecules.
 
     Raises:
-      UserError: for a size that a split doesn't have, or own molecules without targets.
+      UserError: for a size that a split does not have, or molecules without targets.
     """
     if config.data is not None:
         molecules = datasets.read_molecules(config.data, targets=config.targets)
@@ -124,7 +126,7 @@ def load(config: Config) -> tuple[Molecules, Molecules, Molecules]:
 def train_and_evaluate(
     config: Config, train: Molecules, validation: Molecules, test: Molecules
 ) -> dict:
-    """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
+    """Trains the model, or resumes its training; returns the content of its results.json."""
     training.set_seed(config.seed)
     model = MoleculeRegressor.for_data(train, config.network)
     print(
@@ -146,7 +148,7 @@ def train_and_evaluate(
 def evaluate(
     config: Config, model: MoleculeRegressor, train: Molecules, test: Molecules, predicted
 ) -> list[dict]:
-    """The rows of the table."""
+    """Returns the rows of the table, one for each target."""
     fit = composition(test, model.elements) @ model.composition_weights
     errors, of_mean, of_fit = (
         np.abs(values - test.targets).mean(axis=0)
@@ -168,7 +170,7 @@ def evaluate(
 
 
 def table(results: dict, config: Config) -> str:
-    """The results as text."""
+    """Returns the results as text."""
     text = report.table(
         results["rows"],
         ("target", "target", ""),
@@ -194,7 +196,7 @@ def table(results: dict, config: Config) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
     with cli.replicas(config) as own:
         work = (functools.partial(f, own) for f in (load, train_and_evaluate))

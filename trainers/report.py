@@ -1,4 +1,4 @@
-"""Results as text and as JSON, of all trainers."""
+"""Training by the options of a trainer, and its results as text and as JSON."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ __all__ = ["as_options", "fit", "show", "table", "text", "trained"]
 
 @contextlib.contextmanager
 def as_options(name: str) -> Iterator[None]:
-    """Within it, a ValueError is about the option of that name."""
+    """In this context, a ValueError becomes a UserError that names this option."""
     try:
         yield
     except ValueError as error:
@@ -23,7 +23,7 @@ def as_options(name: str) -> Iterator[None]:
 
 
 def trained(history: History) -> dict[str, Any]:
-    """What results.json holds of a training."""
+    """Returns what results.json records of a training."""
     return {
         "weights": history.weights,
         "epochs": history.epochs,
@@ -37,7 +37,7 @@ def trained(history: History) -> dict[str, Any]:
 def fit(
     model: Model, train: Any, validation: Any, config: Options, seed: int, **settings: Any
 ) -> History:
-    """`training.fit` by the options, with these settings besides or in place of theirs."""
+    """Calls `training.fit` with the options, and with `settings`, which override theirs."""
     return training.fit(
         model,
         train,
@@ -51,17 +51,18 @@ def fit(
 
 
 def text(value: Any, form: str, error: float | None = None) -> str:
-    """A value in this format, with its error if it has one; "-" for null in a JSON file."""
+    """Formats a value, and its error if there is one; None, null in a JSON file, becomes "-"."""
     shown = "-" if value is None else format(value, form)
     return shown if error is None else f"{shown} +- {error:{form}}"
 
 
 def table(rows: Sequence[Mapping[str, Any]], *columns: tuple[str, str, str]) -> str:
-    """A line of headings and a line for each row.
+    """Returns a line of headings and a line for each row.
 
     Args:
-      rows: their values by name.
-      *columns: heading, name of the values, their format; text without a format is flush left.
+      rows: values by name.
+      *columns: heading, name of the values and their format; a column without a format has text,
+        which is flush left.
     """
     cells = [[heading for heading, _, _ in columns]]
     cells += [[text(row[name], form) for _, name, form in columns] for row in rows]
@@ -71,13 +72,13 @@ def table(rows: Sequence[Mapping[str, Any]], *columns: tuple[str, str, str]) -> 
 
 
 def show(config: Options, results: str, example: str, out: str = "predictions.csv") -> None:
-    """Prints the results, where the curves and the model are, and how to use it.
+    """Prints the results, and commands that show the curves and use the model.
 
     Args:
       config: the options.
-      results: the table.
-      example: name of a file that the model could be asked about, or another input.
-      out: name of a file for the answers.
+      results: the results as text.
+      example: input for `trainers/predict.py`, such as the name of a file.
+      out: name of the file that it writes.
     """
     model = next(config.folders()) / "model.npz"
     print(f"\n{results}")

@@ -1,4 +1,4 @@
-"""Scores of predictions and of densities, and their spread over runs: arrays in, numbers out."""
+"""Scores of class probabilities and of densities, and the spread of scores over runs."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,20 @@ __all__ = ["classification_scores", "gaussian_nll", "mean_and_deviation", "mean_
 
 
 def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """How good predicted probabilities of classes are, as `NodeClassifier.predict_proba` has them.
+    """Returns the scores of predicted class probabilities, such as those of a `NodeClassifier`.
+
+    `training.evaluate_nodes` applies it to a model and a labeled set of nodes.
 
     Args:
       labels: [num_nodes] whole numbers, the class of each node; or [num_nodes, num_labels] bool,
         which of many labels each node has.
-      probabilities: [num_nodes, num_classes], or of each label, [num_nodes, num_labels].
+      probabilities: [num_nodes, num_classes], or [num_nodes, num_labels] for many labels.
 
     Returns:
-      `accuracy`, the share of nodes whose likeliest class is the right one; or of many labels
-      `f1`, micro-averaged over all nodes and labels, a label being predicted where its probability
-      is above 1/2, and 0 where none is true or predicted. `loss`: the mean cross entropy in nats.
+      `accuracy` is the share of nodes whose most probable class is right. For many labels, `f1`
+      takes its place: F1, micro-averaged over all pairs of a node and a label, where a label is
+      predicted if its probability is above 1/2; it is 0 if no label is true or predicted. `loss`
+      is the mean cross entropy in nats.
     """
     probabilities = np.asarray(probabilities, np.float64)
     if labels.ndim == 2:
@@ -34,15 +37,15 @@ def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict
 
 
 def mean_per_node(values: np.ndarray, n_node: np.ndarray) -> tuple[float, float]:
-    """The mean per node of what is known per graph, such as a negative log-likelihood.
+    """Returns the mean per node of a quantity per graph, such as a negative log-likelihood.
 
     Args:
-      values: [num_graphs], each a sum over the nodes of a graph.
+      values: [num_graphs], of which each is a sum over the nodes of a graph.
       n_node: [num_graphs] node counts.
 
     Returns:
-      The sum of all values over the number of all nodes, and its standard error, the graphs being
-      independent (a ratio estimate); the error of a single graph is NaN.
+      (sum of all values divided by the number of all nodes, its standard error). The error is that
+      of a ratio of means over independent graphs, and NaN for a single graph.
     """
     values, n_node = np.asarray(values, np.float64), np.asarray(n_node)
     mean = values.sum() / n_node.sum()
@@ -53,16 +56,16 @@ def mean_per_node(values: np.ndarray, n_node: np.ndarray) -> tuple[float, float]
 
 
 def gaussian_nll(train: np.ndarray, test: np.ndarray) -> float:
-    """Mean negative log-likelihood of test points under a Gaussian fitted to training points.
+    """Returns the mean negative log-likelihood of test points under a Gaussian, in nats per point.
 
-    Every density that is worth training has a lower one.
+    It is a baseline: a density that learned anything has a lower one.
 
     Args:
-      train: [num_points, size], whose mean and covariance the Gaussian has.
+      train: [num_points, size], the points whose mean and covariance the Gaussian has.
       test: [num_points, size].
 
     Returns:
-      Nats per point; NaN where the covariance is singular.
+      The mean, or NaN if the covariance is singular.
     """
     train = np.asarray(train, np.float64)
     try:
@@ -73,9 +76,10 @@ def gaussian_nll(train: np.ndarray, test: np.ndarray) -> float:
 
 
 def mean_and_deviation(values: Sequence[float | None]) -> tuple[float, float | None]:
-    """Mean and sample standard deviation of a score over runs; of one run the latter is None.
+    """Returns the mean and the sample standard deviation of a score over runs.
 
-    A score of None, as JSON files have in place of NaN, makes both NaN.
+    The deviation of a single run is None. A score of None, which JSON files have in place of NaN,
+    makes both NaN.
     """
     numbers = np.array(values, np.float64)
     deviation = float(numbers.std(ddof=1)) if len(numbers) > 1 else None

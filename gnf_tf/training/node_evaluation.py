@@ -1,4 +1,4 @@
-"""How well a `NodeClassifier` does on nodes whose labels are known."""
+"""Evaluation of a `NodeClassifier` on labeled nodes."""
 
 import os
 from typing import Literal
@@ -22,19 +22,19 @@ def evaluate_nodes(
     folder: str | os.PathLike | None = None,
     step: int = 0,
 ) -> dict[str, float]:
-    """Scores of predictions against labels, see `metrics.classification_scores`.
+    """Returns the scores of a model on labeled nodes, as `metrics.classification_scores` does.
 
-    Use `model.predict` for nodes without labels.
+    Use `model.predict` for nodes whose labels are unknown.
 
     Args:
-      model: as trained.
-      data: a LabeledGraph, whose nodes of one set count; or LabeledGraphs, whose labeled nodes all
-        count.
-      part: that set.
-      folder: which gets the errors as a figure, `confusion.png` or, of many labels,
-        `precision_recall.png`, and for TensorBoard the figure and the nodes' `states`, in its
-        projector; None: nothing is written.
-      step: the training step that TensorBoard shows with the figure.
+      model: the model.
+      data: a LabeledGraph, of which the nodes of one set count; or LabeledGraphs, of which all
+        labeled nodes count.
+      part: the name of that set.
+      folder: a run folder, which gets a figure of the errors (`confusion.png`, or
+        `precision_recall.png` for many labels) and, for TensorBoard's projector, the nodes'
+        `states`; None writes nothing.
+      step: the step that TensorBoard shows with the figure.
     """
     if isinstance(data, LabeledGraph):
         rows = np.flatnonzero(getattr(data, part))
