@@ -1,11 +1,11 @@
-"""What the user can mend, each error one sentence."""
+"""Errors that the user can correct; trainers print them as one line without a traceback."""
 
 __all__ = ["DataError", "UserError"]
 
 
 class DataError(RuntimeError):
-    """A data file that is missing, damaged, or can't be written; the message names it."""
+    """A data file is missing or damaged, or can't be written; the message names the file."""
 
 
 class UserError(RuntimeError):
-    """A setting or a run folder that doesn't fit; the message says what does."""
+    """An option or a run folder can't be used; the message says what is expected."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Paths of the user, and files that are replaced atomically."""
 
 import contextlib
 import os
@@ -11,12 +11,12 @@ __all__ = ["cache_folder", "user_path", "whole_file"]
 
 
 def user_path(path: str | os.PathLike) -> pathlib.Path:
-    """The path, a leading `~` replaced by the user's home folder."""
+    """Returns the path with a leading `~` replaced by the user's home folder."""
     return pathlib.Path(os.path.expanduser(path))
 
 
 def cache_folder() -> pathlib.Path:
-    """The user's cache folder of this package, as `~/.cache/gnf_tf`; it may not be there yet."""
+    """The cache folder of this package, such as `~/.cache/gnf_tf`; it need not exist yet."""
     import pooch
 
     return pathlib.Path(pooch.os_cache("gnf_tf"))
@@ -24,9 +24,9 @@ def cache_folder() -> pathlib.Path:
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[IO[bytes]]:
-    """A binary file to write, which takes the place of `path` at the end, and only then.
+    """A context manager that writes a binary file, which replaces `path` only when it is complete.
 
-    Whatever interrupts the writing, an error, a kill or a full disk, `path` is what it was before.
+    If an error, a signal or a full disk interrupts the writing, `path` remains unchanged.
 
     Raises:
       OSError: if the file can't be written.
@@ -35,7 +35,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[IO[bytes]]:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o644)  # a folder may be shared
+            os.fchmod(handle, 0o644)  # readable by others, unlike other temporary files
             yield file
             file.flush()
             os.fsync(file.fileno())

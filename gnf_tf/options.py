@@ -1,4 +1,4 @@
-"""What the fields of a configuration may be: the rules of a value stand in its type."""
+"""Types for the fields of a configuration that carry the rules which their values must follow."""
 
 import dataclasses
 import math
@@ -30,12 +30,12 @@ __all__ = [
 
 
 class OptionError(ValueError):
-    """A field of a configuration that breaks its rule.
+    """A field of a configuration has a value that breaks a rule.
 
     Attributes:
       option: name of the field.
       expected: the rule in words.
-      value: what the field holds.
+      value: the value of the field.
     """
 
     def __init__(self, option: str, expected: str, value: Any):
@@ -45,7 +45,12 @@ class OptionError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """In the `Annotated` type of a field: its value must be `words`, that is, `holds(value)`."""
+    """A condition in the `Annotated` type of a field.
+
+    Attributes:
+      words: the condition in words, after "must be".
+      holds: whether a value satisfies the condition.
+    """
 
     words: str
     holds: Callable[[Any], bool]
@@ -61,7 +66,7 @@ def _at_most(most):
 
 _SEED_LIMIT = 2**63  # see gnf_tf.seeds
 _INT32 = _at_most(np.iinfo(np.int32).max)
-_FLOAT32 = _at_most(float(np.finfo(np.float32).max))  # what TensorFlow computes with
+_FLOAT32 = _at_most(float(np.finfo(np.float32).max))  # TensorFlow computes in float32
 
 Count = Annotated[int, _at_least(1), _INT32]
 AtLeast0 = Annotated[int, _at_least(0), _INT32]
@@ -94,13 +99,22 @@ Fractions = Annotated[
 
 
 def check(config: Any) -> None:
-    """Checks each field of a dataclass by the type and the rules of its annotation.
+    """Checks every field of a dataclass against the rules in its annotation.
+
+    A configuration calls this function in its `__post_init__`.
+
+    >>> @dataclasses.dataclass
+    ... class Config:
+    ...     epochs: Count = 0
+    >>> check(Config())
+    Traceback (most recent call last):
+    gnf_tf.options.OptionError: `epochs` must be at least 1, got 0
 
     Args:
-      config: a dataclass instance; a configuration calls this in its `__post_init__`.
+      config: a dataclass instance.
 
     Raises:
-      OptionError: naming the field, the rule and the value.
+      OptionError: if a value breaks a rule. The message names the field, the rule and the value.
     """
     hints = typing.get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
@@ -111,7 +125,10 @@ def check(config: Any) -> None:
 
 
 def rules_of(hint: Any) -> Iterator[Rule]:
-    """The rules of a type such as `Annotated[int, Rule(...)] | None`, its own kind first."""
+    """The rules of a type such as `Annotated[int, Rule(...)] | None`.
+
+    The rule of the underlying type, such as "a whole number", comes first.
+    """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         yield from rules_of(parts[0])

@@ -1,4 +1,4 @@
-"""Matplotlib figures from arrays, for TensorBoard, result folders and notebooks."""
+"""Matplotlib figures of arrays and graphs, for TensorBoard, run folders and notebooks."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import tensorflow as tf
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-_LARGE = 400  # nodes of a graph whose layout takes a fifth of a second
+_LARGE = 400  # number of nodes from which on a layout uses landmarks
 
 __all__ = [
     "confusion_matrix",
@@ -28,13 +28,13 @@ __all__ = [
 def predicted_against_true(
     true: np.ndarray, predicted: np.ndarray, names: Sequence[str], units: Sequence[str]
 ) -> Figure:
-    """A panel for each target: predicted over true values, the diagonal, the mean absolute error.
+    """Draws a panel for each target: predictions against true values, and the mean absolute error.
 
     Args:
       true: [n, num_targets].
       predicted: [n, num_targets].
-      names: of the targets.
-      units: of the targets.
+      names: num_targets names.
+      units: num_targets units.
 
     Raises:
       ValueError: if the shapes don't agree.
@@ -65,7 +65,7 @@ def predicted_against_true(
 def loss_curves(
     history: Mapping[str, Sequence[float]], ylabel: str = "loss", yscale: str = "log"
 ) -> Figure:
-    """One curve for each entry of `history`, over epochs counted from 1."""
+    """Draws one curve for each entry of `history`, against the epochs, which begin with 1."""
     figure = Figure(figsize=(5.0, 3.4), layout="constrained")
     axis = figure.subplots()
     for name, values in history.items():
@@ -77,25 +77,26 @@ def loss_curves(
 
 
 def confusion_matrix(counts: np.ndarray) -> Figure:
-    """How often each class was taken for which: a square for each pair, with its count.
+    """Draws a confusion matrix, with the count in each square and the accuracy as the title.
 
     Args:
-      counts: [true class, predicted class], at least 0.
+      counts: [num_classes, num_classes], how often each true class (row) was predicted as each
+        class (column).
 
     Raises:
-      ValueError: if it isn't square.
+      ValueError: if the matrix is not square.
     """
     if np.ndim(counts) != 2 or len(counts) != np.shape(counts)[1]:
         raise ValueError(f"`counts` must be a square matrix, got shape {np.shape(counts)}")
-    # Shades by the share of the true class: a small class is as legible as a large one.
+    # Colors show the share within the true class, so that small classes are legible too.
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 1.4 + 0.5 * len(counts)
     figure = Figure(figsize=(size, size), layout="constrained")
     axis = figure.subplots()
     axis.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
     for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if share[row, column] > 0.6 else "black"
-        axis.text(column, row, f"{count:g}", ha="center", va="center", fontsize=8, color=colour)
+        color = "white" if share[row, column] > 0.6 else "black"
+        axis.text(column, row, f"{count:g}", ha="center", va="center", fontsize=8, color=color)
     classes = np.arange(len(counts))
     axis.set(xlabel="predicted class", ylabel="true class", xticks=classes, yticks=classes)
     axis.set_title(f"accuracy {np.trace(counts) / max(counts.sum(), 1):.1%}", fontsize=10)
@@ -103,15 +104,15 @@ def confusion_matrix(counts: np.ndarray) -> Figure:
 
 
 def precision_recall(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Figure:
-    """Precision over recall as the threshold falls, and a dot, with its F1, at the one in use.
+    """Draws precision against recall, with a dot and the F1 score at the given threshold.
 
-    All labels are counted together (micro averages). The title has the area under the steps, the
-    average precision.
+    All labels are counted together (micro average). The title gives the average precision, which is
+    the area under the curve of steps.
 
     Args:
-      labels: bool, at least one of them true.
-      scores: of the same shape; above the threshold a label is predicted.
-      threshold: the one in use.
+      labels: bool, of any shape, with at least one true label.
+      scores: of the shape of `labels`; a label is predicted if its score exceeds the threshold.
+      threshold: the threshold of the dot.
 
     Raises:
       ValueError: if the shapes don't agree, or no label is true.
@@ -124,23 +125,19 @@ def precision_recall(labels: np.ndarray, scores: np.ndarray, threshold: float) -
     order = np.argsort(-scores, axis=None, kind="stable")
     ranked = scores.ravel()[order]
     right = np.cumsum(labels.ravel()[order])
-    # Equal scores pass the threshold together: the last of them is a point of the curve.
+    # Equal scores pass a threshold together, so only the last of them gives a point of the curve.
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     precision, recall = right[ends] / (ends + 1), right[ends] / right[-1]
     average = np.sum(np.diff(recall, prepend=0.0) * precision)
     taken = int(np.count_nonzero(scores > threshold))
     found = right[taken - 1] if taken else 0
-    # A curve of as many points as a figure can show.
+    # The figure can't show more points than these.
     shown = np.unique(np.linspace(0, len(ends) - 1, 2_000).astype(int))
     figure = Figure(figsize=(4.4, 3.8), layout="constrained")
     axis = figure.subplots()
     axis.plot(recall[shown], precision[shown])
-    axis.plot(
-        found / right[-1],
-        found / max(taken, 1),
-        "o",
-        label=f"F1 {2 * found / (taken + right[-1]):.3f} at {threshold:g}",
-    )
+    label = f"F1 {2 * found / (taken + right[-1]):.3f} at {threshold:g}"
+    axis.plot(found / right[-1], found / max(taken, 1), "o", label=label)
     axis.set(xlabel="recall", ylabel="precision", xlim=(0.0, 1.02), ylim=(0.0, 1.02))
     axis.set_title(f"average precision {average:.3f}", fontsize=10)
     axis.grid(alpha=0.3)
@@ -151,16 +148,16 @@ def precision_recall(labels: np.ndarray, scores: np.ndarray, threshold: float) -
 def point_sets(
     panels: Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]], *, share_axes: bool = True
 ) -> Figure:
-    """A panel for each entry: the density of all points in gray, some sets in a colour each.
-
-    As figure 2 of the paper.
+    """Draws sets of points over the density of all points, as in the paper's figure 2.
 
     Args:
-      panels: title -> (points [n, 2] for the density, sets [n_i, 2] to draw).
-      share_axes: all panels show what fits the first one's points; else each its own.
+      panels: for each title, the points [n, 2] whose density is shown in gray, and the sets
+        [n_i, 2] that are drawn, each in its own color.
+      share_axes: whether all panels have the axes that fit the points of the first one; otherwise
+        the axes of each panel fit its points.
 
     Raises:
-      ValueError: for points that are not in the plane.
+      ValueError: if points do not have shape [n, 2].
     """
     for title, (points, sets) in panels.items():
         if any(np.ndim(p) != 2 or np.shape(p)[1] != 2 for p in (points, *sets)):
@@ -185,13 +182,18 @@ def point_sets(
 
 
 def _limits(points):
-    """(lowest, highest) corner of a box around the points, with a margin."""
+    """The lowest and the highest corner of a box around the points, with a margin."""
     margin = 0.08 * np.ptp(points, axis=0).max()
     return points.min(axis=0) - margin, points.max(axis=0) + margin
 
 
 def feature_histograms(sets: Mapping[str, np.ndarray], *, columns: int = 4) -> Figure:
-    """A panel for each feature, with a histogram for each entry: name -> features [n, width]."""
+    """Draws a panel for each feature, with one histogram for each entry of `sets`.
+
+    Args:
+      sets: for each name, features [n, width]; the first entry sets the ranges of the axes.
+      columns: number of panels in a row.
+    """
     first = next(iter(sets.values()))
     width = first.shape[1]
     rows, columns = -(-width // columns), min(width, columns)
@@ -209,18 +211,19 @@ def feature_histograms(sets: Mapping[str, np.ndarray], *, columns: int = 4) -> F
 def graph_gallery(
     panels: Mapping[str, Sequence[nx.Graph]], *, columns: int = 4, size: float = 1.5
 ) -> Figure:
-    """A titled block for each entry, side by side: its graphs drawn in rows, data beside samples.
+    """Draws graphs in panels side by side, such as data beside samples.
 
-    Nodes have the colour of their degree, on one scale for the whole figure. The same graphs give
-    the same figure. A graph without nodes leaves its place empty.
+    The color of a node shows its degree, on one scale for the whole figure. The same graphs give
+    the same figure. The drawing of a graph without nodes is empty. `graph_statistics` compares
+    whole sets of graphs.
 
     Args:
-      panels: title -> graphs.
-      columns: graphs a row of a block.
-      size: of each drawing, in inches.
+      panels: for each title, the graphs to draw.
+      columns: number of graphs in a row of a panel.
+      size: width and height of each drawing, in inches.
 
     Raises:
-      ValueError: if there is no graph at all, or `columns` is below 1.
+      ValueError: if there is no graph, or `columns` is below 1.
     """
     drawn = [graph for members in panels.values() for graph in members]
     if not drawn:
@@ -228,12 +231,10 @@ def graph_gallery(
     if columns < 1:
         raise ValueError(f"`columns` must be at least 1, got {columns}")
     rows = max(-(-len(members) // columns) for members in panels.values())
-    figure = Figure(
-        figsize=(size * columns * len(panels) + 0.3 * (len(panels) - 1), size * rows + 0.4)
-    )
+    width = size * columns * len(panels) + 0.3 * (len(panels) - 1)
+    figure = Figure(figsize=(width, size * rows + 0.4))
     blocks = figure.subfigures(1, len(panels), squeeze=False, wspace=0.06)[0]
-    degrees = [degree for graph in drawn for _, degree in graph.degree]
-    top = max([1, *degrees])
+    top = max([1, *(degree for graph in drawn for _, degree in graph.degree)])
     for block, (title, members) in zip(blocks, panels.items(), strict=True):
         block.suptitle(title, fontsize=11, y=1 - 0.08 / (size * rows + 0.4), va="top")
         axes = block.subplots(rows, columns, squeeze=False).ravel()
@@ -248,13 +249,13 @@ def graph_gallery(
 def _draw_graph(axis, graph, top):
     row = {node: i for i, node in enumerate(graph)}
     pairs = np.array([(row[a], row[b]) for a, b in graph.edges], int).reshape(-1, 2)
-    places = _layout(len(graph), pairs)
-    # Crowded drawings stay legible: smaller dots, thinner lines.
+    positions = _layout(len(graph), pairs)
+    # Smaller dots and thinner lines keep crowded drawings legible.
     crowding = max(1.0, len(graph) / 20)
     width = 0.9 * min(1.0, 60 / max(1, len(pairs))) ** 0.4
-    axis.add_collection(LineCollection(places[pairs], colors="0.55", linewidths=width, zorder=1))
+    axis.add_collection(LineCollection(positions[pairs], colors="0.55", linewidths=width, zorder=1))
     axis.scatter(
-        *places.T,
+        *positions.T,
         s=36 * crowding**-0.75,
         c=[degree for _, degree in graph.degree],
         cmap="viridis",
@@ -268,10 +269,13 @@ def _draw_graph(axis, graph, top):
 
 
 def _layout(num_nodes, pairs):
-    """[num_nodes, 2] in the square from -1 to 1: distances as nearly as can be those of the graph.
+    """Positions [num_nodes, 2] in [-1, 1]^2 whose distances are close to those in the graph.
 
-    Of a large graph, some nodes are laid out by their distances from each other, and each of the
-    rest by its distances from these, so that time grows with the nodes, not with their cube.
+    This is stress majorization (Gansner, Koren, North, "Graph drawing by stress majorization",
+    2005). networkx's Kamada-Kawai layout takes 1.4 to 5.5 times as long, and its spring layout has
+    up to 9 times the stress; both fold large grids (benchmarks/layout.py). In a large graph only
+    landmarks are laid out by all their distances, and each other node by its distances to the
+    landmarks, so that time is proportional to the number of nodes.
     """
     links = scipy.sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(num_nodes, num_nodes))
     rng = np.random.default_rng(0)
@@ -283,80 +287,77 @@ def _layout(num_nodes, pairs):
         links.tocsr(), directed=False, unweighted=True, indices=chosen
     )
     finite = np.isfinite(distance)
-    # Parts of a graph lie side by side, well apart.
+    # Unconnected nodes get a finite distance that keeps components apart.
     distance[~finite] = 1 + max(distance[finite].max(), np.sqrt(num_nodes))
     if chosen is None:
-        places = _majorized(distance, rng)
+        positions = _majorized(distance, rng)
     else:
         _, part = scipy.sparse.csgraph.connected_components(links, directed=False)
         part[finite.any(axis=0)] = -1
-        places = _placed(_majorized(distance[:, chosen], rng), chosen, distance, part, rng)
+        fixed = _majorized(distance[:, chosen], rng)
+        positions = _around_landmarks(fixed, chosen, distance, part, rng)
 
-    # The long axis goes along the diagonal, where there is most room.
-    places -= places.mean(axis=0)
-    _, axes = np.linalg.eigh(places.T @ places)
-    places = places @ axes @ np.array([[-1.0, 1.0], [1.0, 1.0]])
-    places -= (places.min(axis=0) + places.max(axis=0)) / 2
-    return places / max(np.abs(places).max(), 1e-9)
+    # The principal axis is turned to the diagonal, the longest line in the square.
+    positions -= positions.mean(axis=0)
+    _, axes = np.linalg.eigh(positions.T @ positions)
+    positions = positions @ axes @ np.array([[-1.0, 1.0], [1.0, 1.0]])
+    positions -= (positions.min(axis=0) + positions.max(axis=0)) / 2
+    return positions / max(np.abs(positions).max(), 1e-9)
 
 
 def _majorized(distance, rng, steps=60):
-    """[n, 2] of such distances [n, n].
-
-    Stress majorization (Gansner, Koren, North, "Graph drawing by stress majorization", 2005). Much
-    faster than networkx's layout of the same aim, and unfolds grids, which its springs don't.
-    """
+    """Positions x [n, 2] that reduce sum_ij (|x_i - x_j| - d_ij)^2 / d_ij^2; d is [n, n]."""
     num_nodes = len(distance)
     weight = np.zeros_like(distance)
     apart = ~np.eye(num_nodes, dtype=bool)
     weight[apart] = distance[apart] ** -2.0
     wanted = weight * distance
-    # Its pseudo-inverse, but for a shift of all places.
+    # The pseudo-inverse of the weighted Laplacian, up to a shift of all positions.
     solve = np.linalg.inv(np.diag(weight.sum(axis=1)) - weight + 1 / num_nodes)
 
-    # It starts from the principal coordinates, shaken, for like nodes have the same ones.
+    # The start is classical scaling, plus noise that separates nodes with equal distances.
     squares = distance**2
-    centred = squares - squares.mean(axis=0) - squares.mean(axis=1, keepdims=True) + squares.mean()
-    # All of them: asked for the last two alone, LAPACK can find none where all are equal.
-    values, vectors = np.linalg.eigh(-centred / 2)
-    places = np.zeros([num_nodes, 2])
-    places[:, : min(2, num_nodes)] = (vectors * np.sqrt(np.maximum(values, 0)))[:, -2:]
-    places += rng.normal(0.0, 0.1, places.shape)
+    centered = squares - squares.mean(axis=0) - squares.mean(axis=1, keepdims=True) + squares.mean()
+    # All eigenvectors are computed: LAPACK can fail to find two of many with equal eigenvalues.
+    values, vectors = np.linalg.eigh(-centered / 2)
+    positions = np.zeros([num_nodes, 2])
+    positions[:, : min(2, num_nodes)] = (vectors * np.sqrt(np.maximum(values, 0)))[:, -2:]
+    positions += rng.normal(0.0, 0.1, positions.shape)
     for _ in range(steps):
-        x, y = places.T
+        x, y = positions.T
         drawn = np.hypot(x[:, np.newaxis] - x, y[:, np.newaxis] - y)
         pull = wanted / np.maximum(drawn, 1e-9)
-        places = solve @ (pull.sum(axis=1, keepdims=True) * places - pull @ places)
-    return places
+        positions = solve @ (pull.sum(axis=1, keepdims=True) * positions - pull @ positions)
+    return positions
 
 
-def _placed(fixed, chosen, distance, part, rng, steps=30):
-    """[n, 2] of all nodes by their distances [k, n] from the chosen ones, which are `fixed` [k, 2].
+def _around_landmarks(fixed, chosen, distance, part, rng, steps=30):
+    """Positions [n, 2] of all nodes by their distances [k, n] to the landmarks `chosen` [k].
 
-    The same majorization, of each node on its own. `part` [n] is which part of the graph a node is
-    in if none there is chosen, else -1.
+    The landmarks have the positions `fixed` [k, 2]; the stress of each other node is majorized
+    separately. `part` [n] is the component of a node if it has no landmark, and -1 otherwise.
     """
     weight = np.maximum(distance, 0.5) ** -2.0
     weight /= weight.sum(axis=0)
     middle = weight.T @ fixed
-    # It starts beside the nearest one, or any of several, so that like nodes fall apart; a part
-    # without a chosen one stays together.
+    # A node starts near one of its nearest landmarks, chosen at random to separate nodes with equal
+    # distances. The nodes of a component without landmarks start near the same landmark.
     nearest = (distance + rng.uniform(0.0, 0.5, distance.shape)).argmin(axis=0)
     anyone = rng.integers(len(fixed), size=len(part))
     nearest = np.where(part < 0, nearest, anyone[part])
-    places = fixed[nearest] + rng.normal(0.0, 0.5, middle.shape)
+    positions = fixed[nearest] + rng.normal(0.0, 0.5, middle.shape)
     for _ in range(steps):
-        x, y = (
-            places[:, axis] - fixed[:, axis, np.newaxis] for axis in range(2)
-        )  # [k, n], from each of them
+        x, y = (positions[:, axis] - fixed[:, axis, np.newaxis] for axis in range(2))  # [k, n]
         pull = weight * distance / np.maximum(np.hypot(x, y), 1e-9)
-        places = middle + np.stack([(pull * x).sum(axis=0), (pull * y).sum(axis=0)], axis=1)
-    places[chosen] = fixed
-    return places
+        positions = middle + np.stack([(pull * x).sum(axis=0), (pull * y).sum(axis=0)], axis=1)
+    positions[chosen] = fixed
+    return positions
 
 
 def graph_statistics(sets: Mapping[str, Sequence[nx.Graph]]) -> Figure:
-    """Histograms of degree, clustering coefficient and size of each set of graphs, overlaid.
+    """Draws overlaid histograms of degrees, clustering coefficients and sizes of sets of graphs.
+
+    `gnf_tf.metrics.mmd` measures how much such distributions differ.
 
     Raises:
       ValueError: if a set has no node.
@@ -372,14 +373,13 @@ def graph_statistics(sets: Mapping[str, Sequence[nx.Graph]]) -> Figure:
         )
     figure = Figure(figsize=(10.5, 3.0), layout="constrained")
     axes = figure.subplots(1, 3)
-    for i, (axis, label) in enumerate(
-        zip(axes, ("degree", "clustering coefficient", "nodes"), strict=True)
-    ):
+    for i, label in enumerate(("degree", "clustering coefficient", "nodes")):
+        axis = axes[i]
         every = np.concatenate([columns[i] for columns in values.values()])
         if label == "clustering coefficient":
             bins = np.linspace(0, 1, 21)
         else:
-            # Whole numbers in the middle of their bins, several to a bin where there are many.
+            # Each bin holds `step` whole numbers, and its edges lie between whole numbers.
             step = max(1, -(-int(np.ptp(every) + 1) // 30))
             bins = np.arange(every.min() - 0.5, every.max() + 0.5 + step, step)
         for name, columns in values.items():
@@ -394,7 +394,7 @@ def graph_statistics(sets: Mapping[str, Sequence[nx.Graph]]) -> Figure:
 
 
 def to_image(figure: Figure) -> tf.Tensor:
-    """The figure as [1, height, width, 4] uint8, for `tf.summary.image`."""
+    """Renders the figure as [1, height, width, 4] uint8, for `tf.summary.image`."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return tf.image.decode_png(buffer.getvalue(), channels=4)[tf.newaxis]

@@ -1,4 +1,4 @@
-"""Seeds: the one rule for what counts as one, and what random numbers are drawn from it."""
+"""The one rule for seeds, and the random number generators that are made from them."""
 
 import numbers
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ _RULE = f"`seed` must be a whole number from 0 to {_LIMIT - 1}"
 
 
 def whole_number(seed: Any) -> int:
-    """The seed of a generator that takes whole numbers only, as a Python `int`.
+    """`seed` as a Python `int`, for generators that accept nothing else.
 
     Args:
-      seed: an integer of Python or NumPy, or an eager integer tensor of shape [].
+      seed: a Python or NumPy integer, or an eager integer tensor of shape [].
 
     Raises:
-      TypeError: if it is none of these.
-      ValueError: if it is negative, or 2^63 or more.
+      TypeError: if `seed` is none of these.
+      ValueError: if `seed` is negative, or 2^63 or more.
     """
     number: Any = seed
     if (tf.is_tensor(seed) and hasattr(seed, "numpy")) or isinstance(seed, np.ndarray):
@@ -37,21 +37,32 @@ def whole_number(seed: Any) -> int:
 
 
 def generator(seed: Any, *epoch: int) -> np.random.Generator:
-    """NumPy's generator for a whole number, and for each epoch's own; errors as `whole_number`."""
+    """A NumPy generator for a whole number, or for one epoch of several.
+
+    Args:
+      seed: see `whole_number`.
+      *epoch: a number of the epoch, if each epoch is to have its own generator.
+
+    Raises:
+      TypeError, ValueError: as `whole_number`.
+    """
     return np.random.default_rng([whole_number(seed), *epoch] if epoch else whole_number(seed))
 
 
 def as_pair(seed: Seed) -> tf.Tensor:
-    """A stateless seed, int32 [2], different for each whole number.
+    """A seed for TensorFlow's stateless random numbers: int32 [2], different for each whole number.
 
     Args:
-      seed: a whole number, which becomes its upper and its lower 32 bits, also as a tensor of shape
-        []; or a pair of int32 (a sequence, an array, a tensor), which stays as it is.
+      seed: a whole number, also as a tensor of shape []: it becomes its upper and lower 32 bits. Or
+        a pair of int32 (a sequence, an array or a tensor), which is returned as it is.
 
     Raises:
-      TypeError: if it is a single number that is no integer.
-      ValueError: if a whole number is not in [0, 2^63), or if it is no pair of int32. The value of
-        a scalar tensor within a `tf.function` is not checked.
+      TypeError: if `seed` is a single number that is not an integer.
+      ValueError: if a whole number is not in [0, 2^63), or a pair is not int32. The value of a
+        scalar tensor within a `tf.function` is not checked.
+
+    >>> as_pair(2**32 + 7).numpy().tolist()
+    [1, 7]
     """
     if tf.is_tensor(seed) and not hasattr(seed, "numpy"):
         symbolic: Any = seed
@@ -63,7 +74,7 @@ def as_pair(seed: Seed) -> tf.Tensor:
                 f"{symbolic.shape}"
             )
         return tf.ensure_shape(symbolic, [2])
-    # A sequence may hold symbolic numbers: a training step's, say.
+    # A sequence may hold symbolic numbers, such as the number of a training step.
     if isinstance(seed, Sequence) and any(map(tf.is_tensor, seed)):
         return as_pair(tf.stack([tf.cast(part, tf.int32) for part in seed]))
     values = np.asarray(seed)

@@ -1,8 +1,9 @@
-"""The variables and tensors that an object holds, and the object with others in their place.
+"""The one way to run a network with given values in the place of its variables.
 
-What is found is what Python shows: attributes, elements of containers, closure cells, defaults and
-partial arguments. Nothing is changed for it: `substituted` leaves the object itself alone, so that
-several threads can use one network, each with values of its own.
+`held_values` finds the variables and tensors that an object holds; `substituted` makes an object
+that has others in their place. Both follow attributes, elements of containers, closure cells,
+default arguments and partial arguments. The original object is not changed, so that several threads
+can use one network, each with its own values.
 """
 
 import functools
@@ -17,30 +18,30 @@ import tensorflow as tf
 
 __all__ = ["held_values", "substituted"]
 
-# Objects of these packages are opened only if they are `tf.Module`s: there is nothing of a network
-# in the others, and much else.
+# Of the objects of these packages only `tf.Module`s are searched: the others hold no weights.
 _CLOSED = {"keras", "numpy", "tensorflow", "tf_keras", *sys.stdlib_module_names}
 
 
 def held_values(root: Any) -> list[tf.Variable | tf.Tensor]:
-    """The variables and tensors that `root` holds, each once, in an order that is always the same.
+    """The variables and tensors that `root` holds, each once, in a deterministic order.
 
     Args:
-      root: a module, a function, a container, or an object of a class of the user's.
+      root: a module, a function, a container, or an object of a user's class.
     """
     return [item for item in _walk(root, {})[0].values() if _is_value(item)]
 
 
 def substituted(root: Any, values: Mapping[int, Any]) -> Any:
-    """`root` as it would be with other values in the place of some that it holds.
+    """`root` with some of the values that it holds replaced.
 
     Args:
       root: see `held_values`.
-      values: for the `id` of each object to be replaced, what is to stand there.
+      values: from the `id` of each object to be replaced to its replacement.
 
     Returns:
-      `root` itself if it holds none of them. Otherwise something to call in its place: an object
-      has the replaced attributes of its own, and reads and writes all others on the original.
+      `root` itself if it holds none of the objects. Otherwise an object of a subclass, or a copy of
+      the function or container. The object has its own replaced attributes; all other attributes
+      are read from the original, and written to it.
     """
     found, holders = _walk(root, values)
     # Everything from which a replaced object can be reached, along whatever cycle.
@@ -68,7 +69,7 @@ def substituted(root: Any, values: Mapping[int, Any]) -> Any:
 
 
 def _walk(root, values):
-    """(objects by id, in the order found; ids of the objects that hold each)."""
+    """The objects by id, in the order found, and for each the ids of the objects that hold it."""
     found: dict[int, Any] = {}
     holders: dict[int, list[int]] = {}
     pending = [root]
@@ -94,10 +95,10 @@ Rebuild = Callable[[Callable[[Any], Any], Callable[[Any], None]], None]
 
 
 def _opened(item: Any) -> tuple[list[Any], Rebuild]:
-    """(What `item` holds, how to make another like it).
+    """The parts of `item`, and a function `rebuild(new, done)` that makes another object like it.
 
-    The second is called with a function from each part to the new one, and one that must be told of
-    the new object; before the parts are asked for, if these may hold the object in turn.
+    `new` maps each part to its replacement. `rebuild` must call `done` with the new object, and do
+    so before it calls `new` if a part may hold the object in turn (a cycle).
     """
     if item is None or isinstance(item, (str, bytes, int, float, np.ndarray)):
         return [], lambda new, done: done(item)
@@ -122,13 +123,20 @@ def _opened(item: Any) -> tuple[list[Any], Rebuild]:
         held = [cell.cell_contents for cell in item.__closure__ or () if _is_filled(cell)]
         held += [item.__defaults__, item.__kwdefaults__]
         return held, lambda new, done: _fill_function(item, new, done)
-    if isinstance(item, tf.types.experimental.PolymorphicFunction):  # traced with what it held
+    if isinstance(item, tf.types.experimental.PolymorphicFunction):  # its trace has old values
         return [item.python_function], lambda new, done: done(new(item.python_function))
     if _is_open(item):
         ignored = getattr(item, "_TF_MODULE_IGNORED_PROPERTIES", frozenset()) | {"_parameters"}
-        attributes = {name: part for name, part in vars(item).items() if name not in ignored}
+        attributes = {name: part for name, part in _attributes(item).items() if name not in ignored}
         return list(attributes.values()), lambda new, done: _fill_view(item, attributes, new, done)
     return [], lambda new, done: done(item)
+
+
+def _attributes(item):
+    """By name; of an object that `substituted` made, those of the original unless replaced."""
+    own = dict(vars(item))
+    viewed = own.pop("_viewed", None)
+    return own if viewed is None else _attributes(viewed) | own
 
 
 def _is_open(item):
@@ -172,7 +180,9 @@ def _fill_function(item, new, done):
 
 
 def _fill_view(item, attributes, new, done):
-    view = object.__new__(_view_class(type(item)))
+    cls = type(item)
+    overridden = frozenset(name for name in attributes if hasattr(cls, name))
+    view = object.__new__(_view_class(cls, overridden))
     done(view)
     own = vars(view)
     own["_viewed"] = item
@@ -183,13 +193,23 @@ def _fill_view(item, attributes, new, done):
 
 
 @functools.cache
-def _view_class(cls: type) -> type:
-    """A subclass whose objects have attributes of their own beside those of `_viewed`."""
+def _view_class(cls: type, overridden: frozenset[str]) -> type:
+    """A subclass whose objects have the attributes of `_viewed`, but for some of their own.
+
+    Python would find attributes that override a default of the class in the class: `overridden`
+    names them.
+    """
     namespace = {
         "__module__": cls.__module__,
         "__getattr__": lambda self, name: getattr(vars(self)["_viewed"], name),
         "__setattr__": lambda self, name, value: setattr(vars(self)["_viewed"], name, value),
         "__delattr__": lambda self, name: delattr(vars(self)["_viewed"], name),
+        **{name: property(functools.partial(_own_or_viewed, name)) for name in overridden},
     }
     # The class's own metaclass would wrap these, as Sonnet's does all methods.
     return type.__new__(type(cls), cls.__name__, (cls,), namespace)
+
+
+def _own_or_viewed(name, view):
+    own = vars(view)
+    return own[name] if name in own else getattr(own["_viewed"], name)

@@ -1,4 +1,4 @@
-"""Order inside an XLA program, which knows data dependencies only, no control dependencies."""
+"""Ordering inside an XLA program, which keeps data dependencies but no control dependencies."""
 
 from collections.abc import Iterable
 
@@ -10,15 +10,22 @@ __all__ = ["is_compiling", "zero_after"]
 
 
 def is_compiling() -> bool:
-    """Whether what is traced now is for XLA (`tf.function(jit_compile=True)`)."""
+    """Whether the current code is being traced for XLA (`tf.function(jit_compile=True)`)."""
     return control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
 
 
 def zero_after(tensors: Iterable[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
-    """A scalar 0 of `dtype` that can't be computed before all of `tensors`.
+    """A zero that XLA can compute only after all of `tensors`.
 
-    Whatever they hold, NaN and infinities too; no gradient flows through it. XLA doesn't see
-    that it is constant.
+    Added to a value, it delays whatever uses the value until `tensors` have been computed. Under
+    XLA it takes the place of `tf.control_dependencies`, which XLA drops.
+
+    Args:
+      tensors: real numbers of any shapes; NaN and infinities are fine.
+      dtype: the type of the zero.
+
+    Returns:
+      A scalar 0 of `dtype`, through which no gradient flows. XLA can't tell that it is constant.
     """
     zero = tf.zeros([], dtype)
     for tensor in tensors:

@@ -10,6 +10,8 @@ import tomllib
 
 import pytest
 
+from tests import trainer_cases
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OURS = {"gnf_tf", "trainers", "benchmarks", "tests"}
 
@@ -82,6 +84,29 @@ def violations(owner, source):
             fine = top != ""  # a relative import hides where it points
         if not fine:
             yield target
+
+
+def reachable(arrows):
+    """(a, b) for every way from a to b along these pairs."""
+    found = set(arrows)
+    while more := {(a, d) for a, b in found for c, d in found if b == c} - found:
+        found |= more
+    return found
+
+
+def test_the_diagram_shows_the_imports_that_are_allowed():
+    arrows = re.findall(r"^    (\w+) --> (\w+)$", (ROOT / "BUILD.md").read_text(), re.MULTILINE)
+    drawn = reachable(arrows)
+    parts = {part for arrow in arrows for part in arrow} - {"trainers", "benchmarks"}
+    allowed = {(a, b) for a in parts for b in ALLOWED[a] & parts}
+    assert {(a, b) for a, b in drawn if a in parts} == reachable(allowed)
+    assert parts == {p for p in ALLOWED if (ROOT / "gnf_tf" / p).is_dir()} | {"plots"}
+    assert {b for a, b in drawn if a == "trainers"} == parts
+
+
+def test_every_trainer_has_a_case():
+    with_main = {path.stem for path in modules("trainers") if "def main()" in path.read_text()}
+    assert with_main - {"predict"} == set(trainer_cases.TRAINERS)
 
 
 def modules(folder):

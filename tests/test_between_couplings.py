@@ -47,16 +47,16 @@ def test_initialize_normalises_the_input_of_every_step():
     before = [v.numpy() for v in gnf.gnf_steps[0].variables]
     gnf.initialize(graph)
     np.testing.assert_array_equal(before[0], gnf.gnf_steps[0].variables[0])
-    for step in gnf.steps:
-        graph = step.forward(graph)
-        if isinstance(step, gnf_tf.GraphActNorm):
+    for layer in gnf.layers:
+        graph = layer.forward(graph)
+        if isinstance(layer, gnf_tf.GraphActNorm):
             np.testing.assert_allclose(tf.reduce_mean(graph.nodes, axis=0), 0.0, atol=1e-10)
             np.testing.assert_allclose(tf.math.reduce_std(graph.nodes, axis=0), 1.0, atol=1e-10)
 
 
 def test_initialize_needs_act_norm_and_data():
     with pytest.raises(
-        ValueError, match="nothing to initialise without 'act_norm' or mean scaling"
+        ValueError, match="nothing to initialize without 'act_norm' or mean scaling"
     ):
         gnf_tf.GNF(1, 2).initialize(graphs.edgeless([3], 2))
     with pytest.raises(ValueError, match="`graph` must have at least 2 nodes, got 1"):

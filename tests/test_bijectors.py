@@ -56,6 +56,68 @@ def test_coupling_by_hand():
     np.testing.assert_allclose(coupling.forward_log_det_jacobian(graph), [log_scale], rtol=1e-14)
 
 
+def test_log_density_of_a_small_flow_by_hand():
+    """Two steps of equation 3 in loops over nodes and edges, batch normalization before each."""
+    bound, epsilon = 1.5, 1e-5
+    factors = []  # of each coupling: of the node itself and of its messages
+
+    def make_conditioner(output_size):
+        own, heard = factors[-1] if factors else (0.7, -0.4)
+        factors.append((own + 0.2, 0.1 - heard))
+        own, heard = factors[-1]
+
+        def conditioner(graph):
+            sums = graphs.scatter_sum(
+                tf.gather(graph.nodes, graph.senders), graph.receivers, tf.shape(graph.nodes)[0]
+            )
+            both = [own * graph.nodes + heard * sums, heard * graph.nodes - own * sums]
+            return graph.replace(nodes=tf.concat(both, axis=-1))
+
+        return conditioner
+
+    gnf = gnf_tf.GNF(2, 4, make_conditioner=make_conditioner, max_log_scale=bound, dtype=tf.float64)
+    cases.randomise(gnf)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=[4, 4])
+    edges, graph_of_node = [(0, 1), (1, 2), (2, 1), (0, 2)], [0, 0, 0, 1]  # the last is alone
+    graph = graphs.GraphsTuple(
+        nodes=tf.constant(features),
+        edges=tf.zeros([4, 0], tf.float64),
+        globals=tf.zeros([2, 0], tf.float64),
+        senders=tf.constant([u for u, _ in edges]),
+        receivers=tf.constant([v for _, v in edges]),
+        n_node=tf.constant([3, 1]),
+        n_edge=tf.constant([4, 0]),
+    )
+
+    h, expected = features.copy(), np.zeros(2)
+    for step, norm in enumerate(gnf.normalizations):
+        mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
+        for v in range(4):
+            for i in range(4):
+                scale = np.exp(norm.log_scale[i]) / np.sqrt(variance[i] + epsilon)
+                h[v, i] = (h[v, i] - mean[i]) * scale + norm.shift[i]
+                expected[graph_of_node[v]] += np.log(scale)
+        for half in (0, 1):
+            own, heard = factors[2 * step + half]
+            changed, kept = (h[:, :2], h[:, 2:]) if half == 0 else (h[:, 2:], h[:, :2])
+            kept = kept.copy()
+            for v in range(4):
+                for i in range(2):
+                    message = sum(kept[u, i] for u, w in edges if w == v)
+                    s = own * kept[v, i] + heard * message
+                    log_scale = bound * np.tanh(s / bound)
+                    shift = heard * kept[v, i] - own * message
+                    changed[v, i] = changed[v, i] * np.exp(log_scale) + shift
+                    expected[graph_of_node[v]] += log_scale
+    for v in range(4):
+        expected[graph_of_node[v]] += -0.5 * np.sum(h[v] ** 2) - 2.0 * np.log(2.0 * np.pi)
+
+    flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
+    np.testing.assert_allclose(flow.log_prob(graph), expected, rtol=1e-12)
+    np.testing.assert_allclose(gnf.forward(graph).nodes, h, rtol=1e-12)
+
+
 @pytest.mark.parametrize("updates", [0, 1])
 def test_kept_half_is_bit_equal(updates):
     coupling = cases.randomise(

@@ -203,6 +203,32 @@ UNTRACKED = {
 }
 
 
+GLOBAL_TENSOR = tf.constant([2.0])
+
+
+def scaled_by_a_global(size):
+    layer = linear(size)
+    return lambda graph: graph.replace(nodes=layer(graph.nodes) * GLOBAL_TENSOR)
+
+
+def scaled_in_a_function(size):
+    return tf.function(scaled_by_a_global(size))
+
+
+class ScaledByItsClass(InSonnet):
+    scale = tf.constant(3.0)
+
+    def __call__(self, graph):
+        return super().__call__(graph.replace(nodes=self.scale * graph.nodes))
+
+
+HIDDEN = {
+    "a global tensor": (scaled_by_a_global, r"held elsewhere.*float32 of shape \(1,\)"),
+    "a global tensor in a tf.function": (scaled_in_a_function, "float tensors .* found"),
+    "a tensor of a class": (lambda size: ScaledByItsClass(linear(size)), r"of shape \(\)"),
+}
+
+
 def dropping(size):
     layer = linear(size)
     return lambda graph: graph.replace(nodes=tf.nn.dropout(layer(graph.nodes), 0.5))
@@ -269,7 +295,7 @@ STATEFUL = {
     "tf_keras dropout": (keras_dropout, "Random|Rng"),
     "tf_keras batch norm": (keras_batch_norm, "Assign"),
 }
-REFUSED = UNTRACKED | STATEFUL
+REFUSED = UNTRACKED | HIDDEN | STATEFUL
 CONSTRUCTORS = {
     "gnf": lambda make: gnf_tf.GNF(1, 4, make_conditioner=make),
     "grevnet": lambda make: gnf_tf.models.GRevNet(1, 4, make_conditioner=make),

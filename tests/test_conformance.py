@@ -69,9 +69,9 @@ def test_every_public_bijector_is_in_the_table():
 class _WrongInverse(gnf_tf.GraphCoupling):
     """The inverse forgets the shift: right only behind TFP's cache."""
 
-    def invert(self, changed, params, residual=None):
+    def invert(self, changed, params):
         log_scale, shift = params
-        return super().invert(changed + shift, (log_scale, shift), residual)
+        return super().invert(changed + shift, (log_scale, shift))
 
 
 def test_a_wrong_inverse_fails_the_round_trip_although_the_cache_hides_it():

@@ -39,7 +39,7 @@ def load(split="train", **options):
 
 def test_the_whole_data_set():
     """Counts published with QM9, and values of methane, number 1."""
-    parts = [load(split, atomisation=False) for split in ("train", "validation", "test")]
+    parts = [load(split, atomization=False) for split in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [110_000, 10_000, 10_831]
     assert sum(part.n_atoms.sum() for part in parts) == 2_359_210
     index = np.concatenate([part.index for part in parts])
@@ -57,7 +57,7 @@ def test_the_whole_data_set():
     np.testing.assert_allclose(methane["u0"], -40.47893 * hartree)
 
 
-def test_atomisation_energies():
+def test_atomization_energies():
     """Mean and deviation of U0's, in eV, as commonly stated."""
     u0 = load(targets=["u0"]).targets[:, 0]
     np.testing.assert_allclose([u0.mean(), u0.std()], [-76.1, 10.3], atol=0.1)
@@ -163,8 +163,8 @@ def test_epochs_differ_and_can_be_entered_anywhere(small_source, cache):
 
 
 def test_bad_arguments(small_source, cache):
-    with pytest.raises(ValueError, match="`targets` must be among mu, alpha.*got.*'colour'"):
-        load(targets=["mu", "colour"], data_dir=cache)
+    with pytest.raises(ValueError, match="`targets` must be among mu, alpha.*got.*'color'"):
+        load(targets=["mu", "color"], data_dir=cache)
     with pytest.raises(ValueError, match="`split` must be .*'half'"):
         load("half", data_dir=cache)
     with pytest.raises(ValueError, match="`size` must be from 1 to 22 for 'validation', got 23"):

@@ -213,7 +213,7 @@ def test_wrong_arguments_are_refused_by_name_and_value():
         with pytest.raises(ValueError, match=f"`dropout` must be in .0, 1., got {rate}"):
             gnf_tf.models.GRevNet(2, cases.NODE_SIZE, dropout=rate)
     with pytest.raises(ValueError, match="`dropout` must be 0 where `make_conditioner` .* 0.5"):
-        gnf_tf.models.GRevNet(dropout=0.5, make_conditioner=cases.message_passing)
+        gnf_tf.models.GRevNet(2, 4, dropout=0.5, make_conditioner=cases.message_passing)
     net = make_pair()[0]
     with pytest.raises(ValueError, match="`seed` must be given in training with `dropout`"):
         net(graph, is_training=True)

@@ -76,6 +76,24 @@ def test_split_is_a_partition_by_one_shuffle():
     assert len(train) == 8
 
 
+def test_random_split():
+    items = list("abcdefghij")
+    train, validation, test = datasets.random_split(items, (0.6, 0.3, 0.1), seed=1)
+    assert (len(train), len(validation), len(test)) == (6, 3, 1)
+    assert sorted(train + validation + test) == items
+    assert datasets.random_split(items, (0.6, 0.3, 0.1), seed=1) == (train, validation, test)
+    assert datasets.random_split(items, (0.6, 0.3, 0.1), seed=2)[0] != train
+    for fractions, message in (
+        ((0.9, 0.2), "sum to at most 1, got .0.9, 0.2"),
+        ((0.5, -0.1), "must be positive"),
+        ((0.5, np.nan), "must be positive"),
+        ((), "must be positive"),
+        ((0.9, 0.01), "must leave no part empty, got .0.9, 0.01., which are .9, 0. of 10"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            datasets.random_split(items, fractions)
+
+
 def test_community_small_has_the_edges_of_its_recipe():
     """0.8 k (k - 1) inside and one across, for k = 6, ..., 10: 47.4 on average."""
     found = mean_edges(datasets.community_small(num_per_size=400))

@@ -1,4 +1,8 @@
-"""`GraphRows`: the graphs of a batch by row, and batches of them without padding."""
+"""`GraphRows`, batches of them without padding, and the examples in docstrings of the data sets."""
+
+import doctest
+import importlib
+import pkgutil
 
 import networkx as nx
 import numpy as np
@@ -43,3 +47,12 @@ def test_batches_without_padding_hold_every_graph():
         graphs.validate(graph)
     parts = datasets.batches(data, 3, padded=False, parts=(0, 1, 2), num_parts=3)
     assert sum(len(inputs["n_node"]) for inputs, _, _ in parts) == 7
+
+
+def test_examples_in_docstrings():
+    found = [
+        doctest.testmod(importlib.import_module(f"{datasets.__name__}.{module.name}"))
+        for module in pkgutil.iter_modules(datasets.__path__)
+    ]
+    assert sum(result.failed for result in found) == 0
+    assert sum(result.attempted for result in found) > 30

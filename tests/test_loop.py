@@ -1,4 +1,4 @@
-"""A loop over stacked weights against the same steps one by one."""
+"""A loop over stacked weights against the same layers one by one."""
 
 import numpy as np
 import pytest
@@ -18,20 +18,28 @@ EXECUTIONS = {
 }
 
 
+def in_a_closure(output_size):
+    network = cases.message_passing(output_size)
+    return lambda graph: network(graph)
+
+
+NETWORKS = []
+
+
 def dropping(output_size):
     return networks.MessagePassing((5, 6), output_size, dropout=0.4)
 
 
-def make_steps(make_conditioner=cases.message_passing, **options):
+def make_layers(make_conditioner=cases.message_passing, **options):
     """Two couplings, and a mixing that changes all features, with a conditional input."""
     options = cases.WIDTHS | {"conditional_size": 1, "dtype": tf.float64} | options
     step = gnf_tf.GNFStep(cases.NODE_SIZE, make_conditioner=make_conditioner, **options)
     mixing = gnf_tf.GraphMixing(cases.NODE_SIZE, dtype=tf.float64)
-    return (*step.steps, mixing)
+    return (*step.layers, mixing)
 
 
 def make_both(make):
-    """(the loop, the steps one by one, and their variables), of the same initial weights."""
+    """(the loop, the layers one by one, and their variables), of the same initial weights."""
     tf.random.set_seed(0)
     loop = reversible.Loop(make, NUM_STEPS)
     tf.random.set_seed(0)
@@ -42,17 +50,17 @@ def make_both(make):
         return created[-1]
 
     with tf.variable_creator_scope(creator):
-        steps = [step for _ in range(NUM_STEPS) for step in make()]
-    return loop, steps, created
+        layers = [layer for _ in range(NUM_STEPS) for layer in make()]
+    return loop, layers, created
 
 
-def outputs_and_gradients(run, graph, variables, **options):
+def outputs_and_gradients(layers, graph, variables, **options):
     """Nodes, log|det J|, and the gradient of both by all inputs."""
     condition = tf.linspace(tf.constant(-1.0, tf.float64), 1.0, graph.nodes.shape[0])[:, None]
     sources = [graph.nodes, graph.edges, graph.globals, condition]
     with tf.GradientTape() as tape:
         tape.watch(sources)
-        out, log_det = run(graph, condition, **options)
+        out, log_det = reversible.run(layers, graph, condition, **options)
         loss = tf.reduce_sum(tf.sin(out.nodes)) + tf.reduce_sum(tf.cos(log_det))
     sources += variables
     return [out.nodes, log_det], tape.gradient(loss, sources, unconnected_gradients="zero")
@@ -60,24 +68,23 @@ def outputs_and_gradients(run, graph, variables, **options):
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("memory", reversible.MEMORY_MODES)
-@pytest.mark.parametrize("inverse", [False, True], ids=["forward", "inverse"])
-def test_same_numbers_as_step_by_step(inverse, memory, execution):
-    """Outputs and gradients, with dropout, which draws by a step's place."""
-    loop, steps, created = make_both(lambda: make_steps(dropping))
+@pytest.mark.parametrize(
+    "inverse, network",
+    [(False, dropping), (True, dropping), (False, in_a_closure)],
+    ids=["forward", "inverse", "closure"],
+)
+def test_same_numbers_as_one_by_one(inverse, network, memory, execution):
+    """Outputs and gradients, with dropout, which draws by the index of a layer."""
+    loop, layers, created = make_both(lambda: make_layers(network))
     graph = cases.mixed_graph()
     options = {"inverse": inverse, "is_training": True, "seed": 5}
-    outputs, gradients = outputs_and_gradients(
-        lambda *args, **kwargs: reversible.run(steps, *args, memory="stored", **kwargs),
-        graph,
-        created,
-        **options,
-    )
+    outputs, gradients = outputs_and_gradients(layers, graph, created, memory="stored", **options)
     of_inputs, of_weights = gradients[:4], gradients[4:]
     each = len(created) // NUM_STEPS
     stacked = [tf.stack(of_weights[i::each]) for i in range(each)]
     assert all(np.abs(g).max() > 0 for g in stacked)
     found_outputs, found_gradients = EXECUTIONS[execution](
-        lambda: outputs_and_gradients(loop.run, graph, loop.stacked, memory=memory, **options)
+        lambda: outputs_and_gradients(loop, graph, loop.stacked, memory=memory, **options)
     )()
     for found, expected in zip(
         [*found_outputs, *found_gradients], [*outputs, *of_inputs, *stacked], strict=True
@@ -118,19 +125,20 @@ def test_gradient_to_captured_tensors(execution):
             graph = self.inner(graph)
             return graph.replace(nodes=tf.sin(graph.nodes + self.shift))
 
-    loop, steps, _ = make_both(lambda: make_steps(Shifted))
+    loop, layers, _ = make_both(lambda: make_layers(Shifted))
     graph = cases.mixed_graph()
 
-    def gradient(run):
+    def gradient(layers, memory="reversible"):
         condition = graph.nodes[:, :1]
         with tf.GradientTape() as tape:
             tape.watch(held)
-            loss = tf.reduce_sum(tf.square(run(graph, condition)[0].nodes))
+            out, _ = reversible.run(layers, graph, condition, memory=memory)
+            loss = tf.reduce_sum(tf.square(out.nodes))
         return tape.gradient(loss, held)
 
-    expected = gradient(lambda *args: reversible.run(steps, *args, memory="stored"))
+    expected = gradient(layers, "stored")
     assert abs(expected.numpy()) > 1e-3
-    found = EXECUTIONS[execution](lambda: gradient(loop.run))()
+    found = EXECUTIONS[execution](lambda: gradient(loop))()
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -176,7 +184,7 @@ def test_checkpoint_restores(tmp_path):
 
 @pytest.mark.parametrize("execution", ["eager", "function"])
 def test_second_derivatives_are_refused(execution):
-    loop, _, _ = make_both(make_steps)
+    loop, _, _ = make_both(make_layers)
     graph = cases.mixed_graph()
 
     def second():
@@ -185,7 +193,7 @@ def test_second_derivatives_are_refused(execution):
             outer.watch(graph.nodes)
             with tf.GradientTape() as inner:
                 inner.watch(graph.nodes)
-                loss = tf.reduce_sum(tf.sin(loop.run(graph, condition)[0].nodes))
+                loss = tf.reduce_sum(tf.sin(reversible.run(loop, graph, condition)[0].nodes))
             norm = tf.reduce_sum(tf.square(inner.gradient(loss, graph.nodes)))
         return outer.gradient(norm, graph.nodes)
 
@@ -194,21 +202,24 @@ def test_second_derivatives_are_refused(execution):
 
 
 def test_bad_arguments():
-    loop, _, _ = make_both(make_steps)
+    loop, _, _ = make_both(make_layers)
     graph = cases.mixed_graph()
     with pytest.raises(ValueError, match="`num_steps` must be at least 1, got 0"):
-        reversible.Loop(make_steps, 0)
+        reversible.Loop(make_layers, 0)
     with pytest.raises(ValueError, match="`memory` must be one of .* got 'none'"):
-        loop.run(graph, graph.nodes[:, :1], memory="none")
-    with pytest.raises(ValueError, match="trainable and attributes .* got moving_mean"):
+        reversible.run(loop, graph, graph.nodes[:, :1], memory="none")
+    with pytest.raises(ValueError, match="trainable, and attributes .* got moving_mean"):
         reversible.Loop(lambda: [gnf_tf.GraphBatchNorm(2)], 2)
 
-    def hidden(output_size):
-        network = cases.message_passing(output_size)
-        return lambda graph: network(graph)
+    def found_and_called_by_two_ways(output_size):
+        NETWORKS.append(cases.message_passing(output_size))
+        index = len(NETWORKS) - 1
+        return lambda graph, found=NETWORKS[-1]: NETWORKS[index](graph)
 
-    with pytest.raises(ValueError, match="attributes of `tf.Module`s"):
-        reversible.Loop(lambda: make_steps(hidden), 2)
+    net = gnf_tf.models.GRevNet(2, 4, loop=True, make_conditioner=found_and_called_by_two_ways)
+    for call in (net, tf.function(net)):
+        with pytest.raises(ValueError, match="attributes of `tf.Module`s .* got .*w:0 of shape"):
+            call(graphs.edgeless([3], 4))
     for option in ("batch_norm", "share_weights"):
         with pytest.raises(ValueError, match="`loop` must be False"):
             gnf_tf.models.GRevNet(2, cases.NODE_SIZE, loop=True, **{option: True})

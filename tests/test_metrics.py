@@ -11,6 +11,7 @@ import scipy.stats
 import tensorflow as tf
 
 from gnf_tf import graphs, metrics
+from gnf_tf.metrics.evaluation import matched_indices
 from tests.test_isomorphism import relabelled
 from tests.test_orbits import counted
 
@@ -278,22 +279,14 @@ def test_interval_arguments(arguments, message):
 
 
 def test_matching_by_hand():
-    generated = [nx.path_graph(n) for n in (5, 3, 9, 5, 4)]
-    test = [nx.cycle_graph(n) for n in (5, 5, 7, 5, 3)]
+    generated, test = np.array([5, 3, 9, 5, 4]), np.array([5, 5, 7, 5, 3])
 
-    def places(**arguments):
-        chosen = metrics.matched(generated, test, **arguments)
-        return [next(i for i, graph in enumerate(generated) if graph is one) for one in chosen]
+    def matched(**arguments):
+        return matched_indices(generated, test, **arguments).tolist()
 
-    assert places(replacement=True) == [0, 0, 0, 0, 1]  # 7 is as far from 5 as from 9
-    assert places(replacement=False) == [0, 3, 2, 4, 1]
-    batch = metrics.matched(graphs.from_networkx(generated), test, replacement=True)
-    assert [len(graph) for graph in batch] == [5, 5, 5, 5, 3]
-    assert len(metrics.matched(generated[:1], test, replacement=True)) == 5
-    with pytest.raises(ValueError, match="`generated` must hold at least as many .* got 4 for 5"):
-        metrics.matched(generated[:4], test, replacement=False)
-    with pytest.raises(ValueError, match="`test` must hold at least one graph"):
-        metrics.matched(generated, [], replacement=True)
+    assert matched(replacement=True) == [0, 0, 0, 0, 1]  # 7 is as far from 5 as from 9
+    assert matched(replacement=False) == [0, 3, 2, 4, 1]
+    assert matched_indices(generated[:1], test, replacement=True).tolist() == [0] * 5
 
 
 def test_wrong_edges_by_hand():
@@ -349,16 +342,18 @@ def test_report(kernel):
             assert report[part][statistic] == pytest.approx(interval._asdict(), abs=1e-12)
     order = np.random.default_rng(3).permutation(45)
     shuffled = [generated[i] for i in order]
+    sizes = [np.array([len(graph) for graph in several]) for several in (shuffled, test)]
     for name, replacement in (("with", True), ("without", False)):
-        chosen = metrics.matched(shuffled, test, replacement=replacement)
+        indices = matched_indices(*sizes, replacement=replacement)
+        chosen = [shuffled[i] for i in indices]
         assert report[f"matched_{name}_replacement"] == {
             statistic: pytest.approx(metrics.mmd(test, chosen, statistic, kernel), abs=1e-12)
             for statistic in metrics.STATISTICS
         }
     assert report["uniqueness"] == metrics.uniqueness(generated)
     assert report["novelty"] == metrics.novelty(generated, train)
-    distinct = metrics.matched(shuffled, test, replacement=True)
-    assert report["distinct_matched"] == len({id(graph) for graph in distinct})
+    distinct = set(matched_indices(*sizes, replacement=True).tolist())
+    assert report["distinct_matched"] == len(distinct)
     counts = {"num_generated": 46, "num_nodeless": 1, "num_test": 10, "kernel": kernel}
     assert {name: report[name] for name in counts} == counts
 

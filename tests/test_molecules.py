@@ -34,6 +34,9 @@ def test_atoms_are_counted_by_element():
     expected = [[2, 0, 0, 1, 0], [4, 1, 0, 0, 0], [1, 0, 0, 0, 1]]  # H, C, N, O, F
     elements = (1, 6, 7, 8, 9)
     np.testing.assert_array_equal(molecules.element_counts(elements), expected)
+    np.testing.assert_array_equal(
+        molecules.element_counts(elements[::-1]), np.fliplr(expected), "in the order that is given"
+    )
     assert molecules.elements == (1, 6, 8, 9)
     np.testing.assert_array_equal(composition(molecules, elements), np.c_[expected, [1, 1, 1]])
     np.testing.assert_array_equal(molecules.graph([0]).nodes, [[8], [1], [1]])

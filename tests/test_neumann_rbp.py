@@ -182,7 +182,7 @@ def test_only_one_state_is_kept():
 def test_contracts_as_initialised(size):
     """The residual goes to rounding, also where a node has many neighbours."""
     tf.random.set_seed(0)
-    net = models.NeumannRBP(node_size=size)
+    net = models.NeumannRBP(100, size)
     graph = graphs.fully_connected([50, 2], size)
     graph = graph.replace(nodes=tf.random.stateless_normal(graph.nodes.shape, seed=[0, 1]))
     assert np.max(net.residual(graph)) < 1e-5
@@ -218,7 +218,7 @@ def test_second_derivatives_are_refused():
 )
 def test_wrong_arguments_are_refused_by_name_and_value(options, message):
     with pytest.raises(ValueError, match=message):
-        models.NeumannRBP(**options)
+        models.NeumannRBP(**{"num_steps": 2, "node_size": 64} | options)
 
 
 def test_a_graph_of_another_width_is_refused():

@@ -91,16 +91,16 @@ def test_sets_and_labels_that_a_file_lacks(tmp_path):
         ({"edges": ARRAYS["edges"] + 1}, "`edges` must be nodes from 0 to 3, got .3, 4. in column"),
         ({"edges": ARRAYS["edges"] / 2}, "`edges` must be whole numbers, got float64"),
         ({"labels": None, "y": np.zeros(3, int)}, "`y` must have shape"),
-        ({"labels": np.array([0, -1, 1, 1])}, "`train` must be of labeled nodes, got node 1"),
+        ({"labels": np.array([0, -1, 1, 1])}, "`train` must have labeled nodes only, got node 1"),
         ({"test": np.array([1])}, "`train` and `test` must not share nodes, got node 1"),
-        ({"labels": np.array([0, 1, None, 0])}, "no npz file of arrays"),
+        ({"labels": np.array([0, 1, None, 0])}, "not an npz file of arrays"),
         (
             {"features": None} | csr("", ARRAYS["features"]) | {"indices": np.array([9, 0, 0, 1])},
-            "data, indices, indptr, shape are no CSR matrix",
+            "data, indices, indptr, shape are not a CSR matrix",
         ),
         (
             {"features": None} | csr("", ARRAYS["features"]) | {"shape": np.array([4.0, 2.0])},
-            "no CSR matrix",
+            "not a CSR matrix",
         ),
     ],
 )
@@ -121,7 +121,7 @@ def test_files_that_are_none(read, tmp_path):
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.npz").touch()
     for name in ("folder", "cut", "empty"):
-        message = "can't be read" if name == "folder" else "is damaged: no npz file"
+        message = "can't be read" if name == "folder" else "is damaged: it is not an npz file"
         with pytest.raises(datasets.DataError, match=f"{name}.npz {message}"):
             read(tmp_path / f"{name}.npz")
 
@@ -160,7 +160,7 @@ def test_networkx_formats(suffix, tmp_path):
     for content in (b"", whole[: len(whole) // 2], b"\xff\xfe\x00"):
         path.write_bytes(content)
         for read in (datasets.read_node_graph, datasets.read_labeled_graphs, datasets.read_sets):
-            with pytest.raises(datasets.DataError, match=f"mine.{suffix} is damaged, no {suffix}"):
+            with pytest.raises(datasets.DataError, match=f"mine.{suffix} is damaged, not"):
                 read(path)
 
 
@@ -273,19 +273,19 @@ def test_graphs_whose_nodes_have_features(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"", "must have a line of names and lines of numbers, got 0"),
-        (b"set,x\n", "must have a line of names and lines of numbers, got 1"),
-        (b"x,y\n1,2\n", r"must have a column 'set', got columns \['x', 'y'\]"),
-        (b"set\n1\n", "must have a column of features besides 'set'"),
-        (b"set,x,x\n1,2,3\n", "columns must have different names, got 'x' twice"),
-        (b"x,set,y\n1,1,2\n1,1,two\n", "line 3 must have a finite number in column 'y', got 'two'"),
-        (b"x,set,y\n1,1,2\n\n,1,2\n", "line 4 must have a finite number in column 'x', got ''"),
-        (b"set,x\n1,nan\n", "line 2 must have a finite number in column 'x', got 'nan'"),
-        (b"set,x\n1,1e39\n", "line 2 must have a finite number in column 'x', got '1e39'"),
-        (b"set,x\n1,2,3\n", "line 2 must have 2 cells, got 3"),
-        (b"set,x\n1\n", "line 2 must have 2 cells, got 1"),
-        (b"set,x\n ,1\n", "line 2 must name a set in column 'set'"),
-        (b"set,x\n\xff\xfe,1\n", "can't be read as csv"),
+        (b"", "is empty"),
+        (b"set,x\n", "line 1: expected rows below the names of the columns, got none"),
+        (b"x,y\n1,2\n", "line 1: expected a column 'set' and columns of features, got 'x, y'"),
+        (b"set\n1\n", "line 1: expected a column 'set' and columns of features, got 'set'"),
+        (b"set,x,x\n1,2,3\n", "line 1: expected a distinct name of each column, got 'set, x, x'"),
+        (b"x,set,y\n1,1,2\n1,1,two\n", "line 3: expected a finite number as `y`, got 'two'"),
+        (b"x,set,y\n1,1,2\n\n,1,2\n", "line 4: expected a finite number as `x`, got ''"),
+        (b"set,x\n1,nan\n", "line 2: expected a finite number as `x`, got 'nan'"),
+        (b"set,x\n1,1e39\n", "line 2: expected a finite number as `x`, got '1e39'"),
+        (b"set,x\n1,2,3\n", "line 2: expected 2 cells, got 3"),
+        (b"set,x\n1\n", "line 2: expected 2 cells, got 1"),
+        (b"set,x\n ,1\n", "line 2: expected the name of a set in `set`"),
+        (b"set,x\n\xff\xfe,1\n", "line 2: expected text in UTF-8"),
     ],
 )
 def test_damaged_csv_files(content, message, tmp_path):

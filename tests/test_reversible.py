@@ -276,8 +276,10 @@ def test_keras_fit_with_clipping_follows_the_stored_network():
 
 
 def test_bad_arguments():
-    steps = gnf_tf.GNF(1, 2, make_conditioner=cases.attention).steps
+    layers = gnf_tf.GNF(1, 2, make_conditioner=cases.attention).layers
     with pytest.raises(ValueError, match="`memory` must be one of .* got 'none'"):
-        reversible.run(steps, graphs.edgeless([2], 2), memory="none")
+        reversible.run(layers, graphs.edgeless([2], 2), memory="none")
     with pytest.raises(ValueError, match="`node_size` must be at least 2, .* got 1; append"):
-        reversible.run(steps, graphs.edgeless([2], 1))
+        reversible.run(layers, graphs.edgeless([2], 1))
+    with pytest.raises(ValueError, match="float32"):
+        reversible.run(layers, graphs.edgeless([2], 2), tf.zeros([2, 0], tf.int32))

@@ -87,21 +87,20 @@ class _Module(tf.Module):
 PLACES = ("nodes", "edges", "globals", "condition", *HOLDERS)
 
 
-def outcome(memory, make_steps, graph, condition, execution, watched, loop=False):
+def outcome(memory, make_layers, graph, condition, execution, watched, loop=False):
     """[nodes, log|det J|, the gradient of both by `watched` and all variables]."""
     tf.random.set_seed(0)
     if loop:
-        stack = reversible.Loop(make_steps, 2)
-        variables, run = stack.stacked, stack.run
+        layers = reversible.Loop(make_layers, 2)
+        variables = layers.stacked
     else:
-        steps = [step for _ in range(2) for step in make_steps()]
-        variables = [variable for step in steps for variable in step.trainable_variables]
-        run = functools.partial(reversible.run, steps)
+        layers = [layer for _ in range(2) for layer in make_layers()]
+        variables = [variable for layer in layers for variable in layer.trainable_variables]
 
     def compute():
         with tf.GradientTape() as tape:
             tape.watch(watched)
-            out, log_det = run(graph, condition, memory=memory)
+            out, log_det = reversible.run(layers, graph, condition, memory=memory)
             loss = tf.reduce_sum(tf.sin(out.nodes)) + tf.reduce_sum(tf.cos(log_det))
         return [out.nodes, log_det, *tape.gradient(loss, [*watched, *variables])]
 
@@ -121,7 +120,7 @@ def check_places(places, execution, loop):
     condition = c if "condition" in places else tf.sin(c)
     holders = [HOLDERS[place](c) for place in places if place in HOLDERS]
 
-    def make_steps():
+    def make_layers():
         return gnf_tf.GNFStep(
             WIDTH,
             make_conditioner=lambda size: Network(size, lambda: [c for h in holders for c in h()]),
@@ -129,10 +128,10 @@ def check_places(places, execution, loop):
             edge_size=WIDTH,
             global_size=WIDTH,
             dtype=tf.float64,
-        ).steps
+        ).layers
 
     results = [
-        outcome(memory, make_steps, graph, condition, execution, [c], loop)
+        outcome(memory, make_layers, graph, condition, execution, [c], loop)
         for memory in ("reversible", "stored")
     ]
     assert np.abs(results[1][2]).max() > 1e-3
@@ -487,6 +486,27 @@ class TestSubstitution:
         view = substituted(module, {id(module.value): tf.constant(2.0)})
         assert isinstance(view, Counting)
         assert float(view.get()[0]) == 2.0 and float(module.get()[0]) == 1.0 and module.calls == 2
+
+    def test_an_attribute_that_overrides_a_default_of_the_class(self):
+        class Scaling(_Module):
+            factor = 1.0
+
+            def get(self):
+                return self.factor * self.value
+
+        module = Scaling(tf.Variable(1.0))
+        module.factor = 3.0
+        view = substituted(module, {id(module.value): tf.constant(2.0)})
+        assert float(view.get()) == 6.0
+        again = substituted(view, {id(view.value): tf.constant(4.0)})
+        assert float(again.get()) == 12.0 and module.factor == view.factor == 3.0
+
+    def test_what_a_substitution_holds_is_what_was_substituted(self):
+        module = _Module([tf.Variable(1.0), tf.Variable(2.0)])
+        new = tf.constant(5.0)
+        view = substituted(module, {id(module.value[0]): new})
+        held = held_values(view)
+        assert held[0] is new and held[1] is module.value[1] and len(held) == 2
 
     def test_a_cycle(self):
         module = _Module(tf.Variable(1.0))

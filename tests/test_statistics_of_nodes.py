@@ -14,7 +14,7 @@ MODES = {
     "xla": lambda function: tf.function(function, jit_compile=True),
 }
 MODELS = {
-    "batch norm": lambda **options: gnf_tf.GraphBatchNorm(4, **options),
+    "batch norm": lambda memory, **options: gnf_tf.GraphBatchNorm(4, **options).copy(memory=memory),
     "gnf": lambda **options: gnf_tf.GNF(2, 4, make_conditioner=cases.attention, **options),
     "grevnet": lambda **options: gnf_tf.models.GRevNet(2, 4, batch_norm=True, **options),
 }

@@ -24,9 +24,9 @@ def by_set(graph):
     return tf.reshape(graph.nodes, [graph.n_node.shape[0], -1, 2]).numpy()
 
 
-def nearest(points, places):
+def nearest(points, centers):
     """[..., n]: the place that each point is closest to."""
-    return np.square(points[..., np.newaxis, :] - places).sum(-1).argmin(-1)
+    return np.square(points[..., np.newaxis, :] - centers).sum(-1).argmin(-1)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -65,23 +65,23 @@ def test_compiled_sets_have_the_same_distribution():
 
     points = draw(tf.constant([0, 5])).numpy().reshape(500, 6, 2)
     np.testing.assert_array_equal(draw(tf.constant([0, 5])), points.reshape(-1, 2))
-    places = synthetic.moon_places(6)
-    order = nearest(points, places)
+    centers = synthetic.moon_centers(6)
+    order = nearest(points, centers)
     assert {tuple(sorted(one)) for one in order} == {(0, 1, 2, 3, 4, 5)}
-    noise = (points - places[order]).ravel() / 0.05
+    noise = (points - centers[order]).ravel() / 0.05
     assert scipy.stats.kstest(noise, "norm").pvalue > 1e-3
 
 
-def test_mog_is_one_gaussian_a_centre_in_random_order():
+def test_mog_is_one_gaussian_a_center_in_random_order():
     points = by_set(datasets.mog(5000, seed=0, dtype=tf.float64))
-    places = np.array([[5, 5], [5, -5], [-5, 5], [-5, -5]])
-    order = nearest(points, places)
+    centers = np.array([[5, 5], [5, -5], [-5, 5], [-5, -5]])
+    order = nearest(points, centers)
     assert {tuple(sorted(one)) for one in order} == {(0, 1, 2, 3)}
     # All 24 orders, equally often.
     counts = np.unique(order, axis=0, return_counts=True)[1]
     assert len(counts) == 24
     assert scipy.stats.chisquare(counts).pvalue > 1e-3
-    noise = (points - places[order]).ravel()
+    noise = (points - centers[order]).ravel()
     assert scipy.stats.kstest(noise, "norm").pvalue > 1e-3
 
 
@@ -102,14 +102,14 @@ def test_mog_ring_turns_by_no_more_than_asked():
     assert -0.001 < angle.min() < 0.01 and 0.19 < angle.max() < 0.201
 
 
-def test_half_moons_are_at_scikit_learn_s_places():
+def test_half_moons_are_at_scikit_learn_s_centers():
     """Places as listed in the data's description: make_moons(n_samples=6), shuffled, with noise."""
-    places = np.array([[1, 0], [0, 1], [-1, 0], [0, 0.5], [1, -0.5], [2, 0.5]])
+    centers = np.array([[1, 0], [0, 1], [-1, 0], [0, 0.5], [1, -0.5], [2, 0.5]])
     points = by_set(datasets.half_moons_6(2000, seed=0, dtype=tf.float64))
-    order = nearest(points, places)
+    order = nearest(points, centers)
     assert {tuple(sorted(one)) for one in order} == {(0, 1, 2, 3, 4, 5)}
     assert len(np.unique(order, axis=0)) > 600
-    noise = (points - places[order]).ravel() / 0.05
+    noise = (points - centers[order]).ravel() / 0.05
     assert scipy.stats.kstest(noise, "norm").pvalue > 1e-3
 
 
@@ -118,21 +118,21 @@ def test_sizes_take_turns():
     np.testing.assert_array_equal(graph.n_node, [4, 9, 4, 9, 4])
     graphs.validate(graph, node_size=2)
     for member in graphs.unbatch(graph):
-        places = synthetic.grid_places(member.nodes.shape[0])
-        assert set(nearest(member.nodes.numpy(), places)) == set(range(len(places)))
-        assert np.abs(member.nodes).max() < places.max() + 0.6
+        centers = synthetic.grid_centers(member.nodes.shape[0])
+        assert set(nearest(member.nodes.numpy(), centers)) == set(range(len(centers)))
+        assert np.abs(member.nodes).max() < centers.max() + 0.6
 
 
 @pytest.mark.parametrize(
-    "num_places, extent", [(1, (0, 0)), (4, (5, 5)), (6, (10, 5)), (9, (10, 10))]
+    "num_centers, extent", [(1, (0, 0)), (4, (5, 5)), (6, (10, 5)), (9, (10, 10))]
 )
-def test_grid_is_centred_with_the_given_spacing(num_places, extent):
-    places = synthetic.grid_places(num_places)
-    assert places.shape == (num_places, 2)
-    np.testing.assert_allclose(places.mean(axis=0), 0.0, atol=1e-12)
-    np.testing.assert_allclose(places.max(axis=0), extent)
-    if num_places > 1:
-        distances = np.linalg.norm(places[:, np.newaxis] - places, axis=-1)
+def test_grid_is_centered_with_the_given_spacing(num_centers, extent):
+    centers = synthetic.grid_centers(num_centers)
+    assert centers.shape == (num_centers, 2)
+    np.testing.assert_allclose(centers.mean(axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(centers.max(axis=0), extent)
+    if num_centers > 1:
+        distances = np.linalg.norm(centers[:, np.newaxis] - centers, axis=-1)
         assert distances[distances > 0].min() == 10.0
 
 
@@ -141,12 +141,12 @@ def test_grid_is_centred_with_the_given_spacing(num_places, extent):
     [
         (lambda: datasets.mog(0), "`num_graphs` must be at least 1, got 0"),
         (lambda: datasets.mog(3, edges="ring"), "`edges` must be one of .*'ring'"),
-        (lambda: datasets.mog(3, n_node=(5,)), "`num_places` must be .* got 5"),
+        (lambda: datasets.mog(3, n_node=(5,)), "`num_centers` must be .* got 5"),
         (lambda: datasets.mog(3, noise=0.0), "`noise` must be positive, got 0.0"),
         (lambda: datasets.mog_ring(3, max_angle=-1.0), "`max_angle` must be at least 0, got -1.0"),
-        (lambda: datasets.half_moons_6(3, n_node=(1,)), "`num_places` must be at least 2, got 1"),
-        (lambda: datasets.PointSets((), 1.0), "`places` must be arrays"),
-        (lambda: datasets.PointSets((np.zeros([3, 3]),), 1.0), "`places` .*(3, 3)"),
+        (lambda: datasets.half_moons_6(3, n_node=(1,)), "`num_centers` must be at least 2, got 1"),
+        (lambda: datasets.PointSets((), 1.0), "`centers` must be arrays"),
+        (lambda: datasets.PointSets((np.zeros([3, 3]),), 1.0), "`centers` .*(3, 3)"),
         (lambda: datasets.nll_floor(datasets.POINT_SETS["mog"], 1), "`num_samples` .* got 1"),
     ],
 )
@@ -202,9 +202,9 @@ def test_floors(name, exchangeable, independent, tolerance):
 
 
 def test_floor_of_overlapping_components_by_quadrature():
-    """Two places on top of each other's noise, one dimension integrated out by hand.
+    """Two centers on top of each other's noise, one dimension integrated out by hand.
 
-    Both points are N(0, 1) across the line of the places; along it the density of the pair is
+    Both points are N(0, 1) across the line of the centers; along it the density of the pair is
     (f(x) g(y) + g(x) f(y)) / 2, whose entropy is integrated on a grid.
     """
     sets = datasets.PointSets((np.array([[-0.5, 0.0], [0.5, 0.0]]),), noise=1.0)
@@ -254,34 +254,34 @@ def test_exact_densities_average_to_the_floors(name):
 
 def test_exact_density_by_hand():
     """Of two points, the mean over both orders; of the ring, the mean over angles as well."""
-    places = np.array([[1.0, 0.0], [-1.0, 0.5]])
+    centers = np.array([[1.0, 0.0], [-1.0, 0.5]])
     points = np.array([[0.3, 0.2], [-0.7, 1.0]])
     graph = graphs.edgeless([2], 2, dtype=tf.float64).replace(nodes=tf.constant(points))
 
-    def normal(x, place):
-        return scipy.stats.multivariate_normal.pdf(x, place, 0.25)
+    def normal(x, center):
+        return scipy.stats.multivariate_normal.pdf(x, center, 0.25)
 
-    def density(places):
+    def density(centers):
         orders = [(0, 1), (1, 0)]
         return np.mean(
-            [normal(points[0], places[i]) * normal(points[1], places[j]) for i, j in orders]
+            [normal(points[0], centers[i]) * normal(points[1], centers[j]) for i, j in orders]
         )
 
-    sets = datasets.PointSets((places,), noise=0.5)
-    np.testing.assert_allclose(datasets.log_prob(sets, graph), [np.log(density(places))])
-    alone = [np.mean([normal(x, place) for place in places]) for x in points]
+    sets = datasets.PointSets((centers,), noise=0.5)
+    np.testing.assert_allclose(datasets.log_prob(sets, graph), [np.log(density(centers))])
+    alone = [np.mean([normal(x, center) for center in centers]) for x in points]
     independent = datasets.independent_log_prob(sets, graph)
     np.testing.assert_allclose(independent, [np.log(alone).sum()])
 
     def turned(angle):
         cos, sin = math.cos(angle), math.sin(angle)
-        return places @ np.array([[cos, sin], [-sin, cos]])
+        return centers @ np.array([[cos, sin], [-sin, cos]])
 
-    ring = datasets.PointSets((places,), noise=0.5, max_angle=1.0)
+    ring = datasets.PointSets((centers,), noise=0.5, max_angle=1.0)
     mean, _ = scipy.integrate.quad(lambda angle: density(turned(angle)), 0.0, 1.0)
     np.testing.assert_allclose(datasets.log_prob(ring, graph), [math.log(mean)], rtol=1e-5)
 
 
 def test_exact_density_knows_only_its_own_sizes():
-    with pytest.raises(ValueError, match=r"set 1 of `graph` has 5 nodes, `sets` only \[4\]"):
+    with pytest.raises(ValueError, match=r"one of `sets`, \[4\], got 5 nodes in set 1"):
         datasets.log_prob(datasets.POINT_SETS["mog"], graphs.edgeless([4, 5], 2))

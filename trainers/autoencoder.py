@@ -1,7 +1,6 @@
 """Trains the graph auto-encoder, which finds edges by distances of embeddings (3.3, 5.2.1).
 
 Examples:
-
     python trainers/autoencoder.py                                     # quick, on ego-small
     python trainers/autoencoder.py --dataset community_small --preset best
     python trainers/autoencoder.py --data mine.g6                      # own graphs

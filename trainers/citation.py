@@ -1,7 +1,6 @@
 """Trains a classifier of the papers in a citation network, from few labels (4, table 1).
 
 Examples:
-
     python trainers/citation.py                                     # quick, on Cora
     python trainers/citation.py --dataset pubmed --preset best
     python trainers/citation.py --split one_percent --preset paper --model neumann_rbp

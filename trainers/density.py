@@ -1,7 +1,6 @@
 """Trains densities of sets of points, GNF or RealNVP, and compares them with the entropy (5.1).
 
 Examples:
-
     python trainers/density.py                                       # quick, on MOG
     python trainers/density.py --dataset half_moons_6 --preset best --seeds 0 1 2
     python trainers/density.py --model realnvp                       # nodes are independent

@@ -1,7 +1,6 @@
 """Trains a graph generator, an auto-encoder and a GNF over its embeddings (5.2).
 
 Examples:
-
     python trainers/generation.py                                      # quick, on ego-small
     python trainers/generation.py --dataset community_small --preset best --seeds 0 1 2
     python trainers/generation.py --end-to-end                         # both trained together

@@ -1,7 +1,6 @@
 """Trains a GRevNet that predicts properties of molecules from atoms and distances (QM9, 7.1).
 
 Examples:
-
     python trainers/qm9.py                      # quick: minutes on two CPU cores
     python trainers/qm9.py --preset best        # all 130,831 molecules, an hour or two on a core
     python trainers/qm9.py --data mine.xyz --targets mine.csv     # own molecules: xyz, sdf, SMILES

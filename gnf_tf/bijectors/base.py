@@ -1,4 +1,4 @@
-"""What every bijector over GraphsTuples shares: its event, its cache, and the engine beneath it."""
+"""What bijectors over GraphsTuples have in common: the event, the cache, and the engine."""
 
 import copy
 from collections.abc import Sequence
@@ -11,31 +11,35 @@ from tensorflow_probability.python.internal import cache_util
 
 from gnf_tf import graphs, reversible
 
-__all__ = ["GraphBijector"]
+__all__ = ["GraphBijector", "GraphLayer"]
 
 
 class GraphBijector(tfp.bijectors.Bijector):
-    """A bijector whose event is a whole GraphsTuple, given by a sequence of reversible steps.
+    """A bijector whose event is a whole GraphsTuple: a sequence of reversible layers.
 
-    It maps node features [num_nodes, node_size] and leaves everything else of the graph alone.
+    It maps the node features [num_nodes, node_size] and leaves the rest of the graph unchanged.
     Log-determinants are per graph, [n_graphs]. The direction is the paper's: `forward` goes from
-    data H_0 to latent H_T, so that a density is `TransformedDistribution(prior, Invert(this))`.
+    data H_0 to latent H_T. A density is `tfd.TransformedDistribution(prior, tfb.Invert(gnf))`.
 
-    Value and log-determinant come from one pass over the steps: TFP's cache keeps the second
-    while the first is in use, so `log_prob` evaluates each network once. As everywhere in TFP the
-    cache goes by the identity of the tensors: while the *output* of an earlier call is alive, the
-    same input gives the same output even if the variables have changed in between.
+    Every method has these keyword arguments:
 
-    Every method takes `is_training=False` and, for a conditional density, `conditional_input`:
-    [num_nodes, conditional_size] features of the nodes that are not transformed and that every
-    network sees. (Conditions of a whole graph go into its globals, of an edge into its edges.)
-    Networks with dropout draw from `seed`, see `gnf_tf.seeds`: where it is given they drop out, in
-    either direction, and the same seed undoes the same map; in training it must be given. Within a
-    `TransformedDistribution` write `log_prob(graph, bijector_kwargs={"is_training": True, "seed":
-    step})`, and likewise for `sample`.
+    - `is_training`, default False;
+    - `conditional_input`, [num_nodes, conditional_size]: for a conditional density, features of
+      the nodes that every network sees and none transforms. Conditions on whole graphs go into
+      their globals, and on edges into the edges;
+    - `seed`, see `gnf_tf.seeds`: networks with dropout drop features where it is given, in both
+      directions, and the inverse by the same seed inverts the same map. In training it is required.
+
+    A distribution passes them on: `flow.log_prob(graph, bijector_kwargs={"is_training": True,
+    "seed": step})`, and likewise `sample`.
+
+    Value and log-determinant are computed together. TFP's cache keeps the log-determinant while the
+    value is in use, so that `log_prob` evaluates each network once. TFP finds cached values by the
+    identity of tensors: while the output of an earlier call is alive, the same input tensor gives
+    the same output, even if variables have changed since.
     """
 
-    # As in TFP's own FFJORD: the two directions return (value, attributes of the cache's entry).
+    # TFP's FFJORD does the same: both directions return (value, attributes of the cached entry).
     _cache = cache_util.BijectorCacheWithGreedyAttrs(
         forward_name="_forward_and_attributes", inverse_name="_inverse_and_attributes"
     )
@@ -44,25 +48,29 @@ class GraphBijector(tfp.bijectors.Bijector):
         self,
         node_size: int,
         *,
-        conditional_size: int = 0,
-        dtype: tf.DType,
-        memory: reversible.Memory,
-        validate_args: bool,
         parameters: dict[str, Any],
         name: str,
+        conditional_size: int = 0,
+        dtype: tf.DType = tf.float32,
+        memory: reversible.Memory = "reversible",
+        validate_args: bool = False,
     ):
-        """Checks and stores what all of them have.
+        """Checks and stores the common arguments.
 
         Args:
           node_size: width of the node features, at least 2.
-          conditional_size: width of the `conditional_input`.
+          parameters: the arguments of the subclass's constructor.
+          name: as in TFP.
+          conditional_size: width of the `conditional_input`, 0 for none.
           dtype: float type of the graphs.
           memory: how the gradient gets its activations, see `gnf_tf.reversible.run`.
-          validate_args: check the values of each graph too (ranges, sums, NaN) where eager.
-          parameters: the subclass constructor's arguments.
-          name: as TFP.
+          validate_args: whether to check the values of each graph too (ranges, sums, NaN), in
+            eager execution.
+
+        Raises:
+          ValueError: if `node_size` is below 2, `conditional_size` negative, `memory` unknown.
         """
-        reversible.half_sizes(node_size)  # refuses what can't be split
+        reversible.half_sizes(node_size)  # raises if the features can't be split
         reversible.check_memory(memory)
         if conditional_size < 0:
             raise ValueError(f"`conditional_size` must be at least 0, got {conditional_size}")
@@ -93,22 +101,31 @@ class GraphBijector(tfp.bijectors.Bijector):
         return self._memory
 
     @property
-    def steps(self) -> Sequence[reversible.ReversibleStep]:
-        """The reversible steps in forward order."""
-        raise NotImplementedError(f"{type(self).__name__} defines no steps")
+    def shared_options(self) -> dict[str, Any]:
+        """The arguments that a bijector and its parts have in common."""
+        return {
+            "conditional_size": self._conditional_size,
+            "dtype": self._float_type,
+            "memory": self._memory,
+        }
+
+    @property
+    def layers(self) -> Sequence[reversible.ReversibleLayer]:
+        """The reversible layers in forward order."""
+        raise NotImplementedError(f"{type(self).__name__} defines no layers")
 
     @classmethod
     def _parameter_properties(cls, dtype):
         return {}
 
     def copy(self, **overrides: Any) -> "GraphBijector":
-        """The same map with the same variables, under another name, say.
+        """A bijector that shares the variables, with another `name`, `memory` or `validate_args`.
 
         Args:
-          **overrides: arguments of the constructor: `name`, `memory` or `validate_args`.
+          **overrides: the arguments to change.
 
         Raises:
-          ValueError: for another argument, which would need variables of its own.
+          ValueError: for any other argument, since it would change the variables.
         """
         of_attribute = {"name": "_name", "memory": "_memory", "validate_args": "_validate_args"}
         wrong = sorted(overrides.keys() - of_attribute)
@@ -119,7 +136,7 @@ class GraphBijector(tfp.bijectors.Bijector):
             )
         new = object.__new__(type(self))
         attributes: Any = vars(new)
-        # What TensorFlow tracks of each object is a container of the object's own.
+        # TensorFlow keeps its records in containers, of which each object needs its own.
         for name, value in vars(self).items():
             attributes[name] = copy.copy(value) if name.startswith("_self_") else value
         for name, value in overrides.items():
@@ -130,16 +147,34 @@ class GraphBijector(tfp.bijectors.Bijector):
 
     @property
     def _parts_interact(self):
-        return True  # one log-determinant for the event, not one for each field
+        return True  # the event has one log-determinant, not one for each field
 
     def forward(self, x: GraphsTuple, name: str = "forward", **kwargs) -> GraphsTuple:
-        """Data to latent. None fields of the graph stay None; see `tfb.Bijector.forward`."""
+        """Data to latent: the graph with nodes H_T. Fields that are None stay None.
+
+        Args:
+          x: nodes H_0 [num_nodes, node_size].
+          name: as in TFP.
+          **kwargs: `is_training`, `conditional_input`, `seed`; see the class.
+
+        Raises:
+          ValueError: if a field of the graph, or an argument, doesn't fit the bijector.
+        """
         return graphs.restore_missing(
             super().forward(graphs.fill_missing(x), name=name, **kwargs), x
         )
 
     def inverse(self, y: GraphsTuple, name: str = "inverse", **kwargs) -> GraphsTuple:
-        """Latent to data. None fields of the graph stay None; see `tfb.Bijector.inverse`."""
+        """Latent to data: the graph with nodes H_0. Fields that are None stay None.
+
+        Args:
+          y: nodes H_T [num_nodes, node_size].
+          name: as in TFP.
+          **kwargs: `is_training`, `conditional_input`, `seed`; see the class.
+
+        Raises:
+          ValueError: if a field of the graph, or an argument, doesn't fit the bijector.
+        """
         return graphs.restore_missing(
             super().inverse(graphs.fill_missing(y), name=name, **kwargs), y
         )
@@ -185,7 +220,7 @@ class GraphBijector(tfp.bijectors.Bijector):
     def _run(self, graph, *, inverse, is_training=False, conditional_input=None, seed=None):
         graph = self._checked_graph(graph)
         graph, log_det = reversible.run(
-            self.steps,
+            self.layers,
             graph,
             self._checked(conditional_input, graph),
             inverse=inverse,
@@ -206,7 +241,7 @@ class GraphBijector(tfp.bijectors.Bijector):
         return graph
 
     def _checked(self, conditional_input, graph, check_values=False):
-        """The conditional input as a tensor, or None if this bijector has none."""
+        """The conditional input as a tensor; None if there is none and none is expected."""
         expected = [graph.nodes.shape[0], self.conditional_size]
         if conditional_input is None:
             if self.conditional_size:
@@ -229,3 +264,11 @@ class GraphBijector(tfp.bijectors.Bijector):
                     f"{value[row].numpy()}"
                 )
         return value
+
+
+class GraphLayer(reversible.ReversibleLayer, GraphBijector):
+    """A bijector that is a single reversible layer."""
+
+    @property
+    def layers(self):
+        return (self,)

@@ -1,36 +1,36 @@
-"""Batch normalisation of node features as a bijector over GraphsTuples (RealNVP, section 3.7)."""
+"""Batch normalization of node features (RealNVP, section 3.7)."""
 
 import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs, reversible
-from gnf_tf.bijectors.base import GraphBijector
+from gnf_tf import graphs
+from gnf_tf.bijectors.base import GraphLayer
 
 __all__ = ["GraphBatchNorm"]
 
 
-class GraphBatchNorm(GraphBijector):
-    """Normalises each node feature, with an exact log-determinant per graph.
+class GraphBatchNorm(GraphLayer):
+    """Normalizes each node feature, with a log-determinant per graph; the paper's normalization.
 
         forward:   y = (x - mean) / sqrt(variance + epsilon) * exp(log_scale) + shift
         inverse:   x = (y - shift) * exp(-log_scale) * sqrt(variance + epsilon) + mean
         log|det|:  n_node * sum over features of (log_scale - log(variance + epsilon) / 2)
 
-    With `is_training=True`, `forward` takes mean and variance over the nodes of the whole batch
-    (so graphs of a batch do affect each other, and the gradient runs through the statistics),
-    and moves the moving averages towards them once for each evaluation. The log-determinant then
-    takes the statistics as given, as RealNVP does. Otherwise, for `log_prob`, sampling and
-    inversion alike, the moving averages are used: constants, so that forward and inverse are
-    mutual inverses and graphs are independent. They start as mean 0 and variance 1. A training
-    batch without nodes uses them too, and leaves them as they are; so does, for its feature, a
-    value that is not finite.
+    All of mean, variance, log_scale and shift are [node_size]. With `is_training=True`, `forward`
+    computes mean and variance over the nodes of the whole batch, so that graphs of a batch affect
+    each other. It moves the moving averages towards them, and gradients go through them; the
+    log-determinant is that of the map with mean and variance constant, as in RealNVP. A batch
+    without nodes is normalized by the moving averages.
 
-    `inverse` with `is_training=True` raises: the statistics of the input that it would need
-    are not known.
+    With `is_training=False`, the default, mean and variance are the moving averages in both
+    directions: then the log-determinant is exact, and graphs don't affect each other. The moving
+    averages start as mean 0 and variance 1. A mean or variance that is not finite leaves those of
+    its feature unchanged.
+
+    `inverse` with `is_training=True` raises, since it would need the statistics of the input, which
+    is unknown. Choose `GraphActNorm` for small batches, in which the statistics are noisy.
     """
-
-    updates = None  # the engine's word for 'all features at once'
 
     def __init__(
         self,
@@ -40,22 +40,20 @@ class GraphBatchNorm(GraphBijector):
         epsilon: float = 1e-5,
         padded: bool = False,
         dtype: tf.DType = tf.float32,
-        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_batch_norm",
     ):
         """Makes the variables.
 
         Args:
-          node_size: width of the node features, at least 2; see `reversible.half_sizes`.
-          momentum: share of the moving averages kept at each training step, in [0, 1).
+          node_size: width of the node features, at least 2.
+          momentum: the weight of the old moving average at each training step, in [0, 1).
           epsilon: added to the variance, positive.
-          padded: training batches come from `graphs.pad`; padding nodes are left out of the
-            batch statistics. (Nothing else in a graph tells padding from data.)
+          padded: whether training batches come from `graphs.pad`: then padding nodes are left out
+            of the batch statistics. (Nothing in a graph itself tells padding from data.)
           dtype: float type of the graphs.
-          memory: see `gnf_tf.reversible.run`.
-          validate_args: check the values of each graph too.
-          name: as TFP.
+          validate_args: whether to check the values of each graph too.
+          name: as in TFP.
 
         Raises:
           ValueError: for an argument out of its range.
@@ -68,7 +66,6 @@ class GraphBatchNorm(GraphBijector):
         super().__init__(
             node_size,
             dtype=dtype,
-            memory=memory,
             validate_args=validate_args,
             parameters=parameters,
             name=name,
@@ -85,52 +82,61 @@ class GraphBatchNorm(GraphBijector):
             tf.ones([node_size], dtype), trainable=False, name="moving_variance"
         )
 
-    @property
-    def steps(self):
-        return (self,)
+    def condition(self, kept, graph, *, is_training, **unused):
+        """(log_scale [node_size], shift [node_size], counted).
 
-    def condition(self, kept, graph, is_training, seed=None):
-        """`(log_scale, shift, counted)`, each [node_size] but the last.
-
-        `counted`, bool [num_nodes, 1], says which nodes the statistics are taken of; None stands
-        for the moving averages.
+        `counted`, bool [num_nodes, 1], marks the nodes that enter the statistics in training; it
+        is None where the moving averages are used.
         """
-        del kept, seed
+        del kept, unused
         counted = None
         if is_training:
             everything = tf.ones(tf.shape(graph.nodes)[:1], tf.bool)
             counted = (graphs.node_mask(graph) if self._padded else everything)[:, tf.newaxis]
         return tf.convert_to_tensor(self.log_scale), tf.convert_to_tensor(self.shift), counted
 
-    def transform(self, changed, params):
-        """Data to latent; the residual is the (mean, variance) that were used."""
-        log_scale, shift, counted = params
-        mean, variance = self._moving_statistics()
-        if counted is not None:
-            any_node = tf.reduce_any(counted)
-            of_batch = _moments(changed, counted)
-            mean = tf.where(any_node, of_batch[0], mean)
-            variance = tf.where(any_node, of_batch[1], variance)
-        scale_log = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
-        changed = (changed - mean) * tf.exp(scale_log) + shift
-        residual = None if counted is None else (mean, variance)
-        return changed, self._per_node(scale_log, changed), residual
+    def statistics(self, changed, params):
+        """(mean, variance) of a training batch, [node_size] each; () for the moving averages."""
+        _, _, counted = params
+        if counted is None:
+            return ()
+        any_node = tf.reduce_any(counted)
+        moving = self._moving_statistics()
+        return tuple(
+            tf.where(any_node, of_batch, average)
+            for of_batch, average in zip(_moments(changed, counted), moving, strict=True)
+        )
 
-    def invert(self, changed, params, residual=None):
-        """Latent to data, by the statistics that `transform` left or else the moving ones."""
+    def transform(self, changed, params, *statistics):
+        """Data to latent: (y [num_nodes, node_size], log|det| per node [num_nodes])."""
+        log_scale, shift, _ = params
+        mean, variance = statistics or self._moving_statistics()
+        total_log_scale = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
+        changed = (changed - mean) * tf.exp(total_log_scale) + shift
+        return changed, tf.fill(tf.shape(changed)[:1], tf.reduce_sum(total_log_scale))
+
+    def invert(self, changed, params, *statistics):
+        """Latent to data: (x, log|det| per node of the inverse), of the same shapes.
+
+        Raises:
+          ValueError: in training, unless the statistics that `transform` used are given.
+        """
         log_scale, shift, counted = params
-        if residual is None and counted is not None:
+        if counted is not None and not statistics:
             raise ValueError(
                 f"{self.name}: inverse with `is_training=True` is not defined, since the batch "
                 "statistics belong to the unknown input; use `is_training=False`"
             )
-        mean, variance = self._moving_statistics() if residual is None else residual
-        scale_log = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
-        changed = (changed - shift) * tf.exp(-scale_log) + mean
-        return changed, self._per_node(-scale_log, changed)
+        mean, variance = statistics or self._moving_statistics()
+        total_log_scale = log_scale - 0.5 * tf.math.log(variance + self._epsilon)
+        changed = (changed - shift) * tf.exp(-total_log_scale) + mean
+        return changed, tf.fill(tf.shape(changed)[:1], -tf.reduce_sum(total_log_scale))
 
     def calibrate(self, graph: GraphsTuple) -> None:
-        """Sets the moving averages to the statistics of all nodes of `graph`, padding apart.
+        """Sets the moving averages to the mean and variance of all nodes of `graph` but padding.
+
+        Args:
+          graph: a batch of data, nodes [num_nodes, node_size].
 
         Raises:
           ValueError: if the graph is malformed, has no nodes, or features that are not finite or
@@ -151,28 +157,23 @@ class GraphBatchNorm(GraphBijector):
         self.moving_mean.assign(mean)
         self.moving_variance.assign(variance)
 
-    def update_statistics(self, residual):
-        """Moves the averages towards the (mean, variance) of a training batch."""
-        if residual is None:
-            return
-        finite = tf.reduce_all(tf.math.is_finite(residual), axis=0)
-        for moving, value in zip((self.moving_mean, self.moving_variance), residual, strict=True):
+    def update_statistics(self, *statistics):
+        """Moves the moving averages towards the (mean, variance) of a training batch."""
+        finite = tf.reduce_all(tf.math.is_finite(statistics), axis=0)
+        for moving, value in zip((self.moving_mean, self.moving_variance), statistics, strict=True):
             moving.assign_sub(tf.where(finite, (1.0 - self._momentum) * (moving - value), 0.0))
 
     def _moving_statistics(self):
         return tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
 
-    def _per_node(self, scale_log, changed):
-        return tf.fill(tf.shape(changed)[:1], tf.reduce_sum(scale_log))
-
 
 def _moments(values, counted):
-    """(mean, variance) over the rows that are counted, finite for finite values and without rows.
+    """(mean, variance) over the rows that are counted; without any, (0, 0).
 
-    A variance that overflows is the largest number of the dtype.
+    For finite values they are finite: a variance that overflows is the dtype's largest number.
     """
     number = tf.maximum(tf.reduce_sum(tf.cast(counted, values.dtype)), 1.0)
-    # Divided before they are added, lest the sum overflow.
+    # Values are divided before they are added, so that the sum can't overflow.
     mean = tf.reduce_sum(tf.where(counted, values, 0.0) / number, axis=0)
     squares = tf.square(tf.where(counted, values - mean, 0.0))
     return mean, tf.minimum(tf.reduce_sum(squares / number, axis=0), values.dtype.max)

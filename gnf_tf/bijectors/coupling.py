@@ -1,34 +1,111 @@
-"""Couplings by message passing: half of a GRevNet step (paper, equation 3)."""
+"""Affine couplings by message passing: half of a GRevNet step (paper, equations 3 and 4)."""
 
+import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import tensorflow as tf
-from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import reversible
-from gnf_tf.bijectors.base import GraphBijector
-from gnf_tf.bijectors.elementwise import Additive, Affine, Elementwise, Spline
-from gnf_tf.networks.conditioner import make_variables, sample_graph
+from gnf_tf.bijectors.base import GraphLayer
+from gnf_tf.bijectors.spline import Spline
+from gnf_tf.networks.conditioner import MakeConditioner, make_conditioner_variables
 
-__all__ = ["Conditioner", "Coupling", "GraphCoupling", "MakeConditioner"]
+__all__ = ["Additive", "Affine", "Coupling", "Elementwise", "GraphCoupling"]
 
-Conditioner = Callable[[GraphsTuple], GraphsTuple]
-MakeConditioner = Callable[[int], Conditioner]
+
+class Elementwise(Protocol):
+    """What `GraphCoupling` asks of an invertible map of single features.
+
+    It maps features of shape [num_nodes, width] by `num_params` numbers for each; where they are
+    zero it must be the identity or near it. `Affine` is the paper's map, and the simplest one.
+    """
+
+    num_params: int
+
+    def parameters(self, raw: tf.Tensor) -> Any:
+        """Any structure of tensors, from the network's output [num_nodes, num_params, width]."""
+
+    def forward(self, x: tf.Tensor, params: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """y and log(dy/dx), both [num_nodes, width]."""
+
+    def inverse(self, y: tf.Tensor, params: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """x and log(dx/dy), both [num_nodes, width]."""
+
+
+class Affine:
+    """The map of equations 3 and 4, as in RealNVP: y = x * exp(log_scale) + shift.
+
+    The log-scale that the network gives, s, is bounded smoothly: log_scale = b tanh(s / b) with
+    b = `max_log_scale`. A single coupling stretches by at most exp(b); that keeps a deep stack
+    invertible in floating point.
+    """
+
+    num_params = 2
+
+    def __init__(self, max_log_scale: float = 2.0):
+        """Raises a ValueError if `max_log_scale` is not positive and finite."""
+        if not 0 < max_log_scale < math.inf:
+            raise ValueError(f"`max_log_scale` must be positive and finite, got {max_log_scale}")
+        self._max_log_scale = max_log_scale
+
+    def parameters(self, raw):
+        """(log_scale, shift), each [num_nodes, width]."""
+        log_scale, shift = tf.unstack(raw, axis=1)
+        return self._max_log_scale * tf.tanh(log_scale / self._max_log_scale), shift
+
+    def forward(self, x, params):
+        """Equation 3: h' = h * exp(log_scale) + shift; its log-derivative is log_scale."""
+        log_scale, shift = params
+        return x * tf.exp(log_scale) + shift, log_scale
+
+    def inverse(self, y, params):
+        """Equation 4: h = (h' - shift) / exp(log_scale)."""
+        log_scale, shift = params
+        return (y - shift) * tf.exp(-log_scale), -log_scale
+
+
+class Additive:
+    """The volume-preserving map of NICE, y = x + shift, which the authors' supervised code uses."""
+
+    num_params = 1
+
+    def parameters(self, raw):
+        """shift, [num_nodes, width]."""
+        return raw[:, 0]
+
+    def forward(self, x, params):
+        return x + params, tf.zeros_like(x)
+
+    def inverse(self, y, params):
+        return y - params, tf.zeros_like(y)
+
+
 Coupling = Literal["affine", "additive", "spline"] | Elementwise
 
 
-class GraphCoupling(GraphBijector):
-    """One half of the node features moves by message passing on the other half.
+class GraphCoupling(GraphLayer):
+    """One half of the node features changes by message passing on the other half.
 
-    With the features split as [kept, changed] (or the other way round) and
-    `params = conditioner(kept)`, message passing along the edges:
+    The node features h, [num_nodes, node_size], are split as [h0, h1]. With `updates=0`, and
+    (log_scale, shift) computed from h1 by a network that passes messages along the edges:
 
-        forward:   changed' = map(changed; params), feature by feature
-        inverse:   changed = map^-1(changed'; params)
-        log|det|:  sum of the map's log-derivatives over the nodes of a graph and the features
+        forward:   h0' = h0 * exp(log_scale(h1)) + shift(h1),    h1' = h1      (equation 3)
+        inverse:   h0 = (h0' - shift(h1')) / exp(log_scale(h1')),  h1 = h1'    (equation 4)
+        log|det|:  sum of log_scale(h1) over the nodes of a graph and the features of h0
 
-    The map is the paper's `Affine`, changed * exp(log_scale) + shift, or another of `elementwise`.
+    With `updates=1` the halves change places. `GNFStep` is one coupling of each kind, a full step
+    of message passing. Instead of the paper's affine map the coupling can use `Additive`, whose
+    log-determinant is 0, or `Spline`, which is more flexible and slower.
+
+    The network is any function from a GraphsTuple to a GraphsTuple. It is evaluated again in the
+    gradient and in the inverse, so its result may depend only on its inputs, its weights and a
+    seed. If it has a true attribute `takes_seed`, it gets the keyword argument `seed`, int32 [2],
+    whenever the bijector has a seed. So for dropout use the option `dropout` of `MessagePassing` or
+    `GraphConvolution`, or `gnf_tf.networks.dropout.dropout`; for batch normalization use the
+    `normalization` of the `GNF`. The variables and float tensors of the network must be attributes
+    of `tf.Module`s or of plain objects, or be in the closure, the defaults or the partial arguments
+    of a function.
     """
 
     def __init__(
@@ -47,50 +124,34 @@ class GraphCoupling(GraphBijector):
         validate_args: bool = False,
         name: str = "graph_coupling",
     ):
-        """Makes the conditioner and builds its variables.
+        """Makes the network and its variables.
 
         Args:
-          make_conditioner: output width -> a network GraphsTuple -> GraphsTuple; called once. The
-            network gets nodes [num_nodes, kept half + conditional_size] and must return that many
-            rows of the asked width: the width of the changed half times the map's parameters,
-            parameter by parameter (for "affine": log-scale, then shift). It is evaluated again in
-            the gradient and the inverse, so it must be a function of its inputs, its weights and
-            its `seed`. In place of `tf.nn.dropout` use `gnf_tf.networks.dropout.dropout`, or the
-            option `dropout` of `MessagePassing` and `GraphConvolution`; in place of batch norm a
-            `normalization` of the `GNF`; and nothing that counts or averages over calls. A network
-            whose attribute `takes_seed` is true is called with `seed`, int32 [2], that of the half
-            step, where a call has one, and must have one in training. Its variables must be
-            attributes of `tf.Module`s, or reached by the closure of a plain function.
+          make_conditioner: a function from an output size to the network; it is called once. The
+            network gets nodes [num_nodes, kept_size + conditional_size], and the edges and globals
+            of the graph. It must return nodes [num_nodes, output size], with an output size of
+            changed_size times the number of the map's parameters; for "affine" the output is
+            [log_scale, shift].
           node_size: width of the node features, at least 2; see `reversible.half_sizes`.
           updates: which half changes, 0 (the first) or 1.
-          coupling: "affine", "additive", "spline", or a map as in `elementwise`.
-          max_log_scale: of "affine", see `Affine`.
-          conditional_size: width of the `conditional_input` that every call must then give.
-          edge_size: width of the graphs' edge features.
-          global_size: width of the graphs' global features.
+          coupling: "affine", "additive", "spline", or an `Elementwise` map.
+          max_log_scale: bound of the log-scale of "affine", see `Affine`.
+          conditional_size: width of the `conditional_input`, which every call must then have.
+          edge_size: width of the edge features.
+          global_size: width of the global features.
           dtype: float type of the graphs.
-          memory: see `gnf_tf.reversible.run`.
-          validate_args: check the values of each graph too.
-          name: as TFP.
+          memory: how the gradient gets its activations, see `gnf_tf.reversible.run`.
+          validate_args: whether to check the values of each graph too.
+          name: as in TFP.
 
         Raises:
-          ValueError: for an argument out of its range, or a conditioner of the wrong width, with
-            variables that can't be tracked, or with a state or random numbers of its own.
+          ValueError: for an argument out of its range; for a network of the wrong width, whose
+            variables or float tensors can't be found, or which changes a variable or draws random
+            numbers from TensorFlow's state.
         """
         parameters = dict(locals())
         if updates not in (0, 1):
             raise ValueError(f"`updates` must be 0 or 1, got {updates!r}")
-        if isinstance(coupling, str):
-            maps: dict[str, Callable[[], Elementwise]] = {
-                "affine": lambda: Affine(max_log_scale),
-                "additive": Additive,
-                "spline": Spline,
-            }
-            if coupling not in maps:
-                raise ValueError(f"`coupling` must be one of {tuple(maps)}, got {coupling!r}")
-            coupling_map = maps[coupling]()
-        else:
-            coupling_map = coupling
         super().__init__(
             node_size,
             conditional_size=conditional_size,
@@ -101,65 +162,59 @@ class GraphCoupling(GraphBijector):
             name=name,
         )
         self.updates = updates
-        self._map = coupling_map
+        self._map = _make_map(coupling, max_log_scale)
         halves = reversible.half_sizes(node_size)
         kept_size, self._changed_size = halves[1 - updates], halves[updates]
-        output_size = coupling_map.num_params * self._changed_size
+        output_size = self._map.num_params * self._changed_size
         self._conditioner = make_conditioner(output_size)
-        # Variables made here, not at the first call: a tf.function, a checkpoint or an optimizer
-        # then finds them whatever comes first.
-        sample = sample_graph(kept_size + conditional_size, edge_size, global_size, dtype)
+        self.takes_seed = getattr(self._conditioner, "takes_seed", False)
         changed = tf.zeros([2, self._changed_size], dtype)
-
-        def try_networks():
-            output = self._conditioner(sample).nodes
-            if output.shape == [2, output_size]:
-                self.transform(changed, self._params_of(output))
-            return output.shape
-
-        shape = make_variables(self, "make_conditioner", try_networks)
-        if shape != [2, output_size]:
-            raise ValueError(
-                f"`make_conditioner({output_size})` must give a network with nodes of width "
-                f"{output_size}, one row a node; 2 nodes gave shape {shape}"
-            )
-
-    @property
-    def conditioner(self) -> Conditioner:
-        """The network that maps the kept half to the parameters."""
-        return self._conditioner
-
-    @property
-    def takes_seed(self) -> bool:
-        """Whether the network draws random numbers, from the seed of the half step."""
-        return getattr(self._conditioner, "takes_seed", False)
-
-    @property
-    def steps(self):
-        return (self,)
-
-    def condition(self, kept, graph, is_training, seed=None):
-        """The map's parameters."""
-        del is_training
-        inputs = tf.concat([kept, graph.nodes], axis=-1) if graph.nodes.shape[-1] else kept
-        options = {"seed": seed} if self.takes_seed and seed is not None else {}
-        return self._params_of(self._conditioner(graph.replace(nodes=inputs), **options).nodes)
-
-    def _params_of(self, output):
-        return self._map.parameters(
-            tf.reshape(output, [-1, self._map.num_params, self._changed_size])
+        # Made here, not at the first call: a tf.function, a checkpoint or an optimizer then finds
+        # the variables whatever comes first. The map may have some of its own.
+        make_conditioner_variables(
+            self,
+            self._conditioner,
+            output_size,
+            input_size=kept_size + conditional_size,
+            edge_size=edge_size,
+            global_size=global_size,
+            dtype=dtype,
+            use=lambda output: self.transform(changed, self._parameters_of(output)),
         )
 
-    def transform(self, changed, params):
-        """Equation 3, one half step, with log|det| per node."""
-        changed, log_slope = self._map.forward(changed, params)
-        return changed, tf.reduce_sum(log_slope, axis=-1), None
+    def condition(self, kept, graph, *, conditional_input, is_training, seed):
+        """The parameters of the map, by message passing: log_scale(kept) and shift(kept).
 
-    def invert(self, changed, params, residual=None):
-        """Equation 4, one half step, with log|det| per node."""
-        del residual
+        Each is [num_nodes, changed_size]; see `ReversibleLayer.condition` for the arguments.
+        """
+        del is_training
+        inputs = kept if conditional_input is None else tf.concat([kept, conditional_input], -1)
+        options = {"seed": seed} if self.takes_seed and seed is not None else {}
+        return self._parameters_of(self._conditioner(graph.replace(nodes=inputs), **options).nodes)
+
+    def transform(self, changed, params):
+        """Equation 3: (changed', log|det| per node), [num_nodes, changed_size] and [num_nodes]."""
+        changed, log_slope = self._map.forward(changed, params)
+        return changed, tf.reduce_sum(log_slope, axis=-1)
+
+    def invert(self, changed, params):
+        """Equation 4: (changed, log|det| per node of the inverse), of the same shapes."""
         changed, log_slope = self._map.inverse(changed, params)
         return changed, tf.reduce_sum(log_slope, axis=-1)
 
-    def update_statistics(self, residual):
-        """A coupling has none."""
+    def _parameters_of(self, output):
+        shape = [-1, self._map.num_params, self._changed_size]
+        return self._map.parameters(tf.reshape(output, shape))
+
+
+def _make_map(coupling, max_log_scale):
+    if not isinstance(coupling, str):
+        return coupling
+    maps: dict[str, Callable[[], Elementwise]] = {
+        "affine": lambda: Affine(max_log_scale),
+        "additive": Additive,
+        "spline": Spline,
+    }
+    if coupling not in maps:
+        raise ValueError(f"`coupling` must be one of {tuple(maps)}, got {coupling!r}")
+    return maps[coupling]()

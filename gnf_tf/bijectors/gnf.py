@@ -1,106 +1,108 @@
 """The graph normalizing flow: T reversible message passing steps (paper, sections 3.1 and 3.2)."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs, networks, reversible
+from gnf_tf import graphs, reversible
 from gnf_tf.bijectors.act_norm import GraphActNorm
 from gnf_tf.bijectors.base import GraphBijector
 from gnf_tf.bijectors.batch_norm import GraphBatchNorm
-from gnf_tf.bijectors.coupling import Coupling, GraphCoupling, MakeConditioner
+from gnf_tf.bijectors.coupling import GraphCoupling
 from gnf_tf.bijectors.mean_scale import GraphMeanScale
 from gnf_tf.bijectors.mixing import GraphMixing
+from gnf_tf.networks import defaults
+from gnf_tf.networks.conditioner import MakeConditioner
 
 __all__ = ["GNF", "GNFStep", "Normalization"]
 
 Normalization = Literal["batch_norm", "act_norm"]
 
 
-def _attention_conditioner(output_size: int) -> networks.AttentionBlock:
-    """The paper's choice (supplement, 7.2): attention, then an MLP; starts as the identity."""
-    return networks.AttentionBlock(
-        num_heads=8,
-        key_size=10,
-        hidden_sizes=(64, 64),
-        output_size=output_size,
-        output_scale=0.0,
-    )
-
-
 class GNFStep(GraphBijector):
-    """One full step of message passing: two couplings (equation 3).
+    """One step of message passing: two couplings, which update one half of the features each.
 
     With the node features split as [h0, h1]:
 
-        forward:   h0' = h0 * exp(log_scale_0(h1)) + shift_0(h1),  h1' = h1
-                   h1'' = h1 * exp(log_scale_1(h0')) + shift_1(h0'),  h0'' = h0'
-        inverse:   equation 4, the same two lines undone from the last
+        forward:   h0' = h0 * exp(log_scale_0(h1)) + shift_0(h1),     h1' = h1
+                   h1'' = h1' * exp(log_scale_1(h0')) + shift_1(h0'),  h0'' = h0'   (equation 3)
+        inverse:   h1' = (h1'' - shift_1(h0'')) / exp(log_scale_1(h0'')),  h0' = h0''
+                   h0 = (h0' - shift_0(h1')) / exp(log_scale_0(h1')),      h1 = h1'  (equation 4)
         log|det|:  sum of log_scale_0(h1) + log_scale_1(h0'), per graph
+
+    A `GNF` is several such steps, with a normalization before each; use a step on its own to put
+    other bijectors of your choice between steps, in a `tfb.Chain`.
     """
 
     def __init__(
         self,
         node_size: int,
         *,
-        make_conditioner: MakeConditioner = _attention_conditioner,
-        coupling: Coupling = "affine",
-        max_log_scale: float = 2.0,
-        conditional_size: int = 0,
-        edge_size: int = 0,
-        global_size: int = 0,
-        dtype: tf.DType = tf.float32,
-        memory: reversible.Memory = "reversible",
+        make_conditioner: MakeConditioner = defaults.attention,
         validate_args: bool = False,
         name: str = "gnf_step",
+        **coupling_options: Any,
     ):
-        """Makes the two couplings; the arguments are those of `GraphCoupling`."""
+        """Makes the two couplings.
+
+        Args:
+          node_size: width of the node features, at least 2; see `reversible.half_sizes`.
+          make_conditioner: see `GraphCoupling`; called once for each coupling.
+          validate_args: whether to check the values of each graph too.
+          name: as in TFP.
+          **coupling_options: arguments of `GraphCoupling`: `coupling`, `max_log_scale`,
+            `conditional_size`, `edge_size`, `global_size`, `dtype` and `memory`.
+
+        Raises:
+          ValueError: as `GraphCoupling`.
+        """
         parameters = dict(locals())
-        super().__init__(
-            node_size,
-            conditional_size=conditional_size,
-            dtype=dtype,
-            memory=memory,
-            validate_args=validate_args,
-            parameters=parameters,
-            name=name,
-        )
         self.couplings = tuple(
             GraphCoupling(
                 make_conditioner,
                 node_size,
                 updates=half,
-                coupling=coupling,
-                max_log_scale=max_log_scale,
-                conditional_size=conditional_size,
-                edge_size=edge_size,
-                global_size=global_size,
-                dtype=dtype,
-                memory=memory,
                 name=f"coupling_{half}",
+                **coupling_options,
             )
             for half in (0, 1)
         )
+        super().__init__(
+            node_size,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+            **self.couplings[0].shared_options,
+        )
 
     @property
-    def steps(self):
+    def layers(self):
         return self.couplings
 
 
 class GNF(GraphBijector):
-    """`forward` is the paper's message passing, data H_0 to latent H_T, in `num_steps` steps.
+    """A graph normalizing flow: T steps of reversible message passing, each after a normalization.
 
-    Each step is a normalisation (`GraphBatchNorm`, `GraphActNorm` or none), a `GraphMeanScale`
-    and a `GraphMixing` (both optional), and a `GNFStep`. The density of node features given a
-    topology, and RealNVP, which is the same flow where there are no edges (and no mean scaling):
+    `forward` is the paper's message passing from data H_0 to latent H_T, opposite to TFP's flows.
+    Each step is a `GraphBatchNorm` or `GraphActNorm`, a `GraphMeanScale` and a `GraphMixing` (all
+    of them optional), and a `GNFStep`. With the default networks and no mixing, a new GNF is the
+    identity but for the epsilon of batch normalization. The density of node features [num_nodes,
+    node_size], given the topology, is a transformed distribution:
 
-        topology = gnf_tf.graphs.fully_connected(n_node=[4, 7], node_size=6)   # or edgeless(...)
-        gnf = gnf_tf.GNF(num_steps=12, node_size=6)
-        flow = tfd.TransformedDistribution(gnf_tf.NodePrior(topology), tfb.Invert(gnf))
-        flow.log_prob(flow.sample(seed=1))                                      # [n_graphs]
+    >>> import gnf_tf
+    >>> import tensorflow_probability as tfp
+    >>> topology = gnf_tf.graphs.fully_connected(n_node=[4, 7], node_size=6)
+    >>> gnf = gnf_tf.GNF(num_steps=2, node_size=6)
+    >>> flow = tfp.distributions.TransformedDistribution(
+    ...     gnf_tf.NodePrior(topology), tfp.bijectors.Invert(gnf)
+    ... )
+    >>> flow.log_prob(flow.sample(seed=1)).shape
+    TensorShape([2])
 
-    A new GNF is the identity map, with the default conditioner and no mixing.
+    On graphs without edges, and without mean scaling, the same flow is RealNVP: its nodes are
+    independent. To pass messages without a density use `gnf_tf.models.GRevNet`, which has no
+    log-determinant.
 
     References: Liu, Kumar, Ba, Kiros, Swersky, "Graph Normalizing Flows", NeurIPS 2019; Dinh,
     Sohl-Dickstein, Bengio, "Density estimation using Real NVP", ICLR 2017.
@@ -108,45 +110,36 @@ class GNF(GraphBijector):
 
     def __init__(
         self,
-        num_steps: int = 12,
-        node_size: int = 6,
+        num_steps: int,
+        node_size: int,
         *,
-        make_conditioner: MakeConditioner = _attention_conditioner,
         share_weights: bool = False,
         normalization: Normalization | None = "batch_norm",
         mean_scaling: bool = False,
         mixing: bool = False,
         padded: bool = False,
-        coupling: Coupling = "affine",
-        max_log_scale: float = 2.0,
-        conditional_size: int = 0,
-        edge_size: int = 0,
-        global_size: int = 0,
-        dtype: tf.DType = tf.float32,
-        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "gnf",
+        **step_options: Any,
     ):
         """Makes the steps and their variables.
 
         Args:
-          num_steps: T, at least 1.
+          num_steps: T, at least 1; the paper uses 12.
           node_size: width of the node features, at least 2; see `reversible.half_sizes`.
-          make_conditioner: see `GraphCoupling`; called twice a step (twice in all if shared).
-          share_weights: every step uses the same two couplings. The rest stays separate.
+          share_weights: whether every step uses the same two couplings. Normalizations, mean
+            scalings and mixings are never shared.
           normalization: before each step: "batch_norm" as in the paper, "act_norm" (then call
             `initialize` with data before training), or None.
-          mean_scaling: a `GraphMeanScale` before each step; `initialize` is for it too.
-          mixing: a `GraphMixing` before each step.
-          padded: training batches come from `graphs.pad`, see `GraphBatchNorm`.
-          coupling, max_log_scale: see `GraphCoupling`, as the next four.
-          conditional_size: width of the `conditional_input`.
-          edge_size: width of the edge features.
-          global_size: width of the global features.
-          dtype: float type of the graphs.
-          memory: see `gnf_tf.reversible.run`.
-          validate_args: check the values of each graph too.
-          name: as TFP.
+          mean_scaling: whether there is a `GraphMeanScale` before each step; `initialize` is for
+            it too.
+          mixing: whether there is a `GraphMixing` before each step.
+          padded: whether training batches come from `graphs.pad`, see `GraphBatchNorm`.
+          validate_args: whether to check the values of each graph too.
+          name: as in TFP.
+          **step_options: arguments of `GNFStep` and `GraphCoupling`: `make_conditioner`,
+            `coupling`, `max_log_scale`, `conditional_size`, `edge_size`, `global_size`, `dtype`
+            and `memory`.
 
         Raises:
           ValueError: for an argument out of its range.
@@ -159,101 +152,87 @@ class GNF(GraphBijector):
                 f"`normalization` must be one of {get_args(Normalization)} or None, "
                 f"got {normalization!r}"
             )
-        super().__init__(
-            node_size,
-            conditional_size=conditional_size,
-            dtype=dtype,
-            memory=memory,
-            validate_args=validate_args,
-            parameters=parameters,
-            name=name,
-        )
         self.gnf_steps = tuple(
-            GNFStep(
-                node_size,
-                make_conditioner=make_conditioner,
-                coupling=coupling,
-                max_log_scale=max_log_scale,
-                conditional_size=conditional_size,
-                edge_size=edge_size,
-                global_size=global_size,
-                dtype=dtype,
-                memory=memory,
-                name=f"step_{t}",
-            )
+            GNFStep(node_size, name=f"step_{t}", **step_options)
             for t in range(1 if share_weights else num_steps)
         )
-        shared = {"dtype": dtype, "memory": memory}
+        options = self.gnf_steps[0].shared_options
+        super().__init__(
+            node_size, validate_args=validate_args, parameters=parameters, name=name, **options
+        )
+        dtype = options["dtype"]
 
         def normalize(t):
             if normalization == "batch_norm":
-                return GraphBatchNorm(node_size, padded=padded, name=f"batch_norm_{t}", **shared)
-            return GraphActNorm(node_size, name=f"act_norm_{t}", **shared)
+                return GraphBatchNorm(node_size, padded=padded, dtype=dtype, name=f"batch_norm_{t}")
+            return GraphActNorm(node_size, dtype=dtype, name=f"act_norm_{t}")
 
         steps_with = range(num_steps)
         self.normalizations = tuple(normalize(t) for t in steps_with) if normalization else ()
         self.mean_scalings = tuple(
-            GraphMeanScale(node_size, name=f"mean_scale_{t}", **shared)
+            GraphMeanScale(node_size, dtype=dtype, name=f"mean_scale_{t}")
             for t in (steps_with if mean_scaling else ())
         )
         self.mixings = tuple(
-            GraphMixing(node_size, seed=t, name=f"mixing_{t}", **shared)
+            GraphMixing(node_size, seed=t, dtype=dtype, name=f"mixing_{t}")
             for t in (steps_with if mixing else ())
         )
         self._num_steps = num_steps
 
     @property
     def num_steps(self) -> int:
-        """T, the number of full steps."""
+        """T, the number of message passing steps."""
         return self._num_steps
 
     @property
-    def steps(self):
-        steps = []
+    def layers(self):
+        layers = []
         before = (self.normalizations, self.mean_scalings, self.mixings)
         for t in range(self.num_steps):
-            steps.extend(parts[t] for parts in before if parts)
-            steps.extend(self.gnf_steps[t % len(self.gnf_steps)].steps)
-        return tuple(steps)
+            layers.extend(kind[t] for kind in before if kind)
+            layers.extend(self.gnf_steps[t % len(self.gnf_steps)].layers)
+        return tuple(layers)
 
     def initialize(self, graph: GraphsTuple, *, conditional_input: tf.Tensor | None = None) -> None:
-        """Initialises the steps that can be, in turn, from what reaches them of a batch of data.
+        """Initializes each `GraphActNorm` and `GraphMeanScale` from data, in forward order.
+
+        Each gets the data as the layers before it map them.
+
+        Args:
+          graph: a batch of data, nodes [num_nodes, node_size], without padding.
+          conditional_input: [num_nodes, conditional_size], if there is any.
 
         Raises:
           ValueError: if the graph is malformed, or has fewer than two nodes; if a feature or the
-            conditional input is not finite; if there are no such steps: neither "act_norm" nor
-            `mean_scaling`.
+            conditional input is not finite; if there is neither "act_norm" nor `mean_scaling`.
         """
-        if not any(isinstance(step, (GraphActNorm, GraphMeanScale)) for step in self.steps):
-            raise ValueError(
-                f"{self.name}: there is nothing to initialise without 'act_norm' or mean scaling"
-            )
-        for step, reaching in self._with_data(graph, conditional_input):
-            if isinstance(step, (GraphActNorm, GraphMeanScale)):
-                step.initialize(reaching)
+        self._prepare("initialize", "'act_norm' or mean scaling", graph, conditional_input)
 
     def calibrate(self, graph: GraphsTuple, *, conditional_input: tf.Tensor | None = None) -> None:
-        """Sets the statistics of each batch normalisation, in turn, to those of a batch of data.
+        """Sets the statistics of each `GraphBatchNorm` to those of a batch, in forward order.
 
-        For weights that no training step has used, such as averages of weights, whose own
-        statistics the moving averages don't know; as `update_bn` of stochastic weight averaging
-        (Izmailov et al., "Averaging weights leads to wider optima and better generalization",
-        UAI 2018).
+        Use it for weights that no training step has used, such as averages of weights: the moving
+        averages of the statistics do not belong to them. It is what `update_bn` does in stochastic
+        weight averaging (Izmailov et al., "Averaging weights leads to wider optima and better
+        generalization", UAI 2018).
+
+        Args:
+          graph: a batch of data, nodes [num_nodes, node_size].
+          conditional_input: [num_nodes, conditional_size], if there is any.
 
         Raises:
           ValueError: if the graph is malformed or without nodes; if a feature or the conditional
             input is not finite, or a variance overflows; if there is no "batch_norm".
         """
-        if not any(isinstance(step, GraphBatchNorm) for step in self.steps):
-            raise ValueError(f"{self.name}: there is nothing to calibrate without 'batch_norm'")
-        for step, reaching in self._with_data(graph, conditional_input):
-            if isinstance(step, GraphBatchNorm):
-                step.calibrate(reaching)
+        self._prepare("calibrate", "'batch_norm'", graph, conditional_input)
 
-    def _with_data(self, graph, conditional_input):
-        """Each step with what reaches it of the data, through the earlier ones as they then are."""
+    def _prepare(self, method, needed, graph, conditional_input):
+        """Calls the method of each layer that has it, on the data that reach the layer."""
+        if not any(hasattr(layer, method) for layer in self.layers):
+            raise ValueError(f"{self.name}: there is nothing to {method} without {needed}")
         graph = self._checked_graph(graphs.fill_missing(graph), check_values=True)
         conditional_input = self._checked(conditional_input, graph, check_values=True)
-        for step in self.steps:
-            yield step, graph
-            graph, _ = reversible.run([step], graph, conditional_input)
+        for layer in self.layers:
+            if hasattr(layer, method):
+                getattr(layer, method)(graph)
+            graph, _ = reversible.run([layer], graph, conditional_input)

@@ -1,46 +1,54 @@
-"""Scaling of each graph's mean as a bijector over GraphsTuples (Deep Sets, section 3.1)."""
+"""A learned scale for the mean of each graph (the other half of Deep Sets' linear map)."""
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs, reversible
-from gnf_tf.bijectors.base import GraphBijector
+from gnf_tf import graphs
+from gnf_tf.bijectors.base import GraphLayer
 
 __all__ = ["GraphMeanScale"]
 
 
-class GraphMeanScale(GraphBijector):
-    """The mean over a graph's nodes scaled, the nodes' deviations from it kept.
+class GraphMeanScale(GraphLayer):
+    """Scales the mean of each graph's node features; deviations from the mean stay as they are.
+
+    With mean(x) the mean of x over the nodes of a graph, and log_scale [node_size]:
 
         forward:   y = x + (exp(log_scale) - 1) * mean(x)
         inverse:   x = y + (exp(-log_scale) - 1) * mean(y)
-        log|det|:  sum over features of log_scale, per graph that has nodes
+        log|det|:  sum over features of log_scale, for each graph that has nodes
 
-    The linear maps that commute with every permutation of the nodes are a x + b mean(x) (Zaheer
-    et al., "Deep Sets", NeurIPS 2017): the scale of x is `GraphActNorm`'s, the mean's is here.
-    The points of a set that fill fixed places have nearly the same mean in every set; couplings,
-    in which no node sees the half that it changes of the others, learn to say so slowly.
-
-    Nodes without edges are not independent after it: leave it out of a RealNVP.
+    A linear map of a feature commutes with every permutation of the nodes if and only if it is
+    a x + b mean(x) (Zaheer et al., "Deep Sets", NeurIPS 2017, section 3.1). `GraphActNorm` learns
+    a; this bijector learns b. Use it for sets whose mean varies less than that of independent
+    nodes, such as points around fixed centers: couplings learn this only slowly, since no node
+    sees the changing half of another one. Leave it out where nodes must stay independent, as in
+    RealNVP, for it makes every node depend on all others of its graph.
     """
-
-    updates = None  # the engine's word for 'all features at once'
 
     def __init__(
         self,
         node_size: int,
         *,
         dtype: tf.DType = tf.float32,
-        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_mean_scale",
     ):
-        """Makes the variables, the identity; the arguments are those of `GraphCoupling`."""
+        """Makes the variable; the map is the identity at first.
+
+        Args:
+          node_size: width of the node features, at least 2.
+          dtype: float type of the graphs.
+          validate_args: whether to check the values of each graph too.
+          name: as in TFP.
+
+        Raises:
+          ValueError: if `node_size` is below 2.
+        """
         parameters = dict(locals())
         super().__init__(
             node_size,
             dtype=dtype,
-            memory=memory,
             validate_args=validate_args,
             parameters=parameters,
             name=name,
@@ -48,13 +56,14 @@ class GraphMeanScale(GraphBijector):
         self.log_scale = tf.Variable(tf.zeros([node_size], dtype), name="log_scale")
 
     def initialize(self, graph: GraphsTuple) -> None:
-        """Gives the means the size that they have where nodes are independent.
+        """Sets the scale so that means are as large as those of standard normal nodes.
 
-        After it n_node * mean^2 is 1 on average over the graphs, as under a standard normal, for
-        features whose average over all nodes is 0 (`GraphActNorm` before this sees to that).
+        Then the average of n_node * mean(y)^2 over the graphs is 1 for each feature. The average
+        of the feature over all nodes should be 0, as it is after `GraphActNorm.initialize`.
 
         Args:
-          graph: data without padding; a feature whose means are all 0 is left alone.
+          graph: a batch of data without padding, nodes [num_nodes, node_size]. The scale of a
+            feature stays 1 if all its means are 0.
 
         Raises:
           ValueError: if the graph is malformed, has no nodes, or features that are not finite.
@@ -64,47 +73,40 @@ class GraphMeanScale(GraphBijector):
         if num_nodes < 1:
             raise ValueError("`graph` must have at least 1 node, got none")
         num_graphs = tf.math.count_nonzero(graph.n_node, dtype=graph.nodes.dtype)
-        # In units of the largest value, for the square of a huge one would overflow.
+        # In units of the largest value, since the square of a huge one would overflow.
         unit = tf.maximum(tf.reduce_max(tf.abs(graph.nodes), axis=0), 1.0)
         nodes = graph.nodes / unit
-        # Over the nodes, as a graph of n nodes has its mean n times there.
+        # The sum over nodes has the mean of a graph n_node times.
         size = tf.reduce_sum(tf.square(_means(nodes, graph)), axis=0) / num_graphs
-        # What rounding leaves of a constant mean is no scale.
+        # A mean of 0 is not exactly 0 after rounding.
         tiny = 1e-10 * (tf.square(1.0 / unit) + tf.reduce_mean(tf.square(nodes), axis=0))
         log_scale = tf.where(size > tiny, -0.5 * tf.math.log(size) - tf.math.log(unit), 0.0)
         self.log_scale.assign(log_scale)
 
-    @property
-    def steps(self):
-        return (self,)
-
-    def condition(self, kept, graph, is_training, seed=None):
-        """`(log_scale [node_size], graph)`."""
-        del kept, is_training, seed
+    def condition(self, kept, graph, **unused):
+        """(log_scale [node_size], graph)."""
+        del kept, unused
         return tf.convert_to_tensor(self.log_scale), graph
 
     def transform(self, changed, params):
-        """Data to latent, with log|det| per node."""
+        """Data to latent: (y [num_nodes, node_size], log|det| per node [num_nodes])."""
         log_scale, graph = params
-        return *_scaled(changed, log_scale, graph), None
+        return _scaled(changed, log_scale, graph)
 
-    def invert(self, changed, params, residual=None):
-        """Latent to data, with log|det| per node."""
-        del residual
+    def invert(self, changed, params):
+        """Latent to data: (x, log|det| per node of the inverse), of the same shapes."""
         log_scale, graph = params
         return _scaled(changed, -log_scale, graph)
 
-    def update_statistics(self, residual):
-        """There are none."""
-
 
 def _scaled(x, log_scale, graph):
+    # Each node has an equal share in the log-determinant of its graph.
     log_det = tf.reduce_sum(log_scale) / graphs.to_nodes(tf.cast(graph.n_node, x.dtype), graph)
     return x + tf.math.expm1(log_scale) * _means(x, graph), log_det
 
 
 def _means(x, graph):
-    """Each node's graph's mean, [num_nodes, node_size]."""
+    """For each node the mean of its graph, [num_nodes, node_size]."""
     n_node = tf.cast(tf.maximum(graph.n_node, 1), x.dtype)
     means = graphs.sum_nodes(x, graph) / n_node[:, tf.newaxis]
     return graphs.to_nodes(means, graph)

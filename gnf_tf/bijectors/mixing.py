@@ -1,27 +1,30 @@
-"""Invertible linear mixing of node features as a bijector over GraphsTuples (Glow, section 3.2)."""
+"""An invertible linear map of the features of each node (Glow, section 3.2)."""
 
 import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
-from gnf_tf import reversible, seeds
-from gnf_tf.bijectors.base import GraphBijector
+from gnf_tf import seeds
+from gnf_tf.bijectors.base import GraphLayer
 
 __all__ = ["GraphMixing"]
 
 
-class GraphMixing(GraphBijector):
-    """The same invertible matrix on the features of every node, so that halves meet.
+class GraphMixing(GraphLayer):
+    """Multiplies the features of every node by the same invertible matrix W.
 
-        forward:   y = x W,  W = P L (U + diag(sign * exp(log_diagonal)))
+        forward:   y = x W,    W = P L (U + diag(sign * exp(log_diagonal)))
+        inverse:   x = y W^-1
         log|det|:  n_node * sum of log_diagonal
 
-    with P a fixed permutation, L lower triangular with ones on its diagonal, U strictly upper
-    triangular. It starts as a random rotation: a coupling transforms one half of the features
-    only, and without mixing the same ones meet throughout. Kingma, Dhariwal, "Glow", NeurIPS 2018.
-    """
+    P is a fixed permutation matrix, L is lower triangular with ones on its diagonal, and U is
+    strictly upper triangular; all are [node_size, node_size]. W starts as a random rotation.
 
-    updates = None  # the engine's word for 'all features at once'
+    A coupling divides the features in two halves, always the same ones. With a mixing
+    between couplings, each feature can depend on every other one.
+
+    Reference: Kingma, Dhariwal, "Glow", NeurIPS 2018 (the LU decomposition of section 3.2).
+    """
 
     def __init__(
         self,
@@ -29,16 +32,25 @@ class GraphMixing(GraphBijector):
         *,
         seed: int = 0,
         dtype: tf.DType = tf.float32,
-        memory: reversible.Memory = "reversible",
         validate_args: bool = False,
         name: str = "graph_mixing",
     ):
-        """Makes the variables; `seed` chooses the first rotation, the rest as `GraphCoupling`."""
+        """Makes the variables.
+
+        Args:
+          node_size: width of the node features, at least 2.
+          seed: a whole number that determines the initial rotation, see `gnf_tf.seeds`.
+          dtype: float type of the graphs.
+          validate_args: whether to check the values of each graph too.
+          name: as in TFP.
+
+        Raises:
+          ValueError: if `node_size` is below 2, or for a bad `seed`.
+        """
         parameters = dict(locals())
         super().__init__(
             node_size,
             dtype=dtype,
-            memory=memory,
             validate_args=validate_args,
             parameters=parameters,
             name=name,
@@ -55,13 +67,9 @@ class GraphMixing(GraphBijector):
             tf.cast(np.log(np.abs(diagonal)), dtype), name="log_diagonal"
         )
 
-    @property
-    def steps(self):
-        return (self,)
-
-    def condition(self, kept, graph, is_training, seed=None):
-        """`(lower, upper, log_diagonal)`: the triangular factors of W and its diagonal."""
-        del kept, graph, is_training, seed
+    def condition(self, kept, graph, **unused):
+        """(L, U + diag(sign * exp(log_diagonal)), log_diagonal)."""
+        del kept, graph, unused
         below = tf.constant(self._strictly_lower, self.lower.dtype)
         lower = self.lower * below + tf.eye(self.node_size, dtype=self.lower.dtype)
         log_diagonal = tf.convert_to_tensor(self.log_diagonal)
@@ -69,20 +77,16 @@ class GraphMixing(GraphBijector):
         return lower, self.upper * tf.transpose(below) + diagonal, log_diagonal
 
     def transform(self, changed, params):
-        """Data to latent, with log|det| per node."""
+        """Data to latent: (y [num_nodes, node_size], log|det| per node [num_nodes])."""
         lower, upper, log_diagonal = params
         weights = tf.matmul(self._permutation, tf.matmul(lower, upper))
         log_det = tf.fill(tf.shape(changed)[:1], tf.reduce_sum(log_diagonal))
-        return tf.matmul(changed, weights), log_det, None
+        return tf.matmul(changed, weights), log_det
 
-    def invert(self, changed, params, residual=None):
-        """Latent to data, with log|det| per node."""
-        del residual
+    def invert(self, changed, params):
+        """Latent to data: (x, log|det| per node of the inverse), of the same shapes."""
         lower, upper, log_diagonal = params
         inverse = tf.linalg.triangular_solve(lower, tf.transpose(self._permutation))
         inverse = tf.linalg.triangular_solve(upper, inverse, lower=False)
         log_det = tf.fill(tf.shape(changed)[:1], -tf.reduce_sum(log_diagonal))
         return tf.matmul(changed, inverse), log_det
-
-    def update_statistics(self, residual):
-        """There are none."""

@@ -1,6 +1,6 @@
-"""Data sets, readers of files of your own, and batches."""
+"""Data sets, readers of your own files, and batches."""
 
-from gnf_tf.datasets.batching import GraphDataset, NodeDataset, batches, node_batches, plan_batches
+from gnf_tf.datasets.batching import GraphDataset, batches, node_batches, plan_batches
 from gnf_tf.datasets.buckets import BlockBatch, padding_waste, plan_buckets
 from gnf_tf.datasets.conformers import molecules_from_smiles
 from gnf_tf.datasets.floors import (
@@ -11,7 +11,7 @@ from gnf_tf.datasets.floors import (
     nll_floor,
 )
 from gnf_tf.datasets.graph_files import read_graphs, write_graphs
-from gnf_tf.datasets.graph_rows import GraphRows
+from gnf_tf.datasets.graph_rows import GraphRows, Topologies
 from gnf_tf.datasets.labeled_graphs import LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.molecule_files import read_molecules
 from gnf_tf.datasets.molecules import Molecules
@@ -36,7 +36,6 @@ from gnf_tf.datasets.random_graphs import (
 from gnf_tf.datasets.set_files import read_sets
 from gnf_tf.datasets.splits import random_split
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
-from gnf_tf.datasets.topologies import Topologies
 from gnf_tf.errors import DataError
 
 __all__ = [
@@ -51,7 +50,6 @@ __all__ = [
     "LabeledGraph",
     "LabeledGraphs",
     "Molecules",
-    "NodeDataset",
     "PointSets",
     "Topologies",
     "batches",

@@ -1,4 +1,4 @@
-"""The graphs that files give: plain networkx graphs with "features" and "label"."""
+"""The networkx graphs that `read_graphs` returns, with attributes "features" and "label"."""
 
 import math
 import numbers
@@ -8,21 +8,22 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-__all__ = ["check_widths", "items", "make_graphs", "simple_graph"]
+__all__ = ["check_widths", "items", "make_graphs", "simple_graph", "vector"]
 
 
 def simple_graph(graph: nx.Graph, *, node_labels: bool = True) -> nx.Graph:
-    """A `Graph` or `DiGraph` with nodes 0 to n - 1, and of its attributes features and labels.
+    """A `Graph` or `DiGraph` with nodes 0 to n - 1, without self loops and parallel edges.
 
-    Nodes whose names are all whole numbers are in the order of these, others in the graph's own.
-    Self loops are left out; of parallel edges the last gives the attributes.
+    It keeps the attributes "features" and "label". Nodes are sorted by name if all names are whole
+    numbers, and otherwise keep their order. Of parallel edges, the last one gives the attributes.
 
     Args:
       graph: any networkx graph.
-      node_labels: False where the attribute "label" is another name of the node.
+      node_labels: whether the attribute "label" of a node is kept; False if it is a name.
 
     Raises:
-      ValueError: for a graph without nodes, or an attribute that is none, naming the node or edge.
+      ValueError: if the graph has no nodes, or an attribute has a wrong value; the message names
+        the node or edge.
     """
     if not len(graph):
         raise ValueError("it has no nodes")
@@ -47,7 +48,7 @@ def simple_graph(graph: nx.Graph, *, node_labels: bool = True) -> nx.Graph:
 def _attributes(what, data):
     result = {}
     if data.get("features") is not None:
-        features = _vector(data["features"])
+        features = vector(data["features"])
         if features is None:
             raise ValueError(
                 f"{what} has the features {data['features']!r:.80}, expected finite numbers"
@@ -55,7 +56,7 @@ def _attributes(what, data):
         result["features"] = features
     label = data.get("label")
     if isinstance(label, np.ndarray | list | tuple):
-        label = _vector(label)
+        label = vector(label)
     elif isinstance(label, numbers.Real):
         whole = isinstance(label, numbers.Integral)
         label = int(label) if whole else float(label) if math.isfinite(label) else None
@@ -71,22 +72,22 @@ def _attributes(what, data):
     return result
 
 
-def _vector(value):
-    """[width] float64 of a number, a sequence of numbers, or a text of them; None of others."""
+def vector(value: Any) -> np.ndarray | None:
+    """[width] float64 from a number, a sequence of numbers, or a text; None from other values."""
     try:
         if isinstance(value, str):
             value = [float(word) for word in value.strip("[]() \n").replace(",", " ").split()]
-        vector = np.atleast_1d(np.asarray(value))
-        if vector.dtype.kind not in "biuf" or vector.ndim != 1 or not vector.size:
+        values = np.atleast_1d(np.asarray(value))
+        if values.dtype.kind not in "biuf" or values.ndim != 1 or not values.size:
             return None
-        vector = vector.astype(np.float64)
+        values = values.astype(np.float64)
     except (ValueError, TypeError, OverflowError):
         return None
-    return vector if np.isfinite(vector).all() else None
+    return values if np.isfinite(values).all() else None
 
 
 def items(graph: nx.Graph) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-    """(name, attributes) of all nodes, of all edges, and of the graph itself."""
+    """(name, attributes) of all nodes, of all edges, and of the graph."""
     return {
         "node": ((f"node {node}", data) for node, data in graph.nodes(data=True)),
         "edge": ((f"edge ({a}, {b})", data) for a, b, data in graph.edges(data=True)),
@@ -95,10 +96,13 @@ def items(graph: nx.Graph) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
 
 
 def check_widths(graphs: Iterable[tuple[str, nx.Graph]]) -> None:
-    """Raises a ValueError unless all nodes have as many features; so all edges, all graphs.
+    """Checks that all nodes have the same number of features, and so all edges and all graphs.
 
     Args:
-      graphs: (what an error calls the graph, the graph).
+      graphs: (the name of a graph in an error message, the graph).
+
+    Raises:
+      ValueError: if they do not; the message names the first that differs.
     """
     expected: dict[str, int | str] = {}
     for where, graph in graphs:
@@ -107,7 +111,7 @@ def check_widths(graphs: Iterable[tuple[str, nx.Graph]]) -> None:
                 width = len(data["features"]) if "features" in data else "no"
                 if width != expected.setdefault(kind, width):
                     raise ValueError(
-                        f"{what} of {where} has {width} features, expected {expected[kind]} as of "
+                        f"{what} of {where} has {width} features, expected {expected[kind]} as for "
                         f"the first {kind}"
                     )
 
@@ -121,15 +125,15 @@ def make_graphs(
     edge: dict[str, np.ndarray | None],
     whole: dict[str, np.ndarray | None],
 ) -> list[nx.Graph]:
-    """Undirected graphs of the rows of tables.
+    """Undirected graphs from tables with a row for each node, edge or graph.
 
     Args:
-      graph_of_node: [N], the graph of each node.
-      num_graphs: how many graphs.
-      edges: [2, E], between rows of `graph_of_node`.
-      node: attributes of nodes, [N] or [N, width] each, or None.
-      edge: of edges, [E, ...].
-      whole: of graphs, [num_graphs, ...].
+      graph_of_node: [N], the number of the graph of each node.
+      num_graphs: the number of graphs.
+      edges: [2, E], the row numbers in `graph_of_node` of the two nodes of each edge.
+      node: the attributes of nodes, each [N] or [N, width], or None.
+      edge: the attributes of edges, each [E] or [E, width], or None.
+      whole: the attributes of graphs, each [num_graphs] or [num_graphs, width], or None.
     """
     order = np.argsort(graph_of_node, kind="stable")
     n_nodes = np.bincount(graph_of_node, minlength=num_graphs)
@@ -158,7 +162,7 @@ def make_graphs(
 
 
 def _rows(columns, order):
-    """A dict of attributes for each row of `order`; features are float64 vectors."""
+    """Yields a dict of attributes for each row of `order`; features are float64 vectors."""
     columns = {key: values for key, values in columns.items() if values is not None}
     if "features" in columns:
         columns["features"] = columns["features"].astype(np.float64)

@@ -1,6 +1,5 @@
-"""Padded batches of static shape, with little padding, as a tf.data pipeline."""
+"""Batches of graphs as a tf.data pipeline, all padded to one static shape with little padding."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -8,60 +7,57 @@ import numpy as np
 import tensorflow as tf
 
 from gnf_tf import seeds
+from gnf_tf.datasets.labeled_graphs import LabeledGraphs
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["GraphDataset", "NodeDataset", "batches", "node_batches", "plan_batches"]
+__all__ = ["GraphDataset", "batches", "node_batches", "plan_batches"]
 
 
 class GraphDataset(Protocol):
-    """What can be batched: labelled graphs that are looked up by row."""
+    """The data sets that `batches` takes: graphs with targets, which are looked up by row.
+
+    `Molecules`, `GraphRows` and `Topologies` are such data sets.
+    """
 
     @property
     def targets(self) -> np.ndarray:
-        """[num_graphs, num_targets]."""
+        """[num_graphs, num_targets], the values to predict; num_targets may be 0."""
 
     def __len__(self) -> int: ...
 
     @property
     def sizes(self) -> np.ndarray:
-        """[num_graphs, 2]: nodes and edges of each graph."""
+        """[num_graphs, 2], the numbers of nodes and of edges of each graph."""
 
     def graph(self, rows: np.ndarray) -> GraphsTuple:
-        """The graphs at `rows`, in numpy arrays."""
-
-    def signature(
-        self, num_nodes: int | None, num_edges: int | None, num_graphs: int | None
-    ) -> GraphsTuple:
-        """TensorSpecs of graphs of these total sizes; None: of any, for batches without padding."""
-
-
-class NodeDataset(Protocol):
-    """What `node_batches` takes: graphs with labelled nodes, looked up by row."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def sizes(self) -> np.ndarray:
-        """[num_graphs, 2]: nodes and edges of each graph."""
-
-    def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
-        """One graph and the labels of its nodes, as of `LabeledGraphs`, in numpy arrays."""
+        """The graphs with the numbers `rows` in one GraphsTuple of NumPy arrays."""
 
 
 def plan_batches(
-    dataset: GraphDataset | NodeDataset, batch_size: int, *, seed: int | None = None, epoch: int = 0
+    dataset: GraphDataset | LabeledGraphs,
+    batch_size: int,
+    *,
+    seed: int | None = None,
+    epoch: int = 0,
 ) -> list[np.ndarray]:
-    """Rows of each batch of one epoch: every graph once, every batch a like mix of sizes.
+    """The row numbers of each batch of one epoch, in which every graph occurs once.
 
-    The graphs, ordered by size, are dealt out to the batches like cards. Node and edge totals
-    then differ between batches by about one graph, and don't depend on the shuffling, which is
-    among graphs of equal size and of the order of the batches.
+    Each batch is a stratified sample of the sizes: the graphs are sorted by size, and every k-th
+    graph goes into the same batch, where k is the number of batches. The total numbers of nodes and
+    edges then differ between batches by about one graph, so that padding to the largest batch costs
+    little. A shuffle permutes graphs of equal size, and the batches; the totals stay the same.
+
+    >>> from gnf_tf import datasets
+    >>> sets = datasets.mog(4, n_node=[4, 9])  # sets of 4, 9, 4 and 9 points
+    >>> plan = datasets.plan_batches(datasets.GraphRows(sets), 2)
+    >>> [rows.tolist() for rows in plan]
+    [[0, 1], [2, 3]]
 
     Args:
-      dataset: what to batch.
-      batch_size: graphs a batch; the last cards make some batches one graph smaller.
-      seed: shuffles, differently in each epoch; None: no shuffling.
-      epoch: which epoch's order.
+      dataset: the graphs to batch.
+      batch_size: the largest number of graphs in a batch; some batches may have one graph less.
+      seed: seed of the shuffle, which differs between epochs; None for no shuffle.
+      epoch: number of the epoch, from 0.
 
     Raises:
       ValueError: if the data set is empty or `batch_size` is below 1.
@@ -69,7 +65,7 @@ def plan_batches(
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
     if not len(dataset):
-        raise ValueError("`dataset` holds no graph to batch")
+        raise ValueError("`dataset` must hold at least one graph, it holds no graph")
     rng = None if seed is None else seeds.generator(seed, epoch)
     order = np.arange(len(dataset)) if rng is None else rng.permutation(len(dataset))
     nodes, edges = dataset.sizes[order].T
@@ -92,64 +88,53 @@ def batches(
     parts: Sequence[int] = (0,),
     num_parts: int = 1,
 ) -> tf.data.Dataset:
-    """(inputs, targets, weights) for each batch of `plan_batches`; iterate again for a new epoch.
+    """Elements (inputs, targets, weights), one for each batch of `plan_batches`.
 
-    inputs: dict of the fields of a GraphsTuple, padded as by `graphs.pad` to static shapes, the
-      same in every epoch: `GraphsTuple(**inputs)`. (tf_keras retraces at every batch if it gets
-      the GraphsTuple itself.)
-    targets: [n_graphs, num_targets] float32, zero on padding graphs.
-    weights: [n_graphs] float32, 1 on real graphs, 0 on padding graphs.
+    Each iteration over the pipeline is a new epoch. Use this where graphs have the targets, and
+    `node_batches` where nodes have labels.
+
+    >>> from gnf_tf import datasets
+    >>> stream = datasets.batches(datasets.GraphRows(datasets.mog(6)), 4)
+    >>> for inputs, targets, weights in stream:  # two batches of 3 sets of 4 points, and padding
+    ...     print(inputs["nodes"].shape, inputs["n_node"].numpy(), weights.numpy())
+    (13, 2) [4 4 4 1] [1. 1. 1. 0.]
+    (13, 2) [4 4 4 1] [1. 1. 1. 0.]
+
+    - inputs: a dict of the fields of a GraphsTuple, so that `GraphsTuple(**inputs)` is the batch
+      (tf_keras would retrace its training step at each batch if it got the GraphsTuple itself).
+    - targets: [n_graphs, num_targets] float32, zero for padding graphs.
+    - weights: [n_graphs] float32, 1 for data graphs and 0 for padding graphs.
 
     Args:
-      dataset: what to batch.
-      batch_size: real graphs a batch.
-      padded: else there is no padding, and the stream announces sizes that differ.
+      dataset: the graphs to batch.
+      batch_size: the largest number of data graphs in a batch.
+      padded: whether each batch is padded, as by `graphs.pad`, to static shapes that are the same
+        in every epoch. Otherwise nothing is padded, and the shapes differ between batches.
       seed: see `plan_batches`.
-      first_epoch: the epoch of the first iteration; the k-th one has `first_epoch + k`.
-      passes: over the data set in an epoch, each with an order of its own.
-      parts: those of the parts of each batch, one after another, that are elements of the stream.
-      num_parts: like parts in which each batch is dealt out, as to several devices; a part may
-        hold no graph where a batch has fewer.
+      first_epoch: number of the first iteration's epoch; the k-th iteration after it is epoch
+        `first_epoch + k`.
+      passes: how many times an epoch visits each graph, in a new order each time.
+      parts: which shards of each batch the pipeline yields, one element for each, in this order.
+      num_parts: the number of shards into which each batch is split, such as one for each of
+        several replicas. Shard i of a batch has its graphs i, i + num_parts, i + 2 num_parts, ...;
+        it has no graph if the batch has too few.
 
     Raises:
-      ValueError: as `plan_batches`, if `passes` is below 1, or for parts that there aren't.
+      ValueError: as `plan_batches`; if `passes` is below 1, or `parts` is empty or has a number
+        that is not in [0, num_parts).
     """
-    if passes < 1:
-        raise ValueError(f"`passes` must be at least 1, got {passes}")
-    _check_parts(parts, num_parts)
-    plan = plan_batches(dataset, batch_size)
-    all_parts = _split(plan, range(num_parts), num_parts)
-    totals = _padded_sizes(dataset, all_parts)
-    epoch = first_epoch - 1
 
-    def one_epoch() -> Iterator[tuple]:
-        nonlocal epoch
-        epoch += 1
-        orders = range(epoch * passes, (epoch + 1) * passes)
-        whole = itertools.chain.from_iterable(
-            plan_batches(dataset, batch_size, seed=seed, epoch=order) for order in orders
-        )
-        for rows in _split(whole, parts, num_parts):
-            graph, targets = dataset.graph(rows), dataset.targets[rows].astype(np.float32)
-            weights = np.ones(len(rows), np.float32)
-            if padded:
-                graph = _pad(graph, *totals)
-                targets, weights = (_extended(values, totals[-1]) for values in (targets, weights))
-            yield graph._asdict(), targets, weights
+    def read(rows: np.ndarray) -> tuple[GraphsTuple, np.ndarray, np.ndarray]:
+        targets = dataset.targets[rows].astype(np.float32)
+        return dataset.graph(rows), targets, np.ones(len(rows), np.float32)
 
-    num_nodes, num_edges, num_graphs = totals if padded else (None, None, None)
-    signature = (
-        dataset.signature(num_nodes, num_edges, num_graphs)._asdict(),
-        tf.TensorSpec([num_graphs, dataset.targets.shape[1]], tf.float32),
-        tf.TensorSpec([num_graphs], tf.float32),
+    return _stream(
+        dataset, batch_size, read, "graphs", padded, seed, first_epoch, passes, parts, num_parts
     )
-    stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
-    length = passes * len(plan) * len(parts)
-    return stream.apply(tf.data.experimental.assert_cardinality(length)).prefetch(4)
 
 
 def node_batches(
-    dataset: NodeDataset,
+    dataset: LabeledGraphs,
     batch_size: int,
     *,
     padded: bool,
@@ -158,100 +143,100 @@ def node_batches(
     parts: Sequence[int] = (0,),
     num_parts: int = 1,
 ) -> tf.data.Dataset:
-    """(inputs, labels, weights) for each batch of `plan_batches`; iterate again for a new epoch.
+    """Elements (inputs, labels, weights), one for each batch of `plan_batches`.
 
-    inputs: dict of the fields of a GraphsTuple, as of `batches`.
-    labels: [num_nodes] int32, the class of each node, or [num_nodes, num_labels] float32, 0 or 1
-      for each label; zero on padding nodes, and where a node has no class.
-    weights: [num_nodes] float32, 1 on real nodes, 0 on padding nodes and those without a class.
+    Each iteration over the pipeline is a new epoch. Use this where nodes have labels, and `batches`
+    where graphs have targets.
+
+    - inputs: a dict of the fields of a GraphsTuple, as in `batches`.
+    - labels: [num_nodes] int32, the class of each node, or [num_nodes, num_labels] float32, 1 for
+      each label that the node has and 0 for the others; zero for padding nodes, and for nodes
+      without a class.
+    - weights: [num_nodes] float32, 1 for data nodes, 0 for padding nodes and for nodes without a
+      class.
 
     Args:
-      dataset: what to batch.
-      batch_size: real graphs a batch.
-      padded: to static shapes, the same in every epoch, as by `graphs.pad`; else there is no
-        padding, and the stream announces sizes that differ.
+      dataset: the graphs to batch.
+      batch_size: the largest number of data graphs in a batch.
+      padded: see `batches`.
       seed: see `plan_batches`.
-      first_epoch: the epoch of the first iteration; the k-th one has `first_epoch + k`.
-      parts, num_parts: see `batches`.
+      first_epoch: see `batches`.
+      parts: see `batches`.
+      num_parts: see `batches`.
 
     Raises:
-      ValueError: as `plan_batches`, or for parts that there aren't.
+      ValueError: as `batches`.
     """
-    _check_parts(parts, num_parts)
+
+    def read(rows: np.ndarray) -> tuple[GraphsTuple, np.ndarray, np.ndarray]:
+        graph, labels = dataset.graphs(rows)
+        if dataset.is_multi_label:
+            return graph, labels.astype(np.float32), np.ones(len(labels), np.float32)
+        return graph, np.maximum(labels, 0), (labels >= 0).astype(np.float32)
+
+    return _stream(
+        dataset, batch_size, read, "nodes", padded, seed, first_epoch, 1, parts, num_parts
+    )
+
+
+def _stream(
+    dataset, batch_size, read, labeled, padded, seed, first_epoch, passes, parts, num_parts
+):
+    """The pipeline of `read(rows)`, (graph, labels, weights), for the rows of each shard.
+
+    `labeled` says which total is the length of the labels and weights: "nodes" or "graphs".
+    """
+    if passes < 1:
+        raise ValueError(f"`passes` must be at least 1, got {passes}")
+    if not parts or not all(0 <= part < num_parts for part in parts):
+        raise ValueError(f"`parts` must be some of the {num_parts} parts, got {list(parts)}")
     plan = plan_batches(dataset, batch_size)
-    totals = _padded_sizes(dataset, _split(plan, range(num_parts), num_parts))
-    num_nodes, num_edges, num_graphs = totals if padded else (None, None, None)
-    graph, labels = dataset.graph(0)
-    nothing = GraphsTuple(*(values[:0] for values in graph)), labels[:0]  # of a part without graphs
-    multi = labels.ndim == 2
+    totals = _padded_sizes(dataset, _shards(plan, range(num_parts), num_parts))
     epoch = first_epoch - 1
+
+    def element(rows):
+        graph, labels, weights = read(rows)
+        if padded:
+            graph = _pad(graph, *totals)
+            length = len(graph.nodes if labeled == "nodes" else graph.n_node)
+            labels, weights = _extended(labels, length), _extended(weights, length)
+        return graph._asdict(), labels, weights
 
     def one_epoch() -> Iterator[tuple]:
         nonlocal epoch
         epoch += 1
-        whole = plan_batches(dataset, batch_size, seed=seed, epoch=epoch)
-        for rows in _split(whole, parts, num_parts):
-            members = [nothing, *(dataset.graph(row) for row in rows)]
-            graph = _joined([graph for graph, _ in members])
-            labels = np.concatenate([labels for _, labels in members])
-            weights = np.ones(len(labels), np.float32) if multi else np.float32(labels >= 0)
-            labels = np.maximum(labels, 0).astype(np.float32 if multi else np.int32)
-            if padded:
-                graph = _pad(graph, *totals)
-                labels, weights = (_extended(values, num_nodes) for values in (labels, weights))
-            yield graph._asdict(), labels, weights
+        for order in range(epoch * passes, (epoch + 1) * passes):
+            plan = plan_batches(dataset, batch_size, seed=seed, epoch=order)
+            yield from map(element, _shards(plan, parts, num_parts))
 
-    lengths = {"nodes": num_nodes, "edges": num_edges, "globals": num_graphs}
-    lengths |= {"receivers": num_edges, "senders": num_edges}
-    inputs = {
-        field: tf.TensorSpec([lengths.get(field, num_graphs), *values.shape[1:]], values.dtype)
-        for field, values in graph._asdict().items()
-    }
-    signature = (
-        inputs,
-        tf.TensorSpec([num_nodes, *labels.shape[1:]], tf.float32 if multi else tf.int32),
-        tf.TensorSpec([num_nodes], tf.float32),
+    signature = tf.nest.map_structure(
+        lambda values: tf.TensorSpec(
+            values.shape if padded else [None, *values.shape[1:]], values.dtype
+        ),
+        element(np.zeros(0, int)),
     )
     stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
-    length = len(plan) * len(parts)
-    return stream.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
+    length = passes * len(plan) * len(parts)
+    return stream.apply(tf.data.experimental.assert_cardinality(length)).prefetch(4)
 
 
-def _check_parts(parts, num_parts):
-    if not parts or not all(0 <= part < num_parts for part in parts):
-        raise ValueError(f"`parts` must be some of the {num_parts} parts, got {list(parts)}")
-
-
-def _split(plan, parts, num_parts):
-    """Those parts of each batch in turn, like mixes of sizes: the rows of a batch are ordered."""
+def _shards(plan, parts, num_parts):
+    """Those shards of each batch in turn. A batch is sorted by size: its shards are alike too."""
     return (rows[part::num_parts] for rows in plan for part in parts)
 
 
 def _padded_sizes(dataset, plan):
-    """Nodes, edges and graphs that every batch of the plan fits into, with a padding node."""
+    """Numbers of nodes, edges and graphs that each batch of the plan fits into.
+
+    They have room for at least one padding node and one padding graph, as `graphs.pad` needs.
+    """
     plan = list(plan)
     num_nodes, num_edges = np.max([dataset.sizes[rows].sum(axis=0) for rows in plan], axis=0)
     return int(num_nodes) + 1, int(num_edges), max(map(len, plan)) + 1
 
 
-def _joined(members):
-    """`graphs.batch` in numpy."""
-    first = np.cumsum([0, *(len(graph.nodes) for graph in members[:-1])], dtype=np.int32)
-    moved = [
-        graph.replace(senders=graph.senders + start, receivers=graph.receivers + start)
-        for graph, start in zip(members, first, strict=True)
-    ]
-    return GraphsTuple(*(np.concatenate(values) for values in zip(*moved, strict=True)))
-
-
-def _extended(values, total, fill=0):
-    result = np.full([total, *values.shape[1:]], fill, values.dtype)
-    result[: len(values)] = values
-    return result
-
-
 def _pad(graph, num_nodes, num_edges, num_graphs):
-    """`graphs.pad` in numpy: no TensorFlow op inside a generator's thread."""
+    """`graphs.pad` in NumPy, because TensorFlow operations are slow in a generator's thread."""
     nodes, edges, members = len(graph.nodes), len(graph.senders), len(graph.n_node)
     n_node, n_edge = _extended(graph.n_node, num_graphs), _extended(graph.n_edge, num_graphs)
     n_node[members], n_edge[members] = num_nodes - nodes, num_edges - edges
@@ -264,3 +249,9 @@ def _pad(graph, num_nodes, num_edges, num_graphs):
         n_node=n_node,
         n_edge=n_edge,
     )
+
+
+def _extended(values, length, fill=0):
+    result = np.full([length, *values.shape[1:]], fill, values.dtype)
+    result[: len(values)] = values
+    return result

@@ -1,7 +1,7 @@
 """Batches of graphs of similar size, for dense blocks [num_graphs, num_nodes] with little padding.
 
-`plan_batches` mixes sizes, which wastes nothing where graphs lie end to end; in a block every graph
-takes the room of the largest.
+`plan_batches` mixes sizes, which costs no padding in a GraphsTuple, where graphs are concatenated.
+In a dense block (`graphs.Blocks`), each graph is padded to the size of the largest graph.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,12 @@ _POWER = {"nodes": 1, "pairs": 2}
 
 
 class BlockBatch(NamedTuple):
-    """The graphs of a batch and the shape of the block that they go into.
+    """The graphs of a batch, and the shape [num_graphs, num_nodes] of the block that holds them.
 
-    rows: of the graphs, at most `num_graphs` of them.
-    num_graphs: room for graphs.
-    num_nodes: room for nodes of each graph.
+    Attributes:
+      rows: the row numbers of the graphs, at most `num_graphs` of them.
+      num_graphs: the number of graphs that fit into the block.
+      num_nodes: the number of nodes of each graph that fit into the block.
     """
 
     rows: np.ndarray
@@ -40,22 +41,27 @@ def plan_buckets(
     seed: int | None = None,
     epoch: int = 0,
 ) -> list[BlockBatch]:
-    """Batches of one epoch: every graph once, each batch from one range of sizes.
+    """The batches of one epoch, in which every graph occurs once, each with one range of sizes.
 
-    The ranges are as few as keep `padding_waste` at `max_waste` or less, and placed so that it is
-    least. All batches of a range have one shape of block, the same in every epoch, so that XLA
-    compiles once for each range. Graphs that share a block are redrawn each epoch, but sizes stay
-    in their range: a batch is no like mix of all sizes.
+    The sizes are split into the smallest number of ranges for which `padding_waste` is at most
+    `max_waste`, and the bounds of the ranges minimize it. All batches of a range have the same
+    block shape in every epoch, so that XLA compiles once for each range. Use this for networks
+    that work on all pairs of nodes in a block, and `plan_batches` otherwise: a batch of similar
+    sizes is not a random sample of the data.
+
+    >>> [(batch.rows.tolist(), batch.num_nodes) for batch in plan_buckets([2, 9, 2, 8], 2)]
+    [([0, 2], 2), ([1, 3], 9)]
 
     Args:
       sizes: [num_graphs], the number of nodes of each graph.
-      batch_size: most graphs a batch; those of a range are dealt out evenly.
-      max_waste: share of the room that may stay empty; if no ranges do with so little, as when
-        there are few graphs, those that waste least are taken.
-      room: for "nodes", num_graphs * num_nodes of a block, or for "pairs" of nodes, num_graphs
-        * num_nodes^2, which is what attention works on. "pairs" needs more ranges.
-      seed: shuffles, differently in each epoch; None: no shuffling.
-      epoch: which epoch's order.
+      batch_size: the largest number of graphs in a batch; the graphs of a range are divided evenly
+        among its batches.
+      max_waste: the largest share of the blocks that may be padding. If no ranges reach it, for
+        example because there are few graphs, the ranges with the least padding are used.
+      room: what is counted: "nodes", of which a block has num_graphs * num_nodes, or "pairs" of
+        nodes, of which it has num_graphs * num_nodes^2.
+      seed: seed of the shuffle, which differs between epochs; None for no shuffle.
+      epoch: number of the epoch, from 0.
 
     Raises:
       ValueError: if `sizes` is empty or has a number below 1, `batch_size` is below 1,
@@ -88,7 +94,7 @@ def plan_buckets(
 def padding_waste(
     plan: Sequence[BlockBatch], sizes: Sequence[int], *, room: Room = "nodes"
 ) -> float:
-    """The share of the blocks' room for nodes, or for pairs of nodes, that stays empty.
+    """The share of the nodes, or of the pairs of nodes, of all blocks that is padding, in [0, 1).
 
     Raises:
       ValueError: if `room` is unknown.
@@ -108,14 +114,15 @@ def _ranges(sizes, batch_size, max_waste, power):
     """The largest size of each range, ascending."""
     values, counts = np.unique(sizes, return_counts=True)
     before = np.concatenate([[0], np.cumsum(counts)])  # graphs smaller than each value
-    # room[i, j]: of a range from values[i] to values[j], if i <= j.
+    # room[i, j]: the room of a range of sizes from values[i] to values[j], infinite if i > j.
     members = before[np.newaxis, 1:] - before[:-1, np.newaxis]
     num_batches = -(-members // batch_size)
     slots = num_batches * -(-members // np.maximum(num_batches, 1))
     room = slots * values.astype(float) ** power
     room[np.tril_indices(len(values), -1)] = np.inf
 
-    # least[j]: room for all sizes up to values[j] in so many ranges; first: where the last begins.
+    # Dynamic programming over the number of ranges k. least[j]: the least room of the sizes up to
+    # values[j] in k ranges. firsts[k - 1][j]: the index of the smallest size in the last of them.
     least, firsts = room[0], [np.zeros(len(values), int)]
     best, best_count = least[-1], 1
     needed = (sizes.astype(float) ** power).sum()

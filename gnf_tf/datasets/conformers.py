@@ -20,22 +20,27 @@ __all__ = [
 Atoms = tuple[np.ndarray, np.ndarray]
 """Atomic numbers [num_atoms], and positions [num_atoms, 3] in angstrom."""
 
-_SEED = 1  # of the embedding: a SMILES has one geometry
+_SEED = 1  # seed of the embedding, fixed so that a SMILES string has one geometry
 
 
 def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
-    """Molecules of which only the structural formulas are known, without targets.
+    """Molecules from SMILES strings, with approximate 3-D positions and without targets.
 
-    Hydrogens are added; rdkit's ETKDGv3 places the atoms, always with the same seed, and MMFF94
-    relaxes them, or UFF where MMFF94 lacks parameters. A model trained on geometries of quantum
-    chemistry is less accurate on these.
+    rdkit adds the hydrogens, embeds the atoms with ETKDGv3 and a fixed seed, and optimizes the
+    positions with the force field MMFF94, or with UFF if MMFF94 lacks parameters. Use this only if
+    no better positions are known, because a model that was trained on geometries of quantum
+    chemistry, as in QM9, is less accurate on these; `read_molecules` reads known positions.
+
+    >>> molecules = molecules_from_smiles(["O", "CC"])  # water and ethane
+    >>> molecules.n_atoms.tolist(), molecules.elements
+    ([3, 8], (1, 6, 8))
 
     Args:
-      smiles: one for each molecule, e.g. ["CCO", "c1ccccc1"].
+      smiles: one string for each molecule.
 
     Raises:
-      ValueError: for a SMILES that rdkit can't parse, place or relax, or that is of several
-        molecules, naming it.
+      ValueError: if rdkit can't parse, embed or optimize a molecule, or a string has several
+        molecules; the message names the string.
       DataError: if rdkit is not installed.
     """
     if isinstance(smiles, str):
@@ -44,7 +49,7 @@ def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
 
 
 class SmilesError(ValueError):
-    """What is wrong with the SMILES of a row."""
+    """The SMILES string of a row that is no molecule with 3-D positions."""
 
     def __init__(self, row: int, smiles: str, problem: str, others: Sequence[int] = ()):
         rows = ", ".join(f"`smiles[{row}]`" for row in others)
@@ -59,7 +64,7 @@ def from_atoms(
     names: Sequence[str] = (),
     units: Sequence[str] = (),
 ) -> Molecules:
-    """Molecules numbered from 0."""
+    """Molecules from the atoms of each, numbered from 0; see `Molecules`."""
     return Molecules(
         n_atoms=np.array([len(numbers) for numbers, _ in atoms], np.int64),
         atomic_numbers=np.concatenate([np.zeros(0, np.int64), *(numbers for numbers, _ in atoms)]),
@@ -72,10 +77,11 @@ def from_atoms(
 
 
 def conformers(smiles: Sequence[str]) -> list[Atoms]:
-    """The atoms of each, see `molecules_from_smiles`; a progress bar after a second.
+    """The atoms of each molecule, as in `molecules_from_smiles`, with a progress bar.
 
     Raises:
-      SmilesError: for one that is wrong; all are parsed before the first is placed.
+      SmilesError: if strings are wrong, naming all of them. All strings are parsed before the
+        first molecule is embedded, so that most errors come at once.
       DataError: if rdkit is not installed.
     """
     from tqdm import tqdm
@@ -83,7 +89,7 @@ def conformers(smiles: Sequence[str]) -> list[Atoms]:
     chem = rdkit_chem()
     from rdkit import rdBase
 
-    with rdBase.BlockLogs():  # the errors say it in a line
+    with rdBase.BlockLogs():  # the errors say the same in one line
         parsed = _each(lambda row: _parsed(chem, row, smiles[row]), range(len(smiles)))
         bar = tqdm(range(len(smiles)), desc="3-D structures", unit="molecule", delay=1)
         return _each(lambda row: _placed(row, smiles[row], parsed[row]), bar)
@@ -113,21 +119,21 @@ def rdkit_chem() -> ModuleType:
         from rdkit import Chem
     except ImportError as error:
         raise DataError(
-            "SMILES, .sdf and .mol files are read by rdkit: pip install rdkit"
+            "SMILES strings, .sdf and .mol files need rdkit: pip install rdkit"
         ) from error
     return Chem
 
 
 def _parsed(chem, row, smiles):
-    # What follows a space would be a name to rdkit.
+    # rdkit takes the text after a space for a name.
     one_word = isinstance(smiles, str) and len(smiles.split()) == 1
     molecule = chem.MolFromSmiles(smiles) if one_word else None
     if molecule is None:
-        raise SmilesError(row, smiles, "is no SMILES that rdkit can parse")
+        raise SmilesError(row, smiles, "is not a SMILES string that rdkit can parse")
     if len(chem.GetMolFrags(molecule)) > 1:
-        raise SmilesError(row, smiles, "has several parts, expected one molecule")
+        raise SmilesError(row, smiles, "has several molecules, expected one")
     if not all(atom.GetAtomicNum() for atom in molecule.GetAtoms()):
-        raise SmilesError(row, smiles, "has an atom that is no element")
+        raise SmilesError(row, smiles, "has an atom without an element")
     return chem.AddHs(molecule)
 
 
@@ -137,12 +143,14 @@ def _placed(row, smiles, molecule):
     options = rdDistGeom.ETKDGv3()
     options.randomSeed = _SEED
     if rdDistGeom.EmbedMolecule(molecule, options) < 0:
-        # Strained cages don't fit what ETKDG knows of torsions and rings.
+        # Strained cages violate the torsion angles and ring geometries that ETKDG prefers.
         options.useRandomCoords = True
         options.useBasicKnowledge = options.useExpTorsionAnglePrefs = False
         if rdDistGeom.EmbedMolecule(molecule, options) < 0:
             raise SmilesError(
-                row, smiles, "has atoms that rdkit can't place; an .xyz file can have positions"
+                row,
+                smiles,
+                "has atoms that rdkit can't place; give their positions in an .xyz file",
             )
     if rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
         rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=2000)

@@ -1,6 +1,22 @@
-"""The smallest negative log-likelihood that a density can reach on `PointSets`: their entropy.
+"""The smallest negative log-likelihood (NLL) that a density of `PointSets` can reach.
 
-Held-out NLL below it, beyond the error bar, means a wrong log-determinant.
+No density has a smaller expected NLL than the entropy of the data (Gibbs' inequality). A held-out
+NLL below this floor, by more than its standard error, therefore shows a mistake, such as a wrong
+log-determinant.
+
+Given its size n, a set has the centers c_1, ..., c_n, noise of standard deviation sigma, and a
+rotation R_a by an angle a that is uniform on [0, max_angle). Its points, before they are put into a
+random order, are
+
+    x_j = R_a (c_j + sigma z_j),    z_j ~ N(0, I) in two dimensions,
+
+and N_ij(a) = N(x_i; R_a c_j, sigma^2 I) is the density of point i at center j. The density of a set
+in random order, and of one of its points without the others, are means over the angle a:
+
+    p(x_1, ..., x_n) = mean_a perm[N(a)] / n!,        perm: the permanent of an n x n matrix
+    q(x_i)           = mean_a sum_j N_ij(a) / n.
+
+The mean over the angle is computed by the midpoint rule.
 """
 
 import math
@@ -22,118 +38,132 @@ __all__ = [
     "nll_floor",
 ]
 
-_ANGLES = 512  # quadrature; a set of radius 7 and noise 1 is about 40 angles wide
+_NUM_ANGLES = 512  # enough: a set of radius 7 with noise 1 is as wide as about 40 of them
 
 
 class Estimate(NamedTuple):
-    """A Monte Carlo mean with its standard error."""
+    """A Monte Carlo mean, and its standard error."""
 
     value: float
     error: float
 
 
 def nll_floor(sets: PointSets, num_samples: int = 2000, seed: int = 0) -> Estimate:
-    """Least NLL per node, in nats, of any permutation invariant density, given the set's size.
+    """The least NLL per node, in nats, of a permutation invariant density given the set's size.
 
-    It is the entropy of a set in random order, by its number of points. With the noise e, the
-    order and the angle a of a set x known, its density is that of e, of entropy log(2 pi e
-    noise^2) a point; what not knowing them costs is the expectation of
+    Use this for densities of whole sets, such as a GNF, and `independent_floor` for densities that
+    treat points one by one. The value is the entropy of a set in random order, divided by n:
 
-        log N(e) - log p(x),   p(x) = mean over angles of permanent[N(x_i; R_a c_j)] / n!
+        H(x) = n (1 + log(2 pi sigma^2)) + E[log p(x | a, order) - log p(x)].
 
-    which is estimated from samples; its spread is small, that of -log p(x) is not.
+    The first term is the entropy of the noise. The second is what the unknown angle and order add;
+    it is estimated from samples, and varies much less between them than -log p(x). For several
+    sizes, the sum of the entropies is divided by the sum of the sizes.
+
+    >>> one_center = PointSets((np.zeros([1, 2]),), noise=1.0)
+    >>> round(nll_floor(one_center, num_samples=2).value, 4)  # 1 + log(2 pi)
+    2.8379
 
     Args:
-      sets: the distribution.
-      num_samples: sets of each size.
-      seed: of the samples.
+      sets: the distribution of the data.
+      num_samples: number of samples for each size of set.
+      seed: seed of the samples.
 
     Raises:
       ValueError: if `num_samples` is below 2.
     """
     rng = _generator(num_samples, seed)
-    costs = []
-    for places in sets.places:
-        points, log_given = _draw(sets, places, num_samples, rng)
-        log_p = [_log_set_density(x, _all_turns(sets, places), sets.noise) for x in points]
-        costs.append(log_given - np.array(log_p))
-    return _per_node(sets, sum(costs))
+    gaps = []
+    for centers in sets.centers:
+        points, log_given = _draw(sets, centers, num_samples, rng)
+        rotated = _rotations(sets, centers)
+        log_p = [_log_set_density(x, rotated, sets.noise) for x in points]
+        gaps.append(log_given - np.array(log_p))
+    return _per_node(sets, sum(gaps))
 
 
 def independent_floor(sets: PointSets, num_samples: int = 2000, seed: int = 0) -> Estimate:
-    """Least NLL per node, in nats, of any density of independent nodes that ignores the size.
+    """The least NLL per node, in nats, of a density of independent points that ignores the size.
 
-    That is what a RealNVP on edgeless graphs can reach: the entropy of one point of the sets.
-
-    Args and errors as `nll_floor`.
+    A RealNVP on edgeless graphs is such a density. The value is the entropy of the density q of a
+    single point, where j ranges over the centers of all sizes. Arguments and errors are those of
+    `nll_floor`.
     """
     rng = _generator(num_samples, seed)
-    turns = _all_turns(sets, np.concatenate(sets.places))
-    costs = []
-    for places in sets.places:
-        points, log_given = _draw(sets, places, num_samples, rng)
-        log_p = _log_point_density(points.reshape(-1, 2), turns, sets.noise)
-        costs.append(log_given - log_p.reshape(num_samples, -1).sum(axis=1))
-    return _per_node(sets, sum(costs))
+    rotated = _rotations(sets, np.concatenate(sets.centers))
+    gaps = []
+    for centers in sets.centers:
+        points, log_given = _draw(sets, centers, num_samples, rng)
+        log_q = _log_point_density(points.reshape(-1, 2), rotated, sets.noise)
+        gaps.append(log_given - log_q.reshape(num_samples, -1).sum(axis=1))
+    return _per_node(sets, sum(gaps))
 
 
 def log_prob(sets: PointSets, graph: GraphsTuple) -> np.ndarray:
-    """Exact log density of each set given its size, [n_graphs] in nats, in float64.
+    """The log-density log p of each set given its size, [n_graphs] float64 in nats.
 
-    The mean of its difference to a model's log_prob, on the same sets, is what that model lacks:
-    the sets' own randomness cancels, so that it is known better than the model's NLL is.
+    The mean of log p(x) minus a model's log-density of the same sets estimates the model's
+    Kullback-Leibler divergence. It is more precise than the difference between the model's NLL and
+    `nll_floor`, because the randomness of the sets cancels.
 
     Args:
-      sets: the distribution.
-      graph: batch of sets, nodes [num_nodes, 2]; their edges don't matter.
+      sets: the distribution of the data.
+      graph: the sets, with nodes [num_nodes, 2]; edges are ignored.
 
     Raises:
-      ValueError: for a set of a size that `sets` doesn't have.
+      ValueError: if a set has a size that no set of `sets` has.
     """
-    turns = {len(places): _all_turns(sets, places) for places in sets.places}
+    rotated = {len(centers): _rotations(sets, centers) for centers in sets.centers}
     members = _members(graph)
     for i, points in enumerate(members):
-        if len(points) not in turns:
+        if len(points) not in rotated:
             raise ValueError(
-                f"set {i} of `graph` has {len(points)} nodes, `sets` only {sorted(turns)}"
+                f"each set of `graph` must have as many nodes as one of `sets`, {sorted(rotated)}, "
+                f"got {len(points)} nodes in set {i}"
             )
-    return np.array([_log_set_density(x, turns[len(x)], sets.noise) for x in members])
+    return np.array([_log_set_density(x, rotated[len(x)], sets.noise) for x in members])
 
 
 def independent_log_prob(sets: PointSets, graph: GraphsTuple) -> np.ndarray:
-    """Log density of each set, were its points independent: [n_graphs] in nats, in float64.
+    """The sum of log q over the points of each set, [n_graphs] float64 in nats.
 
-    Arguments as `log_prob`; sets of any size.
+    This is the log-density of a set if its points were independent. Sets may be of any size;
+    arguments are those of `log_prob`.
     """
-    turns = _all_turns(sets, np.concatenate(sets.places))
+    rotated = _rotations(sets, np.concatenate(sets.centers))
     members = _members(graph)
-    log_p = _log_point_density(np.concatenate(members), turns, sets.noise)
-    return np.array([p.sum() for p in np.split(log_p, np.cumsum([len(x) for x in members])[:-1])])
+    log_q = _log_point_density(np.concatenate(members), rotated, sets.noise)
+    return np.array([q.sum() for q in np.split(log_q, np.cumsum([len(x) for x in members])[:-1])])
 
 
 def log_permanent(log_matrix: np.ndarray) -> np.ndarray:
-    """log of the permanent of exp(log_matrix), [..., n, n] -> [...], exact, all terms positive.
+    """The log of the permanent of exp(log_matrix), [..., n, n] -> [...].
 
-    Row by row, over the subsets of columns taken so far: n^2 2^(n-1) operations, where the sum
-    over permutations has n! n and Ryser's formula cancels.
+    All terms of the permanent are positive, so that nothing cancels (in Ryser's formula terms
+    would). The recursion goes over the rows: after row i, an array of shape [2] * n holds, for each
+    subset of i columns, the sum over all ways to assign these columns to the first i rows. It takes
+    n^2 2^(n-1) operations, while the sum over all permutations takes n! n.
+
+    >>> round(float(np.exp(log_permanent(np.zeros([3, 3])))), 6)  # 3! permutations
+    6.0
     """
     n = log_matrix.shape[-1]
     lead = log_matrix.shape[:-2]
-    highest = log_matrix.max(axis=-1)  # each row scaled to a largest entry of 1
-    matrix = np.exp(log_matrix - highest[..., np.newaxis])
-    taken = np.zeros([*lead, *[2] * n])  # one axis of length 2 a column
-    empty: Any = (..., *[0] * n)
-    every: Any = (..., *[1] * n)
-    taken[empty] = 1.0
+    largest = log_matrix.max(axis=-1)  # each row is scaled so that its largest entry is 1
+    matrix = np.exp(log_matrix - largest[..., np.newaxis])
+    assigned = np.zeros([*lead, *[2] * n])  # index 1 on axis j: column j is in the subset
+    no_column: Any = (..., *[0] * n)
+    all_columns: Any = (..., *[1] * n)
+    assigned[no_column] = 1.0
     for i in range(n):
-        after = np.zeros_like(taken)
+        after = np.zeros_like(assigned)
         for j in range(n):
-            free: Any = (..., 0, *[slice(None)] * (n - 1 - j))
-            full: Any = (..., 1, *[slice(None)] * (n - 1 - j))
+            without_j: Any = (..., 0, *[slice(None)] * (n - 1 - j))
+            with_j: Any = (..., 1, *[slice(None)] * (n - 1 - j))
             entry = matrix[..., i, j].reshape([*lead, *[1] * (n - 1)])
-            after[full] += taken[free] * entry
-        taken = after
-    return np.log(taken[every]) + highest.sum(axis=-1)
+            after[with_j] += assigned[without_j] * entry
+        assigned = after
+    return np.log(assigned[all_columns]) + largest.sum(axis=-1)
 
 
 def _members(graph):
@@ -147,58 +177,57 @@ def _generator(num_samples, seed):
     return seeds.generator(seed)
 
 
-def _draw(sets, places, num_samples, rng):
-    """(points [num_samples, n, 2], log density given place and angle [num_samples]).
+def _draw(sets, centers, num_samples, rng):
+    """(points [num_samples, n, 2], log p(x | a, order) [num_samples]).
 
-    The order of the points and the angle of the set are left out: nothing here depends on them,
-    if the angles make up whole turns of the places' symmetry.
+    The points are not put into a random order, because neither density depends on it.
     """
-    noise = rng.normal(size=[num_samples, *places.shape])
-    log_given = _log_normal(np.square(noise).sum(axis=-1), sets.noise).sum(axis=-1)
+    z = rng.normal(size=[num_samples, *centers.shape])
+    log_given = _log_normal(np.square(z).sum(axis=-1), sets.noise).sum(axis=-1)
     angle = rng.uniform(0.0, sets.max_angle, size=num_samples)
-    return _turned(places + sets.noise * noise, angle), log_given
+    return _rotated(centers + sets.noise * z, angle), log_given
 
 
-def _turned(points, angle):
+def _rotated(points, angle):
     cos, sin = np.cos(angle)[:, np.newaxis], np.sin(angle)[:, np.newaxis]
     x, y = points[..., 0], points[..., 1]
     return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
 
 def _log_normal(squares, noise):
-    """Log density of a point in the plane whose scaled squared distance is `squares`."""
+    """log N(x; c, noise^2 I) in two dimensions, where `squares` is |x - c|^2 / noise^2."""
     return -0.5 * squares - math.log(2.0 * math.pi * noise**2)
 
 
-def _all_turns(sets, places):
-    """[num_angles, n, 2]: midpoints of equal parts of the angles' range."""
+def _rotations(sets, centers):
+    """[num_angles, n, 2], the centers rotated by the angles of the midpoint rule."""
     if not sets.max_angle:
-        return places[np.newaxis]
-    angles = (np.arange(_ANGLES) + 0.5) * sets.max_angle / _ANGLES
-    return _turned(np.broadcast_to(places, [_ANGLES, *places.shape]), angles)
+        return centers[np.newaxis]
+    angles = (np.arange(_NUM_ANGLES) + 0.5) * sets.max_angle / _NUM_ANGLES
+    return _rotated(np.broadcast_to(centers, [_NUM_ANGLES, *centers.shape]), angles)
 
 
-def _log_components(points, places, noise):
-    """Log density of each point at each place: [p, 2], [..., n, 2] -> [..., p, n]."""
-    squares = np.square(points[:, np.newaxis] - places[..., np.newaxis, :, :]).sum(axis=-1)
+def _log_components(points, centers, noise):
+    """log N_ij for each point i and center j: [p, 2], [..., n, 2] -> [..., p, n]."""
+    squares = np.square(points[:, np.newaxis] - centers[..., np.newaxis, :, :]).sum(axis=-1)
     return _log_normal(squares / noise**2, noise)
 
 
-def _log_set_density(points, turns, noise):
-    """log p of one set [n, 2], in random order and turned at random."""
-    log_p = log_permanent(_log_components(points, turns, noise)) - math.lgamma(len(points) + 1)
-    return logsumexp(log_p) - math.log(len(turns))
+def _log_set_density(points, rotated, noise):
+    """log p(x) of one set [n, 2]; `rotated` are the centers, [num_angles, n, 2]."""
+    log_p = log_permanent(_log_components(points, rotated, noise)) - math.lgamma(len(points) + 1)
+    return logsumexp(log_p) - math.log(len(rotated))
 
 
-def _log_point_density(points, turns, noise):
-    """log p of each point [p, 2] on its own."""
-    of_angle = [logsumexp(_log_components(points, t, noise), axis=-1) for t in turns]
-    return logsumexp(of_angle, axis=0) - math.log(len(turns) * turns.shape[1])
+def _log_point_density(points, rotated, noise):
+    """log q(x) of each point [p, 2]; `rotated` are the centers, [num_angles, n, 2]."""
+    of_angle = [logsumexp(_log_components(points, c, noise), axis=-1) for c in rotated]
+    return logsumexp(of_angle, axis=0) - math.log(len(rotated) * rotated.shape[1])
 
 
-def _per_node(sets, costs):
-    """Entropy given everything, and the mean cost [num_samples] shared out among the nodes."""
-    total = sum(map(len, sets.places))
-    known = math.log(2.0 * math.pi * math.e * sets.noise**2)
-    error = costs.std(ddof=1) / math.sqrt(len(costs))
-    return Estimate(float(known + costs.mean() / total), float(error / total))
+def _per_node(sets, gaps):
+    """1 + log(2 pi sigma^2), plus the mean of the gaps [num_samples] divided by the nodes."""
+    total = sum(map(len, sets.centers))
+    noise_entropy = math.log(2.0 * math.pi * math.e * sets.noise**2)
+    error = gaps.std(ddof=1) / math.sqrt(len(gaps))
+    return Estimate(float(noise_entropy + gaps.mean() / total), float(error / total))

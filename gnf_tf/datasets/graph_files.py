@@ -1,6 +1,5 @@
-"""Sets of graphs in files: by the suffix, by folder, or by archive."""
+"""Sets of graphs in files, folders and archives."""
 
-import operator
 import os
 import pathlib
 import re
@@ -11,7 +10,8 @@ import networkx as nx
 import numpy as np
 
 from gnf_tf.datasets.attributed_graphs import check_widths, items, simple_graph
-from gnf_tf.datasets.networkx_files import FORMATS, Format
+from gnf_tf.datasets.contents import content_of, opened
+from gnf_tf.datasets.networkx_files import FORMATS, Format, read_networkx
 from gnf_tf.datasets.npz_graphs import npz_content, read_npz
 from gnf_tf.datasets.random_graphs import GraphSplit
 from gnf_tf.datasets.tu_files import read_tu, tu_name
@@ -31,55 +31,65 @@ WRITABLE = tuple(_WRITTEN)  # the suffixes of `write_graphs`
 
 
 def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.Graph]:
-    """Own graphs, for `graphs.from_networkx` and all models of sets of graphs.
+    """The networkx graphs in a file, a folder or an archive, for graph generation and densities.
 
-    By the suffix:
+    Use this for sets of graphs, `read_sets` for sets of points, and `read_node_graph` or
+    `read_labeled_graphs` for node classification. The suffix gives the format:
 
-    - `.npz`, arrays: n_nodes [G] and n_edges [G]; edges [2, sum of n_edges], the two nodes of each
-      edge, numbered in their graph, the smaller first, graph by graph. It may hold is_test [G],
-      node_labels [sum of n_nodes], node_attributes [sum of n_nodes, width], edge_labels,
-      edge_attributes, graph_labels, graph_attributes.
-    - `.g6`, `.graph6`, `.s6`, `.sparse6`: a graph a line, with or without header; in sparse6
-      of at most 258,047 nodes.
-    - `.json`: node-link data, one graph or a list of them.
-    - `.graphml`, which may hold several graphs; `.gexf` and `.gml`, which hold one.
-    - `.edgelist`, `.edges`, `.txt`: one undirected graph, an edge a line: two nodes, with blanks or
-      a comma between them. A number or {...} after them, empty lines, and what follows # or % is
-      left out.
-    - `NAME_A.txt`: a data set of TU Dortmund's format, with the other files NAME_*.txt beside it.
-    - a folder or a `.zip`, subfolders among it: the one TU data set, or else all the files, in
-      natural order (2 before 10). Hidden files, README and LICENSE are passed over.
+    - `.npz`: arrays n_nodes [G] and n_edges [G], whole numbers, and edges [2, sum of n_edges], the
+      two nodes of each edge, graph by graph. Nodes are numbered from 0 in each graph, and the
+      smaller node is in row 0. Optional arrays are is_test [G] bool, node_labels [sum of n_nodes],
+      node_attributes [sum of n_nodes, width], and edge_labels, edge_attributes, graph_labels and
+      graph_attributes in the same way.
+    - `.g6`, `.graph6`, `.s6`, `.sparse6`: one graph for each line, with or without a header; a
+      graph in sparse6 has at most 258,047 nodes.
+    - `.json`: node-link data of one graph, or a list of them.
+    - `.graphml`: one or several graphs; `.gexf` and `.gml`: one graph.
+    - `.edgelist`, `.edges`, `.txt`: one undirected graph with an edge for each line, two nodes with
+      blanks or a comma between them. A number or {...} after the nodes, empty lines, and text after
+      # or % are ignored.
+    - `NAME_A.txt`: a data set in TU Dortmund's format, with other files NAME_*.txt in its folder.
+    - a folder or a `.zip`, including its subfolders: the only TU data set in it, or else all files,
+      in natural order (2 before 10). Hidden files, README and LICENSE are ignored.
 
-    Node, edge and graph attributes "features" and "label" are kept, others are not. Features are
-    numbers or vectors, which GraphML and GEXF hold as texts, "[0.5, 1]". The "label" of a node in
-    GML and GEXF is its name, and not kept.
+    The attributes "features" and "label" of nodes, edges and graphs are kept. Features are numbers
+    or vectors; GraphML and GEXF hold a vector as a text, "[0.5, 1]". The "label" of a node in GML
+    and GEXF is not kept, because it is the name of the node.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+    ...     print("a b\\nb c", file=file, flush=True)
+    ...     (path,) = read_graphs(file.name)
+    >>> list(path.edges)
+    [(0, 1), (1, 2)]
 
     Args:
-      path: of a file or a folder.
-      split: "all", or the graphs that `is_test` of an npz file marks ("test") or not ("train").
+      path: path of a file or a folder.
+      split: "all"; or, for an npz file, "test" for the graphs whose `is_test` is true and "train"
+        for the others.
 
     Returns:
-      In the order of the file. `nx.Graph`, or `nx.DiGraph` where the file says that edges are
-      directed; nodes 0 to n - 1, in the order of their names where these are whole numbers, else of
-      the file. Self loops are left out, parallel edges made one. "features" are float64 vectors, as
-      wide on all nodes (edges, graphs); "label" is a number, a vector, or text.
+      A list of `nx.Graph`, or of `nx.DiGraph` if the file says that edges are directed, without
+      self loops and parallel edges. Nodes are 0 to n - 1, sorted by name if all names are whole
+      numbers, and otherwise in the order of the file. "features" are float64 vectors of the same
+      width for all nodes (or all edges, or all graphs). "label" is a number, a vector or a text.
 
     Raises:
-      ValueError: for an unknown split, or "train" and "test" where there is no `is_test`.
-      DataError: if a file is missing, damaged, or of another suffix, or features are no finite
-        numbers, or not of one width.
+      ValueError: if `split` is unknown, or is not "all" where there is no `is_test`.
+      DataError: if a file is missing or damaged, or has another suffix, or if features are not
+        finite or differ in width.
     """
     if split not in ("train", "test", "all"):
         raise ValueError(f"`split` must be 'train', 'test' or 'all', got {split!r}")
     path = user_path(path)
-    is_folder = os.path.isdir(path)  # False of what is no path at all
+    is_folder = os.path.isdir(path)  # False also for an invalid path, such as one with a zero byte
     if path.suffix.lower() == ".npz" and not is_folder:
-        return read_npz(path, _opened(path, _content), split)
+        return read_npz(path, content_of(path), split)
     name = tu_name(path.name)
     if name and not is_folder:
         named = _numbered(path, read_tu(path.parent, name))
     elif is_folder or path.suffix.lower() == ".zip":
-        named = _read_folder(path if is_folder else _opened(path, zipfile.Path))
+        named = _read_folder(path if is_folder else opened(path, zipfile.Path))
     else:
         named = _read_file(path)
     try:
@@ -95,21 +105,9 @@ def _numbered(path, graphs):
     return [(f"graph {index} of {path}", graph) for index, graph in enumerate(graphs)]
 
 
-def _opened(path, read):
-    try:
-        return read(path)
-    except FileNotFoundError as error:
-        raise DataError(f"the data file {path} is missing") from error
-    except Exception as error:  # an archive raises of many kinds
-        raise DataError(f"the data file {path} is damaged or can't be read ({error})") from error
-
-
-_content = operator.methodcaller("read_bytes")
-
-
 def _read_folder(folder):
-    """(name, graph) of all graphs in a folder, or in an archive as one."""
-    files = sorted(_walk(folder), key=_natural)
+    """(name, graph) of all graphs in a folder or an archive."""
+    files = sorted(_files(folder), key=_natural)
     sets = {(str(file.parent), tu_name(file.name)): file for file in files if tu_name(file.name)}
     if len(sets) > 1:
         found = ", ".join(sorted({name for _, name in sets}))
@@ -128,7 +126,7 @@ def _read_folder(folder):
 _READ = [".npz", *FORMATS]
 
 
-def _walk(folder):
+def _files(folder):
     try:
         children = list(folder.iterdir())
     except OSError as error:
@@ -137,7 +135,7 @@ def _walk(folder):
         if child.name.upper().startswith((".", "__MACOSX", "README", "LICENSE", "LICENCE")):
             continue
         if child.is_dir():
-            yield from _walk(child)
+            yield from _files(child)
         else:
             yield child
 
@@ -153,7 +151,7 @@ def _list(suffixes):
 
 def _read_file(path):
     """(name, graph) of all graphs in a file."""
-    content = _opened(path, _content)
+    content = content_of(path)
     suffix = pathlib.PurePath(path.name).suffix.lower()
     if suffix == ".npz":
         return _numbered(path, read_npz(path, content, "all"))
@@ -161,15 +159,7 @@ def _read_file(path):
         raise DataError(
             f"{path} has the suffix {suffix!r}, expected {_list(_READ)}, or a zip or folder of such"
         )
-    form = FORMATS[suffix]
-    try:
-        graphs = form.read(content)
-    except Exception as error:  # networkx raises of any kind
-        explained = isinstance(error, ValueError | SyntaxError | nx.NetworkXError)
-        reason = str(error) if explained else repr(error)
-        raise DataError(
-            f"the data file {path} is damaged, not {form.name}: {' '.join(reason.split()):.300}"
-        ) from error
+    graphs, form = read_networkx(path, content), FORMATS[suffix]
     if not graphs:
         raise DataError(f"the data file {path} holds no graphs, expected {form.name}")
     result = []
@@ -182,22 +172,26 @@ def _read_file(path):
 
 
 def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
-    """Writes what `read_graphs` gives back, by the suffix, whole or not at all.
+    """Writes a file from which `read_graphs` returns the same graphs.
 
-    `.npz` holds undirected graphs with features and with labels that are numbers; `.g6`, `.graph6`,
-    `.s6` and `.sparse6` undirected graphs alone; `.json` everything; `.graphml` everything but
-    vectors as labels; `.gml` one graph without labels. Of a GraphML file of several graphs
-    `networkx.read_graphml` reads the first only: write a file each for programs that do the same.
+    The suffix gives the format. An interrupted call leaves no incomplete file.
+
+    - `.npz`: undirected graphs with features, and with labels that are numbers.
+    - `.g6`, `.graph6`, `.s6`, `.sparse6`: undirected graphs without attributes.
+    - `.json`: all graphs.
+    - `.graphml`: all graphs but those with vectors as labels. `networkx.read_graphml` reads only
+      the first graph of a file.
+    - `.gml`: one graph without labels.
 
     Args:
-      path: of the file.
-      graphs: of any names of nodes, which become numbers as `read_graphs` gives them; attributes
-        but "features" and "label" are not written.
+      path: path of the file.
+      graphs: the graphs. Nodes are renumbered as in `read_graphs`, and only the attributes
+        "features" and "label" are written.
 
     Raises:
-      TypeError: if `graphs` is a single graph, or holds something else.
-      ValueError: for an empty sequence, or a graph that the format doesn't hold, naming it.
-      DataError: for another suffix, or if the file can't be written.
+      TypeError: if `graphs` is a single graph, or has an item that is not a networkx graph.
+      ValueError: if `graphs` is empty, or the format can't hold a graph; the message names it.
+      DataError: if the suffix is another one, or the file can't be written.
     """
     path = user_path(path)
     suffix = path.suffix.lower()
@@ -212,7 +206,7 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
     for index, graph in enumerate(graphs):
         if graph.is_multigraph() or nx.number_of_selfloops(graph):
             raise ValueError(
-                f"graph {index} has parallel edges or self loops, which aren't written"
+                f"graph {index} has parallel edges or self loops, which are not written"
             )
         try:
             plain.append(simple_graph(graph))
@@ -231,7 +225,7 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
 
 
 def _check_held(index, graph, form):
-    """Raises a ValueError for what a graph has and the format does not hold."""
+    """Raises a ValueError if a graph has something that the format does not hold."""
     has = {"directed edges"} if graph.is_directed() else set()
     for kind, members in items(graph).items():
         for _, data in members:

@@ -1,4 +1,4 @@
-"""A batch of graphs as a data set, whose graphs are looked up by row."""
+"""Graphs in memory as data sets for `batches`, which looks them up by row."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,28 @@ from gnf_tf import graphs
 from gnf_tf.datasets.ranges import ranges
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["GraphRows"]
+__all__ = ["GraphRows", "Topologies"]
 
 
 class GraphRows:
     """The graphs of a GraphsTuple, or networkx graphs, as a `GraphDataset` without targets.
 
+    Use this for graphs with features, and `Topologies` where only the edges matter.
+
     Attributes:
-      whole: all graphs as one GraphsTuple, numpy arrays, features float32.
+      whole: all graphs in one GraphsTuple of NumPy arrays with float32 features.
+      targets: [num_graphs, 0] float32, no target for each graph.
     """
 
     def __init__(self, given: GraphsTuple | Sequence[nx.Graph]):
-        """Keeps the graphs; features of networkx graphs as `graphs.from_networkx` takes them.
+        """Keeps the graphs.
+
+        Args:
+          given: the graphs; `graphs.from_networkx` says how networkx graphs hold features.
 
         Raises:
-          ValueError: if they are neither, there is none, or they are malformed.
-          TypeError: for a single networkx graph.
+          ValueError: if `given` is of another type, is empty, or has a malformed graph.
+          TypeError: if `given` is a single networkx graph.
         """
         if not isinstance(given, GraphsTuple):
             is_list = isinstance(given, list | tuple) and all(
@@ -49,47 +55,82 @@ class GraphRows:
 
     @property
     def sizes(self) -> np.ndarray:
-        """[num_graphs, 2]: nodes and edges of each graph."""
+        """[num_graphs, 2], the numbers of nodes and of edges of each graph."""
         return np.stack([self.whole.n_node, self.whole.n_edge], axis=1)
 
     def node_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Which rows of `whole.nodes` the nodes of these graphs are, one graph after another."""
-        return _places(self.whole.n_node, rows)
+        """The row numbers in `whole.nodes` of the nodes of these graphs, graph by graph."""
+        return _members(self.whole.n_node, rows)
 
     def graph(self, rows: np.ndarray) -> GraphsTuple:
-        """The graphs at `rows`, in numpy arrays."""
+        """The graphs with the numbers `rows` in one GraphsTuple of NumPy arrays."""
         whole, nodes = self.whole, self.node_rows(rows)
-        edges = _places(whole.n_edge, rows)
+        edges = _members(whole.n_edge, rows)
         n_node, n_edge = whole.n_node[rows], whole.n_edge[rows]
-        # What each graph's nodes are moved by.
-        moved = np.cumsum(n_node) - n_node - (np.cumsum(whole.n_node) - whole.n_node)[rows]
-        moved = np.repeat(moved, n_edge).astype(np.int32)
+        # By how much the node numbers of each graph change.
+        shift = np.cumsum(n_node) - n_node - (np.cumsum(whole.n_node) - whole.n_node)[rows]
+        shift = np.repeat(shift, n_edge).astype(np.int32)
         return GraphsTuple(
             nodes=whole.nodes[nodes],
             edges=whole.edges[edges],
             globals=whole.globals[rows],
-            receivers=whole.receivers[edges] + moved,
-            senders=whole.senders[edges] + moved,
+            receivers=whole.receivers[edges] + shift,
+            senders=whole.senders[edges] + shift,
             n_node=n_node,
             n_edge=n_edge,
         )
 
-    def signature(
-        self, num_nodes: int | None, num_edges: int | None, num_graphs: int | None
-    ) -> GraphsTuple:
-        """TensorSpecs of graphs of these total sizes; None: of any."""
-        sizes = {"nodes": num_nodes, "edges": num_edges}
-        sizes |= {"receivers": num_edges, "senders": num_edges}
-        return GraphsTuple(
-            **{
-                field: tf.TensorSpec(
-                    [sizes.get(field, num_graphs), *values.shape[1:]], values.dtype
-                )
-                for field, values in self.whole._asdict().items()
-            }
+
+class Topologies(GraphRows):
+    """The edges of networkx graphs as a `GraphDataset`: features of width 0, and no targets.
+
+    An undirected edge becomes two edges, one in each direction. Every node has a self loop, as in
+    the code of the paper's authors, so that a node receives its own message too.
+
+    >>> topologies = Topologies([nx.path_graph(2)])
+    >>> topologies.whole.senders.tolist(), topologies.whole.receivers.tolist()
+    ([0, 1, 0, 1], [1, 0, 0, 1])
+    """
+
+    def __init__(self, members: Sequence[nx.Graph]):
+        """Keeps the edges; attributes of the graphs are ignored.
+
+        Raises:
+          ValueError: if there is no graph, or a graph has no nodes.
+        """
+        n_node = np.array([len(graph) for graph in members], np.int32)
+        if not n_node.size or n_node.min() < 1:
+            raise ValueError(f"`members` must be graphs with nodes, got sizes {n_node.tolist()}")
+        edges = [_edges(graph) for graph in members]
+        n_edge = np.array([len(pairs) for pairs in edges], np.int32)
+        shift = np.repeat(np.cumsum(n_node) - n_node, n_edge)
+        senders, receivers = (np.concatenate(edges).T + shift).astype(np.int32)
+        super().__init__(
+            GraphsTuple(
+                nodes=np.zeros([n_node.sum(), 0], np.float32),
+                edges=None,
+                globals=None,
+                receivers=receivers,
+                senders=senders,
+                n_node=n_node,
+                n_edge=n_edge,
+            )
         )
 
+    @property
+    def n_node(self) -> np.ndarray:
+        """[num_graphs] int32, the number of nodes of each graph."""
+        return self.whole.n_node
 
-def _places(counts, rows):
-    """Where in a concatenation of so many items each the items of `rows` are."""
+
+def _edges(graph):
+    """[num_edges, 2], the sender and the receiver of each edge, numbered in the graph's order."""
+    row = {label: i for i, label in enumerate(graph)}
+    pairs = [(row[a], row[b]) for a, b in graph.edges if a != b]
+    back = [] if graph.is_directed() else [(b, a) for a, b in pairs]
+    return np.array(sorted({*pairs, *back}) + [(i, i) for i in range(len(row))])
+
+
+def _members(counts, rows):
+    """Positions of the items of the groups `rows`, where group i has `counts[i]` items in a row."""
     return ranges((np.cumsum(counts) - counts)[rows], counts[rows])

@@ -1,6 +1,6 @@
-"""Graphs whose nodes are labeled: one, to classify nodes in, or several, laid end to end.
+"""Data for node classification: one graph with some labeled nodes, or several graphs.
 
-Labels are of one of two kinds: a class for each node, or any number of labels for each node.
+Each node has one class (multi-class), or any number of labels (multi-label).
 """
 
 import copy
@@ -17,28 +17,47 @@ from gnf_tf.graphs import GraphsTuple, fill_missing, validate
 __all__ = ["MASKS", "LabeledGraph", "LabeledGraphs", "check_features"]
 
 MASKS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
-_MOST_CLASSES = 2**16  # without names: a greater number is no class, but an identifier
+_MOST_CLASSES = 2**16  # without class names; larger numbers are identifiers by mistake
+
+
+class _Labeled:
+    """What the two kinds of labeled data say about their labels."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, or of labels."""
+        return len(self.class_names)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a node has any number of labels, and not one class."""
+        return self.labels.ndim == 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LabeledGraph:
-    """One graph whose nodes are to be classified, some of them labeled.
+class LabeledGraph(_Labeled):
+    """One graph with N nodes, of which some are labeled: data for transductive classification.
 
-    Use this to learn from some nodes of a graph and predict the others; `LabeledGraphs` to learn
-    from some graphs and predict others.
+    Use this to train on some nodes of a graph and predict the others, and `LabeledGraphs` to train
+    on some graphs and predict others. `node_graph` makes a LabeledGraph from arrays.
 
     Attributes:
       graph: one graph with finite node features, [N, F].
-      labels: [N] int32, the class of each node, -1 for none; or [N, L] bool, which of L labels each
-        node has, any number of them.
-      train: [N] bool, the nodes to learn from. No node is in two of the three sets, and none of
-        them has class -1; a node whose labels are unknown belongs in none.
-      validation: [N] bool.
-      test: [N] bool.
-      class_names: of the classes or labels, in the order of their numbers; default "0", "1", ...
+      labels: [N] int32, the class of each node, -1 for no class; or [N, L] bool, which of L labels
+        each node has.
+      train: [N] bool, the nodes to train on. The three sets are disjoint. A node without a class,
+        or whose labels are unknown, must not be in a set.
+      validation: [N] bool, the nodes to validate on.
+      test: [N] bool, the nodes to test on.
+      class_names: the names of the classes or labels, in the order of their numbers; by default
+        "0", "1", ...
 
     Raises:
-      ValueError: for anything else, naming the field, the node and the value.
+      ValueError: if a field breaks one of these rules; the message names the field, the node and
+        the value.
     """
 
     graph: GraphsTuple
@@ -74,39 +93,32 @@ class LabeledGraph:
             node = int(without.argmax())
             name = next(name for name in MASKS if masks[name][node])
             raise ValueError(
-                f"`{name}` must be of labeled nodes, got node {node}, whose class is -1"
+                f"`{name}` must have labeled nodes only, got node {node}, whose class is -1"
             )
         vars(self).update(masks, graph=graph, labels=labels, class_names=names)
 
-    @property
-    def num_classes(self) -> int:
-        """Number of classes, or of labels."""
-        return len(self.class_names)
-
-    @property
-    def is_multi_label(self) -> bool:
-        """Whether a node has any number of labels, not one class."""
-        return self.labels.ndim == 2
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LabeledGraphs:
-    """Graphs laid end to end whose nodes are labeled.
+class LabeledGraphs(_Labeled):
+    """Graphs with labeled nodes, concatenated: data for inductive classification.
 
-    Numbers of other types than these are converted.
+    Use this to train on some graphs and predict others, and `LabeledGraph` to train on some nodes
+    of one graph. Arrays of other numeric types are converted to these.
 
     Attributes:
-      n_node: [num_graphs] int32, at least 1 each.
-      n_edge: [num_graphs] int32.
+      n_node: [num_graphs] int32, the number of nodes of each graph, at least 1.
+      n_edge: [num_graphs] int32, the number of edges of each graph.
       features: [num_nodes, F] float32, finite.
-      labels: [num_nodes] int32, the class of each node, -1 for none; or [num_nodes, L] bool, which
-        of L labels each node has.
-      edges: [num_edges, 2] int32, senders and receivers among all nodes, graph by graph.
-      class_names: of the classes or labels, in the order of their numbers; default "0", "1", ...
+      labels: [num_nodes] int32, the class of each node, -1 for no class; or [num_nodes, L] bool,
+        which of L labels each node has.
+      edges: [num_edges, 2] int32, the sender and the receiver of each edge as row numbers of
+        `features`, graph by graph.
+      class_names: the names of the classes or labels, in the order of their numbers; by default
+        "0", "1", ...
 
     Raises:
-      ValueError: for anything else, naming the field, the graph and the value; if there is no
-        graph.
+      ValueError: if there is no graph, or a field breaks one of these rules; the message names the
+        field, the graph and the value.
     """
 
     n_node: np.ndarray
@@ -140,7 +152,7 @@ class LabeledGraphs:
             )
         if edges.shape != (n_edge.sum(), 2):
             raise ValueError(
-                f"`edges` must have shape {(int(n_edge.sum()), 2)}, as `n_edge` adds up, got "
+                f"`edges` must have shape {(int(n_edge.sum()), 2)}, the sum of `n_edge`, got "
                 f"{edges.shape}"
             )
         owner = np.repeat(np.arange(len(n_node)), n_edge)[:, np.newaxis]
@@ -167,45 +179,41 @@ class LabeledGraphs:
         return len(self.n_node)
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes, or of labels."""
-        return len(self.class_names)
-
-    @property
-    def is_multi_label(self) -> bool:
-        """Whether a node has any number of labels, not one class."""
-        return self.labels.ndim == 2
-
-    @property
     def sizes(self) -> np.ndarray:
-        """[num_graphs, 2]: nodes and edges of each graph."""
+        """[num_graphs, 2], the numbers of nodes and of edges of each graph."""
         return np.stack([self.n_node, self.n_edge], axis=1)
 
     def graph(self, row: int) -> tuple[GraphsTuple, np.ndarray]:
-        """One graph, numpy arrays: (graph with the features as nodes, labels of its nodes)."""
-        row = range(len(self))[row]
-        first, edge = self.n_node[:row].sum(), self.n_edge[:row].sum()
-        nodes = slice(first, first + self.n_node[row])
-        senders, receivers = self.edges[edge : edge + self.n_edge[row]].T - first
+        """The graph with the number `row` and the labels of its nodes; see `graphs`."""
+        return self.graphs(np.array([row]))
+
+    def graphs(self, rows: np.ndarray) -> tuple[GraphsTuple, np.ndarray]:
+        """The graphs with the numbers `rows` as one GraphsTuple, and the labels of its nodes.
+
+        The nodes of the GraphsTuple are the features; edges and globals have width 0. All arrays
+        are NumPy arrays.
+        """
+        chosen = self.select(rows)
+        senders, receivers = chosen.edges.T
         graph = GraphsTuple(
-            nodes=self.features[nodes],
+            nodes=chosen.features,
             edges=np.zeros([len(senders), 0], np.float32),
-            globals=np.zeros([1, 0], np.float32),
-            receivers=receivers.astype(np.int32),
-            senders=senders.astype(np.int32),
-            n_node=self.n_node[row : row + 1],
-            n_edge=self.n_edge[row : row + 1],
+            globals=np.zeros([len(chosen), 0], np.float32),
+            receivers=receivers,
+            senders=senders,
+            n_node=chosen.n_node,
+            n_edge=chosen.n_edge,
         )
-        return graph, self.labels[nodes]
+        return graph, chosen.labels
 
     def select(self, rows: np.ndarray) -> "LabeledGraphs":
-        """The graphs with the numbers `rows`, [num_rows], in that order."""
+        """The graphs with the numbers `rows`, [num_rows], in this order."""
         starts = np.cumsum(self.n_node) - self.n_node
         firsts = np.cumsum(self.n_edge) - self.n_edge
         n_node, n_edge = self.n_node[rows], self.n_edge[rows]
         nodes, edges = ranges(starts[rows], n_node), ranges(firsts[rows], n_edge)
         moved = np.cumsum(n_node) - n_node - starts[rows]
-        chosen = copy.copy(self)  # unlike a new one, it is not checked again
+        chosen = copy.copy(self)  # unlike the constructor, this does not repeat the checks
         vars(chosen).update(
             n_node=n_node,
             n_edge=n_edge,
@@ -216,16 +224,7 @@ class LabeledGraphs:
         return chosen
 
     def split(self, fractions: Sequence[float], seed: int = 0) -> tuple["LabeledGraphs", ...]:
-        """Disjoint random parts of the graphs, one for each fraction of their number.
-
-        Args:
-          fractions: as (0.8, 0.1, 0.1), positive; what is missing to 1 is left out.
-          seed: the same parts for the same seed.
-
-        Raises:
-          ValueError: for fractions that are not positive, sum to more than 1, or leave a part
-            without a graph.
-        """
+        """Disjoint random parts of the graphs; arguments and errors as `random_split`."""
         return tuple(self.select(rows) for rows in random_parts(len(self), fractions, seed))
 
 
@@ -237,19 +236,22 @@ def _whole(name, values):
 
 
 def check_features(name: str, features: np.ndarray, ends: np.ndarray | None = None) -> None:
-    """Raises a ValueError if they aren't [N, F] of finite float32.
+    """Checks that node features are finite float32 numbers, [N, F].
 
     Args:
-      name: of the features, for the message.
-      features: of all nodes.
-      ends: where each graph's nodes end, if there are several graphs.
+      name: the name of the features in the error message.
+      features: the features of all nodes.
+      ends: [num_graphs], the row number after the last node of each graph, for several graphs.
+
+    Raises:
+      ValueError: if they are not.
     """
     if features.ndim != 2 or not features.size or features.dtype.kind not in "biuf":
         raise ValueError(
             f"`{name}` must be numbers [num_nodes, num_features], at least one of each, got "
             f"{features.dtype} of shape {features.shape}"
         )
-    # What is too large for float32 would become infinite.
+    # Larger numbers than float32 holds would become infinite.
     finite = np.abs(features) <= np.finfo(np.float32).max
     if not finite.all():
         node, column = np.argwhere(~finite)[0]
@@ -261,7 +263,7 @@ def check_features(name: str, features: np.ndarray, ends: np.ndarray | None = No
 
 
 def _checked_labels(labels, class_names, num_nodes):
-    """(labels, class names) of the types that the classes above hold."""
+    """(labels, class names) with the types of the attributes of `LabeledGraph`."""
     labels = np.asarray(labels)
     one_each = labels.ndim == 1 and labels.dtype.kind in "iu"
     if not one_each and not (labels.ndim == 2 and labels.dtype == bool and labels.shape[1]):
@@ -270,7 +272,9 @@ def _checked_labels(labels, class_names, num_nodes):
             f"{labels.dtype} of shape {labels.shape}"
         )
     if len(labels) != num_nodes:
-        raise ValueError(f"`labels` must be of all {num_nodes} nodes, got {len(labels)}")
+        raise ValueError(
+            f"`labels` must have a row for each of {num_nodes} nodes, got {len(labels)}"
+        )
     if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
         raise ValueError(f"`class_names` must be a sequence of strings, got {class_names!r}")
     names = tuple(class_names)
@@ -280,7 +284,7 @@ def _checked_labels(labels, class_names, num_nodes):
     if not one_each:
         if names and len(names) != labels.shape[1]:
             raise ValueError(
-                f"`class_names` must be of the {labels.shape[1]} labels, got {len(names)}"
+                f"`class_names` must name all {labels.shape[1]} labels, got {len(names)}"
             )
         return labels, names or tuple(map(str, range(labels.shape[1])))
     wrong = (labels < -1) | (labels > most)

@@ -1,4 +1,4 @@
-"""Users' own molecules from files: .xyz, .sdf, .mol, and .csv with SMILES."""
+"""Molecules from a user's files: .xyz, .sdf, .mol, and .csv with SMILES strings."""
 
 import itertools
 import os
@@ -27,35 +27,44 @@ _PAIR = re.compile(
 def read_molecules(
     path: str | os.PathLike, targets: str | os.PathLike | Sequence[str] | None = None
 ) -> Molecules:
-    """Molecules from a file, by its suffix, with targets if they are named.
+    """Molecules from a file in UTF-8, whose suffix gives the format, with or without targets.
 
-    - `.xyz`: one or many frames, plain or extended (`Properties=species:S:1:pos:R:3` in the comment
-      line). Columns other than element and position are left out, and so is a lattice: distances
-      are between the positions as they stand. `key=value` pairs of the comment line are fields; the
-      title is one named `id`, `name`, `title` or `index`, else the comment of a plain frame up to
-      a tab. QM9's original files are read, without their properties.
-    - `.sdf`, `.mol`: by rdkit. The positions must be in 3-D and of all atoms, hydrogens too.
-    - `.csv`: from a column `smiles`, as by `molecules_from_smiles`, by rdkit. All columns are
-      fields; the title is that of the column `id`, `name`, `title` or `index`.
+    - `.xyz`: one or several frames, plain or extended (with `Properties=species:S:1:pos:R:3`, for
+      example, in the comment line). Only elements and positions are read; there is no periodicity,
+      also if a frame has a lattice. The `key=value` pairs of the comment line are the fields. The
+      title of a molecule is the field `id`, `name`, `title` or `index`, or in a plain frame the
+      comment up to a tab. The original files of QM9 are read without their properties.
+    - `.sdf`, `.mol`: read by rdkit, with the data items as fields. All atoms, also hydrogens, must
+      have 3-D positions.
+    - `.csv`: a table with a column `smiles`; `molecules_from_smiles` makes the positions. All
+      columns are fields; the column `id`, `name`, `title` or `index` is the title.
 
-    Elements are given by symbol or number, positions in angstrom.
+    An element is a symbol or an atomic number, and positions are in angstrom.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".xyz") as file:
+    ...     print("2\\ngap=11.2\\nH 0 0 0\\nH 0 0 0.74", file=file, flush=True)
+    ...     hydrogen = read_molecules(file.name, ["gap [eV]"])
+    >>> hydrogen.atomic_numbers.tolist(), hydrogen.targets.tolist(), hydrogen.target_units
+    ([1, 1], [[11.2]], ('eV',))
 
     Args:
-      path: of the file, in UTF-8.
-      targets: None for none; names of fields, e.g. ["energy [eV]", "gap"]; or the path of a csv
-        file, whose columns are targets, but for `smiles` and those of titles. The first column of
-        titles (`id`, `name`, `title`, `index`, or a first one without a name) says which molecule
-        a row is of: the one with this title, or, if no molecule has a title, with this number,
-        from 0. Without such a column, rows are in the molecules' order. A unit may follow a
-        target's name, in the file or in the list: "energy [eV]" or "energy (eV)".
+      path: path of the file.
+      targets: None for no targets; or a list with names of fields; or the path of a csv file, in
+        which all columns but `smiles` and the titles are targets. The first column of the csv file
+        with the name `id`, `name`, `title` or `index`, or the first column if it has no name,
+        assigns a row to the molecule with this title, or, if no molecule has a title, with this
+        number, from 0. Without such a column, the rows are in the order of the molecules. The name
+        of a target may be followed by its unit, in the file or in the list: "energy [eV]" or
+        "energy (eV)".
 
     Returns:
-      The molecules in the file's order; `index` counts them from 0.
+      The molecules in the order of the file, with `index` 0, 1, ...
 
     Raises:
-      ValueError: for `targets` that are neither a csv file nor distinct names.
-      DataError: if a file is missing, damaged or of another kind, lacks a target, or needs rdkit,
-        which is not installed; the message names file, and line or molecule.
+      ValueError: if `targets` is neither a csv file nor a list of distinct names.
+      DataError: if a file is missing or damaged, has another suffix, or lacks a target, or if rdkit
+        is needed and not installed; the message names the file, and the line or molecule.
     """
     path = user_path(path)
     read = _READERS.get(path.suffix.lower())
@@ -78,12 +87,12 @@ def read_molecules(
             raise wrong_line(path, records[error.row].line, problem) from error
     for record, (_, positions) in zip(records, atoms, strict=True):
         if len(set(map(tuple, positions.tolist()))) < len(positions):
-            raise wrong_line(path, record.line, "two atoms of this molecule have one position")
+            raise wrong_line(path, record.line, "two atoms of this molecule have the same position")
     return from_atoms(atoms, values, names, units)
 
 
 def _xyz(path):
-    # QM9's own files have exponents like 2.1*^-6.
+    # The original files of QM9 have exponents such as 2.1*^-6.
     lines = read_text(path).rstrip().replace("*^", "e").split("\n")
     records, row = [], 0
     while row < len(lines):
@@ -102,11 +111,11 @@ def _xyz(path):
             raise wrong_line(
                 path,
                 row + 1,
-                f"molecule {len(records)} has {count} atoms, but lines of {len(atoms)} follow",
+                f"molecule {len(records)} has {count} atoms, but lines for {len(atoms)} follow",
             )
         records.append(_frame(path, row, lines[row + 1], atoms))
         row += 2 + count
-        # QM9's own files go on with frequencies, SMILES and InChI.
+        # In the original files of QM9, lines of frequencies, SMILES and InChI follow.
         if lines[row + 2 : row + 3] and lines[row + 2].startswith("InChI="):
             row += 3
     return records
@@ -127,7 +136,7 @@ def _frame(path, row, comment, lines):
 
 
 def _columns(path, line, properties):
-    """The first columns of element and position; how many there are, None for any number."""
+    """(first column of the element, of the position, number of columns; None for any number)."""
     if properties is None:
         return 0, 1, None
     parts = properties.split(":")
@@ -147,7 +156,7 @@ def _columns(path, line, properties):
 
 
 def _atom(path, line, cells, element, position, width):
-    """(atomic number, position) from the cells of a line."""
+    """(atomic number, position) from the cells of a line in an xyz file."""
     if len(cells) < 4 if width is None else len(cells) != width:
         raise wrong_line(
             path,
@@ -158,11 +167,11 @@ def _atom(path, line, cells, element, position, width):
     number = _NUMBERS.get(symbol.lower()) or whole(symbol)
     if not 1 <= number <= len(SYMBOLS):
         raise wrong_line(path, line, f"expected an element's symbol or number, got {short(symbol)}")
-    place = [finite(cell) for cell in cells[position : position + 3]]
-    if None in place:
-        wrong = cells[position + place.index(None)]
+    coordinates = [finite(cell) for cell in cells[position : position + 3]]
+    if None in coordinates:
+        wrong = cells[position + coordinates.index(None)]
         raise wrong_line(path, line, f"expected a finite coordinate, got {short(wrong)}")
-    return number, place
+    return number, coordinates
 
 
 def _sdf(path):
@@ -172,7 +181,7 @@ def _sdf(path):
     lines = read_text(path).rstrip().split("\n")
     ends = [row + 1 for row, line in enumerate(lines) if line.startswith("$$$$")]
     if not ends or ends[-1] < len(lines):
-        # Without data fields, the end of a molecule can be seen even so.
+        # A last molecule without data items may end in "M  END" alone.
         if lines[-1].split() != ["M", "END"]:
             raise wrong_line(
                 path, len(lines), f"molecule {len(ends)} doesn't end in $$$$, or at least in M  END"
@@ -181,8 +190,8 @@ def _sdf(path):
     records = []
     for start, end in itertools.pairwise([0, *ends]):
         supplier = chem.SDMolSupplier()
-        with rdBase.BlockLogs():  # the errors below say it in a line
-            # Not sanitized: of the bonds, only the number of hydrogens matters.
+        with rdBase.BlockLogs():  # the errors below say the same in one line
+            # Sanitizing is not needed, because only the number of hydrogens matters.
             supplier.SetData("\n".join(lines[start:end]) + "\n", sanitize=False, removeHs=False)
             molecule = next(iter(supplier), None)
             problem = _problem(molecule)
@@ -196,7 +205,7 @@ def _sdf(path):
 
 
 def _problem(molecule):
-    """What is wrong with a molecule of an sdf file, or None."""
+    """What is wrong with a molecule of an sdf file as the end of a sentence, or None."""
     if molecule is None or not molecule.GetNumAtoms():
         return "can't be read by rdkit, expected a mol block with atoms"
     for atom in molecule.GetAtoms():
@@ -205,9 +214,11 @@ def _problem(molecule):
     conformer = molecule.GetConformer()
     if not (np.abs(conformer.GetPositions()) <= np.finfo(np.float32).max).all():
         return "has a coordinate that is not finite"
-    # Planar molecules are flat too; the header may say which it is.
+    # The z coordinates of planar molecules are 0 too; the header may say that a file is 2-D.
     if not conformer.Is3D() and molecule.GetProp("_MolFileInfo")[20:22] == "2D":
-        return "has positions in 2-D, expected 3-D (a csv with SMILES gets them made)"
+        return (
+            "has positions in 2-D, expected 3-D (for SMILES strings in a csv file, they are made)"
+        )
     molecule.UpdatePropertyCache(strict=False)
     missing = sum(atom.GetTotalNumHs() for atom in molecule.GetAtoms())
     if missing:

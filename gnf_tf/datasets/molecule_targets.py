@@ -1,4 +1,4 @@
-"""Targets of users' own molecules: fields of their file, or columns of a csv file beside it."""
+"""Targets of the molecules in a user's file: fields of this file, or columns of a csv file."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gnf_tf.datasets.conformers import Atoms
-from gnf_tf.datasets.text_files import finite, read_table, short, wrong_line
+from gnf_tf.datasets.text_files import number, read_table, short, wrong_line
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
@@ -19,16 +19,16 @@ _TITLES = ("id", "name", "title", "index")
 
 
 class Record(NamedTuple):
-    """A molecule of a file."""
+    """A molecule in a file."""
 
-    line: int  # where it starts, from 1
+    line: int  # number of its first line, from 1
     title: str
     fields: dict[str, str]
-    atoms: Atoms | str  # str: SMILES
+    atoms: Atoms | str  # a SMILES string if the positions are not known
 
 
 def titles(names: Sequence[str]) -> list[str]:
-    """Those of the fields that name the molecule."""
+    """The names, among those of fields, of the title of a molecule."""
     return [name for name in names if name.lower() in _TITLES]
 
 
@@ -37,7 +37,7 @@ def read_targets(
     records: Sequence[Record],
     targets: str | os.PathLike | Sequence[str] | None,
 ) -> tuple[np.ndarray, list[str], list[str]]:
-    """(values [num_molecules, num_targets], names, units), see `read_molecules`."""
+    """(values [num_molecules, num_targets], names, units) of the targets of `read_molecules`."""
     if targets is None:
         return np.zeros([len(records), 0]), [], []
     if isinstance(targets, str | os.PathLike):
@@ -69,12 +69,7 @@ def read_targets(
                 raise wrong_line(
                     source, line, f"molecule {row} lacks `{key}`, which molecule 0 has"
                 )
-            value = finite(fields[key])
-            if value is None:
-                raise wrong_line(
-                    source, line, f"expected a finite number as `{key}`, got {short(fields[key])}"
-                )
-            values[row, column] = value
+            values[row, column] = number(source, line, fields, key)
     pairs = zip(wanted, keys, strict=True)
     return values, names, [_name_and_unit(name)[1] or _name_and_unit(key)[1] for name, key in pairs]
 
@@ -85,7 +80,7 @@ def _name_and_unit(text):
 
 
 def _key(path, line, fields, wanted):
-    """The field that gives a target: it has its name, and its unit if both have one."""
+    """The field with the name of a target, and with the same unit if both have a unit."""
     name, unit = _name_and_unit(wanted)
     fits = [key for key in fields if _name_and_unit(key) in ((name, unit), (name, ""))]
     fits += [key for key in fields if _name_and_unit(key)[0] == name and not unit]
@@ -96,7 +91,7 @@ def _key(path, line, fields, wanted):
 
 
 def _target_file(path, records, source):
-    """(the columns of targets, (line, cells) of each molecule)."""
+    """(names of the columns with targets, (line, cells) of each molecule)."""
     header, rows = read_table(source)
     named = titles(header)
     columns = [name for name in header if name not in named and name.lower() != "smiles"]
@@ -113,7 +108,7 @@ def _target_file(path, records, source):
 
 
 def _joined(path, records, source, rows, column):
-    """The rows in the order of the molecules that they name in `column`."""
+    """The rows in the order of the molecules, whose titles are in `column`."""
     of_molecule, kind = [record.title for record in records], "the title"
     if not any(of_molecule):
         of_molecule, kind = [str(number) for number in range(len(records))], "the number"

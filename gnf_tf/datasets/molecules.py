@@ -1,11 +1,10 @@
-"""Sets of molecules with 3D positions, of any elements, and graphs of them."""
+"""Molecules with 3-D positions, of any elements, and their graphs."""
 
 import copy
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from gnf_tf.datasets.ranges import ranges
 from gnf_tf.datasets.splits import random_parts
@@ -28,10 +27,10 @@ _RADII = """.31 .28 1.28 .96 .84 .76 .71 .66 .57 .58 1.66 1.41 1.21 1.11 1.07 1.
     2.04 2.03 2.01 1.99 1.98 1.98 1.96 1.94 1.92 1.92 1.89 1.90 1.87 1.87 1.75 1.70 1.62 1.51 1.44
     1.41 1.36 1.36 1.32 1.45 1.46 1.48 1.40 1.50 1.50 2.60 2.21 2.15 2.06 2.00 1.96 1.90 1.87 1.80
     1.69"""
-# By atomic number; what is not in the table has none, and no bond.
+# By atomic number. Elements that are not in the table have no bonds.
 _RADIUS = np.full(1 + len(SYMBOLS), -np.inf, np.float32)
 _RADIUS[1:97] = np.array(_RADII.split(), np.float32)
-_BOND_TOLERANCE = 0.4  # angstrom, the usual allowance on the sum of two radii
+_BOND_TOLERANCE = 0.4  # angstrom, a common tolerance on the sum of two covalent radii
 
 EDGE_SIZE = 2
 
@@ -46,22 +45,29 @@ _DTYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class Molecules:
-    """Molecules laid end to end; molecule i owns the atoms offsets[i] to offsets[i + 1].
+    """Molecules with 3-D positions and targets, their atoms concatenated: a `GraphDataset`.
 
-    Whole and real numbers of other types than these are converted.
+    `read_molecules` reads them from a file, `molecules_from_smiles` makes them from structural
+    formulas, and `qm9` loads QM9. Arrays of other numeric types are converted to these.
+
+    >>> water = Molecules([3], [8, 1, 1], [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]],
+    ...                   [[1.85]], ("mu",), ("D",), [0])
+    >>> graph = water.graph(np.array([0]))
+    >>> graph.nodes[:, 0].tolist(), graph.edges[:, 1].tolist()  # elements; O-H bonds both ways
+    ([8.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0, 1.0, 0.0])
 
     Attributes:
-      n_atoms: [num_molecules] int64, at least 1 each.
+      n_atoms: [num_molecules] int64, the number of atoms of each molecule, at least 1.
       atomic_numbers: [num_atoms] uint8, 1 to 118.
-      positions: [num_atoms, 3] float32, angstrom.
-      targets: [num_molecules, num_targets] float64, in `target_units`; there may be none.
-      target_names: name of each column of `targets`.
-      target_units: unit of each column of `targets`.
-      index: [num_molecules] int64, the molecule's number in its data set.
+      positions: [num_atoms, 3] float32 in angstrom.
+      targets: [num_molecules, num_targets] float64 in `target_units`; num_targets may be 0.
+      target_names: the name of each column of `targets`.
+      target_units: the unit of each column of `targets`.
+      index: [num_molecules] int64, the number of each molecule in its data set.
 
     Raises:
-      ValueError: for an atomic number that is none, shapes that don't agree, a number of atoms
-        below 1, or positions or targets that are not finite, naming the molecule.
+      ValueError: if shapes do not agree, a number of atoms is below 1, an atomic number is out of
+        its range, or a position or target is not finite; the message names the molecule.
     """
 
     n_atoms: np.ndarray
@@ -82,13 +88,13 @@ class Molecules:
 
     @property
     def sizes(self) -> np.ndarray:
-        """[num_molecules, 2]: the nodes and edges of each molecule's graph."""
+        """[num_molecules, 2], the numbers of nodes and of edges of each graph."""
         return np.stack([self.n_atoms, self.n_atoms * (self.n_atoms - 1)], axis=1)
 
     def select(self, rows: np.ndarray) -> "Molecules":
-        """The molecules at `rows`, in that order."""
+        """The molecules with the numbers `rows`, in this order."""
         atoms = self._atoms(rows)
-        chosen = copy.copy(self)  # unlike a new one, it is not checked again
+        chosen = copy.copy(self)  # unlike the constructor, this does not repeat the checks
         vars(chosen).update(
             n_atoms=self.n_atoms[rows],
             atomic_numbers=self.atomic_numbers[atoms],
@@ -100,17 +106,17 @@ class Molecules:
 
     @property
     def elements(self) -> tuple[int, ...]:
-        """The atomic numbers that these molecules have, ascending."""
+        """The atomic numbers that occur in these molecules, in ascending order."""
         return tuple(np.unique(self.atomic_numbers).tolist())
 
     def element_counts(self, elements: Sequence[int]) -> np.ndarray:
-        """[num_molecules, num_elements] float64: the number of atoms of each element.
+        """The number of atoms of each element, [num_molecules, num_elements] float64.
 
         Args:
-          elements: atomic numbers, ascending.
+          elements: distinct atomic numbers, which give the order of the columns.
 
         Raises:
-          ValueError: if a molecule has an atom of another element, naming both.
+          ValueError: if a molecule has an atom of another element; the message names both.
         """
         atoms = self._owners()
         known = np.isin(self.atomic_numbers, elements)
@@ -121,36 +127,33 @@ class Molecules:
                 f"molecule {atoms[atom]} has the element {SYMBOLS[self.atomic_numbers[atom] - 1]} "
                 f"(atomic number {self.atomic_numbers[atom]}), expected one of {names}"
             )
-        element = np.searchsorted(elements, self.atomic_numbers)
+        column = np.zeros(1 + len(SYMBOLS), np.int64)
+        column[np.asarray(elements, np.int64)] = np.arange(len(elements))
         shape = [len(self), len(elements)]
-        counts = np.bincount(atoms * len(elements) + element, minlength=np.prod(shape))
+        counts = np.bincount(
+            atoms * len(elements) + column[self.atomic_numbers], minlength=np.prod(shape)
+        )
         return counts.reshape(shape).astype(np.float64)
 
     def split(self, fractions: Sequence[float], seed: int = 0) -> tuple["Molecules", ...]:
-        """Disjoint random parts of the molecules, one for each fraction of their number.
-
-        Args:
-          fractions: as (0.8, 0.1, 0.1), positive; what is missing to 1 is left out.
-          seed: the same parts for the same seed.
-
-        Raises:
-          ValueError: for fractions that are not positive, sum to more than 1, or leave a part
-            without a molecule.
-        """
+        """Disjoint random parts of the molecules; arguments and errors as `random_split`."""
         return tuple(self.select(rows) for rows in random_parts(len(self), fractions, seed))
 
     def graph(self, rows: np.ndarray) -> GraphsTuple:
-        """One GraphsTuple (numpy arrays) of the molecules at `rows`, every pair of atoms joined.
+        """The molecules with the numbers `rows` in one GraphsTuple of NumPy arrays.
 
-        nodes [num_nodes, 1] float32: atomic number; padding has 0.
-        edges [num_edges, 2] float32: distance in angstrom; 1 if the pair is bonded, else 0. Bonds
-        are read off the geometry (distance below the sum of the covalent radii plus 0.4
-        angstrom). Globals have width 0.
+        Each pair of different atoms has an edge in each direction.
+
+        - nodes: [num_nodes, 1] float32, the atomic number.
+        - edges: [num_edges, 2] float32, the distance in angstrom, and 1 for a bonded pair and 0 for
+          others. A pair is bonded if its distance is less than the sum of the covalent radii plus
+          0.4 angstrom.
+        - globals: [n_graphs, 0] float32.
         """
         n_node = self.n_atoms[rows]
         atoms = self._atoms(rows)
         numbers, positions = self.atomic_numbers[atoms], self.positions[atoms]
-        size = np.repeat(n_node, n_node)  # of the graph of each node
+        size = np.repeat(n_node, n_node)  # for each node, the number of nodes of its graph
         receivers = np.repeat(np.arange(len(atoms)), size)
         start = np.repeat(np.cumsum(n_node) - n_node, n_node)
         senders = ranges(start, size)
@@ -170,22 +173,8 @@ class Molecules:
             n_edge=(n_node * (n_node - 1)).astype(np.int32),
         )
 
-    def signature(
-        self, num_nodes: int | None, num_edges: int | None, num_graphs: int | None
-    ) -> GraphsTuple:
-        """TensorSpecs of `graph` padded to these sizes."""
-        return GraphsTuple(
-            nodes=tf.TensorSpec([num_nodes, 1], tf.float32),
-            edges=tf.TensorSpec([num_edges, EDGE_SIZE], tf.float32),
-            globals=tf.TensorSpec([num_graphs, 0], tf.float32),
-            receivers=tf.TensorSpec([num_edges], tf.int32),
-            senders=tf.TensorSpec([num_edges], tf.int32),
-            n_node=tf.TensorSpec([num_graphs], tf.int32),
-            n_edge=tf.TensorSpec([num_graphs], tf.int32),
-        )
-
     def _owners(self):
-        """[num_atoms]: the molecule of each atom."""
+        """[num_atoms], the row number of the molecule of each atom."""
         return np.repeat(np.arange(len(self)), self.n_atoms)
 
     def _atoms(self, rows):
@@ -236,7 +225,7 @@ def _check_values(n_atoms, given):
             f"{place} of molecule {owner(atom)}"
         )
     for field, molecule in (("positions", owner), ("targets", int)):
-        # What is too large for its type would become infinite.
+        # Larger numbers than the type holds would become infinite.
         finite = np.abs(given[field]) <= np.finfo(_DTYPES[field]).max
         if not finite.all():
             row = int(finite.all(axis=1).argmin())

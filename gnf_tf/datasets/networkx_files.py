@@ -1,8 +1,11 @@
-"""The formats of graphs that networkx reads and writes, by suffix."""
+"""File formats that networkx reads and writes, by suffix."""
 
 import io
 import json
+import os
+import pathlib
 import re
+import zipfile
 from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -10,19 +13,25 @@ from xml.etree import ElementTree
 import networkx as nx
 import numpy as np
 
-__all__ = ["FORMATS", "Format"]
+from gnf_tf.datasets.attributed_graphs import vector
+from gnf_tf.datasets.contents import content_of
+from gnf_tf.errors import DataError
+from gnf_tf.files import user_path
+
+__all__ = ["ATTRIBUTED", "FORMATS", "Format", "read_attributed_graphs", "read_networkx"]
 
 
 class Format(NamedTuple):
-    """How files of a suffix are read and written.
+    """How files with a suffix are read and written.
 
     Attributes:
-      name: of the format.
-      read: the networkx graphs in the content of a file; raises whatever, for no such content.
-        None of a format that networkx doesn't read.
-      write: the content for graphs as `simple_graph` gives them, or None where we don't write it.
-      holds: of what graphs may have, what such files hold; "node labels" are held where a node's
-        "label" is not its name.
+      name: the name of the format.
+      read: returns the networkx graphs in the content of a file, and raises an exception of any
+        type for other content; None if networkx does not read the format.
+      write: returns the content of a file with graphs that `simple_graph` returned; None if we do
+        not write the format.
+      holds: what the format can hold: "several graphs", "directed edges", "features", "labels",
+        "vector labels", and "node labels" if the "label" of a node is not its name.
     """
 
     name: str
@@ -32,7 +41,7 @@ class Format(NamedTuple):
 
 
 def _read_graph6(content):
-    """Of lines, each a graph in graph6, or in sparse6 where it begins with a colon."""
+    """One graph for each line, in sparse6 if the line begins with a colon, else in graph6."""
     graphs = []
     for number, line in enumerate(content.splitlines(), 1):
         line = re.sub(rb"^>>(graph|sparse)6<<", b"", line.strip())
@@ -40,17 +49,18 @@ def _read_graph6(content):
             continue
         sparse = line.startswith(b":")
         try:
-            # networkx takes others for numbers, too.
+            # networkx does not check this.
             if not all(63 <= character <= 126 for character in line[sparse:]):
-                raise ValueError("characters from ? to ~ only")
+                raise ValueError("expected characters from ? to ~")
             if line.startswith(b":~~"):
-                raise ValueError("of more than 258047 nodes")  # which may be none but a number
+                # A wrong character could ask networkx for billions of nodes.
+                raise ValueError("it has more than 258047 nodes")
             read = nx.from_sparse6_bytes if sparse else nx.from_graph6_bytes
             graphs.append(read(line))
         except Exception as error:
             shown = line[:40].decode("ascii", "replace")
             raise ValueError(
-                f"line {number}, {shown!r}, is cut short or wrong ({error})"
+                f"line {number}, {shown!r}, is truncated or wrong ({error})"
             ) from error
     return graphs
 
@@ -64,7 +74,7 @@ def _write_sparse6(graphs):
 
 
 def _read_graphml(content):
-    # As networkx.read_graphml does, but that takes the first graph only.
+    # This is networkx.read_graphml, which returns the first graph only.
     header = f'<graphml xmlns="{nx.GraphMLReader.NS_GRAPHML}">'
     content = content.replace(b"<graphml>", header.encode())
     graphs = list(nx.GraphMLReader()(string=content))
@@ -76,7 +86,7 @@ def _write_graphml(graphs):
     writer = nx.GraphMLWriter()
     for graph in graphs:
         writer.add_graph_element(_plain(graph, str))
-        writer.attributes.clear()  # else it writes those of the graphs before again
+        writer.attributes.clear()  # otherwise those of earlier graphs are written again
     file = io.BytesIO()
     writer.dump(file)
     return file.getvalue()
@@ -89,7 +99,7 @@ def _read_gexf(content):
 
 
 def _check_declared(content, graphs):
-    """networkx merges nodes of one id, and makes up those that only an edge names."""
+    """Raises a ValueError for repeated and missing nodes: networkx merges and adds them."""
     declared = sum(
         str(element.tag).rpartition("}")[2] == "node" and "id" in element.attrib
         for element in ElementTree.fromstring(content).iter()
@@ -128,8 +138,8 @@ def _node_link(index, data):
         and _are_objects(data.get(key), {"source", "target"})
     ):
         raise ValueError(
-            f"graph {index} must have 'nodes' and 'edges' (or 'links'), lists of objects, those of "
-            "edges with 'source' and 'target'"
+            f"graph {index} must have 'nodes' and 'edges' (or 'links'), lists of objects, and each "
+            "edge must have 'source' and 'target'"
         )
     graph = nx.node_link_graph(data, edges=key)
     _check_number(len(data["nodes"]), len(graph), f"graph {index}")
@@ -148,13 +158,13 @@ def _write_json(graphs):
 
 
 def _read_edges(content):
-    """Of lines of two nodes, perhaps with a number or a {...} after them, which is left out."""
+    """A graph with an edge for each line: two nodes, and a number or {...}, which is ignored."""
     edges = []
     for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
         text = re.split("[#%{]", line)[0].strip()
         if not text:
             continue
-        text = text.rstrip(",")  # before {...}
+        text = text.rstrip(",")  # a comma may precede {...}
         fields = [field.strip() for field in text.split("," if "," in text else None)]
         if len(fields) not in (2, 3) or not all(fields) or not all(map(_is_number, fields[2:])):
             raise ValueError(
@@ -164,7 +174,9 @@ def _read_edges(content):
         edges.append(tuple(fields[:2]))
     numbers = [any(map(_is_number, edge)) for edge in edges]
     if len(edges) > 1 and not numbers[0] and all(numbers[1:]):
-        raise ValueError(f"it begins with {edges[0]}, a heading it seems, which must follow a #")
+        raise ValueError(
+            f"it begins with {edges[0]}, which seems to be a heading; a heading must follow a #"
+        )
     return [nx.Graph(edges)] if edges else []
 
 
@@ -176,7 +188,7 @@ def _is_number(text):
 
 
 def _plain(graph, vector):
-    """A copy whose vectors are lists, or texts of lists."""
+    """A copy of the graph in which vectors are converted by `vector` (to lists or texts)."""
 
     def attributes(data):
         return {
@@ -215,3 +227,52 @@ FORMATS = {
     ".edges": _EDGES,
     ".txt": _EDGES,
 }
+
+ATTRIBUTED = (".graphml", ".gexf", ".gml", ".json")  # the formats that hold attributes
+
+
+def read_networkx(path: pathlib.Path | zipfile.Path, content: bytes) -> list[nx.Graph]:
+    """The graphs in the content of a file with a suffix of `FORMATS`, as networkx reads them.
+
+    Raises:
+      DataError: if the content is damaged.
+    """
+    form = FORMATS[pathlib.PurePath(path.name).suffix.lower()]
+    try:
+        return form.read(content)
+    except Exception as error:  # networkx raises exceptions of any type
+        explained = isinstance(error, ValueError | SyntaxError | nx.NetworkXError)
+        reason = str(error) if explained else repr(error)
+        raise DataError(
+            f"the data file {path} is damaged, not {form.name}: {' '.join(reason.split()):.300}"
+        ) from error
+
+
+def read_attributed_graphs(path: str | os.PathLike, others: Sequence[str]) -> list[nx.Graph]:
+    """The graphs of a .graphml, .gexf, .gml or node-link .json file with all their attributes.
+
+    The attribute "features" may be a text that holds a vector, because GraphML has no vectors; it
+    is returned as the vector. The attribute "label" of a node is left out in GML and GEXF, where it
+    is the name of the node.
+
+    Args:
+      path: path of the file.
+      others: the suffixes of other files that the caller reads, for the error message.
+
+    Raises:
+      DataError: if the file is missing or damaged, or has another suffix.
+    """
+    path = user_path(path)
+    suffix = path.suffix.lower()
+    if suffix not in ATTRIBUTED:
+        *most, last = [*others, *ATTRIBUTED]
+        raise DataError(f"{path} has the suffix {suffix!r}, expected {', '.join(most)} or {last}")
+    graphs = read_networkx(path, content_of(path))
+    for graph in graphs:
+        for _, data in graph.nodes(data=True):
+            if suffix in (".gml", ".gexf"):
+                data.pop("label", None)
+            if isinstance(data.get("features"), str):
+                found = vector(data["features"])
+                data["features"] = data["features"] if found is None else found
+    return graphs

@@ -1,4 +1,4 @@
-"""Graphs with labeled nodes, one or several, from a user's files."""
+"""One graph or several graphs with labeled nodes, from a user's files."""
 
 import contextlib
 import os
@@ -9,12 +9,11 @@ import numpy as np
 import scipy.sparse
 
 from gnf_tf import seeds
-from gnf_tf.datasets.attributed_files import read_attributed_graphs
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs
+from gnf_tf.datasets.networkx_files import read_attributed_graphs
+from gnf_tf.datasets.node_arrays import as_labels, distinct_pairs
 from gnf_tf.datasets.node_graphs import (
     FRACTIONS,
-    as_labels,
-    distinct_pairs,
     labeled_graphs_from_networkx,
     node_graph,
     node_graph_from_networkx,
@@ -27,7 +26,7 @@ from gnf_tf.files import user_path
 
 __all__ = ["read_labeled_graphs", "read_node_graph"]
 
-# Argument of `node_graph` -> names that its array may have, ours and those of other libraries.
+# Argument of `node_graph` -> the names of its array, in this library and in others.
 _NAMES = {
     "features": ("features", "x"),
     "edges": ("edges", "edge_index"),
@@ -39,33 +38,36 @@ _NAMES = {
     "test": ("test", "test_mask", "test_idx"),
     "class_names": ("class_names",),
 }
-# Of the arrays of a CSR matrix; without one, those of `scipy.sparse.save_npz`.
+# Prefixes of the arrays of a CSR matrix; `scipy.sparse.save_npz` writes none.
 _SPARSE = {"features": ("feat_", "attr_", ""), "edges": ("adj_",)}
 
 
 def read_node_graph(
     path: str | os.PathLike, *, fractions: Sequence[float] = FRACTIONS, seed: int = 0
 ) -> LabeledGraph:
-    """A graph with labeled nodes, from a file of arrays or of one graph.
+    """A graph with labeled nodes from a file.
 
-    .npz: arrays as `node_graph` takes them, by these names: features or x; edges or edge_index;
-    labels or y; train, validation and test, each also with _mask or _idx, and valid or val;
-    class_names. Sparse features are those of `scipy.sparse.save_npz` (of CSR), their names also
-    with feat_ or attr_ before; adj_ before them is the adjacency matrix. Features and edges must be
-    there. Others are not read.
+    Use this for one graph, some of whose nodes are labeled, and `read_labeled_graphs` for several
+    graphs. The suffix gives the format:
 
-    .graphml, .gexf, .gml and .json (node-link): one graph with attributes as
-    `node_graph_from_networkx` takes them. A label is the attribute "class"; or "label" but in GML
-    and GEXF, where that is the node's name.
+    - `.npz`: the arrays that `node_graph` takes: features (or x), edges (or edge_index), and
+      optionally labels (or label, y), train, validation (or valid, val) and test, the last three
+      also with _mask or _idx at the end, and class_names. Features may be the arrays data, indices,
+      indptr and shape of a CSR matrix, as `scipy.sparse.save_npz` writes them, also with the prefix
+      feat_ or attr_; with the prefix adj_ they are an adjacency matrix, which gives the edges.
+      Other arrays are ignored.
+    - `.graphml`, `.gexf`, `.gml`, `.json` (node-link): one graph with the attributes that
+      `node_graph_from_networkx` takes. In GML and GEXF, the attribute "label" is ignored, because
+      it is the name of a node.
 
     Args:
-      path: of the file.
-      fractions: of random sets, where the file has none; see `node_graph`.
-      seed: of random sets.
+      path: path of the file.
+      fractions: see `node_graph`.
+      seed: see `node_graph`.
 
     Raises:
-      ValueError: for `fractions` or a `seed` that are none.
-      DataError: if the file is missing, damaged, or holds no such graph, naming what is wrong.
+      ValueError: if `fractions` or `seed` is out of its range.
+      DataError: if the file is missing or damaged, or has no such graph.
     """
     random_parts(2**20, fractions)
     options: dict[str, Any] = {"fractions": fractions, "seed": seeds.whole_number(seed)}
@@ -83,17 +85,23 @@ def read_node_graph(
 
 
 def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
-    """Several graphs with labeled nodes, from a file or the folder of PPI.
+    """Several graphs with labeled nodes from a file, or all graphs of PPI from a folder.
 
-    .npz: the format of `read_graphs` with node_attributes, where node_labels is the class of each
-    node, [sum of n_nodes] whole numbers, -1 for none, or names; or zeros and ones [sum of n_nodes,
-    L]; and it may hold class_names. Edges may stand there once or in both directions.
+    Use this to train on some graphs and predict others, and `read_node_graph` for one graph. The
+    suffix gives the format:
 
-    .json (node-link), a list of graphs with attributes as `node_graph_from_networkx` takes them, or
-    one; .graphml, .gexf and .gml, one. A folder: the release of PPI, all three splits of `ppi`.
+    - `.npz`: the format of `read_graphs`, with the features in node_attributes and the labels in
+      node_labels, as `node_graph` takes them, and optionally class_names. Each edge may be given in
+      one direction or in both.
+    - `.json` (node-link): one graph or a list of graphs with the attributes that
+      `node_graph_from_networkx` takes; `.graphml`, `.gexf`, `.gml`: one such graph.
+    - a folder: the files of PPI, as in `ppi`; the result has the graphs of all three splits.
+
+    Args:
+      path: path of the file or the folder.
 
     Raises:
-      DataError: if the file is missing, damaged, or holds no such graphs, naming what is wrong.
+      DataError: if the file is missing or damaged, or has no such graphs.
     """
     path = user_path(path)
     suffix = path.suffix.lower()
@@ -114,7 +122,7 @@ def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
 
 
 def _joined(parts):
-    """All graphs of LabeledGraphs of one kind."""
+    """The concatenation of several LabeledGraphs."""
     fields = {
         field: np.concatenate([getattr(part, field) for part in parts])
         for field in ("n_node", "n_edge", "features", "labels")
@@ -125,8 +133,8 @@ def _joined(parts):
 
 
 def _from_arrays(n_nodes, n_edges, edges, node_attributes, node_labels=None, class_names=None, **_):
-    """LabeledGraphs of the arrays of our npz format, which numbers nodes in their graph."""
-    # First without edges: what counts nodes is right, then.
+    """LabeledGraphs from the arrays of an npz file, where each graph's nodes begin with 0."""
+    # Checks the numbers of nodes, which the checks of the edges need.
     labels, names, _ = as_labels(node_labels, class_names, len(node_attributes))
     LabeledGraphs(n_nodes, np.zeros_like(n_nodes), node_attributes, labels, np.zeros([0, 2]), names)
     counts = np.asarray(n_edges)
@@ -158,7 +166,7 @@ def _from_arrays(n_nodes, n_edges, edges, node_attributes, node_labels=None, cla
 
 
 def _named(path, arrays):
-    """Argument of `node_graph` -> (name in the file, value)."""
+    """A dict: argument of `node_graph` -> (name in the file, value)."""
     found = {}
     for argument, names in _NAMES.items():
         present = [(name, arrays[name]) for name in names if name in arrays]
@@ -185,25 +193,25 @@ def _named(path, arrays):
 
 
 def _sparse(path, names, arrays):
-    """The CSR matrix of data, indices, indptr and shape."""
+    """The CSR matrix from the arrays data, indices, indptr and shape."""
     *csr, shape = arrays
     try:
         matrix = scipy.sparse.csr_array(tuple(csr), shape=tuple(shape.tolist()))
         matrix.check_format()
     except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise DataError(
-            f"the data file {path} is damaged: {', '.join(names)} are no CSR matrix ({error})"
+            f"the data file {path} is damaged: {', '.join(names)} are not a CSR matrix ({error})"
         ) from error
     return matrix
 
 
 @contextlib.contextmanager
 def _data_errors(path, names=None) -> Iterator[None]:
-    """ValueErrors about arguments as DataErrors about the file, which calls them `names`."""
+    """Turns ValueErrors about arguments into DataErrors about arrays with the given names."""
     try:
         yield
     except ValueError as error:
         message = str(error)
         for argument, name in (names or {}).items():
             message = message.replace(f"`{argument}`", f"`{name}`")
-        raise DataError(f"the data file {path} doesn't fit: {message}") from error
+        raise DataError(f"the data file {path} has wrong content: {message}") from error

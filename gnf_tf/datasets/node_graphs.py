@@ -6,7 +6,6 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-import scipy.sparse
 import tensorflow as tf
 
 from gnf_tf.datasets.labeled_graphs import (
@@ -15,13 +14,12 @@ from gnf_tf.datasets.labeled_graphs import (
     LabeledGraphs,
     check_features,
 )
+from gnf_tf.datasets.node_arrays import as_array, as_labels, as_mask, distinct_pairs
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, from_networkx
 
 __all__ = [
     "FRACTIONS",
-    "as_labels",
-    "distinct_pairs",
     "graphs_with_features",
     "labeled_graphs_from_networkx",
     "node_graph",
@@ -29,7 +27,7 @@ __all__ = [
 ]
 
 FRACTIONS = (0.6, 0.2, 0.2)
-_LABELS = ("class", "label")  # which attribute has the class of a node, the first that is there
+_LABELS = ("class", "label")  # attributes with the class of a node; the first one found counts
 _SPLIT = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -45,44 +43,54 @@ def node_graph(
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
 ) -> LabeledGraph:
-    """A graph with labeled nodes from arrays: NumPy's, tensors, data frames, lists.
+    """A graph with labeled nodes from NumPy arrays, tensors, data frames or lists.
+
+    `node_graph_from_networkx` takes a networkx graph instead, and `read_node_graph` a file.
+
+    >>> path = node_graph([[0.0], [1.0], [2.0]], [[0, 1], [1, 2]], ["a", "b", None], train=[0])
+    >>> path.labels.tolist(), path.class_names, path.train.tolist()
+    ([0, 1, -1], ('a', 'b'), [True, False, False])
+    >>> path.graph.senders.numpy().tolist(), path.graph.receivers.numpy().tolist()
+    ([0, 1, 1, 2], [1, 2, 0, 1])
 
     Args:
-      features: [N, F] finite numbers, dense, or a scipy.sparse matrix of any format. The result
-        holds them as dense float32, 4 N F bytes.
-      edges: [2, E] whole numbers, the two nodes of each edge, numbered from 0. Each edge may stand
-        there once or in both directions; self loops and repeats are left out, and the result has
-        both directions.
-      labels: [N], the class of each node: a whole number, -1 for none, or a name, None or "" for
-        none. Or [N, L] zeros and ones, which of L labels each node has; a row of -1 for a node
-        whose labels are unknown. None: no node has a label, as in a graph to predict.
-      train: the nodes to learn from: bool [N], or numbers of nodes. No node is in two of the three
-        sets, and all have labels. If any of the three is given, one that isn't is empty.
-      validation: as `train`.
-      test: as `train`.
-      class_names: of the classes or labels, in the order of their numbers. Default: "0", "1", ...,
-        or the names in `labels` in alphabetical order.
-      fractions: if no set is given, those of the labeled nodes that come, at random, to `train`,
-        `validation` and `test`.
-      seed: the same random sets for the same seed.
+      features: [N, F] finite numbers, a dense array or a scipy.sparse matrix. The graph holds them
+        as a dense float32 array of 4 N F bytes.
+      edges: [2, E] whole numbers, the two nodes of each edge, numbered from 0. Each edge may be
+        given in one direction or in both; the graph has both directions, without self loops and
+        repeated edges.
+      labels: [N], the class of each node: a whole number, or -1 for no class; or a name, or None or
+        "" for no class. Or [N, L] zeros and ones, which of L labels each node has, or -1 in the
+        whole row of a node whose labels are unknown. None if no node has a label, as in a graph for
+        prediction.
+      train: the nodes to train on, as bool [N] or as numbers of nodes. The three sets are disjoint,
+        and all their nodes have labels. If one of the three is given, the others default to none.
+      validation: the nodes to validate on, as `train`.
+      test: the nodes to test on, as `train`.
+      class_names: the names of the classes or labels, in the order of their numbers; by default
+        "0", "1", ..., or the names in `labels` in alphabetical order.
+      fractions: the fractions of the labeled nodes in random sets `train`, `validation` and `test`,
+        which are drawn if none of the three is given.
+      seed: seed of the random sets.
 
     Raises:
-      ValueError: for an argument that isn't so, naming it, the node or edge, and the value.
+      ValueError: if an argument breaks one of these rules; the message names the argument, the node
+        or edge, and the value.
     """
-    features = _array("features", features)
+    features = as_array("features", features)
     check_features("features", features)
     num_nodes = len(features)
-    low, high = distinct_pairs(_array("edges", edges), num_nodes)
+    low, high = distinct_pairs(as_array("edges", edges), num_nodes)
     labels, names, known = as_labels(labels, class_names, num_nodes)
     given = dict(zip(MASKS, (train, validation, test), strict=True))
     if any(part is not None for part in given.values()):
-        masks = {name: _mask(name, part, num_nodes) for name, part in given.items()}
+        masks = {name: as_mask(name, part, num_nodes) for name, part in given.items()}
     else:
         masks = _random_masks(known, fractions, seed)
     for name, mask in masks.items():
         if mask.shape == known.shape and (mask & ~known).any():
             raise ValueError(
-                f"`{name}` must be of labeled nodes, got node {int((mask & ~known).argmax())}, "
+                f"`{name}` must have labeled nodes only, got node {int((mask & ~known).argmax())}, "
                 "which has no label"
             )
     senders, receivers = np.concatenate([low, high]), np.concatenate([high, low])
@@ -106,24 +114,35 @@ def node_graph_from_networkx(
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
 ) -> LabeledGraph:
-    """A graph with labeled nodes from a networkx graph, directed or not, nodes in its own order.
+    """A graph with labeled nodes from a networkx graph with attributes.
 
-    Features of the nodes are their attribute "features", a number or a vector; or, where no node
-    has that, all attributes that are numbers, in alphabetical order, but the label, "class",
-    "label" and "split". Labels are as of `node_graph`, many labels a node as vectors of zeros and
-    ones; a node without the attribute has none. The attribute "split", "train", "validation" (or
-    "val") or "test", says which set a node is in, if any; where no node has it, the sets are random
-    ones of `fractions` and `seed`, see `node_graph`.
+    The nodes keep the order of the networkx graph. Their attributes are:
+
+    - features: the attribute "features", a number or a vector. If no node has it, all attributes
+      that are numbers, in alphabetical order, without the label, "class", "label" and "split".
+    - labels: the attribute `label`, with values as in `node_graph`, or a vector of zeros and ones.
+      A node without this attribute has no label.
+    - sets: the attribute "split", which is "train", "validation" (or "val") or "test"; a node
+      without it is in no set. If no node has it, the sets are random, see `node_graph`.
+
+    >>> path = nx.path_graph(3)
+    >>> nx.set_node_attributes(path, {0: 0.5, 1: 1.5, 2: 2.5}, "weight")
+    >>> nx.set_node_attributes(path, {0: "a", 2: "b"}, "class")
+    >>> nx.set_node_attributes(path, {0: "train"}, "split")
+    >>> found = node_graph_from_networkx(path)
+    >>> found.graph.nodes.numpy().tolist(), found.labels.tolist(), found.train.tolist()
+    ([[0.5], [1.5], [2.5]], [0, -1, 1], [True, False, False])
 
     Args:
-      graph: at least one node.
-      label: the attribute with the label. Default: "class", or "label" where no node has a "class".
+      graph: a graph with at least one node. The result has both directions of each edge, also if
+        the graph is directed.
+      label: the attribute with the label; by default "class", or "label" if no node has a "class".
       class_names: see `node_graph`.
       fractions: see `node_graph`.
       seed: see `node_graph`.
 
     Raises:
-      ValueError: for attributes that aren't so, naming the node.
+      ValueError: if an attribute breaks one of these rules; the message names the node.
     """
     whole = graphs_with_features([graph], label=label)
     return node_graph(
@@ -143,7 +162,11 @@ def labeled_graphs_from_networkx(
     label: str | None = None,
     class_names: Sequence[str] | None = None,
 ) -> LabeledGraphs:
-    """Several graphs with labeled nodes; attributes and errors as `node_graph_from_networkx`."""
+    """Several graphs with labeled nodes from networkx graphs with attributes.
+
+    The attributes, the arguments and the errors are those of `node_graph_from_networkx`, but for
+    the attribute "split", which is ignored.
+    """
     graphs = list(graphs)
     whole = graphs_with_features(graphs, label=label)
     senders, receivers = whole.senders.numpy(), whole.receivers.numpy()
@@ -161,12 +184,14 @@ def labeled_graphs_from_networkx(
 
 
 def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None) -> GraphsTuple:
-    """Graphs of the nodes' features alone, edges both ways without repeats.
+    """The graphs with the node features of `node_graph_from_networkx`, without other features.
 
-    Features are those of `node_graph_from_networkx`; edges and graphs have width 0.
+    Each edge has both directions, without repeated edges. The GraphsTuple has edge features and
+    globals of width 0.
 
     Raises:
-      ValueError: if a graph has no nodes, or features are missing or no finite numbers, naming it.
+      ValueError: if a graph has no nodes, or if node features are missing or not finite; the
+        message names the graph.
     """
     for index, graph in enumerate(graphs):
         if not len(graph):
@@ -198,145 +223,11 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
     return from_networkx(bare)
 
 
-def as_labels(
-    given: Any, class_names: Sequence[str] | None, num_nodes: int
-) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
-    """(labels and class names as of `LabeledGraph`, [N] bool: which nodes have a label).
-
-    Args:
-      given: labels as `node_graph` takes them.
-      class_names: as `node_graph` takes them.
-      num_nodes: N.
-
-    Raises:
-      ValueError: for others.
-    """
-    names = _text(np.asarray(() if class_names is None else class_names))
-    if names.ndim != 1:
-        raise ValueError(f"`class_names` must be a sequence of strings, got {class_names!r}")
-    names = tuple(names.tolist())
-    labels = np.full(num_nodes, -1) if given is None else _array("labels", given)
-    if labels.dtype.kind == "U" and not isinstance(given, np.ndarray):
-        labels = np.asarray(given, object)  # in which numbers among names are still numbers
-    if labels.shape[:1] != (num_nodes,) or labels.ndim > 2:
-        raise ValueError(
-            f"`labels` must have shape [N] or [N, L] for N = {num_nodes} nodes, got {labels.shape}"
-        )
-    if labels.ndim == 1 and labels.dtype.kind in "OSU":
-        labels, names = _from_names(labels, names)
-    if labels.dtype.kind not in "biuf":
-        raise ValueError(f"`labels` must be whole numbers or names, got {labels.dtype}")
-    if labels.ndim == 1:
-        wrong = ~((labels == np.round(labels)) & (np.abs(labels) < 2**31))  # NaN among them
-        rule = "whole numbers, or -1 for none"
-    else:
-        unknown = (labels == -1).all(axis=1)
-        wrong = ~(np.isin(labels, (0, 1)).all(axis=1) | unknown)
-        rule = "0 or 1 in each of the L columns, or one class a node [N]"
-    if wrong.any():
-        node = int(wrong.argmax())
-        raise ValueError(f"`labels` must be {rule}, got {labels[node].tolist()} for node {node}")
-    if labels.ndim == 2:
-        return labels > 0, names, ~unknown
-    return labels.astype(np.int64), names, labels >= 0
-
-
-def _from_names(labels, names):
-    """(whole numbers, names of the classes) where labels are names, or hold None."""
-    values = [None if value is None or value == "" else value for value in _text(labels).tolist()]
-    if all(value is None or isinstance(value, numbers.Real) for value in values):
-        return np.asarray([-1 if value is None else value for value in values]), names
-    for node, value in enumerate(values):
-        if value is not None and not isinstance(value, str):
-            raise ValueError(
-                f"`labels` must all be names or all be whole numbers, got {value!r} for node {node}"
-            )
-    names = names or tuple(sorted(set(values) - {None}))
-    number = {None: -1} | {name: row for row, name in enumerate(names)}
-    for node, value in enumerate(values):
-        if value not in number:
-            raise ValueError(
-                f"`labels` must be among `class_names`, {names}, got {value!r} for node {node}"
-            )
-    return np.array([number[value] for value in values]), names
-
-
-def _text(values):
-    """Bytes as strings; anything else as it is."""
-    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
-
-
-def distinct_pairs(edges: np.ndarray, num_nodes: int) -> np.ndarray:
-    """[2, E'] int64, sorted: each pair of joined nodes once, the smaller first, no self loops.
-
-    Args:
-      edges: [2, E] whole numbers, in either or both directions.
-      num_nodes: all numbers are below it.
-
-    Raises:
-      ValueError: for another shape or type, or a number that is no node.
-    """
-    if not edges.size:
-        return np.zeros([2, 0], np.int64)
-    if edges.ndim != 2 or edges.shape[0] != 2:
-        raise ValueError(
-            f"`edges` must have shape [2, E], got {edges.shape}"
-            + ("; give its transpose" if edges.shape[1:] == (2,) else "")
-        )
-    if edges.dtype.kind not in "iu":
-        raise ValueError(f"`edges` must be whole numbers, got {edges.dtype}")
-    wrong = (edges < 0) | (edges >= num_nodes)
-    if wrong.any():
-        column = int(wrong.any(axis=0).argmax())
-        raise ValueError(
-            f"`edges` must be nodes from 0 to {num_nodes - 1}, got {edges[:, column].tolist()} in "
-            f"column {column}"
-        )
-    ends = np.sort(edges.astype(np.int64), axis=0)
-    low, high = ends[:, ends[0] != ends[1]]
-    return np.stack(np.divmod(np.unique(low * num_nodes + high), num_nodes))
-
-
-def _array(name, values):
-    if scipy.sparse.issparse(values):
-        return values.toarray()
-    try:
-        return np.asarray(values)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`{name}` must be an array, got rows that don't fit ({error})") from error
-
-
-def _mask(name, given, num_nodes):
-    """[num_nodes] bool."""
-    mask = np.zeros(num_nodes, bool)
-    values = _array(name, [] if given is None else given)
-    if values.dtype == bool:
-        return values
-    if not values.size:
-        return mask
-    if values.ndim != 1 or values.dtype.kind not in "iu":
-        raise ValueError(
-            f"`{name}` must be bool {(num_nodes,)} or a list of nodes' numbers, got {values.dtype} "
-            f"of shape {values.shape}"
-        )
-    wrong = (values < 0) | (values >= num_nodes)
-    if wrong.any():
-        raise ValueError(
-            f"`{name}` must be nodes from 0 to {num_nodes - 1}, got {values[wrong.argmax()]}"
-        )
-    found, counts = np.unique(values, return_counts=True)
-    if (counts > 1).any():
-        raise ValueError(
-            f"`{name}` must name a node once, got node {found[counts.argmax()]} "
-            f"{counts.max()} times; zeros and ones must be bool"
-        )
-    mask[values] = True
-    return mask
-
-
 def _random_masks(known, fractions, seed):
     if len(fractions) != len(MASKS):
-        raise ValueError(f"`fractions` must be three, of {', '.join(MASKS)}, got {fractions}")
+        raise ValueError(
+            f"`fractions` must be three numbers, for {', '.join(MASKS)}, got {fractions}"
+        )
     rows = np.flatnonzero(known)
     parts = random_parts(len(rows), fractions, seed) if len(rows) else [[]] * len(MASKS)
     return {
@@ -346,7 +237,7 @@ def _random_masks(known, fractions, seed):
 
 
 def _labels_of(graphs, label):
-    """The labels of all nodes, None where no node has one."""
+    """The labels of all nodes, None for a node without one."""
     nodes = [item for graph in graphs for item in graph.nodes(data=True)]
     if label is None:
         label = next((name for name in _LABELS if any(name in data for _, data in nodes)), "label")
@@ -358,7 +249,7 @@ def _labels_of(graphs, label):
 
 
 def _masks_of(graph):
-    """The sets that the attribute "split" names, as arguments of `node_graph`."""
+    """The sets that the attribute "split" defines, as arguments of `node_graph`."""
     found = [data.get("split") or None for _, data in graph.nodes(data=True)]
     for node, part in zip(graph, found, strict=True):
         if part is not None and part not in _SPLIT:

@@ -1,22 +1,22 @@
-"""The arrays of a user's npz file."""
+"""The arrays in a user's npz file."""
 
 import io
 import os
-import pathlib
 import tokenize
 import zipfile
 import zlib
 
 import numpy as np
 
+from gnf_tf.datasets.contents import content_of
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
-__all__ = ["arrays_of", "content_of", "read_npz"]
+__all__ = ["arrays_of", "read_npz"]
 
 
 def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """All arrays of the file, without pickles.
+    """All arrays of a file; pickled objects are refused.
 
     Raises:
       DataError: if the file is missing or damaged.
@@ -25,22 +25,8 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
     return arrays_of(path, content_of(path))
 
 
-def content_of(path: pathlib.Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-      DataError: if it is missing or can't be read.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"the data file {path} is missing") from error
-    except OSError as error:
-        raise DataError(f"the data file {path} can't be read ({error.strerror})") from error
-
-
 def arrays_of(path: os.PathLike | str, content: bytes) -> dict[str, np.ndarray]:
-    """All arrays of the content of the file `path`, without pickles.
+    """All arrays in the content of the file `path`; pickled objects are refused.
 
     Raises:
       DataError: if it is damaged.
@@ -52,8 +38,10 @@ def arrays_of(path: os.PathLike | str, content: bytes) -> dict[str, np.ndarray]:
         *(OSError, TypeError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError),
         *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
     ) as error:
-        raise DataError(f"the data file {path} is damaged: no npz file of arrays") from error
-    # What is not an npy file within the archive comes as bytes.
+        raise DataError(
+            f"the data file {path} is damaged: it is not an npz file of arrays"
+        ) from error
+    # NumPy returns files in the archive that are not in npy format as bytes.
     if not all(isinstance(values, np.ndarray) for values in arrays.values()):
-        raise DataError(f"the data file {path} is damaged: no npz file of arrays")
+        raise DataError(f"the data file {path} is damaged: it is not an npz file of arrays")
     return arrays

@@ -1,4 +1,4 @@
-"""Sets of graphs as npz files of edge lists."""
+"""Sets of graphs in npz files with edge lists."""
 
 import io
 import os
@@ -17,22 +17,18 @@ __all__ = ["npz_content", "read_npz"]
 
 
 def read_npz(path: str | os.PathLike, content: bytes, split: GraphSplit) -> list[nx.Graph]:
-    """The graphs of an npz file, in its order: undirected, nodes 0 to n - 1, no self loops.
+    """The undirected graphs of an npz file, in its order, with nodes 0 to n - 1.
 
-    The file holds n_nodes [G] and n_edges [G], whole numbers; edges [2, sum of n_edges], the two
-    nodes of each edge, numbered in their graph, the smaller first, graph by graph; and it may hold
-    is_test [G], booleans or 0 and 1, and as finite numbers node_labels [sum of n_nodes],
-    node_attributes [sum of n_nodes, width], edge_labels and edge_attributes (of the edges), and
-    graph_labels and graph_attributes (of the graphs). Whole numbers are of any integer type; an
-    array without elements is of any.
+    `read_graphs` describes the arrays of the file. Whole numbers may have any integer type, and an
+    array without elements any type.
 
     Args:
-      path: named in errors.
-      content: of the file.
-      split: "all", or the graphs that `is_test` marks ("test") or not ("train").
+      path: path of the file, for error messages.
+      content: content of the file.
+      split: "all"; or "test" for the graphs whose `is_test` is true, "train" for the others.
 
     Raises:
-      ValueError: for "train" and "test" where the file has no `is_test`.
+      ValueError: if `split` is not "all" and the file has no `is_test`.
       DataError: if the file is damaged.
     """
     arrays = arrays_of(path, content)
@@ -46,10 +42,10 @@ def read_npz(path: str | os.PathLike, content: bytes, split: GraphSplit) -> list
     return [g for g, test in zip(graphs, is_test, strict=True) if test == (split == "test")]
 
 
-# What each array must be where it isn't empty: kinds of its dtype, least and greatest value.
+# Rules for each array that is not empty: kinds of its dtype, smallest and largest value.
 _COUNTS = "iu", 0, np.iinfo(np.int32).max, f"[G] whole numbers from 0 to {np.iinfo(np.int32).max}"
 _FINITE = "biuf", -np.finfo(np.float64).max, np.finfo(np.float64).max, "finite numbers"
-_ATTRIBUTES = {  # array -> (of what, attribute)
+_ATTRIBUTES = {  # array -> (node, edge or graph, attribute)
     f"{kind}_{name}s": (kind, key)
     for kind in ("node", "edge", "graph")
     for name, key in (("label", "label"), ("attribute", "features"))
@@ -64,7 +60,7 @@ _RULES = {
 
 
 def _check(path, arrays):
-    """Raises a DataError for an array that is missing or of a wrong kind, value or shape."""
+    """Raises a DataError if an array is missing, or has a wrong type, value or shape."""
     missing = {"n_nodes", "n_edges", "edges"} - set(arrays)
     if missing:
         raise DataError(f"the data file {path} is damaged: it lacks {', '.join(sorted(missing))}")
@@ -97,7 +93,7 @@ def _check(path, arrays):
 
 
 def _graphs(path, arrays):
-    # Of one signed type, in which differences and sums are right.
+    # Unsigned and small types would overflow in differences and sums.
     n_nodes, n_edges, edges = (
         arrays[key].astype(np.int64) for key in ("n_nodes", "n_edges", "edges")
     )
@@ -132,12 +128,12 @@ def _graphs(path, arrays):
 
 
 def npz_content(graphs: Sequence[nx.Graph]) -> bytes:
-    """The file that `read_npz` reads, of undirected graphs as `simple_graph` gives them.
+    """The content of a file for `read_npz`, from undirected graphs that `simple_graph` returned.
 
     Raises:
-      ValueError: for labels that only some have, or that are no numbers.
+      ValueError: if a label is not a number, or only some nodes, edges or graphs have labels.
     """
-    # In such a graph the smaller node of an edge comes first.
+    # In these graphs, the smaller node of an edge comes first.
     edges = [edge for graph in graphs for edge in graph.edges]
     arrays: dict[str, Any] = {
         "n_nodes": np.array([len(graph) for graph in graphs], np.int32),
@@ -154,7 +150,7 @@ def npz_content(graphs: Sequence[nx.Graph]) -> bytes:
 
 
 def _column(graphs, kind, attribute):
-    """[rows] or [rows, width] of all nodes, edges or graphs; None where none has it."""
+    """An attribute of all nodes, edges or graphs as an array, or None if none has it."""
     members = [
         (f"{what} of graph {index}", data.get(attribute))
         for index, graph in enumerate(graphs)
@@ -165,8 +161,8 @@ def _column(graphs, kind, attribute):
     for what, value in members:
         if attribute == "label" and not isinstance(value, int | float):
             raise ValueError(
-                f"{what} has the label {value!r:.80}; an npz file holds numbers, of all {kind}s or "
-                "none"
+                f"{what} has the label {value!r:.80}; an npz file holds numbers, "
+                f"for all {kind}s or none"
             )
     values = np.array([value for _, value in members])
     if values.dtype.kind not in "iuf":

@@ -1,13 +1,12 @@
-"""Cora, Citeseer and Pubmed: networks of papers that cite each other, to classify papers in (4).
+"""Cora, Citeseer and Pubmed: citation networks for node classification (section 4).
 
 Sen et al., "Collective classification in network data", AI Magazine 29 (2008), with the split of
 Yang, Cohen, Salakhutdinov, "Revisiting semi-supervised learning with graph embeddings", ICML 2016.
-The files are part of the package; DATA.md has their source and licence.
+The files are part of the package; DATA.md has their source and license.
 """
 
 import hashlib
 import importlib.resources
-import io
 from typing import Literal
 
 import numpy as np
@@ -16,13 +15,14 @@ import scipy.sparse
 from gnf_tf import seeds
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph
 from gnf_tf.datasets.node_graphs import node_graph
+from gnf_tf.datasets.npz_files import arrays_of
 from gnf_tf.errors import DataError
 
 __all__ = ["citeseer", "cora", "pubmed", "read_arrays"]
 
 CitationSplit = Literal["public", "one_percent"]
 
-# A file that has its digest has its arrays, of the right shapes.
+# The digest also guarantees that a file has its arrays in the right shapes.
 _SHA256 = {
     "cora": "ac93fa3776a1db23d390acb6291d34fd6f09dda9865b07427ff77f30139415c2",
     "citeseer": "2f5675faff6d269f2463aa1c3dc2e85989fb6a4a7956f087dcba8e93bd569f79",
@@ -33,18 +33,20 @@ _SHA256 = {
 def cora(split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True) -> LabeledGraph:
     """Cora: 2,708 papers, 5,278 citations, 1,433 words (0 or 1), 7 classes.
 
-    Edges go both ways, without self loops or repeats; they have width 0, like the globals.
+    The graph has both directions of each citation, without self loops and repeated edges. Edges and
+    globals have width 0.
 
     Args:
-      split: "public", 20 nodes of each class to train, 500 to validate, 1,000 to test, always the
-        same; or "one_percent", a random 1 % of the labelled nodes to train, 49 % to test, the rest
-        to validate (section 4). A class may then be without a training node.
-      seed: of the random split.
-      normalize: divide each node's features by their sum.
+      split: "public" for the fixed split of Yang et al., with 20 nodes of each class to train on,
+        500 to validate and 1,000 to test; or "one_percent" for a random split, with 1 % of the
+        labeled nodes to train on, 49 % to test, and the others to validate (section 4). In the
+        random split, a class may have no training node.
+      seed: seed of the random split.
+      normalize: whether the features of each node are divided by their sum.
 
     Raises:
-      ValueError: for an unknown split.
-      DataError: if the package's file is missing or damaged.
+      ValueError: if `split` is unknown.
+      DataError: if the file in the package is missing or damaged.
     """
     return _network("cora", split, seed, normalize)
 
@@ -52,9 +54,10 @@ def cora(split: CitationSplit = "public", *, seed: int = 0, normalize: bool = Tr
 def citeseer(
     split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True
 ) -> LabeledGraph:
-    """Citeseer: 3,327 papers, 4,552 citations, 3,703 words (0 or 1), 6 classes; as `cora`.
+    """Citeseer: 3,327 papers, 4,552 citations, 3,703 words (0 or 1), 6 classes.
 
-    15 papers of which the source has citations alone have no words and no label.
+    15 papers, of which only citations are known, have no words and no label. The arguments and the
+    errors are those of `cora`.
     """
     return _network("citeseer", split, seed, normalize)
 
@@ -62,14 +65,17 @@ def citeseer(
 def pubmed(
     split: CitationSplit = "public", *, seed: int = 0, normalize: bool = True
 ) -> LabeledGraph:
-    """Pubmed: 19,717 papers, 44,324 citations, 500 words (TF-IDF), 3 classes; as `cora`."""
+    """Pubmed: 19,717 papers, 44,324 citations, 500 words (TF-IDF), 3 classes.
+
+    The arguments and the errors are those of `cora`.
+    """
     return _network("pubmed", split, seed, normalize)
 
 
 def _network(name, split, seed, normalize):
     if split not in ("public", "one_percent"):
         raise ValueError(f"`split` must be 'public' or 'one_percent', got {split!r}")
-    seeds.whole_number(seed)  # also where nothing is drawn from it
+    seeds.whole_number(seed)  # checks it, also for the public split
     arrays = read_arrays(name)
     labels = arrays["labels"]
     if split == "public":
@@ -80,8 +86,8 @@ def _network(name, split, seed, normalize):
     return node_graph(_features(arrays, normalize), arrays["edges"], labels, **masks)
 
 
-def _one_percent(labelled, seed):
-    order = seeds.generator(seed).permutation(labelled)
+def _one_percent(labeled, seed):
+    order = seeds.generator(seed).permutation(labeled)
     num_train, num_test = round(0.01 * len(order)), round(0.49 * len(order))
     train, test, validation = np.split(order, [num_train, num_train + num_test])
     return train, validation, test
@@ -91,20 +97,21 @@ def _features(arrays, normalize):
     csr = tuple(arrays[f"feat_{part}"] for part in ("data", "indices", "indptr"))
     features = scipy.sparse.csr_array(csr, shape=tuple(arrays["feat_shape"])).toarray()
     if normalize:
-        # A paper without words stays zero.
+        # The features of a paper without words stay zero.
         total = features.sum(axis=1, keepdims=True)
         features /= np.where(total, total, 1)
     return features
 
 
 def read_arrays(name: str) -> dict[str, np.ndarray]:
-    """The arrays of a network's file.
+    """The arrays in the file of a citation network.
 
-    feat_data, feat_indices, feat_indptr, feat_shape: the features as a CSR matrix.
-    labels: [N], -1 for none.
-    edges: [2, E], each pair of nodes once, the smaller first.
-    train_idx, val_idx, test_idx: the public split.
-    edges_raw, test_idx_order: the source's own adjacency lists, and its order of the test nodes.
+    - feat_data, feat_indices, feat_indptr, feat_shape: the features as a CSR matrix.
+    - labels: [N], the class of each node, -1 for no class.
+    - edges: [2, E], each pair of adjacent nodes once, the smaller first.
+    - train_idx, val_idx, test_idx: the node numbers of the public split.
+    - edges_raw, test_idx_order: the adjacency lists, and the order of the test nodes, of the
+      published files.
 
     Args:
       name: "cora", "citeseer" or "pubmed".
@@ -125,5 +132,4 @@ def read_arrays(name: str) -> dict[str, np.ndarray]:
             f"the data file {path} is damaged: {len(content)} bytes of sha256 {digest}, expected "
             f"{_SHA256[name]}; reinstall gnf_tf"
         )
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return dict(file)
+    return arrays_of(str(path), content)

@@ -1,10 +1,10 @@
-"""PPI: proteins that act on each other, in 24 human tissues, to label with what they do (4).
+"""PPI: networks of interacting proteins in 24 human tissues, for node classification (section 4).
 
 Zitnik, Leskovec, "Predicting multicellular function through multi-layer tissue networks",
 Bioinformatics 33 (2017), as released with Hamilton, Ying, Leskovec, "Inductive representation
-learning on large graphs", NeurIPS 2017. The archive is that of the Deep Graph Library: for each
-split, the links of all its graphs as networkx's node-link JSON, features, labels, and the graph
-that each node belongs to.
+learning on large graphs", NeurIPS 2017. The archive is the Deep Graph Library's. For each split it
+has the edges of all graphs as networkx's node-link JSON, the features, the labels, and the number
+of the graph of each node.
 """
 
 import io
@@ -14,14 +14,14 @@ import os
 import pathlib
 import tokenize
 import zipfile
-import zlib
 from typing import Literal
 
 import numpy as np
 
+from gnf_tf.datasets.contents import content_of, opened
 from gnf_tf.datasets.labeled_graphs import LabeledGraphs
 from gnf_tf.errors import DataError
-from gnf_tf.files import cache_folder
+from gnf_tf.files import cache_folder, user_path
 
 __all__ = ["ppi"]
 
@@ -36,19 +36,20 @@ def ppi(
     *,
     data_dir: str | os.PathLike | None = None,
 ) -> LabeledGraphs:
-    """A split of PPI: 20 networks to train (44,906 proteins), 2 to validate, 2 to test.
+    """A split of PPI: 20 networks to train on (44,906 proteins), 2 to validate, or 2 to test.
 
-    Features [num_nodes, 50]: positions of the gene, motifs and immunological signatures. Labels
-    [num_nodes, 121] bool: the functions of a protein, any number of them. Edges go both ways,
-    without self loops or repeats.
+    The features [num_nodes, 50] are positional gene sets, motif gene sets and immunological
+    signatures, and the labels [num_nodes, 121] are functions of a protein, of which it has any
+    number. The graphs have both directions of each edge, without self loops and repeated edges.
 
     Args:
-      split: which.
-      data_dir: folder with the archive's files, or with the archive, ppi.zip, itself; default:
-        it is downloaded once (7 MB) to the user's cache folder, and its digest is checked.
+      split: "train", "validation" or "test".
+      data_dir: a folder with the files of the archive, or with the archive ppi.zip itself. By
+        default, the archive is downloaded once (7 MB) to the user's cache folder, and its digest is
+        checked.
 
     Raises:
-      ValueError: for an unknown split.
+      ValueError: if `split` is unknown.
       DataError: if a file is missing or damaged, or can't be downloaded.
     """
     if split not in _PREFIXES:
@@ -56,7 +57,7 @@ def ppi(
     if data_dir is None:
         source = _download()
     else:
-        folder = pathlib.Path(os.path.expanduser(data_dir))
+        folder = user_path(data_dir)
         source = folder / "ppi.zip" if (folder / "ppi.zip").exists() else folder
     prefix = _PREFIXES[split]
     arrays = {
@@ -83,7 +84,7 @@ def ppi(
 
 
 def _is_finite(values):
-    # Of the features' own type: what is too large for it would become infinite.
+    # Larger numbers than float32 holds would become infinite.
     limit = np.finfo(np.float32).max
     return values.dtype.kind in "biuf" and (np.abs(values) <= limit).all()
 
@@ -100,11 +101,11 @@ def _networks(arrays, links, where):
     owner = arrays["graph_id"]
     if (owner[links[:, 0]] != owner[links[:, 1]]).any():
         raise DataError(f"{where} have links between different networks")
-    # The nodes of a network may lie anywhere in the files.
+    # The nodes of a network need not be consecutive in the files.
     order = np.argsort(owner, kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    pairs = place[links[links[:, 0] != links[:, 1]]]
+    new_row = np.empty_like(order)
+    new_row[order] = np.arange(len(order))
+    pairs = new_row[links[links[:, 0] != links[:, 1]]]
     edges = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
     ids, n_node = np.unique(owner, return_counts=True)
     graph_of_edge = np.searchsorted(ids, owner[order][edges[:, 0]])
@@ -126,22 +127,14 @@ def _download():
         )
     except (OSError, ValueError) as error:
         raise DataError(
-            f"PPI can't be downloaded from {_URL} ({error}); give the folder of its files, or of "
-            "ppi.zip, as `data_dir`"
+            f"PPI can't be downloaded from {_URL} ({error}); give the folder with its files, or "
+            "with ppi.zip, as `data_dir`"
         ) from error
 
 
 def _content(source, name):
-    """The bytes of a file, of a folder or of a zip archive."""
-    try:
-        if source.suffix != ".zip":
-            return (source / name).read_bytes()
-        with zipfile.ZipFile(source) as archive:
-            return archive.read(name)
-    except (OSError, KeyError) as error:
-        raise DataError(f"the file {name} is missing in {source}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise DataError(f"the archive {source} is damaged ({error})") from error
+    """The bytes of a file in a folder or in a zip archive."""
+    return content_of((opened(source, zipfile.Path) if source.suffix == ".zip" else source) / name)
 
 
 def _read_array(source, name):
@@ -152,13 +145,13 @@ def _read_array(source, name):
 
 
 def _read_links(source, name, num_nodes, where):
-    """[num_links, 2]: the rows of the source and the target of each link of networkx's JSON."""
+    """[num_links, 2], the row numbers of the source and the target of each link."""
     try:
         found = json.loads(_content(source, name))
         nodes = [_hashable(node.get("id", row)) for row, node in enumerate(found["nodes"])]
         links = found["links"] if "links" in found else found["edges"]  # from networkx 3.4 on
         ends = [(_hashable(link["source"]), _hashable(link["target"])) for link in links]
-        # Ids from 0 on are the numbers of rows; others stand for the rows in which they are listed.
+        # If the ids are 0, ..., n - 1, they are row numbers; else an id is the row that lists it.
         row_of = {node: row for row, node in enumerate(nodes)}
         if row_of.keys() == set(range(len(nodes))):
             row_of = {row: row for row in row_of.values()}
@@ -176,5 +169,5 @@ def _read_links(source, name, num_nodes, where):
 
 
 def _hashable(node):
-    """As networkx reads a node: what was a tuple comes as a list."""
+    """The id of a node as networkx reads it: JSON stores a tuple as a list."""
     return tuple(map(_hashable, node)) if isinstance(node, list) else node

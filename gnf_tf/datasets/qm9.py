@@ -1,16 +1,14 @@
 """QM9: 130,831 small organic molecules with geometries and properties from DFT.
 
-Ramakrishnan, Dral, Rupp, von Lilienfeld, Scientific Data 1, 140022 (2014). Read from the CSV
-files of the PyPI package `qm9pack`, which leaves out the 3,054 molecules that failed the
-consistency check; converted once into a cache file.
+Ramakrishnan, Dral, Rupp, von Lilienfeld, Scientific Data 1, 140022 (2014). The molecules come from
+the CSV files of the PyPI package `qm9pack`, which leaves out the 3,054 molecules that failed the
+consistency check. They are converted once into a cache file.
 """
 
 import dataclasses
 import importlib.util
 import os
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -18,6 +16,7 @@ import numpy as np
 
 from gnf_tf import seeds
 from gnf_tf.datasets.molecules import Molecules
+from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.errors import DataError
 from gnf_tf.files import cache_folder, user_path, whole_file
 
@@ -26,8 +25,8 @@ __all__ = ["QM9_TARGETS", "Target", "qm9"]
 Split = Literal["train", "validation", "test"]
 
 _EV = 27.211386245988  # eV in a hartree (CODATA 2018)
-_SPLIT_SIZES = {"train": 110_000, "validation": 10_000}  # the rest is test
-_CACHE_NAME = "qm9-1.npz"  # the number is the format's
+_SPLIT_SIZES = {"train": 110_000, "validation": 10_000}  # all others are test molecules
+_CACHE_NAME = "qm9-1.npz"  # 1 is the version of the format
 
 _ELEMENTS = (1, 6, 7, 8, 9)
 # Energies of single atoms in hartree, for H, C, N, O, F: the values published with QM9
@@ -41,7 +40,14 @@ _ATOM_ENERGIES = {
 
 
 class Target(NamedTuple):
-    """A property: its column in the CSV files, the unit given out, that unit in the file's."""
+    """A property of molecules in QM9.
+
+    Attributes:
+      column: the name of its column in the CSV files.
+      unit: the unit of the values that `qm9` returns.
+      factor: what a value in the CSV files is multiplied by to give a value in `unit`.
+      description: the property in words.
+    """
 
     column: str
     unit: str
@@ -71,25 +77,27 @@ def qm9(
     *,
     size: int | None = None,
     targets: Sequence[str] = tuple(QM9_TARGETS),
-    atomisation: bool = True,
+    atomization: bool = True,
     seed: int = 0,
     data_dir: str | os.PathLike | None = None,
 ) -> Molecules:
-    """A split of QM9; the three are disjoint for one seed.
+    """A split of QM9; the three splits of one seed are disjoint.
 
     Args:
-      split: "train" (110,000 molecules), "validation" (10,000) or "test" (the rest, 10,831) of a
-        seeded permutation of all molecules.
-      size: only the first so many of the split; None for all.
-      targets: names from `QM9_TARGETS`, the columns of `targets`.
-      atomisation: give u0, u, h and g relative to the free atoms, instead of in total.
-      seed: of the permutation.
-      data_dir: folder of the cache file; default the user's cache folder. Made if absent, and the
-        file in it.
+      split: "train" (110,000 molecules), "validation" (10,000) or "test" (10,831), parts of a
+        random permutation of all molecules.
+      size: the number of molecules to keep from the beginning of the split; None for all.
+      targets: the names of the targets, from `QM9_TARGETS`.
+      atomization: whether u0, u, h and g are energies of atomization, that is, minus the energies
+        of the free atoms; otherwise they are total energies.
+      seed: seed of the permutation.
+      data_dir: the folder of the cache file, which is made if it does not exist; by default the
+        user's cache folder.
 
     Raises:
-      ValueError: for an unknown split or target, or a size that the split doesn't have.
-      DataError: if the source is missing or damaged, or the cache is damaged or can't be written.
+      ValueError: if the split or a target is unknown, or the split has fewer than `size` molecules.
+      DataError: if `qm9pack` is missing or damaged, or the cache file is damaged or can't be
+        written.
     """
     unknown = [name for name in targets if name not in QM9_TARGETS]
     if unknown or not targets:
@@ -103,7 +111,7 @@ def qm9(
     molecules = everything.select(rows[:size])
     columns = [list(QM9_TARGETS).index(name) for name in targets]
     values = molecules.targets[:, columns] * [QM9_TARGETS[name].factor for name in targets]
-    if atomisation:
+    if atomization:
         values -= _atom_energies(molecules, targets)
     return dataclasses.replace(
         molecules,
@@ -115,7 +123,7 @@ def qm9(
 
 def _split_rows(total, split, seed):
     order = seeds.generator(seed).permutation(total)
-    # A source cut short (for a test, say) is split in the same proportions.
+    # A shorter source, as in tests, is split in the same proportions.
     whole = 130_831
     ends = np.cumsum([n * min(total, whole) // whole for n in _SPLIT_SIZES.values()])
     parts = np.split(order, ends)
@@ -123,24 +131,23 @@ def _split_rows(total, split, seed):
 
 
 def _atom_energies(molecules, targets):
-    """[num_molecules, num_targets] in eV: the energies of the free atoms, 0 for other targets."""
+    """[num_molecules, num_targets] in eV, the energies of the free atoms; 0 for other targets."""
     zeros = (0.0,) * len(_ELEMENTS)
     table = np.array([_ATOM_ENERGIES.get(name, zeros) for name in targets])
     return molecules.element_counts(_ELEMENTS) @ table.T * _EV
 
 
 def _load(folder):
-    """All molecules, with all targets in the units of the source."""
+    """All molecules, with all targets in the units of the CSV files."""
     path = folder / _CACHE_NAME
     if not path.exists():
         _write_atomically(path, _convert(_source_files()))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(path)
         columns = tuple(target.column for target in QM9_TARGETS.values())
         molecules = Molecules(**arrays, target_names=columns, target_units=("",) * len(columns))
-        molecules.element_counts(_ELEMENTS)  # checks
-    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        molecules.element_counts(_ELEMENTS)  # raises for other elements
+    except (DataError, TypeError, ValueError) as error:
         raise DataError(
             f"the data cache {path} is damaged ({error}); delete it, and it is made again"
         ) from error
@@ -150,13 +157,13 @@ def _load(folder):
 def _source_files():
     spec = importlib.util.find_spec("qm9pack")
     if spec is None or not spec.submodule_search_locations:
-        raise DataError("QM9 comes with the package qm9pack: pip install qm9pack==1.0.3")
+        raise DataError("QM9 needs the package qm9pack: pip install qm9pack==1.0.3")
     folder = pathlib.Path(spec.submodule_search_locations[0]) / "data"
     return [folder / f"qm9_part{part}.csv" for part in (1, 2, 3)]
 
 
 def _convert(paths):
-    """All arrays from the CSV files."""
+    """The arrays of `Molecules`, from the CSV files."""
     from tqdm import tqdm
 
     parts = [_read(path) for path in tqdm(paths, desc="converting QM9 (once)", unit="file")]
@@ -174,7 +181,7 @@ def _read(path):
         raise DataError(f"the data file {path} is missing; reinstall qm9pack==1.0.3") from error
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"the data file {path} is damaged ({error})") from error
-    # A file cut short ends in a row without its last columns.
+    # The last row of a truncated file lacks its last columns.
     missing = table.isna().any(axis=1)
     if missing.any():
         raise DataError(f"the data file {path} is damaged in line {int(missing.argmax()) + 2}")
@@ -183,8 +190,8 @@ def _read(path):
     wrong = (symbols != table["N_atoms"]) | (coordinates != 3 * table["N_atoms"])
     if wrong.any():
         raise DataError(
-            f"the data file {path} is damaged in line {int(wrong.argmax()) + 2}: its atoms don't "
-            "agree in number"
+            f"the data file {path} is damaged in line {int(wrong.argmax()) + 2}: its atoms, "
+            "elements and coordinates differ in number"
         )
     no_brackets = str.maketrans("", "", "[]' ")
     number = {"H": 1, "C": 6, "N": 7, "O": 8, "F": 9}
@@ -195,7 +202,7 @@ def _read(path):
         positions = np.array(text.split(","), np.float64).reshape(-1, 3)
         targets = table[values].to_numpy(np.float64)
     except (KeyError, ValueError) as error:
-        raise DataError(f"the data file {path} is damaged: {error} is no value") from error
+        raise DataError(f"the data file {path} is damaged: a value is wrong ({error})") from error
     return {
         "index": table["Index"].to_numpy(np.int32),
         "n_atoms": table["N_atoms"].to_numpy(np.uint8),
@@ -206,7 +213,7 @@ def _read(path):
 
 
 def _write_atomically(path, arrays):
-    """An npz that is whole or not there, whatever interrupts it."""
+    """Writes a complete npz file, or none if it is interrupted."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:

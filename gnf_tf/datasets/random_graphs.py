@@ -1,8 +1,8 @@
-"""Sets of graphs to learn to generate: communities, ego networks of Citeseer, grids (5.2.2).
+"""Sets of graphs for graph generation (5.2.2): communities, ego networks of Citeseer, and grids.
 
-Every set is a list of undirected networkx graphs without self loops, nodes 0 to n - 1, and every
-function has the same first arguments, `split` and `seed`. The recipes are those of GraphRNN (You et
-al., ICML 2018), whose sets the paper takes, and of EDP-GNN (Niu et al., AISTATS 2020).
+Each function returns a list of undirected networkx graphs without self loops, with nodes 0 to
+n - 1. The sets are made as in GraphRNN (You et al., ICML 2018), from which the paper takes its
+sets, and as in EDP-GNN (Niu et al., AISTATS 2020).
 """
 
 import itertools
@@ -34,13 +34,19 @@ _SPLIT_SEED = 123
 
 
 def split_graphs(graphs: Sequence[nx.Graph], split: GraphSplit = "all") -> list[nx.Graph]:
-    """A part of the list as GraphRNN splits: shuffled with seed 123, the first 80 % to train.
+    """A part of a list of graphs: GraphRNN's split of a shuffled list into 80 % and 20 %.
 
-    "all" is the training graphs, then the test graphs. The procedure is GraphRNN's; the graphs are
-    the same as its own only where the list is (the grids).
+    Use this to compare with published results, and `random_split` for your own data. The shuffle is
+    GraphRNN's, Python's `random.Random(123).shuffle`, so that the parts are equal to GraphRNN's
+    where the list is (as for the grids).
+
+    Args:
+      graphs: the whole list.
+      split: "train" for the first 80 % of the shuffled list, "test" for the others, or "all" for
+        the training graphs followed by the test graphs.
 
     Raises:
-      ValueError: for an unknown split.
+      ValueError: if `split` is unknown.
     """
     if split not in ("train", "test", "all"):
         raise ValueError(f"`split` must be 'train', 'test' or 'all', got {split!r}")
@@ -60,20 +66,21 @@ def community_small(
 ) -> list[nx.Graph]:
     """100 graphs of two communities, 12 to 20 nodes: GraphRNN's `caveman_small`.
 
-    Two cliques of k nodes, of which each edge is kept with probability 0.8; then max(1, ceil(k /
-    10)) links from a random node of one to a random node of the other, where a link drawn twice
-    counts once. Only the largest component is kept, so that a graph may rarely be smaller. The set
-    that EDP-GNN and GDSS report on by this name is `two_communities`.
+    A graph has two cliques of k nodes, of which each edge is kept with probability 0.8. Then
+    max(1, ceil(k / 10)) edges are drawn between a random node of one clique and a random node of
+    the other; an edge that is drawn twice counts once. Only the largest component is kept, so that
+    a few graphs are smaller. Use this for comparisons with the paper; the set of the same name in
+    EDP-GNN and GDSS is `two_communities`.
 
     Args:
       split: "train", "test" or "all"; see `split_graphs`.
-      seed: same seed, same graphs.
+      seed: seed of the graphs.
       community_sizes: the sizes k, each at least 1.
-      num_per_size: graphs of each size.
-      keep_probability: of an edge inside a community.
+      num_per_size: the number of graphs of each size.
+      keep_probability: the probability of an edge inside a community.
 
     Raises:
-      ValueError: for an argument out of its range.
+      ValueError: if an argument is out of its range.
     """
     _check("num_per_size", num_per_size)
     sizes = [size for size in community_sizes for _ in range(num_per_size)]
@@ -89,18 +96,19 @@ def community(
 ) -> list[nx.Graph]:
     """510 graphs of two communities, 60 to 160 nodes: GraphRNN's larger set, `caveman`.
 
-    `community_small` with communities of 30 to 80 nodes, as many of each size (10), and with edges
-    kept with probability 0.3: two G(n / 2, 0.3) with 0.05 n edges between them, as GraphRNN's paper
-    describes it; its script has 510 graphs, the paper says 500.
+    The graphs are made as in `community_small`, from communities of 30 to 80 nodes, 10 graphs of
+    each size, whose edges are kept with probability 0.3. A graph of n nodes is thus two random
+    graphs G(n / 2, 0.3) with about 0.05 n edges between them. GraphRNN's paper says 500 graphs, its
+    script makes 510.
 
     Args:
       split: "train", "test" or "all"; see `split_graphs`.
-      seed: same seed, same graphs.
-      num_graphs: how many, of sizes spread evenly over the range.
-      keep_probability: of an edge inside a community.
+      seed: seed of the graphs.
+      num_graphs: the number of graphs, whose sizes are evenly spaced over the range.
+      keep_probability: the probability of an edge inside a community.
 
     Raises:
-      ValueError: for an argument out of its range.
+      ValueError: if an argument is out of its range.
     """
     _check("num_graphs", num_graphs)
     sizes = 30 + 51 * np.arange(num_graphs) // num_graphs
@@ -137,23 +145,25 @@ def two_communities(
 ) -> list[nx.Graph]:
     """100 graphs of two communities, 12 to 20 nodes: `community_small` of EDP-GNN and GDSS.
 
-    Two G(k, 0.7); each pair of nodes across is linked with probability 0.05 * 2 / k, and one random
-    pair where that gave none. k is half a number drawn from 12 to 20, rounded down, so that fewer
-    graphs have 20 nodes. A community that falls apart is drawn again.
+    A graph has two connected random graphs G(k, 0.7), where 2 k or 2 k + 1 is a random number from
+    12 to 20. Each pair of nodes in different communities is joined with probability 0.1 / k; if no
+    pair is, one random pair is joined.
 
-    In the list that GDSS published, all graphs of a size have the same two communities (its script
-    fixes their seed), so that only the links differ; here every community is drawn.
+    In the list that GDSS published, all graphs of one size have the same two communities, because
+    its script fixes the seed of the communities; only the edges between them differ. Here every
+    graph has communities of its own.
 
     Args:
       split: "train", "test" or "all"; see `split_graphs`.
-      seed: same seed, same graphs.
-      num_graphs: how many.
-      num_nodes: numbers to draw the total size from, each at least 2.
-      edge_probability: of an edge inside a community.
-      link_share: mean number of links per node, but for the forced ones.
+      seed: seed of the graphs.
+      num_graphs: the number of graphs.
+      num_nodes: the sizes of a graph, each at least 2; an odd size is rounded down.
+      edge_probability: the probability of an edge inside a community.
+      link_share: the mean number of random edges between the communities, divided by the number of
+        nodes; a pair of nodes is joined with probability 2 link_share / k.
 
     Raises:
-      ValueError: for an argument out of its range.
+      ValueError: if an argument is out of its range.
     """
     _check("num_graphs", num_graphs)
     if not len(num_nodes) or min(num_nodes) < 2:
@@ -194,27 +204,28 @@ def ego_small(
 ) -> list[nx.Graph]:
     """200 ego networks of Citeseer, 4 to 20 nodes: GraphRNN's `citeseer_small`.
 
-    A node of Citeseer's largest component, its neighbours, and all citations among them. Many of
-    these graphs are isomorphic to each other, in the training and test graphs too: judge generated
-    graphs by novelty as well. With radius 3 and 50 to 400 nodes this is GraphRNN's larger ego set.
+    An ego network is a node of Citeseer's largest component, its neighbors, and all citations among
+    them. Many of these graphs are isomorphic, also between the training and the test graphs, so
+    that the novelty of generated graphs should be reported too. `radius=3` and `num_nodes=(50,
+    400)` give GraphRNN's larger set of ego networks.
 
     Args:
       split: "train", "test" or "all"; see `split_graphs`.
-      seed: which of the networks; same seed, same graphs.
-      num_graphs: how many.
-      num_nodes: smallest and largest size.
-      radius: how many steps a node may be from the centre.
+      seed: seed of the random choice of networks.
+      num_graphs: the number of graphs.
+      num_nodes: the smallest and the largest size.
+      radius: the largest distance of a node from the center.
 
     Raises:
-      ValueError: if there are fewer than `num_graphs` such networks, or it is below 1.
-      DataError: if the package's file is missing or damaged.
+      ValueError: if `num_graphs` is below 1, or there are fewer such networks.
+      DataError: if Citeseer's file in this package is missing or damaged.
     """
     _check("num_graphs", num_graphs)
     whole = _largest_component(nx.Graph(planetoid.read_arrays("citeseer")["edges"].T.tolist()))
     low, high = num_nodes
     graphs = []
-    for centre in whole:
-        members = nx.single_source_shortest_path_length(whole, centre, cutoff=radius)
+    for center in whole:
+        members = nx.single_source_shortest_path_length(whole, center, cutoff=radius)
         if low <= len(members) <= high:
             graphs.append(_numbered(whole.subgraph(members)))
     if num_graphs > len(graphs):
@@ -233,16 +244,21 @@ def grid(
     num_rows: Sequence[int] = range(10, 20),
     num_columns: Sequence[int] = range(10, 20),
 ) -> list[nx.Graph]:
-    """100 grids of 10 to 19 by 10 to 19 nodes, as GraphRNN's.
+    """100 grids with 10 to 19 rows and 10 to 19 columns of nodes, as in GraphRNN.
+
+    The set has one grid for each pair of a number of rows and a number of columns.
+
+    >>> sorted(len(graph) for graph in grid(num_rows=[2, 3], num_columns=[4, 5]))
+    [8, 10, 12, 15]
 
     Args:
       split: "train", "test" or "all"; see `split_graphs`.
-      seed: without effect, for nothing is random; here as in the other sets.
-      num_rows: each of these,
-      num_columns: with each of these.
+      seed: has no effect, because nothing is random; all sets have this argument.
+      num_rows: the numbers of rows, each at least 1.
+      num_columns: the numbers of columns, each at least 1.
 
     Raises:
-      ValueError: for an argument out of its range.
+      ValueError: if an argument is out of its range.
     """
     seeds.whole_number(seed)
     if not num_rows or not num_columns or min(*num_rows, *num_columns) < 1:
@@ -255,7 +271,7 @@ def grid(
 
 
 def _random_pairs(rng, size, probability):
-    """[num_pairs, 2]: each pair of `size` nodes, the smaller first, with this probability."""
+    """[num_pairs, 2]: pairs of `size` nodes, the smaller first, each with this probability."""
     pairs = np.stack(np.triu_indices(size, 1), axis=1)
     return pairs[rng.random(len(pairs)) < probability]
 
@@ -277,7 +293,7 @@ def _check(name, number):
         raise ValueError(f"`{name}` must be at least 1, got {number}")
 
 
-# What trainers choose from by name.
+# The sets that the trainers know by name.
 GRAPH_SETS: dict[str, Callable[..., list[nx.Graph]]] = {
     "community_small": community_small,
     "two_communities": two_communities,

@@ -1,4 +1,4 @@
-"""Row numbers of parts of arrays that lie end to end."""
+"""Row numbers of groups of consecutive rows."""
 
 import numpy as np
 
@@ -6,6 +6,10 @@ __all__ = ["ranges"]
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """start, start + 1, ... for each (start, length), end to end: [sum of `lengths`] int64."""
+    """The concatenation of `arange(start, start + length)` over all groups, [sum of lengths] int64.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
     ends = np.cumsum(lengths)
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)

@@ -1,41 +1,58 @@
-"""Sets of points, or graphs with node features, from a user's files: data for densities."""
+"""Sets of points, or graphs with node features, from a user's files, for density estimation."""
 
-import csv
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from gnf_tf.datasets.attributed_files import read_attributed_graphs
 from gnf_tf.datasets.graph_files import read_graphs
 from gnf_tf.datasets.labeled_graphs import check_features
+from gnf_tf.datasets.networkx_files import read_attributed_graphs
 from gnf_tf.datasets.node_graphs import graphs_with_features
 from gnf_tf.datasets.npz_files import read_npz
+from gnf_tf.datasets.text_files import number, read_table, short, wrong_line
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 from gnf_tf.graphs import GraphsTuple, fully_connected
 
 __all__ = ["read_sets"]
 
-_SET = "set"  # the column, or array, that says which set a point is in
+_SET = "set"  # the column, or the array, with the set of each point
 
 
 def read_sets(path: str | os.PathLike) -> GraphsTuple:
-    """Graphs with node features, nodes [num_nodes, F] float32: sets of points, or graphs.
+    """Sets of points, or graphs with node features, for `GraphDensity`.
 
-    .csv: a first line with the names of the columns, among them "set", the number or name of the
-    set that the point of a line is in; all others are features, numbers.
-    .npz: arrays features [num_nodes, F] and set [num_nodes].
-    A set, whose points need not follow one another, becomes a fully connected graph with self
-    loops, as `graphs.fully_connected` makes it; sets are in the order of their first points.
+    Use this if the nodes have features, and `read_graphs` if only the edges matter. Sets of points
+    are read from two formats:
 
-    .graphml, .gexf, .gml and .json (node-link); an .npz of graphs, a folder or a .zip as
-    `read_graphs` reads them: graphs whose nodes have features as `node_graph_from_networkx` takes
-    them, each edge in both directions.
+    - `.csv`: a line for each point, below a line with the names of the columns. The column "set"
+      has the number or the name of the set of a point, and each other column is a feature.
+    - `.npz`: arrays features [num_nodes, F] and set [num_nodes].
+
+    Each set becomes a fully connected graph with self loops, as in `graphs.fully_connected`. The
+    points of a set need not be consecutive. The sets are in the order of their first points.
+
+    Graphs are read from `.graphml`, `.gexf`, `.gml` and `.json` (node-link) files, and from `.npz`
+    files, folders and `.zip` archives as in `read_graphs`. The features of their nodes are those
+    of `node_graph_from_networkx`, and each edge has both directions.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     print("set,x,y\\na,0,1\\nb,2,3\\na,4,5", file=file, flush=True)
+    ...     sets = read_sets(file.name)
+    >>> sets.n_node.numpy().tolist(), sets.nodes.numpy().tolist()
+    ([2, 1], [[0.0, 1.0], [4.0, 5.0], [2.0, 3.0]])
+
+    Args:
+      path: path of the file or the folder.
+
+    Returns:
+      A GraphsTuple with nodes [num_nodes, F] float32, and edges and globals of width 0.
 
     Raises:
-      DataError: if the file is missing, damaged, or holds no such sets, naming the file and the
-        line and column, the array, or the graph.
+      DataError: if the file is missing or damaged, or has no such sets; the message names the line
+        and the column, the array, or the graph.
     """
     path = user_path(path)
     suffix = path.suffix.lower()
@@ -53,7 +70,7 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
             raise ValueError("it must hold a graph, got none")
         return graphs_with_features(graphs)
     except ValueError as error:
-        raise DataError(f"the data file {path} doesn't fit: {error}") from error
+        raise DataError(f"the data file {path} has wrong content: {error}") from error
 
 
 def _of_arrays(arrays):
@@ -71,7 +88,7 @@ def _of_arrays(arrays):
 
 
 def _joined(features, sets):
-    """Each set as a fully connected graph."""
+    """A fully connected graph for each set."""
     _, first, inverse, counts = np.unique(
         sets, return_index=True, return_inverse=True, return_counts=True
     )
@@ -81,52 +98,17 @@ def _joined(features, sets):
 
 
 def _read_csv(path):
-    """(features [num_points, F], name of each point's set)."""
-    try:
-        # A byte order mark is what spreadsheets begin with.
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, row) for row in reader if row]
-    except FileNotFoundError as error:
-        raise DataError(f"the data file {path} is missing") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the data file {path} can't be read as csv ({error})") from error
-    if len(lines) < 2:
-        raise ValueError(f"it must have a line of names and lines of numbers, got {len(lines)}")
-    names = [name.strip() for name in lines[0][1]]
-    if _SET not in names:
-        raise ValueError(f"it must have a column {_SET!r}, got columns {names}")
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise ValueError(f"its columns must have different names, got {repeated[0]!r} twice")
-    if len(names) < 2:
-        raise ValueError(f"it must have a column of features besides {_SET!r}, got none")
-    where = names.index(_SET)
-    features = np.empty([len(lines) - 1, len(names) - 1])
-    sets = []
-    for row, (line, cells) in enumerate(lines[1:]):
-        if len(cells) != len(names):
-            raise ValueError(f"line {line} must have {len(names)} cells, got {len(cells)}")
-        sets.append(cells.pop(where).strip())
-        if not sets[-1]:
-            raise ValueError(f"line {line} must name a set in column {_SET!r}, got nothing")
-        try:
-            features[row] = cells
-            fine = np.abs(features[row]) <= np.finfo(np.float32).max
-        except ValueError:
-            fine = [_is_number(cell) for cell in cells]
-        if not np.all(fine):
-            column = int(np.argmin(fine))
-            name = [*names[:where], *names[where + 1 :]][column]
-            raise ValueError(
-                f"line {line} must have a finite number in column {name!r}, got {cells[column]!r}"
-            )
-    return features, np.array(sets)
-
-
-def _is_number(cell):
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    """(features [num_points, F], the name of each point's set)."""
+    header, rows = read_table(path)
+    names = [name for name in header if name != _SET]
+    if len(names) == len(header) or not names:
+        raise wrong_line(
+            path,
+            1,
+            f"expected a column {_SET!r} and columns of features, got {short(', '.join(header))}",
+        )
+    for line, cells in rows:
+        if not cells[_SET]:
+            raise wrong_line(path, line, f"expected the name of a set in `{_SET}`, got nothing")
+    features = [[number(path, line, cells, name) for name in names] for line, cells in rows]
+    return np.array(features), np.array([cells[_SET] for _, cells in rows])

@@ -1,8 +1,9 @@
 """Sets of points in the plane with a known density: mixtures of Gaussians and half moons (5.1).
 
-A set has one point at each of some fixed places, with Gaussian noise, in random order; in the
-ring, the whole set is turned by a random angle. What makes it hard is that no place is taken
-twice: a density of independent points can't say so. `floors` computes what can be reached.
+A set has one point at each of n centers, with Gaussian noise, in random order; the sets of MOG ring
+are also rotated by a random angle. Because each center has exactly one point, the points depend on
+each other, and a density of independent points can't represent them. `nll_floor` computes the
+likelihood that a density can reach.
 """
 
 import dataclasses
@@ -20,11 +21,11 @@ __all__ = [
     "POINT_SETS",
     "PointSets",
     "Topology",
-    "grid_places",
+    "grid_centers",
     "half_moons_6",
     "mog",
     "mog_ring",
-    "moon_places",
+    "moon_centers",
 ]
 
 Topology = Literal["fully_connected", "edgeless"]
@@ -32,22 +33,31 @@ Topology = Literal["fully_connected", "edgeless"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PointSets:
-    """A distribution over sets of points, of which any number can be drawn.
+    """A distribution over sets of points in the plane.
+
+    Use this for sets with centers, noise or angles that you choose, and to compute their density
+    with `log_prob` and `nll_floor`; `mog`, `mog_ring` and `half_moons_6` draw the paper's sets.
 
     Attributes:
-      places: for each size of set, its places [n, 2]; sets of the sizes take turns.
-      noise: standard deviation of the Gaussian noise on each coordinate, positive.
-      max_angle: each set is turned about the origin by an angle uniform on [0, max_angle), radians.
+      centers: one array [n, 2] for each size n of set, the means of the Gaussians; the sizes of
+        consecutive sets cycle through them.
+      noise: the standard deviation of the Gaussian noise on each coordinate, positive.
+      max_angle: the upper end of the range [0, max_angle) of the uniform angle, in radians, by
+        which each set is rotated about the origin.
+
+    Raises:
+      ValueError: if `centers` is empty or has another shape, `noise` is not positive, or
+        `max_angle` is negative.
     """
 
-    places: tuple[np.ndarray, ...]
+    centers: tuple[np.ndarray, ...]
     noise: float
     max_angle: float = 0.0
 
     def __post_init__(self):
-        if not self.places or any(np.ndim(p) != 2 or np.shape(p)[1] != 2 for p in self.places):
-            shapes = [np.shape(p) for p in self.places]
-            raise ValueError(f"`places` must be arrays of shape [n, 2], got shapes {shapes}")
+        if not self.centers or any(np.ndim(p) != 2 or np.shape(p)[1] != 2 for p in self.centers):
+            shapes = [np.shape(p) for p in self.centers]
+            raise ValueError(f"`centers` must be arrays of shape [n, 2], got shapes {shapes}")
         if not self.noise > 0:
             raise ValueError(f"`noise` must be positive, got {self.noise}")
         if not self.max_angle >= 0:
@@ -56,7 +66,7 @@ class PointSets:
     def topology(
         self, num_graphs: int, edges: Topology = "fully_connected", dtype: tf.DType = tf.float32
     ) -> GraphsTuple:
-        """`num_graphs` sets with zero features: what a `NodePrior` takes.
+        """`num_graphs` sets with zero features, from which a `NodePrior` samples.
 
         Raises:
           ValueError: if `num_graphs` is below 1, or for an unknown `edges`.
@@ -69,7 +79,7 @@ class PointSets:
         return makers[edges](self._sizes(num_graphs), 2, dtype=dtype)
 
     def _sizes(self, num_graphs):
-        return np.array([len(self.places[i % len(self.places)]) for i in range(num_graphs)])
+        return np.array([len(self.centers[i % len(self.centers)]) for i in range(num_graphs)])
 
     def sample(
         self,
@@ -79,13 +89,15 @@ class PointSets:
         edges: Topology = "fully_connected",
         dtype: tf.DType = tf.float32,
     ) -> GraphsTuple:
-        """`num_graphs` sets. Same seed, same sets; XLA's random numbers are others than eager ones.
+        """`num_graphs` sets, nodes [num_nodes, 2]; the same seed gives the same sets.
+
+        Functions compiled by XLA draw other numbers from a seed than eager execution does.
 
         Args:
-          num_graphs: how many sets.
+          num_graphs: the number of sets.
           seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
-          edges: topology of the graphs.
-          dtype: of the coordinates.
+          edges: "fully_connected" (with self loops) or "edgeless".
+          dtype: the type of the coordinates.
 
         Raises:
           ValueError: as `topology`.
@@ -95,24 +107,24 @@ class PointSets:
         sizes = self._sizes(num_graphs)
         starts = np.cumsum(sizes) - sizes
         members, rows = [], []
-        for i, places in enumerate(self.places):
-            mine = starts[i :: len(self.places)]
+        for i, centers in enumerate(self.centers):
+            mine = starts[i :: len(self.centers)]
             if len(mine):
                 part = tf.random.experimental.stateless_fold_in(seed, i)
-                members.append(tf.reshape(self._draw(places, len(mine), part, dtype), [-1, 2]))
-                rows.append((mine[:, np.newaxis] + np.arange(len(places))).ravel())
-        # The members lie size by size; row r of the batch is where `order` finds r.
+                members.append(tf.reshape(self._draw(centers, len(mine), part, dtype), [-1, 2]))
+                rows.append((mine[:, np.newaxis] + np.arange(len(centers))).ravel())
+        # `members` is sorted by size; `order` says which of its rows each row of the batch is.
         order = np.argsort(np.concatenate(rows), kind="stable")
         return topology.replace(nodes=tf.gather(tf.concat(members, axis=0), order))
 
-    def _draw(self, places, count, seed, dtype):
-        """[count, n, 2]."""
+    def _draw(self, centers, count, seed, dtype):
+        """`count` sets of one size, [count, n, 2]."""
         noise_seed, order_seed, angle_seed = tf.unstack(
             tf.random.experimental.stateless_split(seed, 3)
         )
-        n = len(places)
+        n = len(centers)
         order = tf.argsort(tf.random.stateless_uniform([count, n], order_seed))
-        points = tf.gather(tf.constant(places, dtype), order)
+        points = tf.gather(tf.constant(centers, dtype), order)
         points += self.noise * tf.random.stateless_normal([count, n, 2], noise_seed, dtype=dtype)
         if not self.max_angle:
             return points
@@ -122,35 +134,40 @@ class PointSets:
         return tf.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
 
-def grid_places(num_places: int, spacing: float = 10.0) -> np.ndarray:
-    """[num_places, 2]: a square or nearly square grid about the origin.
+def grid_centers(num_centers: int, spacing: float = 10.0) -> np.ndarray:
+    """A square or nearly square grid about the origin, [num_centers, 2] float64.
 
-    4 places are (+-5, +-5), 6 a grid of 3 x 2, 9 one of 3 x 3.
+    >>> grid_centers(4).tolist()
+    [[-5.0, -5.0], [-5.0, 5.0], [5.0, -5.0], [5.0, 5.0]]
+
+    Args:
+      num_centers: the number of centers; 6 give a grid of 3 x 2.
+      spacing: the distance of adjacent centers.
 
     Raises:
-      ValueError: if `num_places` is no product of two whole numbers that differ by at most 1.
+      ValueError: if `num_centers` is not the product of two whole numbers that differ by at most 1.
     """
-    short = math.isqrt(max(num_places, 0))
-    if num_places < 1 or num_places not in (short * short, short * (short + 1)):
-        raise ValueError(f"`num_places` must be 1, 2, 4, 6, 9, 12, ..., got {num_places}")
-    columns, rows = np.arange(num_places // short), np.arange(short)
+    short = math.isqrt(max(num_centers, 0))
+    if num_centers < 1 or num_centers not in (short * short, short * (short + 1)):
+        raise ValueError(f"`num_centers` must be 1, 2, 4, 6, 9, 12, ..., got {num_centers}")
+    columns, rows = np.arange(num_centers // short), np.arange(short)
     x, y = (spacing * (axis - axis.mean()) for axis in (columns, rows))
     return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def moon_places(num_places: int) -> np.ndarray:
-    """[num_places, 2]: two half circles of radius 1, as scikit-learn's `make_moons`.
+def moon_centers(num_centers: int) -> np.ndarray:
+    """Two half circles of radius 1, as in scikit-learn's `make_moons`, [num_centers, 2] float64.
 
-    The first half of the places lies on the upper moon about the origin, the others on the lower
-    one about (1, 0.5), at equal angles from end to end.
+    The first half of the centers lies on the upper half circle about the origin, the others on the
+    lower half circle about (1, 0.5), at equal angles from end to end.
 
     Raises:
-      ValueError: if `num_places` is below 2.
+      ValueError: if `num_centers` is below 2.
     """
-    if num_places < 2:
-        raise ValueError(f"`num_places` must be at least 2, got {num_places}")
-    upper = np.linspace(0.0, np.pi, num_places // 2)
-    lower = np.linspace(0.0, np.pi, num_places - num_places // 2)
+    if num_centers < 2:
+        raise ValueError(f"`num_centers` must be at least 2, got {num_centers}")
+    upper = np.linspace(0.0, np.pi, num_centers // 2)
+    lower = np.linspace(0.0, np.pi, num_centers - num_centers // 2)
     return np.concatenate(
         [
             np.stack([np.cos(upper), np.sin(upper)], axis=-1),
@@ -160,11 +177,11 @@ def moon_places(num_places: int) -> np.ndarray:
 
 
 def _mog_sets(n_node, spacing, noise, max_angle=0.0):
-    return PointSets(tuple(grid_places(n, spacing) for n in n_node), noise, max_angle)
+    return PointSets(tuple(grid_centers(n, spacing) for n in n_node), noise, max_angle)
 
 
 def _moon_sets(n_node, noise):
-    return PointSets(tuple(moon_places(n) for n in n_node), noise)
+    return PointSets(tuple(moon_centers(n) for n in n_node), noise)
 
 
 def mog(
@@ -177,22 +194,26 @@ def mog(
     edges: Topology = "fully_connected",
     dtype: tf.DType = tf.float32,
 ) -> GraphsTuple:
-    """MOG: each point of a set from its own isotropic Gaussian on a grid, in random order.
+    """MOG (5.1): each point of a set has its own isotropic Gaussian on a grid, in random order.
+
+    >>> sets = mog(3, n_node=[4, 9])
+    >>> sets.n_node.numpy().tolist(), sets.nodes.shape.as_list()
+    ([4, 9, 4], [17, 2])
 
     Args:
-      num_graphs: how many sets; any number, fresh ones for each seed.
-      seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
-      n_node: sizes of the sets, taking turns; see `grid_places`.
-      spacing: distance of neighbouring centres.
-      noise: standard deviation of the Gaussians.
+      num_graphs: the number of sets.
+      seed: a whole number, or a pair of int32, see `gnf_tf.seeds`; each seed gives other sets.
+      n_node: the sizes through which consecutive sets cycle, 1, 2, 4, 6, 9, 12, ...
+      spacing: the distance of adjacent means on the grid.
+      noise: the standard deviation of the Gaussians.
       edges: "fully_connected" (with self loops) or "edgeless".
-      dtype: of the coordinates.
+      dtype: the type of the coordinates.
 
     Returns:
-      Nodes [num_nodes, 2], the coordinates.
+      A GraphsTuple whose nodes [num_nodes, 2] are the coordinates.
 
     Raises:
-      ValueError: for an argument out of its range.
+      ValueError: if an argument is out of its range.
     """
     sets = _mog_sets(n_node, spacing, noise)
     return sets.sample(num_graphs, seed=seed, edges=edges, dtype=dtype)
@@ -209,7 +230,7 @@ def mog_ring(
     edges: Topology = "fully_connected",
     dtype: tf.DType = tf.float32,
 ) -> GraphsTuple:
-    """MOG ring: `mog`, each set turned by an angle uniform on [0, max_angle)."""
+    """MOG ring (5.1): `mog`, each set rotated about the origin by an angle in [0, max_angle)."""
     sets = _mog_sets(n_node, spacing, noise, max_angle)
     return sets.sample(num_graphs, seed=seed, edges=edges, dtype=dtype)
 
@@ -223,7 +244,10 @@ def half_moons_6(
     edges: Topology = "fully_connected",
     dtype: tf.DType = tf.float32,
 ) -> GraphsTuple:
-    """6 half moons: a point at each place of `moon_places`, with noise; arguments as `mog`."""
+    """6 half moons (5.1): a point at each center of two half circles, with noise, as `mog`.
+
+    `n_node` may have any sizes of at least 2; the other arguments are those of `mog`.
+    """
     return _moon_sets(n_node, noise).sample(num_graphs, seed=seed, edges=edges, dtype=dtype)
 
 

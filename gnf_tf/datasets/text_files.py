@@ -1,4 +1,4 @@
-"""Text and tables that users wrote, with errors that name file and line."""
+"""Texts and tables in a user's files, with errors that name the file and the line."""
 
 import csv
 import io
@@ -7,25 +7,21 @@ import pathlib
 
 import numpy as np
 
+from gnf_tf.datasets.contents import content_of
 from gnf_tf.errors import DataError
 
-__all__ = ["finite", "read_table", "read_text", "short", "whole", "wrong_line"]
+__all__ = ["finite", "number", "read_table", "read_text", "short", "whole", "wrong_line"]
 
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_text(path: pathlib.Path) -> str:
-    """A file in UTF-8, its lines ended by newlines.
+    """The text of a file in UTF-8, with newlines as line ends.
 
     Raises:
-      DataError: if it is missing, can't be read, is empty or is not UTF-8.
+      DataError: if the file is missing, can't be read, is empty, or is not in UTF-8.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"the data file {path} is missing") from error
-    except OSError as error:
-        raise DataError(f"can't read the data file {path}: {error.strerror or error}") from error
+    data = content_of(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -37,13 +33,13 @@ def read_text(path: pathlib.Path) -> str:
 
 
 def read_table(path: pathlib.Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """(names of the columns, (line, {name: text}) of each row) of a csv file with a header.
+    """A csv file with a header, as (names of the columns, (line, {name: text}) for each row).
 
-    A first column without a name is called "index": pandas writes its index so.
+    A first column without a name, such as the index that pandas writes, is named "index".
 
     Raises:
-      DataError: as `read_text`; for names that are empty or twice there, a row of another number
-        of cells, or no rows.
+      DataError: as `read_text`; if a column has no name, two columns have the same name, a row has
+        another number of cells than the header, or there is no row.
     """
     reader = csv.reader(io.StringIO(read_text(path)), strict=True)
     try:
@@ -67,7 +63,7 @@ def read_table(path: pathlib.Path) -> tuple[list[str], list[tuple[int, dict[str,
 
 
 def finite(text: str) -> float | None:
-    """A number that is finite in float32, or None."""
+    """The number in a text, or None if it has no number that is finite in float32."""
     try:
         value = float(text)
     except ValueError:
@@ -75,16 +71,30 @@ def finite(text: str) -> float | None:
     return value if -_LARGEST <= value <= _LARGEST else None
 
 
+def number(path: os.PathLike, line: int, cells: dict[str, str], name: str) -> float:
+    """The number in the cell `name` of a line.
+
+    Raises:
+      DataError: if the cell has no number that is finite in float32.
+    """
+    value = finite(cells[name])
+    if value is None:
+        raise wrong_line(
+            path, line, f"expected a finite number as `{name}`, got {short(cells[name])}"
+        )
+    return value
+
+
 def whole(text: str) -> int:
-    """A whole number of at most nine digits, or 0 for any other text."""
+    """The whole number in a text of at most nine digits, or 0 for any other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def short(text: str) -> str:
-    """The text as an error shows it: quoted, in one line."""
+    """A text for an error message: quoted, in one line, and not longer than 60 characters."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def wrong_line(path: str | os.PathLike, line: int, problem: str) -> DataError:
-    """The error for a line, counted from 1."""
+    """The error about a line, counted from 1."""
     return DataError(f"the data file {path} is wrong in line {line}: {problem}")

@@ -8,13 +8,14 @@ import networkx as nx
 import numpy as np
 
 from gnf_tf.datasets.attributed_graphs import make_graphs
+from gnf_tf.datasets.contents import content_of
 from gnf_tf.errors import DataError
 
 __all__ = ["read_tu", "tu_name"]
 
 
 def tu_name(file_name: str) -> str | None:
-    """NAME of a file NAME_A.txt or NAME_graph_indicator.txt, None of another."""
+    """NAME for a file NAME_A.txt or NAME_graph_indicator.txt, None for other files."""
     for ending in ("_A.txt", "_graph_indicator.txt"):
         if file_name.endswith(ending):
             return file_name.removesuffix(ending)
@@ -22,20 +23,20 @@ def tu_name(file_name: str) -> str | None:
 
 
 def read_tu(folder: pathlib.Path | zipfile.Path, name: str) -> list[nx.Graph]:
-    """The data set NAME in a folder or in an archive.
+    """The data set NAME in a folder or in an archive (Morris et al., "TUDataset", 2020).
 
-    Morris et al., "TUDataset", ICML 2020 workshop. Of the files NAME_A.txt and
-    NAME_graph_indicator.txt must be there; NAME_graph_labels, NAME_graph_attributes,
-    NAME_node_labels, NAME_node_attributes, NAME_edge_labels and NAME_edge_attributes are read
-    where they are. A label file of several columns gives vectors. NAME_A.txt has each edge once, or
-    each in both directions.
+    The files NAME_A.txt and NAME_graph_indicator.txt are required; NAME_graph_labels.txt,
+    NAME_graph_attributes.txt, NAME_node_labels.txt, NAME_node_attributes.txt, NAME_edge_labels.txt
+    and NAME_edge_attributes.txt are optional. A file of labels with several columns gives vectors.
+    NAME_A.txt has all edges in one direction, or all edges in both directions.
 
     Returns:
-      Undirected graphs, nodes 0 to n - 1 in the order of the files. Self loops are left out; an
-      edge has what the files say of the direction from the smaller number to the greater.
+      Undirected graphs with nodes 0 to n - 1 in the order of the files, without self loops. If the
+      files have both directions, an edge has the attributes of the direction from the smaller to
+      the larger node.
 
     Raises:
-      DataError: if a file is missing, damaged or cut short.
+      DataError: if a file is missing, damaged or truncated.
     """
     paths = _TuPaths(folder, name)
     indicator = _table(paths("graph_indicator"), np.int64, width=1)[:, 0]
@@ -69,7 +70,7 @@ class _TuPaths:
 
 
 def _one_each(pairs, indicator, paths):
-    """[lines]: True for one line of each edge; raises a DataError for a line that is no edge."""
+    """[lines] bool, true for one line of each edge; raises a DataError if a line is not an edge."""
     path = paths("A")
     wrong = (pairs < 1) | (pairs > len(indicator))
     if wrong.any():
@@ -91,18 +92,18 @@ def _one_each(pairs, indicator, paths):
     alone = ~np.isin(keys, pairs @ [1, len(indicator) + 1])
     if alone[distinct].all():
         return distinct
-    # A file of both directions that is cut short lacks the reverse of an edge.
+    # A truncated file with both directions lacks the reverse of an edge.
     if alone.any():
         line = int(alone.argmax())
         raise DataError(
             f"the data file {path} is damaged: it has edge {pairs[line].tolist()} in line "
-            f"{line + 1}, expected its reverse too, as of others"
+            f"{line + 1}, expected its reverse too, as for other edges"
         )
     return pairs[:, 0] < pairs[:, 1]
 
 
 def _optional(paths, what, rows):
-    """The labels and attributes of nodes, edges or graphs; None for a file that isn't there."""
+    """The labels and attributes of nodes, edges or graphs; None if their file does not exist."""
     result = {}
     for key, kind in (("label", "labels"), ("features", "attributes")):
         path = paths(f"{what}_{kind}")
@@ -122,15 +123,14 @@ def _optional(paths, what, rows):
 
 
 def _table(path, dtype=np.float64, width=None):
-    """[lines, columns] of a file of numbers with commas between them."""
+    """The numbers in a file, [lines, columns], with commas between columns."""
+    content = content_of(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = content.decode("utf-8-sig").splitlines()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an empty file, refused below
+            warnings.simplefilter("ignore")  # about an empty file, which is an error below
             table = np.loadtxt(lines, dtype=dtype, delimiter=",", ndmin=2)
-    except (FileNotFoundError, KeyError) as error:  # in a folder, in an archive
-        raise DataError(f"the data file {path} is missing") from error
-    except Exception as error:  # an archive raises of many kinds
+    except ValueError as error:
         raise DataError(f"the data file {path} is damaged ({error})") from error
     if not table.size or width not in (None, table.shape[1]):
         raise DataError(

@@ -13,22 +13,25 @@ __all__ = ["NodePrior"]
 
 
 class NodePrior(tfp.distributions.Distribution):
-    """P(H_T) = product over nodes of N(h_i | 0, I), given a topology.
+    """P(H_T) = product over nodes i of N(h_i | 0, I), given a topology (paper, section 3.2).
 
-    The event is a GraphsTuple. A sample is `topology` with fresh node features; `log_prob` is per
-    graph, [n_graphs], over the nodes of the graph that it is given, whatever its topology: one
-    prior scores batches of any mix of sizes.
+    The event is a GraphsTuple with nodes [num_nodes, node_size]. A sample is `topology` with new
+    node features. `log_prob(graph)` is per graph, [n_graphs], in nats. It takes graphs of any
+    topology, so that one prior scores batches of all sizes.
+
+    A TFP distribution such as `tfd.MultivariateNormalDiag` has single nodes as its events; use this
+    one for the density of all nodes of a graph together, and as the base of a `GNF`.
     """
 
     def __init__(
         self, topology: GraphsTuple, *, validate_args: bool = False, name: str = "NodePrior"
     ):
-        """Keeps the topology.
+        """Stores the topology.
 
         Args:
-          topology: GraphsTuple; its node features give width and dtype, their values don't matter.
-          validate_args: check the values of the topology and of each graph too, where eager.
-          name: as TFP.
+          topology: a GraphsTuple, whose nodes give node_size and dtype; their values don't matter.
+          validate_args: whether to check the values of each graph too, in eager execution.
+          name: as in TFP.
 
         Raises:
           ValueError: if the topology is malformed, see `graphs.validate`.
@@ -47,7 +50,7 @@ class NodePrior(tfp.distributions.Distribution):
 
     @property
     def topology(self) -> GraphsTuple:
-        """What samples look like, their node features aside."""
+        """The graph of which samples are copies, but for the node features."""
         return self._topology
 
     @classmethod
@@ -70,10 +73,10 @@ class NodePrior(tfp.distributions.Distribution):
                 f"`sample_shape` must be (), got {sample_shape}: a batch of graphs is one "
                 "GraphsTuple; for more samples use the topology graphs.batch([topology] * n)"
             )
-        # TFP hands integers to a stateful generator; here the same seed is the same sample.
+        # TFP would use a stateful generator for an integer; here a seed determines the sample.
         seed = None if seed is None else seeds.as_pair(seed)
         nodes = self._topology.nodes
-        # Every field a new tensor: TFP's cache must not take two samples for one.
+        # Every field is a new tensor, so that TFP's cache can't mistake a sample for another.
         fields = graphs.map_fields(tf.identity, self._topology)
         return GraphsTuple(*fields).replace(
             nodes=samplers.normal(tf.shape(nodes), dtype=nodes.dtype, seed=seed)

@@ -1,15 +1,17 @@
-"""The GraphsTuple door: making, checking, batching, padding, and networkx in and out.
+"""Functions that make, check, batch and pad GraphsTuples, and convert them to and from networkx.
 
-A graph here is a `graph_nets.graphs.GraphsTuple`, one or several graphs laid end to end:
+A `graph_nets.graphs.GraphsTuple` is a batch of graphs, which are concatenated (section 2.1):
 
-    nodes [num_nodes, node_size], edges [num_edges, edge_size], globals [n_graphs, global_size]
-    senders, receivers [num_edges]   rows of `nodes`; messages flow from sender to receiver
-    n_node, n_edge [n_graphs]        how many nodes and edges each graph owns, in order
+    nodes               [num_nodes, node_size]    features of the nodes of all graphs, in order
+    edges               [num_edges, edge_size]    features of the edges
+    globals             [n_graphs, global_size]   features of the graphs
+    senders, receivers  [num_edges]               rows of `nodes`; messages go to the receiver
+    n_node, n_edge      [n_graphs]                number of nodes and edges of each graph
 
-What every function here makes has int32 indices and no None: absent edge features and globals are
-zero-width tensors of the nodes' dtype, because None can't pass through TFP. Graphs without edges,
-of a single node, and of no node at all are graphs like others. A self loop is one edge from a
-node to itself; repeated edges are kept, and count as often as they stand there.
+Graphs that these functions return have int32 indices and no None fields, because None can't pass
+through TFP: missing edge features and globals are tensors of width 0 with the dtype of the nodes.
+A graph may have no edges or no nodes. A self loop is one edge from a node to itself. Repeated edges
+are kept, and each of them carries messages.
 """
 
 from graph_nets.graphs import GraphsTuple

@@ -1,4 +1,4 @@
-"""Graphs of a batch as dense blocks [n_graphs, size, ...], one block a graph, and back."""
+"""Conversion between the concatenated graphs of a batch and dense blocks, one block per graph."""
 
 import math
 from typing import NamedTuple
@@ -14,39 +14,46 @@ __all__ = ["Blocks"]
 
 
 class Blocks(NamedTuple):
-    """Where the nodes of a batch stand in dense blocks; made by `Blocks.of`."""
+    """The map between nodes and the slots of dense blocks; `Blocks.of` makes it.
+
+    A block is a row of `size` slots for the nodes of one graph. Attention between all nodes of a
+    graph is a batched matrix product of blocks; along given edges, `gather` and `scatter_sum`
+    need less memory.
+    """
 
     is_node: tf.Tensor
-    """[n_graphs, size] bool: whether a place is taken"""
+    """[n_graphs, size] bool: whether the slot holds a node"""
     node: tf.Tensor
-    """[n_graphs, size] int32: by which node; 0 where by none"""
+    """[n_graphs, size] int32: the node in the slot; 0 if the slot is empty"""
     is_inside: tf.Tensor
-    """[num_nodes] bool: whether a node has a place"""
+    """[num_nodes] bool: whether the node has a slot"""
     row: tf.Tensor
-    """[num_nodes] int32: which one of n_graphs * size; 0 where none"""
+    """[num_nodes] int32: the slot of the node, in [0, n_graphs * size); 0 if it has none"""
     is_cut: tf.Tensor
-    """[n_graphs] bool: whether a graph of data lacks places; only XLA lets it be"""
+    """[n_graphs] bool: whether the graph is no padding and lacks slots, which only XLA allows"""
     is_cut_node: tf.Tensor
-    """[num_nodes] bool: whether its graph does"""
+    """[num_nodes] bool: whether the graph of the node is cut"""
 
     @property
     def size(self) -> int | tf.Tensor:
-        """Places of a block."""
+        """The number of slots of a block."""
         return self.is_node.shape[1] or tf.shape(self.is_node)[1]
 
     @classmethod
     def of(cls, graph: GraphsTuple, max_num_nodes: int | None = None) -> "Blocks":
-        """Blocks with as many places as the largest graph has nodes.
+        """Makes blocks with as many slots as the largest graph has nodes.
 
-        Nodes beyond `max_num_nodes` have no place: only padding may have some, as `graphs.pad`
-        makes it: the last graph with nodes, of several, if none of its edges joins two nodes. Under
-        XLA, which needs to know sizes beforehand, the blocks have `max_num_nodes` places. Elsewhere
-        batches of graphs of like size waste little, see `datasets.plan_buckets`.
+        Args:
+          graph: a batch of graphs; only its topology is used.
+          max_num_nodes: upper bound of the number of slots. XLA, which needs static shapes, makes
+            this many slots. A padding graph may be larger than the bound; its last nodes then have
+            no slot. A graph counts as padding, as `graphs.pad` makes it, if it is not the first
+            graph, only empty graphs follow it, and all its edges are self loops.
 
         Raises:
-          ValueError: if another graph is larger; in a `tf.function` that doesn't know the sizes a
-            tf.errors.InvalidArgumentError. XLA can't raise: there `unstack` gives NaN for the nodes
-            of such a graph that have no place.
+          ValueError: if a graph that is no padding has more than `max_num_nodes` nodes. A
+            `tf.function` with dynamic sizes raises tf.errors.InvalidArgumentError instead. Under
+            XLA, which can't raise, `unstack` returns NaN for the nodes without a slot.
         """
         graph = graph.map(lambda index: tf.cast(index, tf.int32), INDEX_FIELDS)
         size = tf.reduce_max(graph.n_node)
@@ -68,9 +75,9 @@ class Blocks(NamedTuple):
         )
 
     def stack(self, per_node: tf.Tensor) -> tf.Tensor:
-        """[num_nodes, ...] -> [n_graphs, size, ...], zero where there is no node.
+        """Moves values of nodes into blocks: [num_nodes, ...] -> [n_graphs, size, ...].
 
-        Its transpose is `unstack`: both are gathers, and so are their gradients.
+        Empty slots are 0. The gradient is `unstack`, so that it is a gather too, not a scatter.
         """
 
         @tf.custom_gradient
@@ -82,9 +89,9 @@ class Blocks(NamedTuple):
         return moved(per_node)
 
     def unstack(self, blocks: tf.Tensor) -> tf.Tensor:
-        """[n_graphs, size, ...] -> [num_nodes, ...]; for nodes without a place zero, or NaN.
+        """Moves values back to nodes: [n_graphs, size, ...] -> [num_nodes, ...].
 
-        NaN if they are cut off from a graph of data, see `of`.
+        Nodes without a slot get 0 if they are padding, and NaN otherwise (see `of`).
         """
 
         @tf.custom_gradient
@@ -98,7 +105,10 @@ class Blocks(NamedTuple):
         return moved(blocks)
 
     def adjacency(self, graph: GraphsTuple, dtype: tf.DType = tf.float32) -> tf.Tensor:
-        """[n_graphs, receiver, sender]: how many edges there are between two places of a block."""
+        """The number of edges from a sender to a receiver: [n_graphs, size, size].
+
+        The receiver is the second axis and the sender the third.
+        """
         n_graphs, size = tf.shape(self.is_node)[0], self.size
         receiver, sender = (
             tf.gather(self.row, index) for index in (graph.receivers, graph.senders)
@@ -116,7 +126,7 @@ def _expand(mask, ndims):
 
 
 def _cut(graph, max_num_nodes):
-    """[n_graphs] bool: which graphs are too large, and no padding; an error where one can be."""
+    """[n_graphs] bool: which graphs are too large and no padding. Raises an error if possible."""
     sizes = tf.get_static_value(graph.n_node)
     if sizes is not None and (sizes <= max_num_nodes).all():
         return tf.zeros_like(graph.n_node, tf.bool)
@@ -125,7 +135,7 @@ def _cut(graph, max_num_nodes):
     edges = tf.math.unsorted_segment_sum(joins, edge_graph_ids(graph), tf.shape(graph.n_node)[0])
     is_padding = (nodes_after == 0) & (edges == 0) & (tf.range(tf.shape(edges)[0]) > 0)
     is_cut = (graph.n_node > max_num_nodes) & ~is_padding
-    rule = "`max_num_nodes` must hold every graph but a last one that is padding, got"
+    rule = "`max_num_nodes` must hold every graph but a padding graph, got"
     if tf.executing_eagerly() and tf.reduce_any(is_cut):
         raise ValueError(f"{rule} {max_num_nodes} for sizes {sizes.tolist()}")
     if not (tf.executing_eagerly() or xla.is_compiling()):

@@ -1,4 +1,4 @@
-"""One way to write a topology down, whatever way it came."""
+"""A canonical form of topologies."""
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
@@ -9,22 +9,25 @@ __all__ = ["canonical"]
 
 
 def canonical(graph: GraphsTuple, *, directed: bool = False) -> GraphsTuple:
-    """The same topologies with every edge once, and a self loop on every node; one graph is added.
+    """Returns the topologies with each edge once and a self loop on every node.
 
-    What two callers wrote differently comes out alike: with self loops or without, edges repeated,
-    in any order, and, unless `directed`, in one direction or both. Edge features and globals are
-    left out. The sizes of the result follow from the sizes of `graph`, so that XLA can compile it:
-    a graph of one node is put first, node 0, and has a self loop in the place of each edge that
-    would have stood there again. Leave out its row of whatever is computed.
+    Graphs that differ only in self loops, in repeated edges, in the order of edges or, unless
+    `directed`, in the direction of edges have the same canonical form. Edge features and globals
+    are dropped.
+
+    The shapes of the result depend on the shapes of `graph` alone, as XLA requires. For this
+    purpose a graph with a single node is added in front; it has one self loop for each edge that
+    was dropped as a repetition. Drop the first row of whatever is computed from the result.
 
     Args:
       graph: nodes [num_nodes, width] of any width.
-      directed: keep an edge's direction; else each edge goes both ways.
+      directed: whether to keep the direction of the edges; otherwise each edge is made to go both
+        ways.
 
     Returns:
-      nodes [1 + num_nodes, width], the first row zero; edges [E, 0] in the order of sender and
-      receiver, with E = num_edges + num_nodes if directed, else 2 num_edges + num_nodes;
-      globals [1 + n_graphs, 0].
+      A GraphsTuple with nodes [1 + num_nodes, width], the first row 0; edges [E, 0] sorted by
+      sender and receiver, where E = num_edges + num_nodes if directed, and
+      E = 2 num_edges + num_nodes otherwise; and globals [1 + n_graphs, 0].
     """
     dtype = graph.nodes.dtype
     num_nodes = tf.shape(graph.nodes, tf.int64)[0]
@@ -32,7 +35,7 @@ def canonical(graph: GraphsTuple, *, directed: bool = False) -> GraphsTuple:
     every = tf.range(1, num_nodes + 1, dtype=tf.int64)
     ways = [(senders, receivers), (every, every)]
     ways += [] if directed else [(receivers, senders)]
-    # One number for each pair of nodes; that of node 0 with itself is 0, and sorted to the front.
+    # Each pair of nodes is encoded as one number. A self loop of node 0 is 0, the smallest.
     width = num_nodes + 1
     pairs = tf.sort(tf.concat([a * width + b for a, b in ways], axis=0))
     is_new = tf.concat([tf.ones_like(pairs[:1], tf.bool), pairs[1:] != pairs[:-1]], axis=0)
@@ -46,7 +49,7 @@ def canonical(graph: GraphsTuple, *, directed: bool = False) -> GraphsTuple:
         receivers=receivers,
         senders=senders,
         n_node=n_node,
-        n_edge=n_node,  # of which only the length is needed by what follows
+        n_edge=n_node,  # a placeholder of the right length
     )
     owner = tf.gather(node_graph_ids(result), senders)
     n_edge = tf.math.unsorted_segment_sum(tf.ones_like(owner), owner, tf.shape(n_node)[0])

@@ -1,4 +1,4 @@
-"""networkx graphs in and out."""
+"""Conversion of graphs from and to networkx."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,26 @@ __all__ = ["from_networkx", "to_networkx"]
 
 
 def from_networkx(graphs: Sequence[nx.Graph], *, dtype: tf.DType = tf.float32) -> GraphsTuple:
-    """A batch of networkx graphs; nodes in each graph's own order, whatever their labels.
+    """Converts networkx graphs to one batch; nodes keep the order of their graph.
 
-    The attribute "features" (a finite number or a vector of them, as wide on all) of nodes, edges
-    and `graph.graph` gives the features; where no node (edge, graph) has any, they have width 0. An
-    undirected edge becomes two, one each way, with the same features; a self loop becomes one.
+    Features come from the attribute "features" of nodes, of edges and of `graph.graph`: finite
+    numbers, or vectors of them of one length. If no node (edge, graph) has the attribute, the
+    features have width 0. An undirected edge becomes two directed edges with the same features; a
+    self loop becomes one edge. Other attributes are ignored.
+
+    >>> import networkx as nx
+    >>> batch = from_networkx([nx.path_graph(2), nx.cycle_graph(3)])
+    >>> batch.n_node.numpy(), batch.n_edge.numpy()
+    (array([2, 3], dtype=int32), array([2, 6], dtype=int32))
+
+    Args:
+      graphs: networkx graphs of any class.
+      dtype: float dtype of the features.
 
     Raises:
       TypeError: if `graphs` is a single graph.
-      ValueError: for an empty sequence, or features of some item that are missing, of another
-        width, or no finite numbers, naming it.
+      ValueError: if there is no graph, or the features of an item are missing while others have
+        them, differ in width, or are no finite numbers. The message names the item.
     """
     if isinstance(graphs, nx.Graph):
         raise TypeError("`graphs` must be a sequence of networkx graphs, got a single one: [graph]")
@@ -56,13 +66,13 @@ def from_networkx(graphs: Sequence[nx.Graph], *, dtype: tf.DType = tf.float32) -
 
 
 def _features(items, dtype):
-    """The "features" of (what, attributes) pairs as a matrix."""
+    """The "features" of (name of the item, attributes) pairs, as a matrix [num_items, width]."""
     if not any("features" in data for _, data in items):
         return tf.zeros([len(items), 0], dtype)
     rows = []
     for what, data in items:
         if "features" not in data:
-            raise ValueError(f"{what} has no 'features', others have; give all of them or none")
+            raise ValueError(f"{what} has no 'features', others have: give all of them or none")
         row = _vector(what, data["features"], dtype.as_numpy_dtype)
         if rows and row.shape != rows[0].shape:
             raise ValueError(
@@ -78,9 +88,9 @@ def _vector(what, value, dtype):
     try:
         given = np.atleast_1d(np.asarray(value))
     except (TypeError, ValueError):
-        given = None  # of lengths that differ
+        given = None  # nested sequences of different lengths
     if given is not None and given.ndim == 1 and np.can_cast(given.dtype, dtype, "same_kind"):
-        with np.errstate(over="ignore"):  # infinite, and so refused
+        with np.errstate(over="ignore"):  # an overflow is infinite, and refused below
             row = given.astype(dtype)
         if np.isfinite(row).all():
             return row
@@ -90,16 +100,16 @@ def _vector(what, value, dtype):
 
 
 def _shown(value):
-    """On one line, and short."""
+    """The value for an error message: on one line, and at most 80 characters."""
     return f"{' '.join(repr(value).split()):.80}"
 
 
 def to_networkx(graph: GraphsTuple) -> list[nx.Graph]:
-    """Each graph of the batch in the smallest networkx class that holds it, nodes numbered from 0.
+    """Converts each graph of the batch to networkx, with nodes 0 to n - 1.
 
-    That is `Graph` where each edge has its reverse (with equal features) and none is repeated,
-    `DiGraph` where none is repeated, `MultiDiGraph` otherwise. Features of positive width are in
-    the attribute "features", as numpy vectors.
+    The result is a `Graph` if each edge has a reverse edge with equal features and no edge is
+    repeated, a `DiGraph` if only the latter holds, and a `MultiDiGraph` otherwise. Features of
+    positive width become the attribute "features", a numpy vector.
     """
     return [_member_to_networkx(member) for member in unbatch(graph)]
 

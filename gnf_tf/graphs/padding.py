@@ -1,4 +1,4 @@
-"""Padding to static sizes, with masks."""
+"""Padding of batches to static sizes, and the masks that tell padding from data."""
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
@@ -10,20 +10,21 @@ __all__ = ["edge_mask", "graph_mask", "node_mask", "pad", "unpad"]
 
 
 def pad(graph: GraphsTuple, num_nodes: int, num_edges: int, num_graphs: int) -> GraphsTuple:
-    """Adds padding graphs at the end up to the given totals, as jraph does.
+    """Appends padding graphs until the batch has the given sizes, as jraph does.
 
-    The first padding graph owns all padding nodes (zero features) and edges (self loops of the
-    first padding node); the others are empty. There is always a padding graph with a node: it is
-    how the masks below find the padding, as the last graph that has nodes.
+    The first padding graph has all padding nodes, whose features are 0, and all padding edges,
+    which are self loops of its first node; the other padding graphs are empty. Since the first
+    padding graph always has a node, the masks below can find it: it is the last graph with nodes.
 
     Args:
       graph: the batch; its sizes may be dynamic.
-      num_nodes: total number of nodes, more than the graph has.
-      num_edges: total number of edges, at least as many as the graph has.
-      num_graphs: total number of graphs, more than the batch has.
+      num_nodes: total number of nodes; it must exceed the number of nodes of the batch.
+      num_edges: total number of edges, at least as many as the batch has.
+      num_graphs: total number of graphs; it must exceed the number of graphs of the batch.
 
     Raises:
-      ValueError: (where sizes are static) if a total is too small, with the smallest that fits.
+      ValueError: if the sizes of the batch are static and a total is too small. The message gives
+        the smallest possible total.
     """
     graph = fill_missing(graph)
     totals = {"num_nodes": num_nodes, "num_edges": num_edges, "num_graphs": num_graphs}
@@ -56,7 +57,7 @@ def pad(graph: GraphsTuple, num_nodes: int, num_edges: int, num_graphs: int) -> 
 
 
 def unpad(graph: GraphsTuple) -> GraphsTuple:
-    """The graph that `pad` was given. Eager only, since its sizes are dynamic."""
+    """Removes what `pad` added. It works only eagerly, since its sizes are dynamic."""
     real = int(_first_padding_graph(graph))
     num_nodes = int(tf.reduce_sum(graph.n_node[:real]))
     num_edges = int(tf.reduce_sum(graph.n_edge[:real]))
@@ -77,15 +78,15 @@ def _first_padding_graph(graph):
 
 
 def graph_mask(graph: GraphsTuple) -> tf.Tensor:
-    """[n_graphs] bool: which graphs of a graph made by `pad` are real."""
+    """[n_graphs] bool: which graphs of a batch that `pad` made are no padding."""
     return tf.range(tf.shape(graph.n_node)[0]) < _first_padding_graph(graph)
 
 
 def node_mask(graph: GraphsTuple) -> tf.Tensor:
-    """[num_nodes] bool: which nodes of a graph made by `pad` are real."""
+    """[num_nodes] bool: which nodes of a batch that `pad` made are no padding."""
     return node_graph_ids(graph) < _first_padding_graph(graph)
 
 
 def edge_mask(graph: GraphsTuple) -> tf.Tensor:
-    """[num_edges] bool: which edges of a graph made by `pad` are real."""
+    """[num_edges] bool: which edges of a batch that `pad` made are no padding."""
     return edge_graph_ids(graph) < _first_padding_graph(graph)

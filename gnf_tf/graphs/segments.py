@@ -1,4 +1,4 @@
-"""Which graph a node or edge belongs to; from nodes to edges and back; sums over a graph."""
+"""Gathers and segment sums between nodes, edges and graphs, which XLA can compile."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,12 +10,12 @@ __all__ = ["edge_graph_ids", "gather", "node_graph_ids", "scatter_sum", "sum_nod
 
 
 def node_graph_ids(graph: GraphsTuple) -> tf.Tensor:
-    """[num_nodes] int32: the graph that each node belongs to."""
+    """[num_nodes] int32: the index of the graph that owns each node."""
     return _segment_ids(graph.n_node, tf.shape(graph.nodes)[0])
 
 
 def edge_graph_ids(graph: GraphsTuple) -> tf.Tensor:
-    """[num_edges] int32: the graph that each edge belongs to."""
+    """[num_edges] int32: the index of the graph that owns each edge."""
     return _segment_ids(graph.n_edge, tf.shape(graph.senders)[0])
 
 
@@ -23,13 +23,14 @@ def _segment_ids(counts, total):
     known = tf.get_static_value(counts)
     if known is not None:
         return tf.constant(np.repeat(np.arange(len(known)), known), tf.int32)
-    # tf.repeat would need a size that XLA can't know; counting the ends passed does not.
+    # tf.repeat has an output of unknown size, which XLA can't compile. The search counts, for each
+    # row, the graphs that end before it.
     ends = tf.cumsum(counts)
     return tf.searchsorted(ends, tf.range(total, dtype=ends.dtype), side="right")
 
 
 def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
-    """Sums over the nodes of each graph: [num_nodes, ...] -> [n_graphs, ...]."""
+    """Sums `values` over the nodes of each graph: [num_nodes, ...] -> [n_graphs, ...]."""
     shape = _static_blocks(graph)
     if shape:
         return tf.reduce_sum(tf.reshape(values, [*shape, *values.shape[1:]]), axis=1)
@@ -37,7 +38,10 @@ def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
 
 
 def to_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
-    """Each node's graph's row, the transpose of `sum_nodes`: [n_graphs, ...] -> [num_nodes, ...]"""
+    """Gives each node the row of its graph: [n_graphs, ...] -> [num_nodes, ...].
+
+    This is the transpose of `sum_nodes`.
+    """
     shape = _static_blocks(graph)
     if shape:
         width = values.shape[1:]
@@ -47,7 +51,7 @@ def to_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
 
 
 def _static_blocks(graph):
-    """[n_graphs, n_node] where all graphs are known to be of one size, or None."""
+    """[n_graphs, nodes of a graph] if the sizes are static and all equal, otherwise None."""
     sizes = tf.get_static_value(graph.n_node)
     if sizes is None or len(set(sizes)) != 1:
         return None
@@ -55,10 +59,22 @@ def _static_blocks(graph):
 
 
 def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """`values[index]`, as nodes to edges: [num_nodes, ...], [num_edges] -> [num_edges, ...]."""
+    """Returns `values[index]`, such as the nodes at the senders of all edges.
+
+    Unlike `tf.gather`, it has a gradient that XLA can compile with bounded memory, and that is
+    summed in float32 for values of 16 bits.
+
+    Args:
+      values: [num_nodes, ...] float.
+      index: [num_edges] int in [0, num_nodes).
+
+    Returns:
+      [num_edges, ...].
+    """
     if not xla.is_compiling() and not _is_half(values):
         return tf.gather(values, index)
-    # A number where it is known: a loop's gradient keeps tensors, where XLA can't follow.
+    # A static size is a Python number, since the gradient of a loop would store a tensor, which XLA
+    # can't treat as a static shape.
     size = tf.shape(values)[0] if values.shape[0] is None else values.shape[0]
 
     @tf.custom_gradient
@@ -69,24 +85,27 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
 
 def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
-    """Sums of the rows with equal index, as edges to receivers, the transpose of `gather`.
+    """Sums the rows of `values` with equal index, such as the messages to each receiver.
+
+    This is the transpose of `gather`. Unlike `tf.math.unsorted_segment_sum`, it needs bounded
+    memory under XLA, and sums values of 16 bits in float32.
 
     Args:
       values: [num_edges, ...] float.
-      index: [num_edges] in [0, size).
-      size: rows of the result.
+      index: [num_edges] int in [0, size).
+      size: number of rows of the result.
 
     Returns:
-      [size, ...]; rows that no index names are 0. Values of 16 bits are summed in 32.
+      [size, ...]; rows to which no index points are 0.
     """
     if _is_half(values):
         return tf.cast(scatter_sum(tf.cast(values, tf.float32), index, size), values.dtype)
     if not xla.is_compiling():
         return tf.math.unsorted_segment_sum(values, index, size)
 
-    # XLA adds in place to a buffer of zeros. Were that a constant, as in unsorted_segment_sum, it
-    # would be one constant for the whole program, copied for every sum before any of them runs:
-    # all those buffers at once, O(nodes x steps).
+    # XLA adds in place to a buffer of zeros. It would share a constant buffer, as in
+    # unsorted_segment_sum, between all sums of a program, and copy it for each sum before any sum
+    # runs: O(nodes x steps) of memory. So each buffer of zeros is made to depend on its values.
     @tf.custom_gradient
     def summed(values):
         zero = xla.zero_after([tf.reshape(values, [-1])[:1]], values.dtype)

@@ -1,4 +1,4 @@
-"""Making and batching GraphsTuples, and their structure as an event of TFP."""
+"""Functions that make and batch GraphsTuples, and describe them to TFP as an event."""
 
 import collections
 from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ FEATURE_FIELDS = ("nodes", "edges", "globals")
 
 
 def _event_class() -> Any:
-    """TFP maps None over the structure of an event, which GraphsTuple's own constructor refuses.
+    """A namedtuple that `tf.nest` accepts as a GraphsTuple: it has the same name and fields.
 
-    A namedtuple of the same name and fields counts as the same structure to `tf.nest`.
+    TFP maps None over the structure of an event, which the constructor of GraphsTuple refuses.
     """
     return collections.namedtuple("GraphsTuple", GraphsTuple._fields)
 
@@ -38,12 +38,12 @@ _Event = _event_class()
 
 
 def map_fields(fn: Callable[[Any], Any], graph: GraphsTuple) -> tuple:
-    """`fn` of every field, as an event structure: a namedtuple with the fields of a GraphsTuple."""
+    """Applies `fn` to every field; the result is a namedtuple, whose fields may be None."""
     return _Event(*map(fn, graph))
 
 
 def event_ndims() -> tuple:
-    """Rank of every field: what TFP calls the event_ndims of a graph-valued event."""
+    """The rank of every field: TFP's `event_ndims` of an event that is a GraphsTuple."""
     ranks = {"nodes": 2, "edges": 2, "globals": 2}
     return _Event(*(ranks.get(field, 1) for field in GraphsTuple._fields))
 
@@ -52,16 +52,20 @@ def fully_connected(
     n_node: Sequence[int],
     node_size: int,
     *,
-    self_loops: bool = True,
     dtype: tf.DType = tf.float32,
 ) -> GraphsTuple:
-    """Graphs in which every node sends to every node of its graph, with zero features.
+    """Graphs in which every node sends to every node of its graph, itself included (section 3.2).
+
+    All features are 0. Use `edgeless` for a density whose nodes are independent.
+
+    >>> graph = fully_connected([2, 1], node_size=3)
+    >>> graph.senders.numpy(), graph.receivers.numpy()
+    (array([0, 0, 1, 1, 2], dtype=int32), array([0, 1, 0, 1, 2], dtype=int32))
 
     Args:
       n_node: number of nodes of each graph, each at least 0.
       node_size: width of the node features.
-      self_loops: each node sends to itself too (as in the paper).
-      dtype: of the features.
+      dtype: float dtype of the features.
 
     Raises:
       ValueError: if `n_node` is empty or has a negative number, or `node_size` is negative.
@@ -69,8 +73,6 @@ def fully_connected(
     sizes = _check_sizes(n_node, node_size)
     starts = np.cumsum(sizes) - sizes
     pairs = [np.indices((n, n)).reshape(2, -1) for n in sizes]
-    if not self_loops:
-        pairs = [pair[:, pair[0] != pair[1]] for pair in pairs]
     senders, receivers = np.concatenate(
         [pair + start for pair, start in zip(pairs, starts, strict=True)], axis=1
     )
@@ -79,9 +81,9 @@ def fully_connected(
 
 
 def edgeless(n_node: Sequence[int], node_size: int, *, dtype: tf.DType = tf.float32) -> GraphsTuple:
-    """Graphs without edges, with zero features: on them a GNF is a RealNVP (section 3.2).
+    """Graphs without edges, on which a GNF is a RealNVP (section 3.2).
 
-    Args and errors as `fully_connected`.
+    All features are 0. The arguments and errors are those of `fully_connected`.
     """
     sizes = _check_sizes(n_node, node_size)
     return _zero_features(sizes, [], [], np.zeros_like(sizes), node_size, dtype)
@@ -91,7 +93,7 @@ def _check_sizes(n_node, node_size):
     sizes = np.asarray(n_node, dtype=np.int64)
     if sizes.ndim != 1 or not sizes.size or (sizes < 0).any():
         raise ValueError(
-            f"`n_node` must be a non-empty sequence of numbers of at least 0, got {n_node!r}"
+            f"`n_node` must be a non-empty sequence of numbers that are at least 0, got {n_node!r}"
         )
     if node_size < 0:
         raise ValueError(f"`node_size` must be at least 0, got {node_size}")
@@ -111,10 +113,11 @@ def _zero_features(n_node, senders, receivers, n_edge, node_size, dtype):
 
 
 def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
-    """One GraphsTuple of all graphs in order; in a `tf.function` their sizes may be dynamic.
+    """Concatenates GraphsTuples into one; in a `tf.function` their sizes may be dynamic.
 
     Raises:
-      ValueError: for an empty sequence, or feature widths or dtypes that differ, naming the field.
+      ValueError: if there is no graph, or the widths or dtypes of a feature field differ. The
+        message names the field.
     """
     graphs = [fill_missing(graph) for graph in graphs]
     if not graphs:
@@ -138,7 +141,7 @@ def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
 
 
 def unbatch(graph: GraphsTuple) -> list[GraphsTuple]:
-    """The graphs of a batch, each a GraphsTuple of one graph. Eager only."""
+    """Splits a batch into GraphsTuples of one graph each. It works only eagerly."""
     graph = fill_missing(graph)
     node_ends = np.cumsum(graph.n_node)
     edge_ends = np.cumsum(graph.n_edge)
@@ -161,10 +164,12 @@ def unbatch(graph: GraphsTuple) -> list[GraphsTuple]:
 
 
 def fill_missing(graph: GraphsTuple) -> GraphsTuple:
-    """The graph as tensors, indices int32, with zero-width tensors for absent edges and globals.
+    """Converts all fields to tensors, with int32 indices and without None.
+
+    Edges and globals that are None become tensors of width 0, with the dtype of the nodes.
 
     Raises:
-      ValueError: if any other field is None, naming it.
+      ValueError: if another field is None. The message names the field.
     """
     for field in ("nodes", *INDEX_FIELDS):
         if getattr(graph, field) is None:
@@ -183,14 +188,14 @@ def fill_missing(graph: GraphsTuple) -> GraphsTuple:
 
 
 def restore_missing(graph: GraphsTuple, like: GraphsTuple) -> GraphsTuple:
-    """`graph` with None in the fields that are None in `like`: undoes `fill_missing`."""
+    """Sets edges and globals to None where they are None in `like`; it undoes `fill_missing`."""
     absent = {f: None for f in ("edges", "globals") if getattr(like, f) is None}
     return GraphsTuple(*graph).replace(**absent)
 
 
 def specs(graph: GraphsTuple) -> GraphsTuple:
-    """TensorSpecs of graphs of any number and size, with features of the widths of these.
+    """TensorSpecs of batches of any size whose features have the widths and dtypes of `graph`.
 
-    For the `input_signature` of a `tf.function` that takes graphs: it is then traced once.
+    With them as its `input_signature`, a `tf.function` of graphs is traced only once.
     """
     return GraphsTuple(*(tf.TensorSpec([None, *value.shape[1:]], value.dtype) for value in graph))

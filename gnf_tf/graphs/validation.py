@@ -1,4 +1,4 @@
-"""Errors that name the field, what was expected and what was found."""
+"""The check of a GraphsTuple, with errors that name the field, the expectation and the value."""
 
 import numpy as np
 import tensorflow as tf
@@ -18,19 +18,23 @@ def validate(
     dtype: tf.DType | None = None,
     check_values: bool = True,
 ) -> None:
-    """Raises a ValueError that names the field, what was expected and what was found.
+    """Checks that a GraphsTuple is well formed.
 
-    Ranks, dtypes, widths and lengths are checked as far as they are static. Values are checked
-    too, where the graph is eager: counts that don't add up, negative counts, endpoints out of
-    range or in another graph, features that are NaN or infinite.
+    Ranks, dtypes, widths and lengths are checked if they are static. Values are checked if the
+    tensors are eager: counts must not be negative and must add up to the number of rows, senders
+    and receivers must be nodes of the edge's own graph, and features must be finite.
 
     Args:
-      graph: a GraphsTuple of tensors, None allowed for edges and globals.
-      node_size: expected width of the node features, or None for any; likewise the next two.
-      edge_size: as `node_size`.
-      global_size: as `node_size`.
-      dtype: expected float type of all features, or None for any.
-      check_values: also look at the values.
+      graph: a GraphsTuple of tensors; edges and globals may be None.
+      node_size: expected width of the node features; None accepts any width.
+      edge_size: expected width of the edge features; None accepts any width.
+      global_size: expected width of the globals; None accepts any width.
+      dtype: expected float dtype of all features; None accepts any.
+      check_values: whether to check the values of eager tensors.
+
+    Raises:
+      ValueError: if the graph is malformed. The message names the field, the expectation and the
+        value.
     """
     widths = {"nodes": node_size, "edges": edge_size, "globals": global_size}
     for field, width in widths.items():

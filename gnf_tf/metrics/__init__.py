@@ -1,13 +1,14 @@
-"""How like a data set generated graphs are, how new, and how well an auto-encoder restores them.
+"""Metrics of generated graphs (section 5.2.2) and of graph auto-encoders (section 5.2.1).
 
-Graphs are undirected and simple: a sequence of networkx graphs, or a GraphsTuple. All of it runs
-in numpy and scipy, on any machine.
+Graphs are undirected and simple: a sequence of networkx graphs, or a GraphsTuple. The metrics are
+computed by numpy, scipy and networkx, without TensorFlow. `evaluate` reports all metrics of
+generated graphs at once. `classification_scores`, `mean_per_node` and `gaussian_nll` score
+classifiers of nodes and densities.
 """
 
 from gnf_tf.metrics.edges import WrongEdges, wrong_edges
 from gnf_tf.metrics.evaluation import evaluate
 from gnf_tf.metrics.isomorphism import isomorphism_classes, novelty, uniqueness
-from gnf_tf.metrics.matching import matched
 from gnf_tf.metrics.mmd import MMDInterval, mmd, mmd_interval
 from gnf_tf.metrics.orbits import orbit_counts
 from gnf_tf.metrics.scores import (
@@ -34,7 +35,6 @@ __all__ = [
     "is_two_communities",
     "isomorphism_classes",
     "kernel_matrix",
-    "matched",
     "mean_and_deviation",
     "mean_per_node",
     "mmd",

@@ -1,4 +1,4 @@
-"""How many edges an auto-encoder gets wrong."""
+"""The edges that an auto-encoder decodes wrong."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,12 +10,12 @@ __all__ = ["WrongEdges", "wrong_edges"]
 
 
 class WrongEdges(NamedTuple):
-    """Totals over all graphs, of unordered pairs of unlike nodes.
+    """Counts of unordered pairs of different nodes, summed over all graphs.
 
     Attributes:
-      wrong: pairs that are an edge in one and none in the other.
-      edges: edges of the true graphs.
-      pairs: all pairs.
+      wrong: number of pairs that are an edge in one of the two graphs alone.
+      edges: number of edges of the true graphs.
+      pairs: number of all pairs.
     """
 
     wrong: int
@@ -26,17 +26,24 @@ class WrongEdges(NamedTuple):
 def wrong_edges(
     true: Sequence[nx.Graph | np.ndarray], predicted: Sequence[nx.Graph | np.ndarray]
 ) -> WrongEdges:
-    """Pairs of nodes with |A - A_hat| > 0.5 (section 5.2.1); the diagonal doesn't matter.
+    """Counts the pairs of nodes with |A - A_hat| > 0.5, as table 3 does (section 5.2.1).
+
+    A is the adjacency matrix of a true graph and A_hat the decoded one; their diagonals are
+    ignored. This compares graphs node by node; `mmd` compares sets of graphs as distributions.
+
+    >>> import networkx as nx
+    >>> wrong_edges([nx.path_graph(3)], [nx.complete_graph(3)])
+    WrongEdges(wrong=1, edges=2, pairs=3)
 
     Args:
-      true: each an undirected networkx graph, whose edges count once and without weights, or a
-        symmetric adjacency matrix [n, n].
-      predicted: for each of `true` a graph on the same nodes, found by label, or a matrix [n, n],
-        also of probabilities, in the order of its nodes.
+      true: undirected networkx graphs, or symmetric adjacency matrices [n, n]. Repeated edges
+        count once; edge weights are ignored.
+      predicted: one prediction for each true graph: a graph with the same node labels, or a matrix
+        [n, n] of 0 and 1 or of edge probabilities, in the order of the true graph's nodes.
 
     Raises:
-      ValueError: for lists of unequal length, a directed graph, other nodes than the true graph
-        has, or a matrix that is not symmetric, naming it.
+      ValueError: if the lists differ in length, a graph is directed, a prediction has other nodes
+        than its true graph, or a matrix is not symmetric. The message names the graph.
     """
     true, predicted = list(true), list(predicted)
     if len(true) != len(predicted):
@@ -48,7 +55,7 @@ def wrong_edges(
         order = list(graph) if isinstance(graph, nx.Graph) else None
         which = [f"graph {index} of `{argument}`" for argument in ("true", "predicted")]
         if isinstance(graph, nx.Graph) and isinstance(guess, nx.Graph):
-            # Without matrices, which large graphs have no room for.
+            # Sets of edges, since the matrices of large graphs do not fit in memory.
             a, b = (_pairs(*one, order) for one in zip((graph, guess), which, strict=True))
             totals += [len(a ^ b), len(a), len(graph) * (len(graph) - 1) // 2]
             continue
@@ -61,18 +68,18 @@ def wrong_edges(
 
 
 def _pairs(graph, which, order):
-    """The edges between unlike nodes, as pairs of places in `order`, the smaller first."""
+    """The edges without self loops, as pairs of indices into `order`, the smaller index first."""
     if graph.is_directed():
         raise ValueError(f"{which} is directed; see networkx's to_undirected")
-    place = {node: i for i, node in enumerate(order)}
-    if place.keys() != set(graph):
+    index = {node: i for i, node in enumerate(order)}
+    if index.keys() != set(graph):
         raise ValueError(f"{which} must have the nodes of its true graph")
-    ends = ((place[a], place[b]) for a, b in graph.edges())
+    ends = ((index[a], index[b]) for a, b in graph.edges())
     return {(min(pair), max(pair)) for pair in ends if pair[0] != pair[1]}
 
 
 def _matrix(graph, which, order):
-    """Adjacency [n, n] in float64, the nodes in `order` where that is given."""
+    """The adjacency matrix [n, n], float64, with the nodes in `order` unless it is None."""
     if isinstance(graph, nx.Graph):
         order = list(graph) if order is None else order
         matrix = np.zeros([len(order)] * 2)

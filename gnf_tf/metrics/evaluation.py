@@ -1,15 +1,16 @@
-"""A generator's graphs against the test set, in one report."""
+"""A report that compares generated graphs with a test set."""
 
 from typing import Any
 
+import numpy as np
+
 from gnf_tf import seeds
 from gnf_tf.metrics.isomorphism import novelty, uniqueness
-from gnf_tf.metrics.matching import matched_indices
 from gnf_tf.metrics.mmd import kernel_matrices
 from gnf_tf.metrics.simple import Graphs, graph_set, with_nodes
 from gnf_tf.metrics.statistics import STATISTICS, Kernel
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "matched_indices"]
 
 
 def evaluate(
@@ -21,34 +22,38 @@ def evaluate(
     seed: int = 0,
     num_bootstrap: int = 1000,
 ) -> dict[str, Any]:
-    """Every number that says how like the test set the generated graphs are, and how new.
+    """All numbers of the paper's section 5.2.2 for one set of generated graphs, and a few more.
 
-    MMDs are those of the test set with
+    The report compares the test set with four others, by the squared MMD of each statistic:
 
-        "all"                          every generated graph, as the paper's rows "(1024)";
-        "matched_with_replacement"     those of nearest node counts, as its other rows;
-        "matched_without_replacement"  the same, no graph twice; None for too few graphs;
-        "train"                        the training set, which a perfect generator would equal.
+        "all"                          all generated graphs: the rows "(1024)" of tables 4 and 5;
+        "matched_with_replacement"     for each test graph, the generated graph of the nearest
+                                       number of nodes: the other rows of these tables;
+        "matched_without_replacement"  the same, but no generated graph is chosen twice; None if
+                                       there are fewer generated graphs than test graphs;
+        "train"                        the training graphs: the score of a perfect generator.
 
-    Each is {statistic: value}; for "all" and "train" {statistic: {"value", "low", "high",
-    "bias"}}, see `MMDInterval`. Generated graphs are shuffled before matching, and those without
-    nodes left out of all MMDs; uniqueness and novelty count them. Graphs are taken whole, where
-    GraphRNN's loader keeps the largest component of each: hand those over to compare with it.
+    Generated graphs are shuffled before they are matched. Those without nodes are left out of every
+    MMD, but count in "uniqueness" and "novelty". GraphRNN's scripts keep only the largest component
+    of each generated graph; pass these components to compare with its numbers. Use `mmd` for one
+    statistic alone.
 
     Args:
-      generated, test: graphs as `mmd` takes them.
-      train: the training graphs; without them there is no "train" and no "novelty" (None).
-      kernel: as in `mmd`.
-      seed: of shuffling and bootstrap.
-      num_bootstrap: replicates for each interval.
+      generated: graphs that `mmd` accepts.
+      test: graphs that `mmd` accepts.
+      train: the training graphs, or None, which makes "train" and "novelty" None.
+      kernel: the kernel of `mmd`.
+      seed: seed of the shuffle and of the bootstrap.
+      num_bootstrap: number of bootstrap replicates of each interval.
 
     Returns:
-      The MMDs above; "uniqueness", "novelty"; "distinct_matched": how many of the graphs matched
-      with replacement are different ones; "num_generated", "num_nodeless", "num_test"; "kernel".
-      Only plain numbers and strings, fit for JSON.
+      A dictionary of plain numbers and strings, which JSON can hold. "all" and "train" map each
+      statistic to the fields of an `MMDInterval`, the matched sets map it to a number. Besides,
+      there are "uniqueness", "novelty", "distinct_matched" (how many different graphs the matching
+      with replacement chose), "num_generated", "num_nodeless", "num_test" and "kernel".
 
     Raises:
-      TypeError, ValueError: as `mmd`, `generated` being its `graphs_b`.
+      TypeError, ValueError: if the graphs are not what `mmd` accepts, `generated` as `graphs_b`.
     """
     generated, test = graph_set(generated, "generated"), graph_set(test, "test")
     train = None if train is None else graph_set(train, "train")
@@ -83,7 +88,7 @@ def evaluate(
 
 
 def _matches(sizes, test_sizes, seed):
-    """Indices of the generated graphs that each scheme takes, None where there are too few."""
+    """The indices of the generated graphs that each scheme chooses; None if there are too few."""
     order = seeds.generator(seed).permutation(len(sizes))
     schemes = {"matched_with_replacement": True, "matched_without_replacement": False}
     result = dict.fromkeys(schemes)
@@ -92,3 +97,28 @@ def _matches(sizes, test_sizes, seed):
             chosen = matched_indices(sizes[order], test_sizes, replacement=replacement)
             result[scheme] = order[chosen]
     return result
+
+
+def matched_indices(sizes: np.ndarray, test_sizes: np.ndarray, *, replacement: bool) -> np.ndarray:
+    """For each test graph, the index of the generated graph of the nearest number of nodes.
+
+    Of several equally near graphs the first is chosen. With replacement this is GraphRNN's scheme:
+    all test graphs of one size get the same generated graph, so that few different ones remain.
+
+    Args:
+      sizes: [num_generated] int, the number of nodes of each generated graph; without replacement,
+        there must be at least as many as test graphs.
+      test_sizes: [num_test] int, the number of nodes of each test graph.
+      replacement: whether a generated graph can be chosen more than once.
+
+    Returns:
+      [num_test] int.
+    """
+    distance = np.abs(sizes - test_sizes[:, np.newaxis]).astype(np.float64)
+    if replacement:
+        return distance.argmin(axis=1)
+    chosen: list[int] = []
+    for row in distance:
+        row[chosen] = np.inf
+        chosen.append(int(row.argmin()))
+    return np.array(chosen)

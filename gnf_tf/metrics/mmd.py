@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy (MMD) between two sets of graphs, and how far it would spread."""
+"""The maximum mean discrepancy (MMD) between two sets of graphs, and bootstrap intervals of it."""
 
 from typing import NamedTuple
 
@@ -17,45 +17,51 @@ def mmd(
     statistic: Statistic = "degree",
     kernel: Kernel = "gaussian_emd",
 ) -> float:
-    """Squared MMD of a graph statistic, the number that GraphRNN's evaluation prints.
+    """The squared MMD of a graph statistic, as in the paper's tables 4 and 5.
 
-        mean k(a, a') + mean k(b, b') - 2 mean k(a, b)
+    With the kernel k of `kernel_matrix` between the statistics of two graphs (`describe`),
 
-    over all pairs, those of a graph with itself included: so it is biased, upward by about
-    (1 - mean k) / n for a set of n graphs. `describe` says what the statistics are,
-    `kernel_matrix` what the kernels. It is 0 for equal sets up to rounding, and can be slightly
-    negative, since the kernels with the earth mover's distance need not be positive definite.
+        mmd = mean k(a, a') + mean k(b, b') - 2 mean k(a, b)
 
-    A generated graph without nodes has no degree, clustering or spectrum and is left out, as in
-    the original. For the orbits, the original leaves it out on either side: ORCA prints nothing
-    that could be read. A graph with nodes but no edges stays, with orbit counts of zero. Apart
-    from this, a and b can change places.
+    where the means are over all pairs. Like the number that GraphRNN's evaluation prints, this
+    estimate is biased: the means include the pairs of a graph with itself, which adds about
+    (1 - mean k) / n for each set of n graphs. The estimate is 0 for equal sets, up to rounding. It
+    can be slightly negative, since a Gaussian kernel of the earth mover's distance need not be
+    positive definite. Use `mmd_interval` to see how precise the estimate is, and `evaluate` for all
+    statistics at once.
+
+    A graph of `graphs_b` without nodes has no degree, clustering or spectrum, and is left out, as
+    in GraphRNN's scripts. For "orbit", such graphs are left out of both sets. A graph with nodes
+    but without edges is kept. In all else, `graphs_a` and `graphs_b` can be exchanged.
 
     Args:
-      graphs_a: the reference: networkx graphs, undirected and simple, or a GraphsTuple, where an
-        undirected edge is a pair of edges, one each way. Self loops are dropped, as GraphRNN's
-        loader does (`networkx.degree_histogram` would count one as 2); edge weights and all
+      graphs_a: the reference graphs, undirected and simple: networkx graphs, or a GraphsTuple, in
+        which an undirected edge is a pair of directed edges. Self loops are dropped, as GraphRNN's
+        loader does (`networkx.degree_histogram` would count each as 2); edge weights and all other
         attributes are ignored.
-      graphs_b: the generated graphs.
+      graphs_b: the generated graphs, in the same form.
       statistic: "degree", "clustering", "orbit" or "spectrum".
-      kernel: "gaussian_emd" (GraphRNN) or "gaussian_tv" (GRAN); GDSS has both.
+      kernel: "gaussian_emd" (GraphRNN) or "gaussian_tv" (GRAN).
 
     Raises:
-      TypeError: for a single networkx graph, or anything in the sequences that isn't one.
-      ValueError: for an unknown `statistic` or `kernel`; no graphs, or none with a node; a
-        directed graph or a multigraph; a graph without nodes in `graphs_a`, orbits apart.
+      TypeError: if an argument is a single networkx graph, or an element of it is no graph.
+      ValueError: if `statistic` or `kernel` is unknown; if a set has no graph with a node; if a
+        graph is directed or a multigraph; or if a graph of `graphs_a` has no node and `statistic`
+        is not "orbit".
     """
     return kernel_matrices(graphs_a, graphs_b, statistic, kernel).mmd()
 
 
 class MMDInterval(NamedTuple):
-    """An MMD with the bounds between which it would fall for other sets of these sizes.
+    """A squared MMD and a percentile bootstrap interval of this biased estimate.
 
     Attributes:
-      value: what `mmd` gives.
-      low, high: bounds of the interval about it; `low` may be negative.
-      bias: about how much of `value` comes from the pairs of a graph with itself. `value - bias`
-        estimates the distance of the two distributions and is about 0 where they agree.
+      value: the result of `mmd`.
+      low: lower end of the interval; it can be negative.
+      high: upper end of the interval.
+      bias: the approximate bias of `value`, which comes from the pairs of a graph with itself.
+        `value - bias` estimates the squared MMD of the two distributions, and is about 0 if they
+        are equal.
     """
 
     value: float
@@ -74,24 +80,32 @@ def mmd_interval(
     num_bootstrap: int = 1000,
     seed: int = 0,
 ) -> MMDInterval:
-    """`mmd` with its percentile bootstrap interval, graphs of both sets drawn with replacement.
+    """A percentile bootstrap interval of the biased MMD estimate.
+
+    Each bootstrap replicate draws both sets of graphs with replacement. The interval shows how much
+    the number that `mmd` prints would vary between sets of these sizes. It is not a confidence
+    interval of the MMD between the two distributions. Where these distributions are equal, it is
+    too wide, by a factor of 1.4 to 2 on the data sets that were tried.
 
     Args:
-      graphs_a, graphs_b, statistic, kernel: as `mmd`.
-      level: share of the replicates inside the interval.
+      graphs_a: the argument of `mmd`, as are the next three.
+      graphs_b: the generated graphs.
+      statistic: the graph statistic.
+      kernel: the kernel.
+      level: the share of the replicates that lie inside the interval.
       num_bootstrap: number of replicates.
-      seed: of the replicates.
+      seed: seed of the replicates.
 
     Raises:
-      TypeError, ValueError: as `mmd`; ValueError if `level` is not between 0 and 1 or
-        `num_bootstrap` is below 1.
+      TypeError, ValueError: for the same reasons as `mmd`.
+      ValueError: if `level` is not between 0 and 1, or `num_bootstrap` is below 1.
     """
     matrices = kernel_matrices(graphs_a, graphs_b, statistic, kernel)
     return matrices.interval(level=level, num_bootstrap=num_bootstrap, seed=seed)
 
 
 class KernelMatrices(NamedTuple):
-    """Kernel values among the graphs of two sets: all that an MMD of them, or of parts, needs.
+    """Kernel values between the graphs of two sets, from which the MMD of any subsets follows.
 
     Attributes:
       aa: [n_a, n_a].
@@ -104,23 +118,17 @@ class KernelMatrices(NamedTuple):
     bb: np.ndarray
 
     def mmd(self) -> float:
-        """Squared MMD, biased."""
+        """The biased estimate of the squared MMD."""
         return float(self.aa.mean() + self.bb.mean() - 2.0 * self.ab.mean())
 
     def choose_b(self, indices: np.ndarray) -> "KernelMatrices":
-        """The second set replaced by some of its graphs, which may come several times."""
+        """The matrices for the graphs `indices` of the second set; indices can be repeated."""
         return KernelMatrices(self.aa, self.ab[:, indices], self.bb[np.ix_(indices, indices)])
 
     def interval(
         self, *, level: float = 0.95, num_bootstrap: int = 1000, seed: int = 0
     ) -> MMDInterval:
-        """The percentile bootstrap interval of `mmd`, see `mmd_interval`.
-
-        A graph drawn twice is compared with its own copy, so replicates lie higher than the value
-        by another `bias`, which is known exactly and taken off here. The interval so tells the
-        spread of the biased number, about itself; it is no interval for the distance of the two
-        distributions. Where these agree it is too wide, by a factor of 1.4 to 2 on sets tried.
-        """
+        """The interval that `mmd_interval` returns; the arguments and errors are the same."""
         if not 0.0 < level < 1.0:
             raise ValueError(f"`level` must be between 0 and 1, got {level}")
         if num_bootstrap < 1:
@@ -129,6 +137,8 @@ class KernelMatrices(NamedTuple):
         a, b = (_weights(rng, len(k), num_bootstrap) for k in (self.aa, self.bb))
         replicates = _quadratic(a, self.aa, a) + _quadratic(b, self.bb, b)
         replicates -= 2.0 * _quadratic(a, self.ab, b)
+        # A graph that is drawn twice is compared with its copy, so a replicate exceeds the value by
+        # the bias once more, in expectation. This excess is known, and is subtracted.
         bias = sum(float(np.diag(k).mean() - k.mean()) / len(k) for k in (self.aa, self.bb))
         low, high = np.quantile(replicates - bias, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
         return MMDInterval(self.mmd(), float(low), float(high), bias)
@@ -140,7 +150,7 @@ def kernel_matrices(
     statistic: Statistic = "degree",
     kernel: Kernel = "gaussian_emd",
 ) -> KernelMatrices:
-    """Kernel values among the graphs that `mmd` compares; arguments and errors as there."""
+    """The kernel matrices whose MMD `mmd` returns; the arguments and errors are those of `mmd`."""
     set_a, set_b = graph_set(graphs_a, "graphs_a"), graph_set(graphs_b, "graphs_b")
     if statistic != "orbit" and not set_a.n_node.all():
         index = int(np.argmin(set_a.n_node))
@@ -151,9 +161,10 @@ def kernel_matrices(
 
 
 def _weights(rng, count, num_bootstrap):
-    """Share of each graph in each replicate, [num_bootstrap, count]."""
+    """The share of each graph in each replicate, [num_bootstrap, count]."""
     return rng.multinomial(count, np.full(count, 1.0 / count), size=num_bootstrap) / count
 
 
 def _quadratic(left, matrix, right):
+    """The forms left_r^T matrix right_r of all rows r, [num_bootstrap]."""
     return np.einsum("ri,ri->r", left @ matrix, right)

@@ -1,4 +1,4 @@
-"""What the metrics measure: undirected simple graphs, a whole set of them as one sparse matrix."""
+"""Sets of undirected simple graphs as one sparse matrix: the input of all metrics."""
 
 import dataclasses
 import functools
@@ -16,12 +16,12 @@ __all__ = ["GraphSet", "Graphs", "graph_set", "simple_graphs", "union", "with_no
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GraphSet:
-    """Graphs as their disjoint union: what holds of a node's surroundings is computed for all.
+    """A set of graphs as their disjoint union, so that one sparse operation serves all graphs.
 
     Attributes:
-      adjacency: int64 CSR matrix [num_nodes, num_nodes] of 0 and 1, symmetric, diagonal empty;
-        graph after graph, each one's nodes in its own order.
-      n_node: [n_graphs].
+      adjacency: CSR matrix [num_nodes, num_nodes], int64, of 0 and 1, symmetric, with an empty
+        diagonal. The nodes of each graph are consecutive rows, in the order of that graph.
+      n_node: [n_graphs] int, the number of nodes of each graph.
     """
 
     adjacency: scipy.sparse.csr_array
@@ -32,20 +32,20 @@ class GraphSet:
 
     @functools.cached_property
     def starts(self) -> np.ndarray:
-        """First row of each graph, [n_graphs]."""
+        """The first row of each graph, [n_graphs]."""
         return np.cumsum(self.n_node) - self.n_node
 
     @property
     def graph_ids(self) -> np.ndarray:
-        """The graph of each node, [num_nodes]."""
+        """The index of the graph that owns each node, [num_nodes]."""
         return np.repeat(np.arange(len(self)), self.n_node)
 
     def split(self, values: np.ndarray) -> list[np.ndarray]:
-        """What there is of each node, graph by graph."""
+        """Splits the rows of `values`, [num_nodes, ...], by graph."""
         return np.split(values, np.cumsum(self.n_node))[:-1]
 
     def member(self, index: int) -> scipy.sparse.csr_array:
-        """Adjacency of one graph, [n, n]."""
+        """The adjacency matrix of one graph, [n, n]."""
         rows = slice(self.starts[index], self.starts[index] + self.n_node[index])
         return self.adjacency[rows, rows]
 
@@ -54,22 +54,22 @@ Graphs: TypeAlias = Sequence[nx.Graph] | GraphsTuple | GraphSet
 
 
 def simple_graphs(graphs: Sequence[nx.Graph] | GraphsTuple, argument: str) -> list[nx.Graph]:
-    """The graphs as a list, each of them undirected and without repeated edges.
+    """Returns the graphs as a list, after a check that each is undirected and no multigraph.
 
     Args:
-      graphs: networkx graphs, or a GraphsTuple, where an undirected edge is a pair of edges, one
-        each way; what its edges carry is ignored.
-      argument: name of `graphs` at the caller's, for messages.
+      graphs: networkx graphs, or a GraphsTuple, in which an undirected edge is a pair of directed
+        edges and edge features are ignored.
+      argument: the caller's name of `graphs`, for error messages.
 
     Raises:
-      TypeError: for a single networkx graph, or anything in `graphs` that isn't one.
-      ValueError: for no graphs, a directed one (of a GraphsTuple: an edge without its reverse) or
-        a multigraph, naming it.
+      TypeError: if `graphs` is a single networkx graph, or an element of it is no networkx graph.
+      ValueError: if there is no graph, or a graph is directed (in a GraphsTuple: has an edge
+        without its reverse) or a multigraph. The message names the graph.
     """
     if isinstance(graphs, nx.Graph):
         raise TypeError(f"`{argument}` must be a sequence of networkx graphs, got one: [graph]")
     if isinstance(graphs, GraphsTuple):
-        # Edges may carry other features one way than the other, and be one undirected edge.
+        # to_networkx makes a DiGraph if an edge and its reverse have different features.
         nothing = np.zeros([graphs.senders.shape[0], 0], np.float32)
         graphs = to_networkx(graphs.replace(edges=nothing))
     graphs = list(graphs)
@@ -87,9 +87,9 @@ def simple_graphs(graphs: Sequence[nx.Graph] | GraphsTuple, argument: str) -> li
 
 
 def graph_set(graphs: Graphs, argument: str) -> GraphSet:
-    """The graphs without their self loops; edge weights and all other attributes are ignored.
+    """Converts graphs to a GraphSet, without self loops, edge weights and other attributes.
 
-    Args and errors as `simple_graphs`; a GraphSet is returned as it is.
+    The arguments and errors are those of `simple_graphs`. A GraphSet is returned unchanged.
     """
     if isinstance(graphs, GraphSet):
         return graphs
@@ -109,10 +109,10 @@ def graph_set(graphs: Graphs, argument: str) -> GraphSet:
 
 
 def with_nodes(graphs: GraphSet, argument: str) -> GraphSet:
-    """Those of the graphs that have a node.
+    """Returns the graphs that have at least one node.
 
     Raises:
-      ValueError: if none has.
+      ValueError: if no graph has a node.
     """
     if not graphs.n_node.any():
         raise ValueError(f"`{argument}` must hold a graph with a node, got {len(graphs)} without")
@@ -120,6 +120,6 @@ def with_nodes(graphs: GraphSet, argument: str) -> GraphSet:
 
 
 def union(first: GraphSet, second: GraphSet) -> GraphSet:
-    """The graphs of both, in order."""
+    """The graphs of `first`, followed by those of `second`."""
     adjacency = scipy.sparse.block_diag([first.adjacency, second.adjacency], format="csr")
     return GraphSet(adjacency, np.concatenate([first.n_node, second.n_node]))

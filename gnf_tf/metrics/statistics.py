@@ -1,8 +1,8 @@
-"""Graph statistics, one row of numbers a graph, and the kernels that compare two rows.
+"""Graph statistics, and the kernels between the statistics of two graphs.
 
 The settings are those of the evaluation scripts of GraphRNN (You et al. 2018: degree, clustering,
-orbit) and GRAN (Liao et al. 2019: spectrum, total variation), which GDSS (Jo et al. 2022) has both
-of. Numbers with one kernel are not comparable to those with another.
+orbit) and GRAN (Liao et al. 2019: spectrum, total variation); GDSS (Jo et al. 2022) uses both.
+MMDs with different kernels cannot be compared.
 """
 
 from collections.abc import Callable
@@ -22,27 +22,31 @@ Kernel = Literal["gaussian_emd", "gaussian_tv"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
-CLUSTERING_BINS = 100  # over [0, 1]; GraphRNN
-SPECTRUM_BINS = 200  # GRAN, as is the range, which keeps an eigenvalue 0 off the first edge
+CLUSTERING_BINS = 100  # over [0, 1], as in GraphRNN
+# As in GRAN. The range begins below 0, so that an eigenvalue 0 is inside the first bin.
+SPECTRUM_BINS = 200
 SPECTRUM_RANGE = (-1e-5, 2.0)
 
 
 def describe(graphs: Graphs, statistic: Statistic) -> np.ndarray:
-    """The statistic of each graph, float64.
+    """A statistic of each graph, as a matrix with one row for each graph, float64.
 
-    "degree": share of the nodes of each degree, [n_graphs, largest degree + 1];
-    "clustering": of each clustering coefficient, [n_graphs, 100] bins over [0, 1];
-    "spectrum": of the eigenvalues of the symmetrically normalised Laplacian, [n_graphs, 200] bins;
-    "orbit": the node's mean count of each orbit of `orbit_counts`, [n_graphs, 15], no histogram.
+    The first three are histograms, as shares of the nodes:
 
-    Memory grows with the number of edges, of "spectrum" with the square of a graph's nodes.
+        "degree"      degrees: [n_graphs, largest degree + 1];
+        "clustering"  clustering coefficients, in 100 bins over [0, 1]: [n_graphs, 100];
+        "spectrum"    eigenvalues of the symmetrically normalized Laplacian: [n_graphs, 200];
+        "orbit"       mean over the nodes of each column of `orbit_counts`: [n_graphs, 15].
 
-    An eigenvalue 2, which every bipartite component has, counts in the last bin. The original
-    scripts lose it where rounding puts it above 2: their number then depends on the order of the
-    nodes.
+    Memory is proportional to the number of edges; "spectrum" needs a dense matrix of each graph.
+
+    An eigenvalue 2, which every bipartite component has, counts in the last bin of the spectrum.
+    GRAN's script drops it if rounding makes it larger than 2, so that its result depends on the
+    order of the nodes.
 
     Raises:
-      TypeError, ValueError: as `mmd`; also ValueError for a graph with no node.
+      TypeError, ValueError: if `graphs` are not what `mmd` accepts.
+      ValueError: if a graph has no node.
     """
     maker = _settings(statistic).describe
     graphs = graph_set(graphs, "graphs")
@@ -55,25 +59,30 @@ def describe(graphs: Graphs, statistic: Statistic) -> np.ndarray:
 def kernel_matrix(
     a: np.ndarray, b: np.ndarray, statistic: Statistic, kernel: Kernel = "gaussian_emd"
 ) -> np.ndarray:
-    """exp(-distance^2 / (2 sigma^2)) of all rows of two results of `describe`, [n_a, n_b].
+    """The kernel k = exp(-d^2 / (2 sigma^2)) between the rows of two results of `describe`.
 
-    The distance and sigma, by statistic:
+    The distance d depends on `kernel`. "gaussian_emd" is the earth mover's distance: the L1
+    distance of the cumulative sums, times the width of a bin. "gaussian_tv" is the total variation:
+    half the L1 distance.
 
-        degree      1     "gaussian_emd": earth mover's, the L1 distance of cumulative sums
-        clustering  0.1   times the width of a bin, which is 1, 0.01 and 1;
-        spectrum    1     "gaussian_tv": total variation, half the L1 distance
-        orbit       30    L2 distance, whatever `kernel` says, as in GraphRNN and GDSS
-                          (GRAN's script takes half the L1 distance)
-
-    The shorter rows are filled up with zeros.
+        statistic   sigma  width of a bin
+        degree      1      1
+        clustering  0.1    0.01
+        spectrum    1      1
+        orbit       30     d is the L2 distance for either kernel, as in GraphRNN and GDSS
+                           (GRAN's script takes half the L1 distance)
 
     Args:
-      a, b: [n_a, bins_a] and [n_b, bins_b].
-      statistic: what they are of.
+      a: [n_a, bins_a]; the shorter rows of `a` and `b` are padded with zeros.
+      b: [n_b, bins_b].
+      statistic: the statistic in `a` and `b`.
       kernel: "gaussian_emd" or "gaussian_tv".
 
+    Returns:
+      [n_a, n_b] float64.
+
     Raises:
-      ValueError: for an unknown statistic or kernel.
+      ValueError: if `statistic` or `kernel` is unknown.
     """
     settings = _settings(statistic)
     if kernel not in KERNELS:
@@ -116,7 +125,7 @@ def _spectrum(graphs):
 
 def _eigenvalues(adjacency):
     degree = adjacency.sum(axis=1)
-    scale = scipy.sparse.diags_array(1.0 / np.sqrt(np.maximum(degree, 1)))  # of a lone node, 1
+    scale = scipy.sparse.diags_array(1.0 / np.sqrt(np.maximum(degree, 1)))  # 1 if isolated
     laplacian = scale @ (scipy.sparse.diags_array(degree, dtype=np.float64) - adjacency) @ scale
     return np.minimum(np.linalg.eigvalsh(laplacian.toarray()), SPECTRUM_RANGE[1])
 
@@ -134,7 +143,7 @@ def _histograms(samples, bins, limits):
 class _Settings(NamedTuple):
     describe: Callable[[GraphSet], np.ndarray]
     sigma: float
-    bin_width: float | None  # None: not a histogram
+    bin_width: float | None  # None if the statistic is no histogram
 
 
 _SETTINGS = {

@@ -1,4 +1,4 @@
-"""Whether a graph is of the kind that a data set holds."""
+"""Validity of generated graphs: whether a graph has the structure that defines its data set."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,38 +12,43 @@ from gnf_tf.metrics.simple import graph_set, simple_graphs, union
 
 __all__ = ["is_connected", "is_ego", "is_grid", "is_two_communities", "validity"]
 
-MIN_INSIDE = 0.5  # of the pairs inside a community; the sets keep 0.8 or draw 0.7
-MAX_BETWEEN = 0.1  # of the pairs between them; the sets have a link or two in 36 pairs or more
-MIN_SHARE = 1 / 3  # of the nodes in the smaller community; the sets' are equal, or lost a node
+# Bounds for two communities, with the values of GraphRNN's and GDSS's data sets in parentheses.
+MIN_INSIDE = 0.5  # density inside a community (0.8 or 0.7)
+MAX_BETWEEN = 0.1  # density between the communities (one or two edges in 36 pairs or more)
+MIN_SHARE = 1 / 3  # share of the nodes in the smaller community (half, or one node less)
 
 
 def validity(
     graphs: Sequence[nx.Graph] | GraphsTuple, is_valid: Callable[[nx.Graph], bool]
 ) -> float:
-    """Share of the graphs, as `mmd` takes them, for which `is_valid` holds.
+    """The share of the graphs for which `is_valid` is true.
+
+    >>> import networkx as nx
+    >>> validity([nx.star_graph(3), nx.path_graph(4)], is_ego)
+    0.5
 
     Raises:
-      TypeError, ValueError: as `mmd`, for what isn't undirected simple graphs.
+      TypeError, ValueError: if `graphs` are not what `mmd` accepts.
     """
     graphs = simple_graphs(graphs, "graphs")
     return sum(map(bool, map(is_valid, graphs))) / len(graphs)
 
 
 def is_connected(graph: nx.Graph) -> bool:
-    """Whether there is a node, and a path from it to every other."""
+    """Whether the graph has a node, and a path from this node to every other."""
     return len(graph) > 0 and nx.is_connected(graph)
 
 
 def is_ego(graph: nx.Graph) -> bool:
-    """Whether some node is adjacent to all others: an ego graph of radius 1."""
+    """Whether the graph is an ego graph of radius 1: some node is adjacent to all others."""
     return any(len(set(graph[node]) - {node}) == len(graph) - 1 for node in graph)
 
 
 def is_grid(graph: nx.Graph) -> bool:
-    """Whether it is a grid of two dimensions with at least two nodes on each side."""
+    """Whether the graph is a two-dimensional grid with at least two nodes on each side."""
     given = graph_set([graph], "graph")
     num_nodes, num_edges = int(given.n_node[0]), given.adjacency.nnz // 2
-    # A grid of a x b has a b nodes and 2 a b - a - b edges: a and b solve a quadratic equation.
+    # An a x b grid has a b nodes and 2 a b - a - b edges: a and b solve a quadratic equation.
     total = 2 * num_nodes - num_edges
     root = math.isqrt(max(total**2 - 4 * num_nodes, 0))
     short, long = (total - root) // 2, (total + root) // 2
@@ -54,18 +59,19 @@ def is_grid(graph: nx.Graph) -> bool:
 
 
 def is_two_communities(graph: nx.Graph) -> bool:
-    """Whether it is connected and falls into two dense parts with few links between them.
+    """Whether the graph is connected and consists of two dense parts with few edges between them.
 
-    The parts are the nodes of either sign in the Fiedler vector, that of the second smallest
-    eigenvalue of the Laplacian. The smaller one must have at least a third of the nodes; of the
-    pairs of nodes inside each part at least half must be edges, of those between the parts at
-    most a tenth. It holds for 99.9 % of the graphs made as GraphRNN's community-small, 95 % of
-    those made as GDSS's (whose halves can come out sparse or disconnected; for all of its
-    published 100), and 0.1 % of random graphs of such sizes with edges between 35 % of the pairs.
+    The sign of the Fiedler vector (the eigenvector of the second smallest eigenvalue of the
+    Laplacian) splits the nodes into two parts. The smaller part must have at least a third of the
+    nodes; at least half of the pairs of nodes inside each part, and at most a tenth of the pairs
+    between the parts, must be edges. This is true of 99.9 % of the graphs drawn by GraphRNN's
+    recipe of community-small, of 95 % of the graphs drawn by GDSS's recipe, whose halves can be
+    sparse or disconnected, and of all 100 graphs that GDSS published. It is true of 0.1 % of the
+    random graphs of these sizes in which 35 % of the pairs are edges.
     """
     adjacency = graph_set([graph], "graph").adjacency
     num_nodes = len(graph)
-    # Two equal parts have the fewest pairs inside.
+    # The number of pairs inside the parts is smallest for two parts of equal size.
     fewest = MIN_INSIDE * num_nodes * (num_nodes - 2) / 4
     if num_nodes < 2 or adjacency.nnz / 2 < fewest or not is_connected(graph):
         return False
@@ -79,6 +85,6 @@ def is_two_communities(graph: nx.Graph) -> bool:
 
 
 def _density(adjacency):
-    """Share of the pairs of nodes that are edges; 0 where there is no pair."""
+    """The share of the pairs of nodes that are edges; 0 if there is no pair."""
     n = len(adjacency)
     return adjacency.sum() / max(n * (n - 1), 1)

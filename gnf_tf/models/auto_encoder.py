@@ -104,7 +104,7 @@ class GraphAutoEncoder(snt.Module):
         for label, network in (("encoder", self._encoder), ("decoder", self._decoder)):
             if network is not None and not isinstance(network, bijectors.GraphBijector):
                 make_variables(
-                    self, f"make_{label}", lambda f=network: f(sample).nodes, stateless=False
+                    self, f"make_{label}", lambda f=network: f(sample).nodes, reversible=False
                 )
 
     def _default_encoder(self, output_size: int) -> Network:
@@ -382,7 +382,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
         noise = self._noise(graph, seed, noise)
         constant = 0.5 * math.log(2.0 * math.pi) + math.log(self._noise_scale)
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise.nodes) + constant, axis=-1)
-        embedded, log_det = reversible.run(self.flow.steps, noise)
+        embedded, log_det = reversible.run(self.flow.layers, noise)
         embedded = graph.replace(nodes=self._noise_scale * embedded.nodes[1:])
         # `reversible.run` returns log-determinants per node; row 0 is that of `graphs.canonical`.
         return embedded, graphs.sum_nodes((log_prob - log_det)[1:], graph)

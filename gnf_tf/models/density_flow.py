@@ -8,7 +8,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from gnf_tf import bijectors, graphs, networks, options
+from gnf_tf import bijectors, graphs, networks, options, reversible
 from gnf_tf.models import flow_parts
 
 __all__ = ["DensityConfig", "make_flow"]
@@ -131,32 +131,27 @@ class _StandardizedGNF(bijectors.GNF):
         super().__init__(**arguments)
 
     @property
-    def steps(self):
-        return (self._standardization, *super().steps)
+    def layers(self):
+        return (self._standardization, *super().layers)
 
 
-class _Standardization:
-    """A `reversible.ReversibleStep`: (x - mean) / scale with constant `mean` and `scale`."""
-
-    updates = None
+class _Standardization(reversible.ReversibleLayer):
+    """The map (x - mean) / scale with constant `mean` and `scale`."""
 
     def __init__(self, mean, scale):
         self._mean, self._scale = mean, scale
         self._log_det = np.float32(-np.log(scale.astype(np.float64)).sum())
 
-    def condition(self, kept, graph, is_training, seed=None):
-        del kept, graph, is_training, seed
+    def condition(self, kept, graph, **unused):
+        del kept, graph, unused
 
     def transform(self, changed, params):
         changed = (changed - self._mean) / self._scale
-        return changed, tf.fill(tf.shape(changed)[:1], self._log_det), None
+        return changed, tf.fill(tf.shape(changed)[:1], self._log_det)
 
-    def invert(self, changed, params, residual=None):
+    def invert(self, changed, params):
         changed = changed * self._scale + self._mean
         return changed, tf.fill(tf.shape(changed)[:1], -self._log_det)
-
-    def update_statistics(self, residual):
-        pass
 
 
 class _Conditioned(snt.Module):

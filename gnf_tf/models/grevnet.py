@@ -1,11 +1,12 @@
 """GRevNet: a graph neural network that is exactly reversible (paper, section 3.1)."""
 
-import functools
+from typing import Any
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import bijectors, graphs, networks, reversible, seeds
+from gnf_tf import bijectors, graphs, reversible, seeds
+from gnf_tf.networks import defaults
 
 __all__ = ["GRevNet"]
 
@@ -13,62 +14,59 @@ __all__ = ["GRevNet"]
 class GRevNet(tf.Module):
     """Reversible message passing, GraphsTuple -> GraphsTuple, trained in O(nodes) memory.
 
-    The node features are split in halves that update each other in turn by equation 3, with
-    scale and shift from message passing (equations 1 and 2): a message MLP, summed over the
-    incoming edges, then a GRU-like update. `memory="stored"` is the identical network with
-    stored activations, the paper's GNN: only the way to the gradient differs.
+    Each of T steps updates the two halves of the node features [num_nodes, node_size] in turn by
+    equation 3. Its scale and shift come from message passing (equations 1 and 2): a message MLP,
+    summed over the incoming edges, then a GRU-like update. `memory="stored"` is the identical
+    network with stored activations, the paper's GNN: only the computation of the gradient differs.
 
-    `coupling="additive"` (no scale) is what the authors' code used; "affine" is the paper's
-    equation.
+    `coupling="additive"`, without a scale, is what the authors' code uses; "affine" is the paper's
+    equation. For a density of node features use `gnf_tf.GNF`, which has log-determinants.
     """
 
     def __init__(
         self,
-        num_steps: int = 4,
-        node_size: int = 64,
+        num_steps: int,
+        node_size: int,
         *,
-        edge_size: int = 0,
-        global_size: int = 0,
-        coupling: str = "affine",
-        max_log_scale: float = 1.0,
-        memory: str = "reversible",
         make_conditioner: bijectors.MakeConditioner | None = None,
+        max_log_scale: float = 1.0,
         dropout: float = 0.0,
         batch_norm: bool = False,
         padded: bool = False,
         share_weights: bool = False,
         loop: bool = False,
+        memory: str = "reversible",
         dtype: tf.DType = tf.float32,
         name: str | None = None,
+        **coupling_options: Any,
     ):
         """Makes the network and its variables.
 
         Args:
-          num_steps: message passing steps, each two half steps.
+          num_steps: T, the number of message passing steps; the paper's supervised models use 4.
           node_size: width of the node features, in and out, at least 2.
-          edge_size: width of the edge features.
-          global_size: width of the global features.
-          coupling: "affine" or "additive".
-          max_log_scale: bound of the affine coupling's log-scale, see `GraphCoupling`.
+          make_conditioner: see `bijectors.GraphCoupling`; called for each half of each step.
+            Default: `networks.MessagePassing`, with messages as wide as `node_size`.
+          max_log_scale: bound of the affine coupling's log-scale, see `bijectors.Affine`.
+          dropout: for the default networks in training: the probability that a node feature is
+            dropped as it enters. The map stays exactly reversible: gradient and inverse draw the
+            same masks again from the seed of the call.
+          batch_norm: whether there is batch normalization before each step, for deep stacks.
+          padded: whether training batches come from `graphs.pad`, see `GraphBatchNorm`.
+          share_weights: whether all steps share one pair of networks.
+          loop: whether the steps are a `reversible.Loop`, for hundreds of them: under
+            `tf.function` the program doesn't grow with `num_steps`. Each variable then has the
+            weights of all steps, [num_steps, ...]. It excludes `batch_norm`, `share_weights` and,
+            under "reversible", second derivatives.
           memory: "reversible" or "stored", see `gnf_tf.reversible.run`.
-          make_conditioner: see `bijectors.GraphCoupling`; called for each half step. Default:
-            `networks.MessagePassing` with two message layers as wide as `node_size` and initial
-            outputs scaled by 1 / num_steps, which keeps deep stacks well conditioned.
-          dropout: of the default networks, in training: probability of a node feature to be
-            dropped as it enters. Still exactly reversible: gradient and inverse draw the same
-            masks again from the call's seed.
-          batch_norm: batch normalisation before each step, for deep stacks.
-          padded: training batches come from `graphs.pad`, see `GraphBatchNorm`.
-          share_weights: all steps share one pair of networks.
-          loop: the steps are a `reversible.Loop`, for hundreds of them: under `tf.function` the
-            program doesn't grow with `num_steps`. Each variable has all steps' weights. Not with
-            `batch_norm` or `share_weights`; no second derivatives under "reversible".
           dtype: float type of the graphs.
           name: as `tf.Module`.
+          **coupling_options: further arguments of `GraphCoupling`: `coupling`, `edge_size` and
+            `global_size`.
 
         Raises:
-          ValueError: for an argument out of its range; `dropout` with a `make_conditioner`,
-            whose networks have to have their own; `loop` with what a loop can't do.
+          ValueError: for an argument out of its range; for `dropout` with a `make_conditioner`,
+            whose networks bring their own; for `loop` with an option that it excludes.
         """
         super().__init__(name=name)
         if dropout and make_conditioner is not None:
@@ -81,29 +79,17 @@ class GRevNet(tf.Module):
         self._node_size = node_size
         self._memory = memory
         if make_conditioner is None:
-
-            def make_conditioner(output_size):
-                return networks.MessagePassing(
-                    message_sizes=(node_size, node_size),
-                    output_size=output_size,
-                    dropout=dropout,
-                    output_scale=1.0 / num_steps,
-                )
-
-        shared = {
+            make_conditioner = defaults.message_passing(node_size, num_steps, dropout)
+        coupling_options |= {
             "make_conditioner": make_conditioner,
-            "coupling": coupling,
             "max_log_scale": max_log_scale,
-            "edge_size": edge_size,
-            "global_size": global_size,
             "dtype": dtype,
             "memory": memory,
         }
         if loop:
             self._stack = reversible.Loop(
-                lambda: bijectors.GNFStep(node_size, **shared).steps, num_steps
+                lambda: bijectors.GNFStep(node_size, **coupling_options).layers, num_steps
             )
-            self._run_steps = self._stack.run
         else:
             self._stack = bijectors.GNF(
                 num_steps,
@@ -111,32 +97,37 @@ class GRevNet(tf.Module):
                 share_weights=share_weights,
                 normalization="batch_norm" if batch_norm else None,
                 padded=padded,
-                **shared,
+                **coupling_options,
             )
-            self._run_steps = functools.partial(reversible.run, self._stack.steps)
 
     def __call__(
         self, graph: GraphsTuple, is_training: bool = False, seed: seeds.Seed | None = None
     ) -> GraphsTuple:
-        """Node features after `num_steps` steps; the rest of the graph as it was.
+        """The graph with the node features H_T after `num_steps` steps.
 
         Args:
-          graph: nodes [num_nodes, node_size]; edges and globals as wide as announced.
-          is_training: batch normalisation takes, and updates, its statistics; networks drop out.
-          seed: of the dropout, used in training alone, see `gnf_tf.seeds`.
+          graph: nodes H_0 [num_nodes, node_size]; edges [num_edges, edge_size] and globals
+            [n_graphs, global_size], which stay as they are.
+          is_training: whether batch normalization uses, and updates, the statistics of the batch,
+            and networks drop features.
+          seed: of the dropout, in training only; see `gnf_tf.seeds`.
 
         Raises:
-          ValueError: if the graph doesn't fit, naming the field; without a seed in training with
-            `dropout`.
+          ValueError: if a field of the graph doesn't fit the network; if `dropout` has no seed in
+            training.
         """
         return self._run(
             graph, inverse=False, is_training=is_training, seed=seed if is_training else None
         )
 
     def inverse(self, graph: GraphsTuple, seed: seeds.Seed | None = None) -> GraphsTuple:
-        """The input graph that `__call__` maps to `graph`: not training, or with that `seed`.
+        """The graph that `__call__` maps to `graph`, by equation 4.
 
-        Not what training with batch normalisation maps there: its statistics are unknown.
+        Args:
+          graph: nodes H_T [num_nodes, node_size].
+          seed: the seed with which `__call__` dropped features in training; None: without dropout.
+
+        It does not invert batch normalization in training, whose statistics are unknown.
         """
         return self._run(graph, inverse=True, is_training=False, seed=seed)
 
@@ -145,7 +136,9 @@ class GRevNet(tf.Module):
         graphs.validate(
             filled, node_size=self._node_size, dtype=self._float_type, check_values=False
         )
-        result, _ = self._run_steps(
+        is_loop = isinstance(self._stack, reversible.Loop)
+        result, _ = reversible.run(
+            self._stack if is_loop else self._stack.layers,
             filled,
             inverse=inverse,
             memory=self._memory,

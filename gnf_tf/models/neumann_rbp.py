@@ -1,4 +1,4 @@
-"""Recurrent message passing trained by Neumann recurrent back-propagation (section 4, table 1).
+"""Recurrent message passing, trained by Neumann recurrent back-propagation (section 4, table 1).
 
 Liao et al., "Reviving and improving recurrent back-propagation", ICML 2018.
 """
@@ -7,9 +7,10 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import record
 
-from gnf_tf import bijectors, graphs, networks
+from gnf_tf import bijectors, graphs
+from gnf_tf.networks import defaults
 from gnf_tf.networks.arguments import check_positive
-from gnf_tf.networks.conditioner import make_variables, sample_graph
+from gnf_tf.networks.conditioner import make_conditioner_variables
 from gnf_tf.reversible.gradient import local
 from gnf_tf.substitution import held_values, substituted
 
@@ -17,29 +18,31 @@ __all__ = ["NeumannRBP"]
 
 
 class NeumannRBP(tf.Module):
-    """One map applied until nothing moves, GraphsTuple -> GraphsTuple, trained in O(nodes) memory.
+    """The fixed point of one map, GraphsTuple -> GraphsTuple, trained in O(nodes) memory.
 
-    With x the node features of the input, h_0 = 0 and the same weights w at each step:
+    With x [num_nodes, input_size] the node features of the input, h_0 = 0 and the same weights w in
+    all T = num_steps steps, the result is h_T [num_nodes, node_size]:
 
-        h_t = F(h_{t-1}, x; w),   t = 1 ... num_steps                the new node features
-        v = sum over k = 0 ... num_terms of (J^T)^k dL/dh,           J = dF/dh
+        h_t = F(h_{t-1}, x; w),   t = 1 ... T
         dL/dw = v^T dF/dw,        dL/dx = v^T dF/dx
+        v = sum over k = 0 ... num_terms of (J^T)^k dL/dh_T,         J = dF/dh
 
-    J, dF/dw and dF/dx are taken at the last state that F was applied to, the only one that is
-    kept. If the states have converged and F contracts, the sum is (I - J^T)^-1 dL/dh, the gradient
-    of the fixed point, but for a rest that shrinks geometrically in `num_terms`. A fixed point
-    doesn't depend on h_0, which is zero here: that x matters at all is by entering at each step.
+    J, dF/dw and dF/dx are evaluated at h_{T-1}, the only state that is kept. If the states have
+    converged and F is a contraction, v approaches (I - J^T)^-1 dL/dh_T, which gives the exact
+    gradient of the fixed point, with an error that shrinks geometrically in `num_terms`. The fixed
+    point doesn't depend on h_0, so x enters at every step.
 
-    That F contracts is the user's business. The default one does as initialised, and nothing keeps
-    training from changing that: watch `residual`. The number of steps is always the same, since a
-    rule of when to stop would make a graph's result depend on what else is in its batch. There are
-    no second derivatives: they raise a LookupError.
+    Choose `GRevNet` unless the fixed point itself is wanted: its gradient is exact without
+    convergence. Here F must be a contraction. The default F is one at first, but training can
+    change that: monitor `residual`. The number of steps is fixed, because a stopping rule would
+    make the result of a graph depend on the other graphs of its batch. Second derivatives raise a
+    LookupError.
     """
 
     def __init__(
         self,
-        num_steps: int = 100,
-        node_size: int = 64,
+        num_steps: int,
+        node_size: int,
         *,
         input_size: int | None = None,
         num_terms: int | None = None,
@@ -52,24 +55,23 @@ class NeumannRBP(tf.Module):
         """Makes the network and its variables.
 
         Args:
-          num_steps: how often the map is applied.
+          num_steps: T, how many times the map is applied; the paper uses 100.
           node_size: width of the state h, the node features of the result.
           input_size: width of x, the node features of the input; default: `node_size`.
-          num_terms: of the Neumann series, 0 or more beyond dL/dh itself; default:
-            num_steps - 1, as many as the gradient through all steps has.
+          num_terms: the number of terms of the Neumann series after dL/dh_T itself, at least 0;
+            default: T - 1, the number of terms in the gradient through all steps.
           edge_size: width of the edge features.
           global_size: width of the global features.
-          make_conditioner: output width -> network F, called once; `bijectors.GraphCoupling` says
-            what its network may not do, and dropout is out of place too. It gets nodes
-            [num_nodes, node_size + input_size], h first, and returns as many of width `node_size`.
-            Default: `networks.MessagePassing` with two message layers as wide as `node_size`; the
-            mean of the messages, since the slope of their sum grows with the number of neighbours;
-            and initial outputs scaled by a half.
+          make_conditioner: called once, with `node_size`; returns the network F. Its nodes are
+            [h, x], [num_nodes, node_size + input_size], and it must return [num_nodes, node_size].
+            The same networks are refused as by `bijectors.GraphCoupling`, and those with dropout.
+            Default: `networks.MessagePassing`, with messages as wide as `node_size`, their mean
+            over the neighbors, and initial outputs scaled by 1/2.
           dtype: float type of the graphs.
           name: as `tf.Module`.
 
         Raises:
-          ValueError: for an argument out of its range, or a network of the wrong width, with
+          ValueError: for an argument out of its range; for a network of the wrong width, with
             dropout, or that `GraphCoupling` would refuse.
         """
         super().__init__(name=name)
@@ -78,51 +80,44 @@ class NeumannRBP(tf.Module):
         num_terms = num_steps - 1 if num_terms is None else num_terms
         if num_terms < 0:
             raise ValueError(f"`num_terms` must be at least 0, got {num_terms}")
-        if make_conditioner is None:
-
-            def make_conditioner(output_size):
-                return networks.MessagePassing(
-                    message_sizes=(node_size, node_size),
-                    output_size=output_size,
-                    aggregation="mean",
-                    output_scale=0.5,
-                )
-
         self._num_steps = num_steps
         self._num_terms = num_terms
         self._node_size = node_size
         self._input_size = input_size
         self._float_type = dtype
-        self._network = make_conditioner(node_size)
+        self._network = (make_conditioner or defaults.contraction(node_size))(node_size)
         if getattr(self._network, "takes_seed", False):
             raise ValueError(
-                "`make_conditioner` must give a network without dropout, for a map that is another "
-                "one at each step has no fixed point; got one whose `takes_seed` is true"
+                "`make_conditioner` must give a network without dropout, for a map that changes "
+                "from step to step has no fixed point; got one whose `takes_seed` is true"
             )
-        # Made here, since the loop below is no place to make variables.
-        sample = sample_graph(node_size + input_size, edge_size, global_size, dtype)
-        shape = make_variables(self, "make_conditioner", lambda: self._network(sample).nodes.shape)
-        if shape != [2, node_size]:
-            raise ValueError(
-                f"`make_conditioner({node_size})` must give a network with nodes of width "
-                f"{node_size}, one row a node; 2 nodes gave shape {shape}"
-            )
+        # Made here, since variables can't be made in the loop of the steps.
+        make_conditioner_variables(
+            self,
+            self._network,
+            node_size,
+            input_size=node_size + input_size,
+            edge_size=edge_size,
+            global_size=global_size,
+            dtype=dtype,
+        )
 
     @tf.autograph.experimental.do_not_convert
     def __call__(self, graph: GraphsTuple) -> GraphsTuple:
-        """Node features after `num_steps` steps; the rest of the graph as it was.
+        """The graph with the node features h_T, [num_nodes, node_size].
 
         Args:
-          graph: nodes [num_nodes, input_size]; edges and globals as wide as announced.
+          graph: nodes x [num_nodes, input_size]; edges [num_edges, edge_size] and globals
+            [n_graphs, global_size], which stay as they are.
 
         Raises:
-          ValueError: if the graph doesn't fit, naming the field.
+          ValueError: if a field of the graph doesn't fit the network.
         """
         filled = self._checked(graph)
         before = self._iterate(filled, self._num_steps - 1)
-        # The one step that tapes see: they carry v from its output to weights and inputs.
+        # Tapes see this step only. They propagate v from its output to the weights and inputs.
         nodes = self._map(before, filled)
-        # The gradient of a branch or a loop around this call can't reach variables themselves.
+        # Values, since the gradient of a loop or a branch around this call can't reach variables.
         held = held_values(self._network)
         values = dict(zip(map(id, held), local(map(tf.convert_to_tensor, held)), strict=True))
 
@@ -136,12 +131,16 @@ class NeumannRBP(tf.Module):
         return graph.replace(nodes=with_series(nodes))
 
     def residual(self, graph: GraphsTuple) -> tf.Tensor:
-        """How far from a fixed point: largest |F(h) - h| of a node and feature, [n_graphs].
+        """The distance from a fixed point: the largest |F(h_T) - h_T| of each graph, [n_graphs].
 
-        Of the state h after `num_steps` steps, which are taken anew; 0 for a graph without nodes.
+        The maximum is over the nodes of the graph and the features; it is 0 for a graph without
+        nodes. The steps are computed anew.
+
+        Args:
+          graph: see `__call__`.
 
         Raises:
-          ValueError: if the graph doesn't fit, naming the field.
+          ValueError: if a field of the graph doesn't fit the network.
         """
         filled = self._checked(graph)
         state = self._iterate(filled, self._num_steps)
@@ -159,14 +158,14 @@ class NeumannRBP(tf.Module):
         return GraphsTuple(*local(filled))
 
     def _map(self, state, graph, network=None):
-        """F, one step: [num_nodes, node_size] -> the same."""
+        """F: the next state, [num_nodes, node_size], from `state` of the same shape."""
         nodes = tf.concat([state, graph.nodes], axis=-1)
         return (network or self._network)(graph.replace(nodes=nodes)).nodes
 
     def _iterate(self, graph, num_steps):
-        """The state after so many steps from zero, a constant to every tape."""
+        """The state after so many steps from h_0 = 0, as a constant for every tape."""
         start = tf.zeros([tf.shape(graph.nodes)[0], self._node_size], graph.nodes.dtype)
-        # An eager tape would keep every state, stopped gradient or not.
+        # An eager tape would keep every state, even with a stopped gradient.
         with record.stop_recording():
             _, state = tf.while_loop(
                 lambda step, _: step < num_steps,
@@ -177,8 +176,8 @@ class NeumannRBP(tf.Module):
         return tf.stop_gradient(state)
 
     def _series(self, network, d_nodes, state, graph):
-        """v, from dL/dh and the state that J is taken at."""
-        # One evaluation of F serves all terms; the tape is asked for J^T of each.
+        """v, from dL/dh_T and the state h_{T-1} at which J is evaluated."""
+        # F is evaluated once; the tape then gives the product with J^T for every term.
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(state)
             nodes = self._map(state, graph, network)

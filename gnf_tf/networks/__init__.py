@@ -1,4 +1,4 @@
-"""Sonnet modules from GraphsTuple to GraphsTuple, all permutation equivariant."""
+"""Sonnet modules GraphsTuple -> GraphsTuple, all of them permutation equivariant."""
 
 from gnf_tf.networks.attention import AdditiveAttention, AttentionBlock, DotProductAttention
 from gnf_tf.networks.convolution import GraphConvolution

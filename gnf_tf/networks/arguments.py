@@ -1,4 +1,4 @@
-"""Checks of what a network is given, shared by all networks."""
+"""Checks of the arguments and inputs of networks."""
 
 import numbers
 from collections.abc import Callable, Iterable
@@ -18,14 +18,14 @@ __all__ = [
 
 
 def check_positive(**arguments: int) -> None:
-    """Raises a ValueError for the first argument that is no whole number of at least 1."""
+    """Raises a ValueError for the first argument that is not a whole number of at least 1."""
     for name, value in arguments.items():
         if not _is_positive(value):
             raise ValueError(f"`{name}` must be a whole number of at least 1, got {value!r}")
 
 
 def check_sizes(name: str, sizes: Iterable[int], *, at_least: int) -> tuple[int, ...]:
-    """`sizes` as a tuple of `at_least` so many positive whole numbers, or a ValueError."""
+    """`sizes` as a tuple; a ValueError unless they are `at_least` so many positive integers."""
     found = tuple(sizes) if isinstance(sizes, Iterable) else None
     if found is None or len(found) < at_least or not all(map(_is_positive, found)):
         raise ValueError(
@@ -35,14 +35,14 @@ def check_sizes(name: str, sizes: Iterable[int], *, at_least: int) -> tuple[int,
 
 
 def check_rate(name: str, rate: float) -> float:
-    """`rate`, or a ValueError if it is no probability below 1."""
+    """`rate`; a ValueError unless it is in [0, 1)."""
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"`{name}` must be in [0, 1), got {rate}")
     return rate
 
 
 def check_activation(activation: Callable) -> None:
-    """Raises a TypeError for what can't be called."""
+    """Raises a TypeError if the activation can't be called."""
     if not callable(activation):
         raise TypeError(f"`activation` must be a function of a tensor, got {activation!r}")
 
@@ -51,7 +51,7 @@ def edge_size(graph: GraphsTuple) -> int:
     """Width of the edge features, 0 where there are none.
 
     Raises:
-      ValueError: if the width isn't static: edges would be left out silently.
+      ValueError: if the width isn't static, since edges would be ignored silently.
     """
     if graph.edges is None:
         return 0
@@ -62,7 +62,7 @@ def edge_size(graph: GraphsTuple) -> int:
 
 
 def check_edge_size(graph: GraphsTuple, expected: int) -> None:
-    """Raises a ValueError if the edges aren't as wide as at the first call."""
+    """Raises a ValueError unless the edges have the width that they had at the first call."""
     if edge_size(graph) != expected:
         raise ValueError(
             f"`graph.edges` must be {expected} wide, as at the network's first call, "
@@ -71,7 +71,7 @@ def check_edge_size(graph: GraphsTuple, expected: int) -> None:
 
 
 def check_dtype(inputs: tf.Tensor, weights: tf.Tensor | tf.Variable) -> None:
-    """Raises a ValueError if a layer's inputs are of another dtype than its weights."""
+    """Raises a ValueError if the inputs of a layer have another dtype than its weights."""
     if inputs.dtype != weights.dtype:
         raise ValueError(
             f"the features of `graph` must be {weights.dtype.name}, as at the network's first "

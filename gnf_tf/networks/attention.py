@@ -1,4 +1,4 @@
-"""Graph attention: every node chooses among the messages it receives (paper, section 2.1)."""
+"""Graph attention: every node weighs the messages that it receives (paper, section 2.1)."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,8 @@ from gnf_tf.networks.mlp import MLP, Activation
 
 __all__ = ["AdditiveAttention", "AttentionBlock", "DotProductAttention"]
 
-# Nodes of a block up to which sums beat XLA's matrix products on a CPU; benchmarks.flows.
+# Up to this many nodes a graph, sums are faster than XLA's matrix products on a CPU; measured by
+# benchmarks.flows.
 _SMALL = 16
 
 
@@ -33,20 +34,21 @@ def _softmax_over_incoming(logits, receivers, num_nodes):
 
 
 class DotProductAttention(snt.Module):
-    """Multi-head scaled dot-product attention along the edges, the paper's main block.
+    """Multi-head scaled dot-product attention along the edges, as the paper's flows use it.
 
-    For node v and head k, with queries q, keys k and values w linear in the node features:
+    In each head, with queries q, keys k and values w that are linear in the node features:
 
         alpha_vu = softmax over senders u of (q_v . k_u / sqrt(key_size))
         message_v = sum over u of alpha_vu w_u
 
-    The heads' messages are concatenated and mapped linearly to `output_size`. A node without
-    incoming edges gets the zero message, and so the output layer's bias. Edge features and
-    globals are not used.
+    The messages of all heads are concatenated and mapped linearly: nodes [num_nodes, any] ->
+    [num_nodes, output_size]. A node without incoming edges gets the message 0, and so the bias of
+    the output layer. Globals and edge features are not used; `AdditiveAttention` uses the latter.
 
-    `max_num_nodes` works on dense [n_graphs, size, size] blocks in place of the edge list: the same
-    result, faster where graphs are small or dense. `fully_connected=True` is dense too, and takes
-    every node of a graph as a sender of every other and of itself, whatever the edges say.
+    By default the weights are computed along the edge list. With `max_num_nodes` they are computed
+    in dense arrays [n_graphs, max_num_nodes, max_num_nodes]: the result is the same, and faster
+    where graphs are small or dense. With `fully_connected` they are dense too, and every node
+    attends to all nodes of its graph, including itself, whatever the edges are.
     """
 
     def __init__(
@@ -65,15 +67,15 @@ class DotProductAttention(snt.Module):
         Args:
           num_heads: number of heads.
           key_size: width of queries and keys, per head.
-          value_size: width of values per head; default `key_size`.
-          output_size: width of the new node features; default `num_heads * value_size`.
-          fully_connected: attend to all, see above.
-          max_num_nodes: of the largest graph, for the dense blocks, see `graphs.Blocks.of`. Nodes
-            beyond it send and get nothing: only the last graph with nodes may exceed it, where
-            `graphs.pad` leaves the padding. Default: along the edge list, or with
-            `fully_connected` the largest graph of the batch, for which XLA compiles anew at each
-            new `n_node`.
-          name: as Sonnet.
+          value_size: width of values, per head; default: `key_size`.
+          output_size: width of the new node features; default: `num_heads * value_size`.
+          fully_connected: whether every node attends to all nodes of its graph.
+          max_num_nodes: the size of the largest graph, for dense arrays; see `graphs.Blocks.of`.
+            Only the last graph that has nodes may be larger, since `graphs.pad` puts padding there:
+            its nodes beyond the maximum neither send nor receive. Default: the edge list; with
+            `fully_connected`, the largest graph of the batch (XLA then compiles anew for each new
+            `n_node`).
+          name: as in Sonnet.
 
         Raises:
           ValueError: if a size is below 1; at the call, if another graph than the last exceeds
@@ -129,7 +131,7 @@ class DotProductAttention(snt.Module):
             and len(set(sizes)) == 1
             and sizes[0] <= (self._max_num_nodes or sizes[0])
         ):
-            # Graphs of one size, known while tracing: the rows are the blocks.
+            # Graphs of one size, known while tracing: a reshape makes the arrays dense.
             shape = [len(sizes), sizes[0]]
             blocks = [tf.reshape(part, [*shape, *part.shape[1:]]) for part in parts]
             return tf.reshape(_attend_blocks(*blocks), [-1, *values.shape[1:]])
@@ -144,13 +146,13 @@ class DotProductAttention(snt.Module):
 
 
 def _attend_blocks(queries, keys, values, counts=None):
-    """Attention within blocks, [n_graphs, size, heads, width] each.
+    """Attention within dense graphs: all arguments are [n_graphs, size, heads, width].
 
-    `counts`, [n_graphs, receiver or 1, sender]: how many edges there are; None: one for every two.
+    `counts`, [n_graphs, receiver or 1, sender], is the number of edges between two nodes; None: 1.
     """
     size = queries.shape[1]
     if xla.is_compiling() and size is not None and size <= _SMALL:
-        # XLA calls a matrix product for each tiny block; a sum it fuses with what is around it.
+        # XLA calls a matrix product for each tiny graph, but fuses a sum with what is around it.
         logits = tf.reduce_sum(queries[:, :, tf.newaxis] * keys[:, tf.newaxis], axis=-1)
         if counts is not None:
             counts = counts[..., tf.newaxis]
@@ -163,7 +165,7 @@ def _attend_blocks(queries, keys, values, counts=None):
 
 
 def _softmax(logits, counts, axis):
-    """Softmax with a term for each of the `counts` edges; all zero where there are none."""
+    """Softmax with as many equal terms as there are edges; all 0 for a node without edges."""
     if counts is None:
         return tf.nn.softmax(logits, axis)
     lowest = tf.constant(logits.dtype.min / 2, logits.dtype)
@@ -172,9 +174,11 @@ def _softmax(logits, counts, axis):
 
 
 class AttentionBlock(snt.Module):
-    """Attention, then an MLP on [own features, message, globals]: the GNF's conditioner (5.1).
+    """Attention, then an MLP on [own features, message, globals]: the paper's GNF network (5.1).
 
-    Globals are used where they are not None and of positive width; edge features are not used.
+    nodes [num_nodes, any] -> [num_nodes, output_size]. Globals are used where they are not None and
+    of positive width; edge features are not used. For sets of few features `GraphTransformer`
+    is more expressive.
     """
 
     def __init__(
@@ -193,15 +197,15 @@ class AttentionBlock(snt.Module):
         """Stores the sizes; variables are made at the first call, in the nodes' dtype.
 
         Args:
-          num_heads: see `DotProductAttention`, as `key_size`.
+          num_heads: number of heads.
           key_size: width of queries, keys and values, per head.
-          hidden_sizes: hidden layers of the MLP.
+          hidden_sizes: widths of the hidden layers of the MLP.
           output_size: width of the new node features.
-          activation: of the MLP.
-          output_scale: factor of the last layer's initial weights.
-          fully_connected: see `DotProductAttention`, as `max_num_nodes`.
-          max_num_nodes: of the largest graph.
-          name: as Sonnet.
+          activation: applied between the layers of the MLP.
+          output_scale: factor of the last layer's initial weights, see `linear.output_layer`.
+          fully_connected: see `DotProductAttention`.
+          max_num_nodes: see `DotProductAttention`.
+          name: as in Sonnet.
 
         Raises:
           ValueError: as `DotProductAttention` and `MLP`.
@@ -225,17 +229,19 @@ class AttentionBlock(snt.Module):
 
 
 class AdditiveAttention(snt.Module):
-    """Graph attention with an additive score, the paper's equation in section 2.1.
+    """Graph attention with an additive score, the equation of the paper's section 2.1.
 
-    With x = W h for the nodes and, where there are edge features, y = W_e Omega:
+    With x = W h for the nodes h and, where there are edge features Omega, y = W_e Omega (else 0):
 
         e_vu = leaky_relu(a_r . x_v + a_s . x_u + a_e . y_vu)
         alpha_vu = softmax over senders u of e_vu
         m_v = activation(sum over u of alpha_vu (x_u + y_vu))
 
-    for each head; the heads are concatenated: nodes [num_nodes, num_heads * value_size]. A node
-    without incoming edges gets the message activation(0). Edge features are used where the first
-    call has some; later calls must have as many. Globals are not used.
+    in each head. The messages of all heads are concatenated: nodes [num_nodes, any] ->
+    [num_nodes, num_heads * value_size]. A node without incoming edges gets activation(0). Edge
+    features are used if the first call has some; later calls must have the same width. Globals are
+    not used. Choose it over `DotProductAttention`, the network of the paper's experiments, where
+    edges have features.
     """
 
     def __init__(
@@ -251,8 +257,8 @@ class AdditiveAttention(snt.Module):
         Args:
           num_heads: number of heads.
           value_size: width of x, per head.
-          activation: on the aggregated messages.
-          name: as Sonnet.
+          activation: applied to the aggregated messages.
+          name: as in Sonnet.
 
         Raises:
           ValueError: if a size is below 1; at the call, if the width of the edges changes.

@@ -1,12 +1,12 @@
-"""Networks as a user hands them over: their variables are made, tracked, and nothing else changes.
+"""Networks that a user provides: their variables are made and tracked, and misuse is refused.
 
-A reversible stack evaluates a network again for its gradient and its inverse, and takes the result
-to be the same. So the network must be a function of its inputs, its variables and a given seed.
+A reversible stack evaluates a network again for its gradient and its inverse, and relies on the
+same result. So the network must be a function of its inputs, its variables and a given seed.
 """
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
@@ -16,7 +16,17 @@ from tensorflow.python.framework import op_callbacks, op_def_registry
 from gnf_tf import graphs
 from gnf_tf.substitution import held_values
 
-__all__ = ["make_variables", "sample_graph"]
+__all__ = [
+    "Conditioner",
+    "MakeConditioner",
+    "make_conditioner_variables",
+    "make_variables",
+    "sample_graph",
+]
+
+Conditioner = Callable[[GraphsTuple], GraphsTuple]
+MakeConditioner = Callable[[int], Conditioner]
+"""from the width of the output to a network"""
 
 Result = TypeVar("Result")
 
@@ -27,7 +37,11 @@ _ASSIGNS = re.compile("Assign|ResourceScatter|Rng|Stateful(Uniform|Standard|Trun
 def sample_graph(
     node_size: int, edge_size: int, global_size: int, dtype: tf.DType = tf.float32
 ) -> GraphsTuple:
-    """Two joined nodes with features of zero, on which a network of these widths can be tried."""
+    """A graph of two connected nodes, all features zero: the input that makes variables.
+
+    Returns:
+      nodes [2, node_size], edges [4, edge_size], globals [1, global_size].
+    """
     graph = graphs.fully_connected([2], node_size, dtype=dtype)
     return graph.replace(
         edges=tf.zeros([graph.edges.shape[0], edge_size], dtype),
@@ -35,26 +49,69 @@ def sample_graph(
     )
 
 
+def make_conditioner_variables(
+    holder: tf.Module,
+    network: Conditioner,
+    output_size: int,
+    *,
+    input_size: int,
+    edge_size: int,
+    global_size: int,
+    dtype: tf.DType,
+    use: Callable[[tf.Tensor], Any] | None = None,
+) -> None:
+    """`make_variables` for the network of a `make_conditioner`, whose output width it checks.
+
+    Args:
+      holder: the module that holds the network.
+      network: what `make_conditioner(output_size)` returned.
+      output_size: the width that its output must have.
+      input_size: width of the nodes that the network gets.
+      edge_size: width of the edge features.
+      global_size: width of the global features.
+      dtype: float type of the graphs.
+      use: what `holder` does with the output [2, output_size], if that uses variables too.
+
+    Raises:
+      ValueError: as `make_variables`; if the output is not [2, output_size] for two nodes.
+    """
+    sample = sample_graph(input_size, edge_size, global_size, dtype)
+
+    def evaluate():
+        output = network(sample).nodes
+        if use is not None and output.shape == [2, output_size]:
+            use(output)
+        return output.shape
+
+    shape = make_variables(holder, "make_conditioner", evaluate)
+    if shape != [2, output_size]:
+        raise ValueError(
+            f"`make_conditioner({output_size})` must give a network with nodes of width "
+            f"{output_size}, one row a node; 2 nodes gave shape {shape}"
+        )
+
+
 def make_variables(
-    holder: tf.Module, argument: str, evaluate: Callable[[], Result], *, stateless: bool = True
+    holder: tf.Module, argument: str, evaluate: Callable[[], Result], *, reversible: bool = True
 ) -> Result:
     """Evaluates a network that `holder` holds, so that its variables are made, and checks it.
 
-    Variables that the network uses and that `tf.Module` can't see, since a plain function or object
-    holds them, become the attribute `reached_variables` of `holder`.
+    Variables that the network uses and that `tf.Module` can't find, since a plain function or
+    object holds them, become the attribute `reached_variables` of `holder`.
 
     Args:
       holder: the module that the variables are to belong to.
-      argument: what gave the network, for messages.
-      evaluate: evaluates it on a sample.
-      stateless: refuse a network that changes a variable, or draws random numbers.
+      argument: the name of the argument that gave the network, for error messages.
+      evaluate: evaluates the network on a sample graph, which its closure holds.
+      reversible: whether the network is part of a reversible stack: then it may not change a
+        variable, draw random numbers, or use a float tensor that the gradient engine can't find.
 
     Returns:
       What `evaluate` returned.
 
     Raises:
-      ValueError: if the network uses a variable that can't be found, makes new ones at each call,
-        or, if it is to be `stateless`, changes one or draws random numbers by TensorFlow's state.
+      ValueError: if the network uses a variable that can't be found, or makes new ones at each
+        call; or for what `reversible` forbids.
     """
     created: list[tf.Variable] = []
 
@@ -63,16 +120,20 @@ def make_variables(
         return created[-1]
 
     with tf.init_scope(), tf.variable_creator_scope(creator):
-        # It sees reads within fused operations too, of trainable variables alone.
+        # The watcher sees trainable variables only, but also where operations are fused.
         with record.VariableWatcher() as watcher:
             result = evaluate()
         num_created = len(created)
         operations: set[str] = set()
         handles: dict[int, tf.Tensor] = {}  # of the variables that are used
+        tensors: dict[int, tf.Tensor] = {}  # float tensors that were there before
+        now = tf.constant(0)._id  # eager tensors are numbered as they are made
 
         def observe(operation, inputs, *_):
             _operations(operation, operations)
             handles.update((id(x), x) for x in inputs if x.dtype == tf.resource)
+            older = (x for x in inputs if x.dtype.is_floating and getattr(x, "_id", now) < now)
+            tensors.update((id(x), x) for x in older)
 
         op_callbacks.add_op_callback(observe)
         try:
@@ -84,8 +145,17 @@ def make_variables(
             f"`{argument}` must give a network that makes its variables once, got one that makes "
             f"{created[num_created].name} at each call"
         )
+    if reversible:
+        _check_repeatable(argument, operations)
+        _check_found(argument, tensors, evaluate)
+    _track(holder, argument, [*created, *watcher.watched_variables()], handles)
+    return result
+
+
+def _check_repeatable(argument, operations):
+    """Raises if the network has operations that give another result at the next evaluation."""
     stateful = sorted(filter(_has_state, operations))
-    if stateless and stateful:
+    if stateful:
         raise ValueError(
             f"`{argument}` must give a network that is a function of its inputs, its weights and a "
             f"`seed`, for it is evaluated again in the gradient and the inverse; got one that runs "
@@ -93,12 +163,25 @@ def make_variables(
             "(`takes_seed`) in place of tf.nn.dropout, and in place of batch norm a normalization "
             "between the steps"
         )
-    _track(holder, argument, [*created, *watcher.watched_variables()], handles)
-    return result
+
+
+def _check_found(argument, tensors, evaluate):
+    """Raises for a float tensor of the network's that `held_values` does not find."""
+    found = set(map(id, held_values(evaluate)))
+    shapes = [
+        f"{x.dtype.name} of shape {x.shape}" for key, x in tensors.items() if key not in found
+    ]
+    if shapes:
+        raise ValueError(
+            f"`{argument}` must give a network whose float tensors can be found, as attributes of "
+            "objects or in the closure of a function, else their gradient would be lost; got one "
+            f"that uses tensors held elsewhere, such as by a Python global: {shapes}. "
+            "Hold them in one of these ways, or hand them over in the edges or globals of the graph"
+        )
 
 
 def _operations(operation, seen):
-    """The operation, and those of the functions that it calls, as a `tf.function` does."""
+    """Adds to `seen` the operation and, for a `tf.function`, those that it calls."""
     name = operation.decode() if isinstance(operation, bytes) else operation
     if name in seen:
         return
@@ -118,8 +201,11 @@ def _has_state(operation):
 
 
 def _track(holder, argument, used, handles):
-    """Sees to it that `holder` has the variables `used`, and all others of these `handles`."""
-    # By the resources, of which a distributed variable has one for each replica.
+    """Makes `holder` track the variables `used`, and all others with these `handles`.
+
+    Raises if a variable can't be found.
+    """
+    # A distributed variable has one resource for each replica.
     read = {key: "one that isn't trainable" for key in handles}
     for variable in used:
         shown = f"{variable.name} of shape {variable.shape}"
@@ -145,6 +231,6 @@ def _track(holder, argument, used, handles):
 
 
 def _handles(variable):
-    """Its resources, one for each replica."""
+    """The resources of a variable, one for each replica."""
     parts = variable.values if isinstance(variable, tf.distribute.DistributedValues) else [variable]
     return [part.handle for part in parts]

@@ -1,4 +1,4 @@
-"""Graph convolution with symmetric normalisation.
+"""Graph convolution with symmetric normalization.
 
 Kipf, Welling, "Semi-supervised classification with graph convolutional networks", ICLR 2017.
 """
@@ -16,18 +16,19 @@ __all__ = ["GraphConvolution"]
 
 
 class GraphConvolution(snt.Module):
-    """A linear map of each node's features mixed with those of its neighbours.
+    """A linear map of a weighted sum over each node and its neighbors.
 
-        h_v' = W sum over v itself and the senders u of its incoming edges of
-               h_u / sqrt(d_u d_v) + b,                 d = 1 + number of incoming edges
+        h_v' = W (sum over u of h_u / sqrt(d_u d_v)) + b
 
-    Where edges go both ways no eigenvalue of the mixing is beyond 1, whatever the degrees: deep
-    stacks of it don't blow up, as sums of messages do. It is few weights beside `MessagePassing`,
-    which is what a graph with few labels wants. Fewer still: with `diagonal` W is one weight a
-    feature, so that features spread along the edges and don't mix. Edge features and globals are
-    not used.
+    The sum is over v itself and the senders u of its incoming edges; d is 1 + the number of
+    incoming edges. nodes [num_nodes, any] -> [num_nodes, output_size].
 
-    Dropout sets features of the nodes to zero as they enter, where a call has a `seed`.
+    Choose it over `MessagePassing` for graphs with few labels, since it has few weights; with
+    `diagonal` it has one weight a feature, and features spread along the edges without mixing.
+    Where every edge has its reverse, no eigenvalue of the averaging exceeds 1, so that deep stacks
+    don't blow up as sums of messages do. Edge features and globals are not used.
+
+    A call with a `seed` drops features of the nodes as they enter.
     """
 
     def __init__(
@@ -43,10 +44,10 @@ class GraphConvolution(snt.Module):
 
         Args:
           output_size: width of the new node features.
-          diagonal: W is diagonal; the features that enter must be as many.
-          dropout: probability of a feature to be dropped, see `networks.dropout.dropout`.
-          output_scale: factor of the initial weights; of a diagonal W, these weights.
-          name: as Sonnet.
+          diagonal: whether W is diagonal; then the nodes must be `output_size` wide.
+          dropout: probability that a feature is dropped, see `networks.dropout.dropout`.
+          output_scale: factor of the initial weights; the initial weights of a diagonal W.
+          name: as in Sonnet.
 
         Raises:
           ValueError: if an argument is out of its range; at the call, if the nodes are not as wide
@@ -71,7 +72,7 @@ class GraphConvolution(snt.Module):
 
 
 class _DiagonalLayer(snt.Module):
-    """As `output_layer`, its matrix diagonal, all of it equal to the scale at first."""
+    """A linear layer with a diagonal matrix, whose initial weights are all `output_scale`."""
 
     def __init__(self, output_size, output_scale):
         super().__init__(name="linear")

@@ -1,4 +1,4 @@
-"""Dropout by a stateless seed: the same mask again whenever it is asked for."""
+"""Dropout from a stateless seed, which gives the same mask at every evaluation."""
 
 import tensorflow as tf
 
@@ -6,19 +6,20 @@ __all__ = ["dropout"]
 
 
 def dropout(values: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """Each value is 0 with probability `rate`, or else divided by 1 - `rate`.
+    """Sets each value to 0 with probability `rate`, and divides the others by 1 - `rate`.
 
-    The mask follows from `seed` and the shape of `values` alone, and is the same eager, in a graph
-    and in XLA: so a reversible step's gradient and inverse draw it again in place of keeping it.
+    The mask depends only on `seed` and the shape of `values`, and is the same in eager execution,
+    in a graph and under XLA. So the gradient and the inverse of a reversible layer draw it again,
+    and nothing is kept. `tf.nn.dropout` would draw another mask.
 
     Args:
-      values: float.
+      values: float, of any shape.
       rate: in [0, 1).
-      seed: int32 [2], or None: nothing is dropped.
+      seed: int32 [2]; None: nothing is dropped.
     """
     if seed is None or rate == 0.0:
         return values
-    # Whole numbers: XLA makes other floats of the same bits than TensorFlow does.
+    # Whole numbers, since XLA converts the same random bits to other floats than TensorFlow does.
     bits = tf.random.stateless_uniform(
         tf.shape(values), seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )

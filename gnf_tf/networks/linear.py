@@ -1,4 +1,4 @@
-"""Linear layers, the networks' only matrix products with features."""
+"""Linear layers, which do all matrix products of the networks."""
 
 import sonnet as snt
 import tensorflow as tf
@@ -9,13 +9,18 @@ __all__ = ["Linear", "output_layer"]
 
 
 class Linear(snt.Linear):
-    """Sonnet's, for [rows, features], its bias added by the operation that TensorFlow fuses.
+    """`snt.Linear` for inputs [rows, features], faster by a fused bias.
 
-    The graph compiler makes one kernel of product, `bias_add` and ReLU, which takes two thirds of
-    the time of Sonnet's three; gradients of `bias_add` are cheaper too.
+    TensorFlow fuses a product, `bias_add` and ReLU into one kernel, which takes two thirds of the
+    time of Sonnet's three operations; the gradient of `bias_add` is cheaper too.
     """
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[rows, features] -> [rows, output_size].
+
+        Raises:
+          ValueError: if the inputs have another dtype than at the first call.
+        """
         self._initialize(inputs)
         check_dtype(inputs, self.w)
         outputs = tf.matmul(inputs, self.w)
@@ -23,9 +28,13 @@ class Linear(snt.Linear):
 
 
 def output_layer(output_size: int, output_scale: float) -> Linear:
-    """A linear layer with zero bias and weights of deviation `output_scale` / sqrt(input width).
+    """The last layer of a network, with initial weights that keep a coupling near the identity.
 
-    Zero makes a coupling start as the identity; 1 / depth keeps a deep stack close to it.
+    Args:
+      output_size: width of the output, at least 1.
+      output_scale: the standard deviation of the weights, times the square root of the input
+        width; the biases are 0. With 0 a coupling starts as the identity; with 1 / T a stack of T
+        steps starts close to it.
 
     Raises:
       ValueError: if the size is below 1 or the scale is negative.

@@ -25,24 +25,24 @@ Aggregation = Literal["sum", "mean"]
 
 
 class MessagePassing(snt.Module):
-    """One step of message passing, the supervised block of the paper (section 4, 7.1).
+    """Message passing and a GRU-like update, the paper's supervised network (sections 4 and 7.1).
 
         m_v = Agg over incoming edges (u, v) of MLP(h_u, h_v, Omega_uv)       (equation 1)
-        h_v' = Linear(GRU(h_v, m_v))                                         (equation 2)
+        h_v' = Linear(GRU(h_v, m_v))                                          (equation 2)
 
-    The message MLP's layers end in a linear one. It commutes with the sum, so it is applied to
-    the nodes after aggregation; and the first layer is linear in each of its three inputs, so it
-    is applied to nodes, once, before they are gathered along the edges. Same function, and no
-    product of an edge's features with a square matrix for a two-layer MLP. The last layer has no
-    bias: added after aggregation, it would reach nodes without messages too.
+    h are the nodes [num_nodes, any], Omega the edge features [num_edges, any], and h' the new
+    nodes [num_nodes, output_size]. A node without incoming edges gets the message 0. Edge features
+    are used if the first call has some; later calls must have the same width. Globals are not used.
+    With `sender_only` a message is MLP(h_u, Omega_uv). A call with a `seed` drops features of the
+    nodes as they enter.
 
-    With `sender_only` a message is MLP(h_u, Omega_uv), which without edge features is made once for
-    each node, and not once for each edge.
+    Choose it where edges have features or degrees matter; `GraphConvolution` has fewer weights,
+    and attention weighs the neighbors.
 
-    A node without incoming edges gets the zero message. Edge features are used where the first
-    call has some; later calls must have as many. Globals are not used.
-
-    Dropout sets features of the nodes to zero as they enter, where a call has a `seed`.
+    The equations are computed at less cost. The last layer of the MLP is linear and commutes with
+    the aggregation, so it is applied to nodes, not to edges. (It has no bias, which would reach
+    nodes without messages.) The first layer is linear in each of its three inputs, so it is
+    applied to nodes before they are gathered along the edges.
     """
 
     def __init__(
@@ -60,14 +60,15 @@ class MessagePassing(snt.Module):
         """Stores the sizes; variables are made at the first call, in the nodes' dtype.
 
         Args:
-          message_sizes: layers of the message MLP, at least two: hidden ones, then the message.
+          message_sizes: widths of the message MLP's layers, at least two; the last one is that of
+            the message.
           output_size: width of the new node features.
-          activation: between the layers of the message MLP.
+          activation: applied between the layers of the message MLP.
           aggregation: "sum" or "mean" over the incoming edges.
-          sender_only: messages don't depend on their receiver, as in the authors' code.
-          dropout: probability of a feature to be dropped, see `networks.dropout.dropout`.
-          output_scale: factor of the last layer's initial weights.
-          name: as Sonnet.
+          sender_only: whether messages ignore their receiver, as in the authors' code.
+          dropout: probability that a feature is dropped, see `networks.dropout.dropout`.
+          output_scale: factor of the initial weights of equation 2's linear layer.
+          name: as in Sonnet.
 
         Raises:
           ValueError: if an argument is out of its range; at the call, if the width of the edges
@@ -112,7 +113,7 @@ class MessagePassing(snt.Module):
         return graph.replace(nodes=self._output(updated))
 
     def _hidden_of_edges(self, graph, nodes):
-        """[num_edges, message_sizes[-2]]"""
+        """The input of the message MLP's last layer, [num_edges, message_sizes[-2]]."""
         if self._sender_only:
             hidden = self._bias(self._from_nodes(nodes))
             if not self._edge_size:
@@ -120,14 +121,14 @@ class MessagePassing(snt.Module):
             hidden = graphs.gather(hidden, graph.senders)
         else:
             sent, received = tf.split(self._from_nodes(nodes), 2, axis=-1)
-            received = self._bias(received)  # here, since a batch has far fewer nodes than edges
+            received = self._bias(received)  # of nodes, which are fewer than edges
             hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
         if self._edge_size:
             hidden += self._from_edges(graph.edges)
         return self._activated(graph, hidden)
 
     def _activated(self, graph, hidden):
-        """The hidden layers of the message MLP from the first one's activation on."""
+        """The hidden layers of the message MLP, after the product of the first one."""
         hidden = self._activation(hidden)
         if self._hidden is None:
             return hidden

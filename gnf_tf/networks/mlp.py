@@ -15,9 +15,10 @@ Activation = Callable[[tf.Tensor], tf.Tensor]
 
 
 class MLP(snt.Module):
-    """GraphsTuple -> GraphsTuple, the same perceptron on every node's features.
+    """Applies the same multi-layer perceptron to the features of every node.
 
-    nodes [num_nodes, any] -> [num_nodes, output_sizes[-1]]; no activation after the last layer.
+    nodes [num_nodes, any] -> [num_nodes, output_sizes[-1]]. The last layer has no activation.
+    Edges and globals are not used: as the network of a coupling it makes a RealNVP of single nodes.
     """
 
     def __init__(
@@ -31,13 +32,13 @@ class MLP(snt.Module):
         """Stores the sizes; variables are made at the first call, in the nodes' dtype.
 
         Args:
-          output_sizes: width of each layer, at least one.
-          activation: between the layers.
-          output_scale: factor of the last layer's initial weights, see `output_layer`.
-          name: as Sonnet.
+          output_sizes: widths of the layers, at least one.
+          activation: applied between the layers.
+          output_scale: factor of the last layer's initial weights, see `linear.output_layer`.
+          name: as in Sonnet.
 
         Raises:
-          ValueError: if a size is missing or below 1, or the scale is negative.
+          ValueError: if there is no size, a size is below 1, or the scale is negative.
           TypeError: if `activation` can't be called.
         """
         super().__init__(name=name)

@@ -1,4 +1,4 @@
-"""Networks whose output is multiplied by a constant."""
+"""A network whose output is multiplied by a constant."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ __all__ = ["Scaled"]
 
 
 class Scaled(snt.Module):
-    """A network's new nodes, times a factor that isn't trained.
+    """Multiplies the nodes that a network returns, [num_nodes, any], by a constant factor.
 
-    For deep stacks, with a factor of 1 / N for N steps. Small initial weights keep a stack close to
-    the identity only at first: Adam moves all weights by as much as the learning rate, and so a
-    stack N times as far as a single step. With the factor a stack moves as one step does, so that
-    the learning rate needn't fall with depth.
+    Use it in deep stacks, with the factor 1 / T for T steps. A small `output_scale` of the network
+    keeps a stack close to the identity only at first: Adam moves each weight by about the learning
+    rate, and so moves the whole stack T times as far as one step. With the factor the stack moves
+    as far as one step, and the learning rate need not fall with depth.
     """
 
     def __init__(self, network: snt.Module, scale: float, *, name: str | None = None):
-        """Stores both.
+        """Stores the network and the factor.
 
         Args:
           network: GraphsTuple -> GraphsTuple.
           scale: the factor, positive.
-          name: as Sonnet.
+          name: as in Sonnet.
 
         Raises:
-          ValueError: for another `scale`.
+          ValueError: if `scale` is not positive.
         """
         super().__init__(name=name)
         if not scale > 0:

@@ -1,4 +1,4 @@
-"""A deep conditioner: residual attention and perceptrons on embedded features."""
+"""A deep network for couplings: attention and perceptrons with residual connections."""
 
 import math
 from collections.abc import Sequence
@@ -16,15 +16,18 @@ __all__ = ["GraphTransformer"]
 
 
 class GraphTransformer(snt.Module):
-    """Embedding, `num_blocks` times residual attention and perceptron, linear output.
+    """An embedding, `num_blocks` blocks of attention and a perceptron, and a linear output.
 
         z = W_1 silu(W_0 h + b_0) + b_1
-        z = z + attention(norm(z)),  z = z + MLP(norm(z))      each block
-        output = W norm(z) + b,      norm(z) = z / sqrt(mean of z^2 + 1e-6)
+        z = z + attention(norm(z)),  z = z + MLP(norm(z))      in each block
+        output = W norm(z) + b,      norm(z) = z / sqrt(mean(z^2) + 1e-6)
 
-    A half of node features can be a single number: the embedding gives it steps at many places,
-    so that attention can tell nodes apart that are close. Globals, where they are not None and
-    of positive width, are embedded with the nodes; edge features are not used.
+    nodes h [num_nodes, any] -> [num_nodes, output_size]. Globals, where they are not None and of
+    positive width, are concatenated to h; edge features are not used.
+
+    Choose it over `AttentionBlock`, the paper's network, for densities of low-dimensional sets: a
+    half of their node features may be a single number, and the embedding makes it wide and
+    nonlinear, so that attention can tell apart nodes that are close to each other.
     """
 
     def __init__(
@@ -42,15 +45,17 @@ class GraphTransformer(snt.Module):
         """Stores the sizes; variables are made at the first call, in the nodes' dtype.
 
         Args:
-          width: of z, a multiple of `num_heads`; the perceptrons' hidden layer is twice as wide.
+          width: width of z, a multiple of `num_heads`; the hidden layers of the perceptrons are
+            twice as wide.
           output_size: width of the new node features.
-          num_heads: of the attention; 0: none, each node on its own.
-          num_blocks: how many, at least 1.
-          output_scale: factor of the last layer's initial weights, see `output_layer`.
-          fully_connected: see `DotProductAttention`, as `max_num_nodes`; one for all blocks, or
-            one for each: (False, True) attends along the edges, then to all.
-          max_num_nodes: of the largest graph.
-          name: as Sonnet.
+          num_heads: number of attention heads; with 0 there is no attention, and every node is on
+            its own.
+          num_blocks: number of blocks, at least 1.
+          output_scale: factor of the last layer's initial weights, see `linear.output_layer`.
+          fully_connected: see `DotProductAttention`. One value for all blocks, or one for each:
+            (False, True) attends along the edges, then to all nodes.
+          max_num_nodes: see `DotProductAttention`.
+          name: as in Sonnet.
 
         Raises:
           ValueError: for an argument out of its range.

@@ -1,6 +1,6 @@
-"""The gradient of reversible steps from their final state: each is undone, then differentiated."""
+"""The gradient of reversible layers from their output: each is inverted, then differentiated."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -8,138 +8,162 @@ from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import forwardprop_util, record
 
 from gnf_tf.graphs.structure import INDEX_FIELDS
-from gnf_tf.reversible.steps import (
-    Halves,
-    ReversibleStep,
-    after,
-    join,
-    seed_after,
-    split,
-)
+from gnf_tf.reversible.layers import Halves, ReversibleLayer, after, join, seed_after, split
 from gnf_tf.substitution import held_values, substituted
 
-__all__ = ["Inputs", "Walk", "backward", "local", "reversible_gradient"]
+__all__ = ["Execution", "Inputs", "backward", "local", "reversible_gradient"]
 
 
 def local(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
-    """The tensors in the graph that is being built, as of the body of a loop or a branch.
+    """The tensors in the graph that is being built, which may be the body of a loop or a branch.
 
-    What belongs to an outer graph enters an inner one at its first use. A gradient that is made in
-    yet another graph can't find it then; nor does a tape, if it did not record that use.
+    A tensor of an outer graph enters an inner one at its first use. A gradient that is built in a
+    third graph could not find it there, and a tape that did not record that use would miss it.
     """
     return list(tensors) if tf.executing_eagerly() else [tf.identity(x) for x in tensors]
 
 
 class Inputs:
-    """What steps see besides the state, each tensor once, however many ways it reaches them.
+    """What layers see besides the node features, each tensor once, however often it is used.
 
     Attributes:
-      tensors: the float fields of the graph, and the values of the variables and the tensors that
-        the steps hold. A gradient goes to each of them.
+      tensors: the float fields of the graph, the conditional input, and the values of the variables
+        and tensors that the layers hold. A gradient goes to each float tensor among them.
     """
 
-    def __init__(self, graph: GraphsTuple, steps: Sequence[ReversibleStep]):
-        """Reads the variables.
+    def __init__(
+        self,
+        graph: GraphsTuple,
+        conditional_input: tf.Tensor | None,
+        is_training: bool,
+        layers: Sequence[ReversibleLayer],
+        without: Collection[int] = (),
+    ):
+        """Reads the variables that the layers hold.
 
         Args:
-          graph: as the steps see it.
-          steps: `tf.Module`s, or other objects that hold theirs as attributes.
+          graph: whose edges and globals the layers see.
+          conditional_input: [num_nodes, conditional_size], or None.
+          is_training: whether this is a training step.
+          layers: `tf.Module`s, or other objects that hold their variables as attributes.
+          without: the `id`s of variables to leave out.
         """
         self.tensors: list[tf.Tensor] = []
         self._graph = graph.replace(
             **dict(zip(INDEX_FIELDS, local(getattr(graph, f) for f in INDEX_FIELDS), strict=True))
         )
-        self._steps = steps
-        place: dict[int, int] = {}  # of a tensor, by its id
+        self._is_training = is_training
+        self._layers = layers
+        index_of: dict[int, int] = {}  # from the id of a tensor to its index in `tensors`
 
-        def placed(tensor):
-            if id(tensor) not in place:
-                place[id(tensor)] = len(self.tensors)
+        def add(tensor):
+            if id(tensor) not in index_of:
+                index_of[id(tensor)] = len(self.tensors)
                 self.tensors.append(tensor)
-            return place[id(tensor)]
+            return index_of[id(tensor)]
 
-        self._fields = {
-            name: placed(value)
-            for name in ("nodes", "edges", "globals")
-            if (value := getattr(graph, name)) is not None and value.dtype.is_floating
+        features = {
+            "nodes": graph.nodes[:, :0],
+            "edges": graph.edges,
+            "globals": graph.globals,
+            "conditional_input": conditional_input,
         }
-        values: dict[int, int] = {}  # the same of a variable or tensor that is held
-        self._uses: dict[int, list[int]] = {}  # what a step sees, by its id
-        for step in steps:
-            held = [] if id(step) in self._uses else held_values(step)
+        self._features = {
+            name: add(value)
+            for name, value in features.items()
+            if value is not None and value.dtype.is_floating
+        }
+        self._held: dict[int, int] = {}  # the same of what the layers hold
+        self._seen: dict[int, list[int]] = {}  # from the id of a layer to the indices it sees
+        for layer in layers:
+            if id(layer) in self._seen:
+                continue
+            held = [value for value in held_values(layer) if id(value) not in without]
             for value in held:
-                if id(value) not in values:
-                    values[id(value)] = placed(tf.convert_to_tensor(value))
-            seen = {*self._fields.values(), *(values[id(value)] for value in held)}
-            self._uses.setdefault(id(step), sorted(seen))
-        self._values = values
+                if id(value) not in self._held:
+                    self._held[id(value)] = add(tf.convert_to_tensor(value))
+            seen = {*self._features.values(), *(self._held[id(value)] for value in held)}
+            self._seen[id(layer)] = sorted(seen)
         self.tensors = local(self.tensors)
 
-    def graph(self, tensors: Sequence[tf.Tensor]) -> GraphsTuple:
-        """The graph, of other values of `tensors`."""
-        return self._graph.replace(**{name: tensors[i] for name, i in self._fields.items()})
+    def context(self, tensors: Sequence[tf.Tensor]) -> dict[str, Any]:
+        """The arguments of `ReversibleLayer.condition` that all layers share, from `tensors`."""
+        features = {name: tensors[i] for name, i in self._features.items()}
+        conditional_input = features.pop("conditional_input", None)
+        return {
+            "graph": self._graph.replace(**features),
+            "conditional_input": conditional_input,
+            "is_training": self._is_training,
+        }
 
-    def steps(
-        self, tensors: Sequence[tf.Tensor], more: Mapping[int, Any] | None = None
-    ) -> list[ReversibleStep]:
-        """The steps, of other values of `tensors`, and of `more`, see `substituted`."""
-        values = {key: tensors[i] for key, i in self._values.items()} | dict(more or {})
-        made = {id(step): substituted(step, values) for step in self._steps}
-        return [made[id(step)] for step in self._steps]
+    def layers(
+        self, tensors: Sequence[tf.Tensor], others: Mapping[int, tf.Tensor] | None = None
+    ) -> list[ReversibleLayer]:
+        """The layers with `tensors`, and `others` by `id`, in the place of what they hold."""
+        values = {key: tensors[i] for key, i in self._held.items()} | dict(others or {})
+        made = {id(layer): substituted(layer, values) for layer in self._layers}
+        return [made[id(layer)] for layer in self._layers]
 
-    def uses(self) -> list[list[int]]:
-        """For each step, which of the `tensors` it sees and has a gradient by."""
+    def seen(self) -> list[list[int]]:
+        """For each layer, the indices of the float `tensors` that it sees."""
         return [
-            [i for i in self._uses[id(step)] if self.tensors[i].dtype.is_floating]
-            for step in self._steps
+            [i for i in self._seen[id(layer)] if self.tensors[i].dtype.is_floating]
+            for layer in self._layers
         ]
 
 
-class Walk(Protocol):
-    """How a stack is run, and walked back from its end."""
+class Execution(Protocol):
+    """A way to run layers, and to compute their gradient from their output: unrolled, or a loop.
+
+    Attributes:
+      tensors: everything besides the halves that the layers depend on.
+    """
+
+    tensors: Sequence[tf.Tensor]
 
     def forward(
-        self, halves: Halves, inputs: Inputs, tensors: Sequence[tf.Tensor]
+        self, halves: Halves, tensors: Sequence[tf.Tensor]
     ) -> tuple[Halves, tf.Tensor, Any]:
-        """(new halves, log|det J| per node, what `backward` needs besides)."""
+        """The new halves, log|det J| per node, and statistics for `backward`."""
 
     def backward(
         self,
         halves: Halves,
         d_halves: Halves,
         d_log_det: tf.Tensor,
-        inputs: Inputs,
         tensors: Sequence[tf.Tensor],
-        residuals: Any,
+        statistics: Any,
     ) -> tuple[Halves, list[tf.Tensor | None], dict[Any, tf.Tensor]]:
-        """Gradients by the first halves, by `tensors`, and by other variables (by reference)."""
+        """The gradients by the first halves, by `tensors`, and by other variables (by reference).
+
+        Args:
+          halves: the output of `forward`.
+          d_halves: the gradient by `halves`.
+          d_log_det: the gradient by log|det J| per node.
+          tensors: as `forward` had them.
+          statistics: from `forward`.
+        """
 
 
-def reversible_gradient(
-    walk: Walk, halves: Halves, inputs: Inputs, more: Sequence[tf.Tensor] = ()
-) -> tuple[Halves, tf.Tensor]:
-    """(new halves, log|det J| per node) of `walk.forward`, with the gradient of `walk.backward`.
-
-    The walk gets the tensors of `inputs`, and `more` of its own.
-    """
-    tensors = [*inputs.tensors, *more]
-    # Forward-mode differentiation keeps no activations: it needs no help, and gets none.
+def reversible_gradient(execution: Execution, halves: Halves) -> tuple[Halves, tf.Tensor]:
+    """(new halves, log|det J| per node) of `forward`, with the gradient of `backward`."""
+    tensors = execution.tensors
+    # Forward-mode differentiation keeps no activations, and needs no gradient of ours.
     if forwardprop_util.pack_tangents([*halves, *tensors]).tangents:
-        halves, log_det, _ = walk.forward(halves, inputs, tensors)
+        halves, log_det, _ = execution.forward(halves, tensors)
         return halves, log_det
-    # Where the walk back begins: the outputs as an outer tape knows them, so that the gradient
-    # can be differentiated again. Filled once they are there.
+    # The outputs as an outer tape knows them, so that the gradient can be differentiated again.
     final: list[tf.Tensor] = []
 
     @tf.custom_gradient
     def apply(first, second, *tensors):
         # As in tf.recompute_grad: an eager outer tape would otherwise keep every state.
         with record.stop_recording():
-            halves, log_det, residuals = walk.forward((first, second), inputs, tensors)
+            halves, log_det, statistics = execution.forward((first, second), tensors)
 
         def gradient(d_first, d_second, d_log_det, variables=None):
-            d_halves, d_tensors, d_variables = walk.backward(
-                tuple(final), (d_first, d_second), d_log_det, inputs, tensors, residuals
+            d_halves, d_tensors, d_variables = execution.backward(
+                tuple(final), (d_first, d_second), d_log_det, tensors, statistics
             )
             d_inputs = [*d_halves, *d_tensors]
             if variables is None:
@@ -153,34 +177,35 @@ def reversible_gradient(
     return (first, second), log_det
 
 
-def backward(
-    steps, seeds, residuals, halves, d_halves, d_log_det, graph, tensors, uses, is_training
-):
-    """Walks from the final state to the first one, one network evaluation a step.
+def backward(layers, seeds, statistics, halves, d_halves, d_log_det, context, tensors, seen):
+    """Inverts and differentiates the layers from the last to the first, in O(nodes) memory.
 
-    Returns the first state's halves, and gradients of them, of `tensors` (of which `uses` says
-    which ones each step sees), and by reference of variables that are none of these.
+    Each network is evaluated once, for the inverse and the vector-Jacobian product alike. `seen`
+    has, for each layer, the indices of the `tensors` that it depends on.
+
+    Returns the halves before the first layer, the gradients by them and by `tensors`, and by
+    reference those by variables whose values are not among the tensors.
     """
     d_tensors: list[tf.Tensor | None] = [None] * len(tensors)
     d_variables: dict[Any, tf.Tensor] = {}
     computed: list[tf.Tensor] = [*d_halves, d_log_det]
-    for step, seed, residual, places in zip(
-        *map(reversed, (steps, seeds, residuals, uses)), strict=True
+    for layer, seed, of_batch, indices in zip(
+        *map(reversed, (layers, seeds, statistics, seen)), strict=True
     ):
-        changed, kept = split(step, after(halves, computed))
+        changed, kept = split(layer, after(halves, computed))
         seed = seed_after(seed, computed)
-        d_changed, d_kept = split(step, d_halves)
+        d_changed, d_kept = split(layer, d_halves)
         inputs = [] if kept is None else [kept]
-        inputs += [tensors[place] for place in places]
+        inputs += [tensors[i] for i in indices]
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            params = step.condition(kept, graph, is_training, seed=seed)
+            params = layer.condition(kept, **context, seed=seed)
             # The old value starts the vector-Jacobian product, as a constant; its dependence on
-            # the params through the inversion is no part of the step. Outer tapes do record it.
+            # the params through the inversion is no part of the layer. Outer tapes do record it.
             with tape.stop_recording():
-                changed, _ = step.invert(changed, params, residual)
+                changed, _ = layer.invert(changed, params, *of_batch)
             tape.watch(changed)
-            new, log_det, _ = step.transform(changed, params)
+            new, log_det = layer.transform(changed, params, *layer.statistics(changed, params))
         variables = tape.watched_variables()
         gradients = tape.gradient(
             (new, log_det),
@@ -194,11 +219,11 @@ def backward(
         if kept is not None:
             d_kept = _add(d_kept, gradients.pop(0))
         sizes = [half.shape[-1] for half in halves]
-        halves = join(step, changed, kept, sizes)
-        d_halves = join(step, d_changed, d_kept, sizes)
-        for place, g in zip(places, gradients, strict=False):
-            d_tensors[place] = _add(d_tensors[place], g)
-        for variable, g in zip(variables, gradients[len(places) :], strict=True):
+        halves = join(layer, changed, kept, sizes)
+        d_halves = join(layer, d_changed, d_kept, sizes)
+        for i, g in zip(indices, gradients, strict=False):
+            d_tensors[i] = _add(d_tensors[i], g)
+        for variable, g in zip(variables, gradients[len(indices) :], strict=True):
             d_variables[variable.ref()] = _add(d_variables.get(variable.ref()), g)
     return halves, d_halves, d_tensors, d_variables
 

@@ -1,50 +1,46 @@
-"""Deep stacks: many steps of one make as one loop over their weights."""
+"""Deep stacks: the same layers many times, in one loop over their weights."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
-from graph_nets.graphs import GraphsTuple
+from tensorflow.python.eager import record
 
-from gnf_tf.reversible.gradient import Inputs, backward, local, reversible_gradient
-from gnf_tf.reversible.steps import (
-    Memory,
-    ReversibleStep,
-    check_memory,
-    check_seed,
-    directed,
-    forward,
-    split_nodes,
-)
-from gnf_tf.seeds import Seed, as_pair
+from gnf_tf.reversible.gradient import Inputs, backward, local
+from gnf_tf.reversible.layers import ReversibleLayer, directed, forward
+from gnf_tf.substitution import held_values
 
-__all__ = ["Loop"]
+__all__ = ["Loop", "Looped"]
 
 
 class Loop(tf.Module):
-    """`num_steps` times the steps that `make_steps` gives, each time with weights of their own.
+    """`num_steps` times the layers that `make_layers` gives, with weights of their own each time.
 
-    The weights are kept together, one variable [num_steps, ...] for each of a step's. `run` is one
-    `tf.while_loop`, and its gradient another one backwards, so that a `tf.function` of a thousand
-    steps is as large, and traced as fast, as one of a single step.
+    `reversible.run` executes a loop as one `tf.while_loop`, and its gradient as another one, so
+    that a `tf.function` of a thousand steps is as large, and traced as fast, as one of a single
+    step. Prefer a sequence of layers for a few steps: XLA and the graph executor optimize it
+    better, and it has second derivatives.
+
+    Attributes:
+      stacked: one variable [num_steps, ...] for each variable of the layers.
     """
 
     def __init__(
         self,
-        make_steps: Callable[[], Sequence[ReversibleStep]],
+        make_layers: Callable[[], Sequence[ReversibleLayer]],
         num_steps: int,
         name: str | None = None,
     ):
-        """Makes the variables, initialised as the steps initialise theirs.
+        """Makes the variables, with the initial values that the layers choose.
 
         Args:
-          make_steps: called `num_steps` times; returns `tf.Module`s, alike each time.
-          num_steps: how many times.
+          make_layers: called `num_steps` times; returns equal `tf.Module`s each time.
+          num_steps: T, at least 1.
           name: as `tf.Module`.
 
         Raises:
-          ValueError: if `num_steps` is below 1; for a variable that is no attribute of a step or of
-            one of its submodules, or isn't trainable: the loop could not replace or update it.
+          ValueError: if `num_steps` is below 1; for a variable that is not trainable, or that is
+            not found in the layers (see `gnf_tf.substitution`): the loop could not update it, or
+            not replace it by the weights of each step.
         """
         super().__init__(name=name)
         if num_steps < 1:
@@ -53,65 +49,34 @@ class Loop(tf.Module):
         values = []
         with tf.init_scope():
             for _ in range(num_steps):
-                self._steps, variables, places = _made(make_steps)
+                layers, variables = _made(make_layers)
                 values.append([variable.numpy() for variable in variables])
             self.stacked = [
                 tf.Variable(tf.stack(each), name=variable.name.partition(":")[0])
                 for variable, each in zip(variables, zip(*values, strict=True), strict=True)
             ]
-        # The last steps made are run, with the weights of each step where these slots are.
-        self._slots = tuple(_Slot() for _ in places)
-        for slot, of_variable in zip(self._slots, places, strict=True):
-            for module, attribute in of_variable:
-                delattr(module, attribute)
-                setattr(module, attribute, slot)
-
-    @tf.autograph.experimental.do_not_convert
-    def run(
-        self,
-        graph: GraphsTuple,
-        conditional_input: tf.Tensor | None = None,
-        *,
-        inverse: bool = False,
-        memory: Memory = "reversible",
-        is_training: bool = False,
-        seed: Seed | None = None,
-    ) -> tuple[GraphsTuple, tf.Tensor]:
-        """As `gnf_tf.reversible.run` of all steps, the same numbers for the same weights.
-
-        Under `memory="reversible"` there are no second derivatives: they raise a LookupError.
-        """
-        check_memory(memory)
-        check_seed(self._steps, seed, is_training)
-        halves, context = split_nodes(graph, conditional_input)
-        inputs = Inputs(context, self._steps)
-        weights = local(tf.convert_to_tensor(variable) for variable in self.stacked)
-        walk = _Walk(
-            self._steps,
-            self._slots,
-            self._num_steps,
-            None if seed is None else as_pair(seed),
-            inverse,
-            is_training,
-        )
-        if memory == "stored":
-            halves, log_det, _ = walk.forward(halves, inputs, [*inputs.tensors, *weights])
-        else:
-            halves, log_det = reversible_gradient(walk, halves, inputs, more=weights)
-        return graph.replace(nodes=tf.concat(halves, axis=-1)), log_det
+        # The layers of the last step serve for all steps, with weights substituted. A function
+        # holds them, where neither `tf.Module` nor a checkpoint finds the variables replaced.
+        self._template = lambda: (layers, variables)
 
     @property
     def num_steps(self) -> int:
-        """How many times."""
+        """T, the number of steps."""
         return self._num_steps
 
+    @property
+    def layers(self) -> Sequence[ReversibleLayer]:
+        """The layers of one step; their own variables are not used."""
+        return self._template()[0]
 
-class _Slot:
-    """Stands where a weight goes."""
+    @property
+    def replaced(self) -> Sequence[tf.Variable]:
+        """The variables of `layers`, in the place of which the `stacked` weights are used."""
+        return self._template()[1]
 
 
-def _made(make_steps):
-    """New steps, their variables, and for each where it is held: (module, attribute) pairs."""
+def _made(make_layers):
+    """New layers, and their variables."""
     created = []
 
     def creator(next_creator, **arguments):
@@ -119,82 +84,83 @@ def _made(make_steps):
         return created[-1]
 
     with tf.variable_creator_scope(creator):
-        steps = tuple(make_steps())
-    places = {variable.ref(): [] for variable in created}
-    modules = {id(m): m for step in steps for m in (step, *step.submodules)}
-    for module in modules.values():
-        for attribute, value in vars(module).items():
-            if isinstance(value, tf.Variable) and value.ref() in places:
-                places[value.ref()].append((module, attribute))
+        layers = tuple(make_layers())
+    held = set(map(id, held_values(layers)))
     for variable in created:
-        if not places[variable.ref()] or not variable.trainable:
-            raise ValueError(
-                "a loop's variables must be trainable and attributes of `tf.Module`s that its "
-                f"steps hold, got {variable.name} of shape {variable.shape}"
-            )
-    return steps, created, list(places.values())
+        if id(variable) not in held or not variable.trainable:
+            raise _not_replaceable([variable])
+    return layers, created
 
 
-@dataclasses.dataclass(frozen=True)
-class _Walk:
-    """All turns of a loop; `tensors` are those of the inputs, then the stacked weights."""
+def _not_replaceable(variables):
+    names = sorted(f"{variable.name} of shape {variable.shape}" for variable in variables)
+    return ValueError(
+        "the variables of a loop must be trainable, and attributes of `tf.Module`s or in the "
+        f"closures of functions that its layers hold, got {', '.join(names)}"
+    )
 
-    steps: Sequence[ReversibleStep]
-    slots: Sequence[_Slot]
-    num_steps: int
-    seed: tf.Tensor | None
-    inverse: bool
-    is_training: bool
 
-    def forward(self, halves, inputs, tensors):
-        others, weights = self._parted(inputs, tensors)
-        arrays, graph = _arrays(weights), inputs.graph(others)
+class Looped:
+    """The `Execution` of a `Loop`: its `tensors` are those of the inputs, then the weights."""
 
-        def body(place, halves, log_det):
-            steps, seeds, _ = self._turn(place, inputs, others, arrays)
-            new, added, _ = forward(steps, seeds, halves, graph, self.is_training)
-            return place + 1, _as(halves, new), log_det + added
+    def __init__(self, loop, graph, conditional_input, *, inverse, memory, is_training, seed):
+        """The arguments are those of `run`; the seed is int32 [2] or None."""
+        del memory
+        self._replaced = {id(variable): variable for variable in loop.replaced}
+        self._inputs = Inputs(
+            graph, conditional_input, is_training, loop.layers, without=self._replaced
+        )
+        weights = local(map(tf.convert_to_tensor, loop.stacked))
+        self.tensors = [*self._inputs.tensors, *weights]
+        self._num_steps = loop.num_steps
+        self._inverse = inverse
+        self._seed = seed
+
+    def forward(self, halves, tensors):
+        others, weights = self._parted(tensors)
+        arrays, context = _arrays(weights), self._inputs.context(others)
+
+        def body(step, halves, log_det):
+            layers, seeds, _ = self._step(step, others, arrays)
+            with record.VariableWatcher() as watcher:
+                new, added, _ = forward(layers, seeds, halves, context)
+            self._check(watcher.watched_variables())
+            return step + 1, _as(halves, new), log_det + added
 
         start = (tf.constant(0), halves, tf.zeros_like(halves[0][:, 0]))
         return *self._while(body, start)[1:], None
 
-    def backward(self, halves, d_halves, d_log_det, inputs, tensors, residuals):
-        del residuals
-        others, weights = self._parted(inputs, tensors)
+    def backward(self, halves, d_halves, d_log_det, tensors, statistics):
+        del statistics
+        others, weights = self._parted(tensors)
         arrays = _arrays(weights)
-        floats = [place for place, tensor in enumerate(others) if tensor.dtype.is_floating]
+        floats = [i for i, tensor in enumerate(others) if tensor.dtype.is_floating]
 
-        def body(turn, halves, d_halves, d_others, d_arrays):
-            place = self.num_steps - 1 - turn
+        def body(counter, halves, d_halves, d_others, d_arrays):
+            step = self._num_steps - 1 - counter
             inner = local(others)
-            steps, seeds, held = self._turn(place, inputs, inner, arrays)
-            seen = [*inner, *held]
-            places = [*floats, *range(len(inner), len(seen))]
+            layers, seeds, held = self._step(step, inner, arrays)
+            tensors = [*inner, *held]
+            seen = [*floats, *range(len(inner), len(tensors))]
             old, d_old, gradients, d_variables = backward(
-                steps,
+                layers,
                 seeds,
-                [None] * len(steps),
+                [()] * len(layers),
                 halves,
                 d_halves,
                 d_log_det,
-                inputs.graph(inner),
-                seen,
-                [places] * len(steps),
-                self.is_training,
+                self._inputs.context(inner),
+                tensors,
+                [seen] * len(layers),
             )
             if d_variables:
-                names = sorted(variable.deref().name for variable in d_variables)
-                raise ValueError(
-                    "a loop's variables must be attributes of `tf.Module`s that its steps hold, "
-                    f"got {', '.join(names)}"
-                )
+                raise _not_replaceable(variable.deref() for variable in d_variables)
             gradients = [
-                tf.zeros_like(seen[place]) if gradients[place] is None else gradients[place]
-                for place in places
+                tf.zeros_like(tensors[i]) if gradients[i] is None else gradients[i] for i in seen
             ]
-            index, d_weights = self._index(place), gradients[len(floats) :]
+            index, d_weights = self._index(step), gradients[len(floats) :]
             return (
-                turn + 1,
+                counter + 1,
                 _as(halves, old),
                 _as(d_halves, d_old),
                 [total + g for total, g in zip(d_others, gradients, strict=False)],
@@ -205,13 +171,13 @@ class _Walk:
             tf.constant(0),
             halves,
             d_halves,
-            [tf.zeros_like(others[place]) for place in floats],
+            [tf.zeros_like(others[i]) for i in floats],
             [_array(weight) for weight in weights],
         )
         _, _, d_halves, d_floats, d_arrays = self._while(body, start)
         d_others: list[tf.Tensor | None] = [None] * len(others)
-        for place, gradient in zip(floats, d_floats, strict=True):
-            d_others[place] = gradient
+        for i, gradient in zip(floats, d_floats, strict=True):
+            d_others[i] = gradient
         gradients = [*d_halves, *d_others, *(array.stack() for array in d_arrays)]
         message = "reversible.Loop has no second derivatives"
         d_first, d_second, *d_tensors = [
@@ -220,30 +186,35 @@ class _Walk:
         ]
         return (d_first, d_second), d_tensors, {}
 
-    def _parted(self, inputs, tensors):
-        count = len(inputs.tensors)
+    def _parted(self, tensors):
+        count = len(self._inputs.tensors)
         return tensors[:count], tensors[count:]
 
-    def _turn(self, place, inputs, others, arrays):
-        """(steps, their seeds, their weights) of a turn of the loop."""
-        index = self._index(place)
+    def _step(self, step, others, arrays):
+        """The layers of a step, their seeds, and their weights."""
+        index = self._index(step)
         held = [array.read(index) for array in arrays]
-        weight_of = {id(slot): weight for slot, weight in zip(self.slots, held, strict=True)}
-        steps = inputs.steps(others, weight_of)
-        return *directed(steps, self.seed, self.inverse, index * len(steps)), held
+        layers = self._inputs.layers(others, dict(zip(self._replaced, held, strict=True)))
+        return *directed(layers, self._seed, self._inverse, index * len(layers)), held
 
-    def _index(self, place):
-        """Of the weights of a turn."""
-        return self.num_steps - 1 - place if self.inverse else place
+    def _index(self, step):
+        """The index, in the stacked weights, of the step that runs as number `step`."""
+        return self._num_steps - 1 - step if self._inverse else step
+
+    def _check(self, read):
+        """Raises if a network reads a variable itself, and not the weights of its step."""
+        found = [variable for variable in read if id(variable) in self._replaced]
+        if found:
+            raise _not_replaceable(found)
 
     def _while(self, body, start):
-        # One turn at a time: turns that overlap would hold the states of all of them.
+        # One step at a time: steps that overlap would hold the states of all of them.
         return tf.while_loop(
-            lambda place, *_: place < self.num_steps,
+            lambda step, *_: step < self._num_steps,
             body,
             start,
             parallel_iterations=1,
-            maximum_iterations=self.num_steps,
+            maximum_iterations=self._num_steps,
         )
 
 
@@ -257,10 +228,10 @@ def _array(stacked):
 
 
 def _arrays(weights):
-    # The gradient of an array's element is that element's; of a slice, as large as the whole.
+    # The gradient of an array's element has its size; that of a slice, the size of the whole.
     return [_array(stacked).unstack(stacked) for stacked in weights]
 
 
 def _as(before, after):
-    """`after`, of the static shapes that a loop's variables have to keep."""
+    """`after`, with the static shapes of `before`, which the variables of a loop must keep."""
     return tuple(tf.ensure_shape(b, a.shape) for a, b in zip(before, after, strict=True))

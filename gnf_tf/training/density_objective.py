@@ -177,9 +177,9 @@ class DensityObjective(Objective):
 
         It is in units of the features' standard deviations.
         """
-        graph, steps = self._some(DIAGNOSED, VALIDATION), self.module.gnf.steps
-        latent, _ = reversible.run(steps, graph)
-        back, _ = reversible.run(steps, latent, inverse=True)
+        graph, layers = self._some(DIAGNOSED, VALIDATION), self.module.gnf.layers
+        latent, _ = reversible.run(layers, graph)
+        back, _ = reversible.run(layers, latent, inverse=True)
         error = tf.abs(back.nodes - graph.nodes) / self.module.scale
         return {"reconstruction_error": float(tf.reduce_max(error))}
 
@@ -188,9 +188,9 @@ class DensityObjective(Objective):
         from gnf_tf import plots
 
         graph = self._some(DIAGNOSED, VALIDATION)
-        for i, step in enumerate(self.module.gnf.steps[1:]):
-            graph, log_det = reversible.run([step], graph)
-            tf.summary.histogram(f"log_det_per_node/{i:02d}_{step.name}", log_det)
+        for i, layer in enumerate(self.module.gnf.layers[1:]):
+            graph, log_det = reversible.run([layer], graph)
+            tf.summary.histogram(f"log_det_per_node/{i:02d}_{layer.name}", log_det)
         figure = samples_figure(self.module, self._some(SHOWN, FIGURES))
         tf.summary.image("sets", plots.to_image(figure))
 

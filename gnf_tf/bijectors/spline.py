@@ -1,84 +1,21 @@
-"""Invertible maps of single features whose parameters a coupling's network gives.
-
-Each maps x [num_nodes, width] by `num_params` numbers a feature, given as the raw network output
-[num_nodes, num_params, width]. Raw zeros are the identity.
-"""
+"""Rational-quadratic splines: a map of single features for couplings (Neural Spline Flows)."""
 
 import math
-from typing import Any, Protocol
 
 import tensorflow as tf
 
-__all__ = ["Additive", "Affine", "Elementwise", "Spline"]
+__all__ = ["Spline"]
 
-# The steepest slope that is left as it is, and the bound that steeper ones approach.
+# Slopes up to the first number stay as they are; steeper ones approach the second.
 _STEEP, _STEEPEST = 100.0, 200.0
 
 
-class Elementwise(Protocol):
-    """What `GraphCoupling` asks of a map. Log-derivatives are per element, [num_nodes, width]."""
-
-    num_params: int
-
-    def parameters(self, raw: tf.Tensor) -> Any:
-        """From the raw output [num_nodes, num_params, width], any structure of tensors."""
-
-    def forward(self, x: tf.Tensor, params: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """(y, log(dy/dx))."""
-
-    def inverse(self, y: tf.Tensor, params: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """(x, log(dx/dy))."""
-
-
-class Additive:
-    """y = x + shift: volume preserving (NICE; the authors' code for the supervised tasks)."""
-
-    num_params = 1
-
-    def parameters(self, raw):
-        return raw[:, 0]
-
-    def forward(self, x, params):
-        return x + params, tf.zeros_like(x)
-
-    def inverse(self, y, params):
-        return y - params, tf.zeros_like(y)
-
-
-class Affine:
-    """y = x * exp(log_scale) + shift: equation 3 (RealNVP).
-
-    The network's raw log-scale s is bounded smoothly, `log_scale = b tanh(s / b)` with
-    b = `max_log_scale`: one step stretches by at most exp(b), which is what keeps a deep stack
-    invertible in floating point.
-    """
-
-    num_params = 2
-
-    def __init__(self, max_log_scale: float = 2.0):
-        """Raises a ValueError if `max_log_scale` is not positive and finite."""
-        if not 0 < max_log_scale < math.inf:
-            raise ValueError(f"`max_log_scale` must be positive and finite, got {max_log_scale}")
-        self._max_log_scale = max_log_scale
-
-    def parameters(self, raw):
-        log_scale, shift = tf.unstack(raw, axis=1)
-        return self._max_log_scale * tf.tanh(log_scale / self._max_log_scale), shift
-
-    def forward(self, x, params):
-        log_scale, shift = params
-        return x * tf.exp(log_scale) + shift, log_scale
-
-    def inverse(self, y, params):
-        log_scale, shift = params
-        return (y - shift) * tf.exp(-log_scale), -log_scale
-
-
 class Spline:
-    """A monotone rational-quadratic spline on [-bound, bound], the identity outside of it.
+    """A monotone rational-quadratic spline on [-bound, bound], and the identity outside.
 
-    In the bin from knot (x0, y0) to (x1, y1), where the slopes are d0 and d1, with
-    s = (y1 - y0) / (x1 - x0), u0 = d0 / s, u1 = d1 / s and xi = (x - x0) / (x1 - x0):
+    It is more flexible than `Affine`, the paper's map, and slower. In the bin between the knots
+    (x0, y0) and (x1, y1), where the slopes are d0 and d1, with s = (y1 - y0) / (x1 - x0),
+    u0 = d0 / s, u1 = d1 / s and xi = (x - x0) / (x1 - x0):
 
         forward:   y = y0 + (y1 - y0) eta,  eta = (xi^2 + u0 xi (1 - xi)) / D
                    D = xi^2 + (1 - xi)^2 + (u0 + u1) xi (1 - xi)
@@ -87,24 +24,25 @@ class Spline:
                    t = |q| + sqrt(q^2 + 4 eta (1 - eta))
                    xi = 2 eta / (2 eta + t) if q >= 0 else t / (t + 2 (1 - eta))
 
-    These are equations 4, 5 and 6 to 8 of Durkan, Bekasov, Murray, Papamakarios, "Neural Spline
-    Flows", NeurIPS 2019, as sums without a negative term: nothing cancels, the discriminant
-    can't fall below 0 by rounding, and no denominator comes near 0. (xi^2 + (1 - xi)^2 is computed
-    as 1 - 2 xi (1 - xi), at least 1/2.)
+    These are equations 4 to 8 of Durkan, Bekasov, Murray, Papamakarios, "Neural Spline Flows",
+    NeurIPS 2019, written as sums without negative terms: nothing cancels, rounding can't make the
+    discriminant negative, and no denominator comes near 0. (xi^2 + (1 - xi)^2 is computed as
+    1 - 2 xi (1 - xi), which is at least 1/2.)
 
-    Widths and heights of the bins are softmaxes of the raw parameters, slopes at the inner knots
-    softplus. The slopes at both ends are 1, so that the map is continuously differentiable. For
-    the sake of the inverse in float32, no bin is narrower or lower than a fiftieth of the mean
-    one, and slopes are at least `min_slope`; above 100, they are bounded smoothly by 200.
+    The network's output gives the widths and heights of the bins by softmax, and the slopes at the
+    inner knots by softplus. The slopes at both ends are 1, so that the map is continuously
+    differentiable. To keep the inverse accurate in float32, each bin is at least a fiftieth of the
+    mean bin wide and high, slopes are at least `min_slope`, and slopes above 100 are bounded
+    smoothly by 200.
     """
 
     def __init__(self, num_bins: int = 16, bound: float = 4.0, min_slope: float = 1e-3):
         """Raises a ValueError for an argument out of its range.
 
         Args:
-          num_bins: K, at least 2; the network gives 3 K - 1 numbers a feature.
+          num_bins: K, at least 2; the network gives 3 K - 1 numbers for each feature.
           bound: half the width of the interval, positive and finite.
-          min_slope: in (0, 1).
+          min_slope: the least slope at a knot, in (0, 1).
         """
         if num_bins < 2:
             raise ValueError(f"`num_bins` must be at least 2, got {num_bins}")
@@ -118,7 +56,7 @@ class Spline:
         self.num_params = 3 * num_bins - 1
 
     def parameters(self, raw):
-        """(widths, heights [num_nodes, width, K], slopes at inner knots [num_nodes, width, K-1])"""
+        """(bin widths, bin heights, inner slopes): [num_nodes, width, K], K and K - 1."""
         raw = tf.transpose(raw, [0, 2, 1])
         k = self._num_bins
         widths, heights, slopes = tf.split(raw, [k, k, k - 1], axis=-1)
@@ -134,6 +72,7 @@ class Spline:
         return 2.0 * self._bound * shares
 
     def forward(self, x, params):
+        """(y, log(dy/dx)), both [num_nodes, width]."""
         widths, heights, slopes = params
         x0, width, y0, height, d0, d1 = self._bin_of(x, widths, heights, slopes)
         xi = tf.clip_by_value((self._inside(x) - x0) / width, 0.0, 1.0)
@@ -143,6 +82,7 @@ class Spline:
         return self._placed(x, y0 + height * eta, log_slope)
 
     def inverse(self, y, params):
+        """(x, log(dx/dy)), both [num_nodes, width]."""
         widths, heights, slopes = params
         y0, height, x0, width, d0, d1 = self._bin_of(y, heights, widths, slopes)
         eta = tf.clip_by_value((self._inside(y) - y0) / height, 0.0, 1.0)
@@ -154,16 +94,16 @@ class Spline:
         return self._placed(y, x0 + width * xi, -_log_slope(xi, u0, u1, height / width))
 
     def _inside(self, x):
-        """x, and 0 in place of what is outside: an unused branch's gradient must be finite."""
+        """x, but 0 where x is outside: the gradient of the unused branch must be finite."""
         return tf.where(tf.abs(x) < self._bound, x, tf.zeros_like(x))
 
     def _placed(self, x, value, log_slope):
-        """What the spline gives where x is inside, else the identity."""
+        """The value and log-slope of the spline where x is inside; else those of the identity."""
         inside = tf.abs(x) < self._bound
         return tf.where(inside, value, x), tf.where(inside, log_slope, tf.zeros_like(x))
 
     def _bin_of(self, x, sizes, other_sizes, slopes):
-        """For the bin of x: its start and size, those on the other axis, the slopes at its ends."""
+        """The bin of x: start and size on both axes, x's first, and the slopes at its ends."""
         starts, ends = self._knots(sizes)
         other_starts, other_ends = self._knots(other_sizes)
         index = tf.reduce_sum(tf.cast(x[..., tf.newaxis] >= starts[..., 1:], tf.int32), axis=-1)
@@ -183,14 +123,14 @@ class Spline:
         )
 
     def _knots(self, sizes):
-        """(starts, ends) of the bins, which meet exactly and end at the bounds exactly."""
+        """(starts, ends) of the bins: they meet exactly, and end exactly at the bounds."""
         inner = tf.cumsum(sizes[..., :-1], axis=-1) - self._bound
         bound = self._bound * tf.ones_like(sizes[..., :1])
         return tf.concat([-bound, inner], axis=-1), tf.concat([inner, bound], axis=-1)
 
 
-# Sums have two terms each: TensorFlow's graph rewriter merges longer ones into one operation, which
-# adds in an order that differs from run to run.
+# Sums have two terms each: TensorFlow's graph rewriter merges longer ones into one operation, whose
+# order of addition differs from run to run.
 
 
 def _denominator(xi, u0, u1):
