@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from gnf_tf import graphs, metrics, models
+from gnf_tf.training.generator_objective import generator_losses
 from tests import cases
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -130,6 +131,24 @@ def test_a_list_is_evaluated_a_few_at_a_time_as_all_at_once(ask, generator, monk
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
         assert len(calls) == count
     assert np.shape(ask([])) in ((0,), (2, 0))
+
+
+def test_the_bound_is_below_the_log_likelihood_of_all_graphs():
+    """exp of a bound that were above it would sum to more than 1 over the graphs of 3 nodes."""
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    members = []
+    for present in range(8):
+        members.append(nx.empty_graph(3))
+        members[-1].add_edges_from(pair for i, pair in enumerate(pairs) if present >> i & 1)
+    generator = make(encoder="flow")
+    draws = np.array([generator.elbo(members, seed=seed) for seed in range(200)])
+    assert np.exp(draws.mean(axis=0)).sum() < 1.0
+    # It is the loss of end-to-end training.
+    graph = graphs.from_networkx(members)
+    losses = generator_losses(generator, graph, stage="end_to_end", seed=5)["loss"]
+    np.testing.assert_allclose(generator.elbo(members, seed=5), -losses, rtol=1e-4, atol=1e-3)
+    with pytest.raises(ValueError, match="`config.encoder` is 'flow', got 'network'"):
+        make(encoder="network").elbo(members)
 
 
 def test_reconstruction_is_that_of_decoded_graphs(generator):

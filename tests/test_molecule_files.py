@@ -193,12 +193,14 @@ WRONG_SMILES = {
 @pytest.mark.parametrize("smiles", WRONG_SMILES)
 def test_a_wrong_smiles_is_named(smiles, tmp_path):
     with pytest.raises(ValueError) as info:
-        datasets.molecules_from_smiles(["C", smiles])
+        datasets.molecules_from_smiles(["C", smiles, "C", smiles])
     assert str(info.value).startswith(f"`smiles[1]`, {smiles!r}, {WRONG_SMILES[smiles]}")
+    assert str(info.value).endswith("; also wrong: `smiles[3]`")
     path = tmp_path / "mine.csv"
-    path.write_text(f"number,smiles\n1,C\n2,{smiles}\n")
+    path.write_text(f"number,smiles\n1,C\n2,{smiles}\n3,C\n4,{smiles}\n5,{smiles}\n")
     with pytest.raises(datasets.DataError) as info:
         datasets.read_molecules(path)
+    assert str(info.value).endswith("; also wrong: line 5, line 6")
     assert f"mine.csv is wrong in line 3: {smiles!r} {WRONG_SMILES[smiles]}" in str(info.value)
 
 

@@ -60,9 +60,9 @@ def test_wrong_options_are_named(page, words, message, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "name, scores, expected",
     [
-        ("f1", [0.5, 0.75], "0.625 F1 +- 0.177 (deviation of a seed); theirs"),
-        ("accuracy", [0.5, 0.75], "62.5 % +- 17.7 (deviation of a seed); theirs"),
-        ("accuracy", [0.5], "50.0 %; theirs"),
+        ("f1", [0.5, 0.75], "F1 0.625 +- 0.177 (deviation of a seed)"),
+        ("accuracy", [0.5, 0.75], "accuracy 62.5% +- 17.7% (deviation of a seed)"),
+        ("accuracy", [0.5], "accuracy 50.0%"),
     ],
 )
 def test_several_seeds_make_a_summary(name, scores, expected, monkeypatch, capsys, tmp_path):
@@ -76,15 +76,18 @@ def test_several_seeds_make_a_summary(name, scores, expected, monkeypatch, capsy
         return {f"test_{name}": score, f"validation_{name}": 1.0} | {"epochs": 1} | seconds
 
     seconds = {"training_seconds": 1.0}
-    for seeds in (["0"], [str(seed) for seed in range(len(scores))]):
-        config = parsed(monkeypatch, ppi, "--run-dir", str(tmp_path), "--seeds", *seeds)
-        summary = node_report.run_seeds(config, lambda _, seed: (2 * seed,), train, (1, 2, 3))
+    monkeypatch.setattr(ppi, "load", lambda _, seed: (2 * seed,))
+    monkeypatch.setattr(ppi, "train_and_evaluate", train)
+    for last in (1, len(scores)):
+        seeds = map(str, range(last))
+        monkeypatch.setattr(sys, "argv", ["ppi", "--run-dir", str(tmp_path), "--seeds", *seeds])
+        ppi.main()
     assert trained == list(range(len(scores)))
-    assert summary == json.loads((tmp_path / "results.json").read_text())
-    assert summary["paper"] == 2 and len(summary["runs"]) == len(scores)
-    node_report.print_results(config, summary, "title", "theirs", "more.npz")
+    summary = json.loads((tmp_path / "results.json").read_text())
+    assert "grevnet 0.76" in summary["paper"] and len(summary["runs"]) == len(scores)
     printed = capsys.readouterr().out
-    assert f"title, grevnet: {expected}" in printed and "seed0/model.npz more.npz" in printed
+    assert f"ppi, grevnet: {expected}; paper: gnn 0.78, grevnet 0.76" in printed
+    assert "seed0/model.npz graphs.npz" in printed
 
 
 def test_an_own_graph_must_have_all_three_sets(monkeypatch, tmp_path):

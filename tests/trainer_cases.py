@@ -135,7 +135,7 @@ GENERATOR = (
     "--epochs 3 --steps 6 --batch-size 60 --embedding-size 4 --encoder-width 8 --encoder-blocks 1 "
     "--num-heads 2 --execution function"
 ).split()
-HIDDEN = ("data_digest", "encoder", "directed", "steps_per_epoch", "stage")
+HIDDEN = ("encoder", "directed", "steps_per_epoch", "stage")
 
 CASES = (
     Case(

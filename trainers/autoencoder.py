@@ -1,20 +1,16 @@
-"""The graph auto-encoder: edges from distances of node embeddings (3.3, 5.2.1).
+"""Trains the graph auto-encoder, which finds edges by distances of embeddings (3.3, 5.2.1).
 
+Examples:
     python trainers/autoencoder.py                                     # quick, on ego-small
     python trainers/autoencoder.py --dataset community_small --preset best
     python trainers/autoencoder.py --data mine.g6                      # own graphs
-
-Run it again to go on after an interruption, or to print a finished run's table again. The trained
-model is the file model.npz of the folder of each seed, a GraphGenerator whose flow is new:
-trainers/predict.py, gnf_tf.models.load.
 """
 
-import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -23,35 +19,25 @@ import numpy as np
 
 from gnf_tf import graphs, plots, training
 from gnf_tf.models import GraphGenerator
-from trainers import cli, generator_evaluation, generator_options, report
+from trainers import cli, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
-from trainers.generator_options import PAPER_TRAINING, Network, Training
+from trainers.generator_options import PAPER_TRAINING, Network, Training, load
+from trainers.generator_options import Options as Config
 
-# Table 3 of the paper, wrong edges of all edges, test. In the authors' files it is
-# community-small that has 984 and ego-small that has 353: two columns are swapped in print.
+# Table 3 of the paper, wrong edges of all test edges. In the authors' files community-small has 984
+# edges and ego-small 353: the two columns seem to be swapped in print.
 PAPER = "ego-small 32 of 984, community-small 2 of 353 as printed, or the other way round"
 SHOWN = 12  # graphs
 
 
-@dataclasses.dataclass(frozen=True)
-class Config(generator_options.Options):
-    """Options; each has the preset's value unless given."""
-
-    preset: cli.Preset = "quick"
-    """quick: minutes on 2 cores; paper: section 5.2.1's sizes, for a GPU; best: under an hour, with
-    a network in the decoder"""
-
-
 PRESETS = {
     "quick": Config(),
-    "paper": Config(
-        preset="paper",
+    "paper": Config(  # section 5.2.1, for a GPU
         **PAPER_OPTIONS,
         network=Network(encoder_width=2048, encoder_blocks=10, num_heads=8),
         settings=PAPER_TRAINING,
     ),
     "best": Config(
-        preset="best",
         steps=30_000,
         epochs=30,
         network=Network(encoder_blocks=8, decoder_blocks=2, num_heads=8),
@@ -61,12 +47,12 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Fills in the options that follow from others; errors as `generator_options.resolve`."""
-    return generator_options.resolve(config, run_name=f"autoencoder-{{}}-{config.preset}")
+    """Sets the options that follow from others, see `generator_options.resolve`."""
+    return generator_options.resolve(config, "autoencoder")
 
 
 def reconstruction_figure(generator: GraphGenerator, members: Sequence[nx.Graph]):
-    """Graphs beside what is decoded of their embeddings."""
+    """Draws graphs beside the graphs that are decoded from their embeddings."""
     topologies = generator.topologies(members)
     graph = graphs.fill_missing(topologies.graph(np.arange(len(members))))
     encoder = generator.auto_encoder
@@ -75,30 +61,26 @@ def reconstruction_figure(generator: GraphGenerator, members: Sequence[nx.Graph]
 
 
 def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
+    """Trains one model, or resumes its training; returns the content of its results.json."""
     train, _, test = sets
-    folder = config.run_dir
-    generator, histories = generator_options.train(config, seed, folder, sets, "auto_encoder")
+    generator, histories = generator_options.train(config, seed, sets, "auto_encoder")
     ((stage, history),) = histories.items()
-    results = generator_evaluation.reconstruction(generator, train, test)
+    results = generator_options.reconstruction(generator, train, test)
     figure = reconstruction_figure(generator, test[:SHOWN])
-    training.show_figure(folder, "reconstructed", figure, history.epochs)
+    training.show_figure(config.run_dir, "reconstructed", figure, history.epochs)
     wrong = np.mean([draw["wrong_edges"] for draw in results["reconstruction_test"]])
-    training.write_scores(folder / stage, {"test/wrong_edges": wrong}, history.epochs)
+    training.write_scores(config.run_dir / stage, {"test/wrong_edges": wrong}, history.epochs)
     return report.trained(history) | results
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    runs = generator_options.of_seeds(config, train_and_evaluate)
-    summary = {"dataset": config.graphs, "seeds": config.seeds, "runs": runs}
-    training.write_json(config.run_dir / "results.json", summary)
-    print()
-    print("\n".join(generator_evaluation.reconstruction_lines(runs)))
+    summary = cli.train(config, load, train_and_evaluate, lambda config, runs: {})
+    lines = generator_options.reconstruction_lines(summary["runs"])
     if config.data is None:
-        print(f"paper, test: {PAPER}")
-    report.where(config.run_dir, "more.g6", config.run_dir / f"seed{config.seeds[0]}" / "model.npz")
+        lines.append(f"paper, test: {PAPER}")
+    report.show(config, "\n".join(lines), "more.g6")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
-"""Citation networks: classes of papers from few labels, in a graph taken whole (4, table 1).
+"""Trains a classifier of the papers in a citation network, from few labels (4, table 1).
 
+Examples:
     python trainers/citation.py                                     # quick, on Cora
     python trainers/citation.py --dataset pubmed --preset best
     python trainers/citation.py --split one_percent --preset paper --model neumann_rbp
     python trainers/citation.py --data graph.npz                    # own graph, some nodes labeled
-
-Run it again to go on after an interruption, or to print a finished run's table again. The trained
-model of each seed is the file model.npz of its folder: trainers/predict.py, gnf_tf.models.load.
 """
 
 import dataclasses
@@ -14,7 +12,7 @@ import pathlib
 import sys
 from typing import Literal
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -24,31 +22,46 @@ from gnf_tf.errors import DataError, UserError
 from gnf_tf.models import ClassifierConfig
 from gnf_tf.training import NodeSettings
 from trainers import cli, node_report, report
+from trainers.node_report import train_and_evaluate
 
-# Table 1 of the paper, test accuracy in percent: GNN, GRevNet, Neumann RBP. Citeseer isn't in it.
+# Table 1 of the paper, test accuracy; it has no results for Citeseer.
 PAPER = {
-    ("cora", "public"): (71.9, 74.5, 56.5),
-    ("cora", "one_percent"): (55.5, 55.8, 54.6),
-    ("pubmed", "public"): (76.3, 76.0, 62.4),
-    ("pubmed", "one_percent"): (76.6, 77.0, 58.5),
+    ("cora", "public"): "paper: gnn 71.9%, grevnet 74.5%, neumann_rbp 56.5%",
+    ("cora", "one_percent"): "paper: gnn 55.5%, grevnet 55.8%, neumann_rbp 54.6%",
+    ("pubmed", "public"): "paper: gnn 76.3%, grevnet 76.0%, neumann_rbp 62.4%",
+    ("pubmed", "one_percent"): "paper: gnn 76.6%, grevnet 77.0%, neumann_rbp 58.5%",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(node_report.NodeOptions):
-    """Options; each has the preset's value unless given."""
+    """The options of the trainer; one that is not given has the preset's value."""
 
-    preset: cli.Preset = "quick"
-    """quick: a minute on 2 cores; paper: section 7.1.2; best: chosen by validation on Cora"""
     dataset: Literal["cora", "citeseer", "pubmed"] = "cora"
-    """a citation network, part of the package"""
+    """the citation network, which is part of the package"""
     split: Literal["public", "one_percent"] = "public"
-    """20 labels a class; or 1 % to train, 49 % to test, 50 % to validate, drawn by the seed"""
+    """public trains on 20 labels per class; one_percent draws 1 % of the nodes for training, 49 %
+    for test and 50 % for validation"""
     fractions: options.Fractions = (0.6, 0.2, 0.2)
-    """shares of an own graph's labeled nodes for training, validation and test, drawn by the seed,
-    where its file names no sets"""
+    """shares of the labeled nodes of your own graph for training, validation and test, drawn by the
+    seed, if the file does not name these sets"""
     steps: options.Count = 200
-    """training steps at most, each on the whole graph"""
+    """largest number of training steps, each on the whole graph"""
+
+    @property
+    def epochs(self) -> int:
+        """The largest number of parts of the training, each of which ends with a validation."""
+        return self.steps // self.settings.steps_per_epoch
+
+    @property
+    def title(self) -> str:
+        """See `cli.Options`."""
+        return super().title if self.data else f"{self.dataset}, {self.split}"
+
+    @property
+    def paper(self) -> str | None:
+        """See `node_report.NodeOptions`."""
+        return None if self.data else PAPER.get((self.dataset, self.split))
 
 
 QUICK = Config(
@@ -57,17 +70,15 @@ QUICK = Config(
 )
 PRESETS = {
     "quick": QUICK,
-    # What section 7.1.2 leaves open is our reading: an embedding of 64 in place of a state as wide
-    # as the words (the authors' width is in benchmarks/RESULTS.md), which needs dropout and ten
-    # times the rate to do as well; weights shared by all steps as there, and when to stop.
-    # `NodeClassifier` says which messages. Adam for Neumann RBP too: with the paper's momentum it
-    # stands still.
+    # Section 7.1.2 leaves choices open. Ours are an embedding of width 64 in place of a state as
+    # wide as the vocabulary (the authors' width is in benchmarks/RESULTS.md), which needs dropout
+    # and ten times the learning rate to do as well; the messages of `NodeClassifier`; when to stop;
+    # and Adam for Neumann RBP too, which does not learn with the paper's momentum.
     "paper": Config(
-        preset="paper",
         steps=600,
         network=ClassifierConfig(
             num_steps=4,
-            # Larger, and affine couplings blow up; smaller, and some seeds take long to learn.
+            # With more, affine couplings diverge; with less, some seeds learn slowly.
             start_scale=0.1,
             conditioner="messages",
             coupling="affine",
@@ -78,12 +89,12 @@ PRESETS = {
         ),
         settings=NodeSettings(l2=1e-3, learning_rate=1e-3, steps_per_epoch=10),
     ),
-    "best": dataclasses.replace(QUICK, preset="best", seeds=(0, 1, 2), steps=400),
+    "best": dataclasses.replace(QUICK, seeds=(0, 1, 2), steps=400),
 }
 
 
 def resolve(config: Config) -> Config:
-    """Checks what options say together, and fills in the run folder.
+    """Checks combinations of options, and sets the run folder.
 
     Raises:
       UserError: naming the option, its value and what was expected.
@@ -93,53 +104,29 @@ def resolve(config: Config) -> Config:
             f"--steps must be a multiple of --steps-per-epoch, {config.settings.steps_per_epoch}, "
             f"got {config.steps}"
         )
-    name = config.data.stem if config.data else f"{config.dataset}-{config.split}"
-    run_name = f"citation-{name}-{config.preset}-{config.network.model}"
-    return dataclasses.replace(config, run_dir=config.run_dir or pathlib.Path("runs") / run_name)
+    return config.placed("citation", f"{config.dataset}-{config.split}", config.network.model)
 
 
-def load(config: Config, seed: int) -> tuple[LabeledGraph]:
-    """The network with its three sets."""
+def load(config: Config, seed: int) -> tuple[LabeledGraph, ...]:
+    """Returns the network three times: it marks its training, validation and test nodes."""
     if config.data is None:
-        return (getattr(datasets, config.dataset)(config.split, seed=seed),)
+        return (getattr(datasets, config.dataset)(config.split, seed=seed),) * 3
     with report.as_options("fractions"):
         network = datasets.read_node_graph(config.data, fractions=config.fractions, seed=seed)
-    sizes = _sizes(network)
+    sizes = [int(mask.sum()) for mask in (network.train, network.validation, network.test)]
     if not all(sizes):
         raise DataError(
             f"the data file {config.data} must have nodes for training, validation and test, got "
             f"{', '.join(map(str, sizes))}"
         )
-    return (network,)
-
-
-def _sizes(network):
-    return [int(mask.sum()) for mask in (network.train, network.validation, network.test)]
-
-
-def train_and_evaluate(config: Config, seed: int, network: LabeledGraph) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
-    train, validation, test = _sizes(network)
-    print(
-        f"{_title(config)}, seed {seed}: {train} training, {validation} validation, {test} test "
-        f"nodes; run folder {config.run_dir}"
-    )
-    epochs = config.steps // config.settings.steps_per_epoch
-    hparams = {"dataset": config.data.stem if config.data else config.dataset}
-    return node_report.train_and_evaluate(config, seed, epochs, network, None, network, hparams)
-
-
-def _title(config):
-    return config.data.name if config.data else f"{config.dataset}, {config.split}"
+    return (network,) * 3
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__, {"neumann_rbp": node_report.neumann_rbp}))
-    paper = None if config.data else PAPER.get((config.dataset, config.split))
-    summary = node_report.run_seeds(config, load, train_and_evaluate, paper)
-    theirs = "not in the paper" if paper is None else f"paper {summary['paper']}"
-    node_report.print_results(config, summary, _title(config), theirs, "graph.npz")
+    summary = cli.train(config, load, train_and_evaluate, node_report.summarize)
+    report.show(config, node_report.table(summary), "graph.npz")
 
 
 if __name__ == "__main__":

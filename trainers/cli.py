@@ -1,17 +1,18 @@
-"""What the trainers share: command lines, errors as one line, a result that is computed once."""
+"""Command lines of the trainers: options, errors of one line, and one model for each seed."""
 
 import contextlib
 import dataclasses
-import io
+import difflib
+import functools
 import pathlib
-import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 import tensorflow as tf
 import tyro
+from tyro import _errors  # private: tyro has no public means to report errors in one line
 
 from gnf_tf import options
 from gnf_tf.errors import DataError, UserError
@@ -20,33 +21,71 @@ from gnf_tf.training import distribution, environment, open_run, read_json, writ
 __all__ = [
     "FLAT",
     "Options",
-    "Preset",
     "as_option",
     "command_line",
+    "digest",
     "flat",
     "once",
     "parse",
     "replicas",
     "run",
+    "train",
 ]
 
 Config = TypeVar("Config", bound="Options")
+FLAT = tyro.conf.arg(name="")  # the options of a nested dataclass get no prefix
 Preset = Literal["quick", "paper", "best"]
-FLAT = tyro.conf.arg(name="")  # the options of a part stand among the others
 Path = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")]
-# Options that change no number: a run may be resumed with others.
+# A run may be resumed with other values of these options, because they change no result.
 FREE = ("run_dir", "data_dir", "data", "targets", "checkpoint_minutes", "strategy")
+
+AGAIN = """The same command resumes an interrupted run, and prints a finished run's table again. The
+trained model is the file model.npz in the run folder, or in its folder of each seed, for
+trainers/predict.py and gnf_tf.models.load."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Those that every trainer has."""
+    """The options that all trainers have. A trainer adds `dataset`, the name of its public data."""
 
+    preset: Preset = "quick"
+    """quick takes minutes on 2 cores; paper has the paper's sizes; best takes up to hours, see
+    benchmarks/RESULTS.md"""
     run_dir: Path = None
-    """folder of checkpoints, TensorBoard, results and the trained model; default: one in runs"""
+    """folder for checkpoints, TensorBoard, results and the trained model; default: runs/..."""
+    data: Path = None
+    """file or folder of your own data, used in place of the public data; DATA.md has the formats"""
+    fractions: options.Fractions = (0.8, 0.1, 0.1)
+    """shares of your own data for training, validation and test, drawn by the seed, if the file
+    does not name these sets"""
 
     def __post_init__(self):
         options.check(self)
+
+    @property
+    def title(self) -> str:
+        """The name of the training data in results."""
+        return self.dataset if self.data is None else str(self.data)
+
+    def placed(self, *names: str, **changes: Any) -> Self:
+        """Returns the options with a run folder, which is named after the run unless it was given.
+
+        Args:
+          *names: the trainer; its public data, which the name of `data` replaces; and what else
+            distinguishes runs.
+          **changes: new values of further options.
+        """
+        run_dir, (trainer, data, *rest) = self.run_dir, names
+        if run_dir is None:
+            if self.data is not None:
+                data = f"{self.data.stem}-{digest(self.data)}"
+            run_dir = pathlib.Path("runs") / "-".join([trainer, data, self.preset, *rest])
+        return dataclasses.replace(self, run_dir=run_dir, **changes)
+
+    def folders(self) -> Iterator[pathlib.Path]:
+        """Yields the folder of each seed's model; without `seeds`, the run folder itself."""
+        for seed in getattr(self, "seeds", [None]):
+            yield self.run_dir if seed is None else self.run_dir / f"seed{seed}"
 
 
 def parse(
@@ -54,75 +93,71 @@ def parse(
     description: str,
     variants: Mapping[str, Callable[[Config], Config]] | None = None,
 ) -> Config:
-    """The command line's configuration: the chosen preset's values, each option overriding one.
+    """Returns the options of the command line, which override the values of the chosen preset.
 
     Args:
-      presets: name -> dataclass instance with a field `preset` that holds the name; the first one
-        is used without `--preset`.
+      presets: values by the name of the preset.
       description: head of the help page.
-      variants: value of `--model` -> what the preset is for it, where it isn't as it stands.
+      variants: for a value of `--model`, a function that adapts the preset's values to it.
 
     Raises:
-      UserError: for a wrong option, or a path in a home that is unknown.
+      UserError, OptionError: for a wrong option, or a path in the home of an unknown user.
     """
-    chosen, _ = _quietly(
-        _Choice, default=_Choice(next(iter(presets))), return_unknown_args=True, add_help=False
-    )
-    if chosen.preset not in presets:
-        raise UserError(f"--preset must be one of {', '.join(presets)}, got {chosen.preset!r}")
-    preset = presets[chosen.preset]
+    chosen, _ = _parsed(_Choice, return_unknown_args=True, add_help=False)
+    preset = dataclasses.replace(presets[chosen.preset], preset=chosen.preset)
     if chosen.model in (variants or {}):
         preset = variants[chosen.model](preset)
-    return command_line(type(preset), description, default=preset)
+    return command_line(type(preset), f"{description}\n{AGAIN}", default=preset)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Choice:
-    preset: str
+    preset: Preset = "quick"
     model: str = ""
 
 
 def command_line(kind: type[Any], description: str, **arguments: Any) -> Any:
-    """The command line's instance of a dataclass; `~` in its paths is the user's home.
+    """Returns the instance of a dataclass that the command line describes; expands `~` in paths.
 
     Raises:
-      UserError: for a wrong option, or a path in a home that is unknown.
+      UserError, OptionError: for a wrong option, or a path in the home of an unknown user.
     """
-    config = _quietly(kind, description=description, **arguments)
-    paths = {}
-    for name, value in vars(config).items():
-        if isinstance(value, pathlib.Path):
-            try:
-                paths[name] = value.expanduser()
-            except RuntimeError as error:
-                option = as_option(name)
-                raise UserError(f"{option} must be in a home that is known, got {value}") from error
+    config = _parsed(kind, description=description, **arguments)
+    paths = {name: p for name, p in vars(config).items() if isinstance(p, pathlib.Path)}
+    for name, path in paths.items():
+        try:
+            paths[name] = path.expanduser()
+        except RuntimeError as error:
+            raise options.OptionError(name, "in a home that is known", path) from error
     return dataclasses.replace(config, **paths)
 
 
-def _quietly(kind, **arguments):
-    """`tyro.cli`, its errors in one line."""
-    errors = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(errors):
-            return tyro.cli(kind, **arguments)
-    except options.OptionError as error:
-        raise UserError(_of_option(error)) from error
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        cause = stop.__context__
-        while cause is not None:  # tyro reports the errors of the outermost part itself
-            if isinstance(cause, options.OptionError):
-                raise UserError(_of_option(cause)) from cause
-            cause = cause.__context__
-        # tyro draws a box of many lines; its words are kept, in one.
-        words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", errors.getvalue())
-        raise UserError(" ".join(words.split())) from None
+def _parsed(kind, **arguments):
+    names = [as_option(name) for name in flat(arguments.get("default"))]
+    with _errors.on_parse_error(functools.partial(_refuse, names)):
+        return tyro.cli(kind, **arguments)
 
 
-def _of_option(error):
-    return f"{as_option(error.option)} must be {error.expected}, got {error.value}"
+def _refuse(names: list[str], event: _errors.ParseErrorEvent) -> NoReturn:
+    """Raises an error of one line before tyro draws a box of many lines."""
+    cause, argument = sys.exception(), getattr(event, "argument", None)
+    if isinstance(cause, options.OptionError):
+        raise cause
+    name = argument.display_name() if argument else ""
+    match event:
+        case _errors.UnrecognizedArgs(tokens=[first, *_] as tokens):
+            near = difflib.get_close_matches(first, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else "--help lists the options"
+            message = f"unknown options: {' '.join(tokens)}; {hint}"
+        case _errors.InvalidChoice(value=value, choices=choices):
+            message = f"{name} must be one of {', '.join(choices)}, got {value!r}"
+        case _errors.MissingArgs(missing_arguments=missing):
+            message = f"{', '.join(m.arg.display_name() for m in missing)} must be given"
+        case _errors.InstantiationFailure(message=reason):
+            message = f"{name}: {reason}"
+        case _:
+            message = f"{name} must have a value"
+    raise UserError(message)
 
 
 def as_option(name: str) -> str:
@@ -131,69 +166,99 @@ def as_option(name: str) -> str:
 
 
 def flat(config: Any) -> dict[str, Any]:
-    """All options by name, those of the parts among the others."""
+    """Returns the values of all options by name, those of nested dataclasses included."""
     values = {}
-    for name, value in vars(config).items():
+    for name, value in vars(config).items() if config is not None else ():
         values |= flat(value) if dataclasses.is_dataclass(value) else {name: value}
     return values
 
 
 def once(
-    folder: pathlib.Path,
-    config: Options,
-    load: Callable[[], tuple],
-    compute: Callable[..., dict[str, Any]],
+    config: Config, load: Callable[[], tuple], compute: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """What the folder's results.json holds: `compute(*load())`, unless it is there already.
+    """Returns the content of results.json in the run folder, `compute(*load())`, computed once.
 
     Raises:
       UserError: if the folder can't be written, or holds a run with other options.
     """
-    path = folder / "results.json"
-    # Before the folder is made, which data that can't be had leave as it is.
+    path = config.run_dir / "results.json"
+    # Data are loaded first, so that an error in them leaves no folder behind.
     data = None if path.exists() else load()
-    open_run(folder, flat(config) | _digests(config), free=FREE)
+    # A run belongs to the contents of the user's files, not to their paths.
+    files = {name: getattr(config, name, None) for name in ("data", "targets")}
+    digests = {f"{name}_digest": digest(file) for name, file in files.items() if file}
+    open_run(config.run_dir, flat(config) | digests, free=FREE)
     if data is None:
         return read_json(path)
     return write_json(path, compute(*data) | environment())
 
 
-def _digests(config):
-    """Of the contents of own data: a run belongs to these, not to their place."""
-    digests = {}
-    for name in ("data", "targets"):
-        path = getattr(config, name, None)
-        if path is not None:
-            files = sorted(path.rglob("*")) if path.is_dir() else [path]
-            value = 0
-            for file in files:
-                value = zlib.crc32(file.read_bytes() if file.is_file() else b"", value)
-            digests[f"{name}_digest"] = f"{value:08x}"
-    return digests
+def digest(path: pathlib.Path) -> str:
+    """Returns eight hexadecimal digits of the contents of a file, or of all files of a folder."""
+    value = 0
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        value = zlib.crc32(file.read_bytes() if file.is_file() else b"", value)
+    return f"{value:08x}"
+
+
+def train(
+    config: Config,
+    load: Callable[[Config, int], tuple],
+    train_and_evaluate: Callable[..., dict[str, Any]],
+    summarize: Callable[[Config, list[dict[str, Any]]], dict[str, Any]],
+) -> dict[str, Any]:
+    """Trains one model for each seed, in a folder for each, and summarizes their results.
+
+    A seed whose folder has results is not trained again.
+
+    Args:
+      config: options with `seeds`. `load` and `train_and_evaluate` get them with one seed, and
+        the folder of that seed as run folder.
+      load: function of the options and the seed, which returns data.
+      train_and_evaluate: function of the options, the seed and the data, which returns the
+        content of results.json in the seed's folder.
+      summarize: function of `config` and the results of all seeds, which returns a summary.
+
+    Returns:
+      The content of results.json in the run folder: the summary, and `runs`, the results of all
+      seeds.
+    """
+    with replicas(config) as config:
+        runs = []
+        for seed, folder in zip(config.seeds, config.folders(), strict=True):
+            one = dataclasses.replace(config, seeds=(seed,), run_dir=folder)
+            make, compute = (functools.partial(f, one, seed) for f in (load, train_and_evaluate))
+            runs.append({"seed": seed} | once(one, make, compute))
+        shared = {"dataset": config.title, "preset": config.preset, "seeds": config.seeds}
+        summary = shared | summarize(config, runs) | {"runs": runs}
+        return write_json(config.run_dir / "results.json", summary)
 
 
 @contextlib.contextmanager
 def replicas(config: Config) -> Iterator[Config]:
-    """Within it models are made on all replicas of `config.strategy`, see `distribution.joined`."""
+    """In this context, models are made on all replicas, see `distribution.joined`."""
     values = {name: value for name, value in flat(config).items() if name not in FREE}
     with distribution.joined(
-        config.strategy, config.run_dir, batch_size=config.settings.batch_size, values=values
+        getattr(config, "strategy", "none"),
+        config.run_dir,
+        batch_size=config.settings.batch_size,
+        values=values,
     ) as folder:
         yield dataclasses.replace(config, run_dir=folder)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Calls `main`; what the user can mend ends as one line on stderr and exit status 1."""
+    """Calls `main`; an error that the user can mend becomes one line on stderr, exit status 1."""
     try:
         main()
     except (UserError, DataError) as error:
         message = str(error)
     except options.OptionError as error:
-        message = _of_option(error)
+        message = f"{as_option(error.option)} must be {error.expected}, got {error.value}"
     except OSError as error:
         message = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     except tf.errors.OpError as error:
-        # TensorFlow's writers report a full disk or a folder gone in their own classes.
+        # TensorFlow's writers have their own classes for a full disk or a missing folder.
         message = error.message.splitlines()[0] if error.message else type(error).__name__
     except MemoryError:
         message = "there is too little memory; smaller sizes or batches may help"

@@ -1,33 +1,33 @@
-"""Graph generation: an auto-encoder and a GNF over its embeddings (5.2).
+"""Trains a graph generator, an auto-encoder and a GNF over its embeddings (5.2).
 
+Examples:
     python trainers/generation.py                                      # quick, on ego-small
     python trainers/generation.py --dataset community_small --preset best --seeds 0 1 2
     python trainers/generation.py --end-to-end                         # both trained together
     python trainers/generation.py --data mine.g6                       # own graphs
-
-Run it again to go on after an interruption, or to print a finished run's table again. The trained
-generator is the file model.npz of the folder of each seed: trainers/predict.py, gnf_tf.models.load.
 """
 
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Sequence
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
+import networkx as nx
 import numpy as np
 
 from gnf_tf import metrics, options, plots, training
-from gnf_tf.training import number
-from trainers import cli, generator_evaluation, generator_options, report
+from gnf_tf.models import GraphGenerator
+from trainers import cli, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
-from trainers.generator_options import PAPER_TRAINING, Network, Training
+from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
 SHOWN = 12  # graphs
-# Tables 4 and 5 of the paper, degree / clustering / orbit: its GNF, as many as test graphs and
-# matched in size, and "(1024)".
+# Tables 4 and 5 of the paper, its GNF, degree / clustering / orbit: the rows with as many graphs as
+# test graphs, matched in size, and the rows "(1024)".
 PAPER = {
     "community_small": {
         "all": (0.12, 0.15, 0.02),
@@ -47,22 +47,19 @@ SCHEMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(generator_options.Options):
-    """Options; each has the preset's value unless given."""
+    """The options of the trainer; one that is not given has the preset's value."""
 
-    preset: cli.Preset = "quick"
-    """quick: minutes on 2 cores; paper: section 5.2's sizes, for a GPU; best: under 2 hours"""
     end_to_end: bool = False
-    """train encoder, decoder and flow together on a bound of the graphs' likelihood"""
+    """trains encoder, decoder and flow together on a bound of the graphs' likelihood"""
     num_generated: options.AtLeast2 = 1024
-    """graphs generated for an evaluation"""
+    """graphs that are generated for one evaluation"""
     trials: options.Count = 3
-    """evaluations of each model, each on graphs of its own"""
+    """evaluations of each model, each on newly generated graphs"""
 
 
 PRESETS = {
     "quick": Config(),
-    "paper": Config(
-        preset="paper",
+    "paper": Config(  # section 5.2, for a GPU
         **PAPER_OPTIONS,
         network=Network(
             encoder_width=2048, encoder_blocks=10, num_heads=8, num_steps=12, width=2048
@@ -70,7 +67,6 @@ PRESETS = {
         settings=PAPER_TRAINING,
     ),
     "best": Config(
-        preset="best",
         steps=12_000,
         epochs=24,
         settings=Training(beta=0.3, patience=24),
@@ -79,126 +75,113 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Fills in the options that follow from others; errors as `generator_options.resolve`."""
-    how, network = "two-stage", {}
-    if config.end_to_end:
-        how = "end-to-end"
-        network = {
-            "encoder": "flow",
-            "embedding_size": 14,
-            "encoder_blocks": 2,
-            "decoder_blocks": 2,
-        }
-    run_name = f"generation-{{}}-{config.preset}-{how}"
-    return generator_options.resolve(config, run_name=run_name, **network)
+    """Sets the options that follow from others, see `generator_options.resolve`."""
+    if not config.end_to_end:
+        return generator_options.resolve(config, "generation", "two-stage")
+    sizes = {"embedding_size": 14, "encoder_blocks": 2, "decoder_blocks": 2}
+    return generator_options.resolve(config, "generation", "end-to-end", encoder="flow", **sizes)
 
 
 def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
+    """Trains one model, or resumes its training; returns the content of its results.json."""
     train, _, test = sets
-    folder = config.run_dir
-    generator, histories = generator_options.train(config, seed, folder, sets)
+    generator, histories = generator_options.train(config, seed, sets)
     results = {stage: report.trained(history) for stage, history in histories.items()}
     results["generation"] = []
     for trial in range(config.trials):
         generated = generator.generate(config.num_generated, seed=trial)
         results["generation"].append(metrics.evaluate(generated, test, train=train))
     for name, members in (("train", train), ("test", test)):
-        likelihood = generator_evaluation.likelihood(generator, members, seed=seed)
-        results[f"likelihood_{name}"] = likelihood
+        results[f"likelihood_{name}"] = likelihood(generator, members, seed)
     step = histories[generator.stage].epochs
     for name, draw, shown in (
         ("graphs", plots.graph_gallery, SHOWN),
         ("statistics", plots.graph_statistics, None),
     ):
         figure = draw({"test graphs": test[:shown], "generated": generated[:shown]})
-        training.show_figure(folder, name, figure, step)
-    scores = {f"test/mmd/{name}": _mean(results, name) for name in metrics.STATISTICS}
-    training.write_scores(folder / generator.stage, scores, step)
-    return results | generator_evaluation.reconstruction(generator, train, test)
+        training.show_figure(config.run_dir, name, figure, step)
+    means = _mmds(results["generation"], "all")
+    scores = {f"test/mmd/{name}": value["mean"] for name, value in means.items()}
+    training.write_scores(config.run_dir / generator.stage, scores, step)
+    return results | generator_options.reconstruction(generator, train, test)
 
 
-def _mean(results, name):
-    return np.mean([report["all"][name]["value"] for report in results["generation"]])
+def likelihood(
+    generator: GraphGenerator, members: Sequence[nx.Graph], seed: int
+) -> dict[str, float | None]:
+    """Returns the mean of -log p(X) over graphs; end to end, of a bound on -log p(edges)."""
+    log_prob = generator.elbo if generator.stage == "end_to_end" else generator.log_prob
+    loss, deviation = metrics.mean_and_deviation(-log_prob(members, seed=seed).numpy())
+    error = None if deviation is None else deviation / np.sqrt(len(members))
+    return {"loss": loss, "standard_error": error}
 
 
 def summarize(config: Config, runs: list[dict]) -> dict:
-    """What the results.json of all seeds together holds: means and deviations over all trials."""
-    reports = [report for run in runs for report in run["generation"]]
-
-    def over_trials(values):
-        values = np.array(values, float)
-        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        return {"mean": float(np.mean(values)), "deviation": deviation}
-
-    def mmds(scheme):
-        if any(report[scheme] is None for report in reports):
-            return None
-        return {
-            name: over_trials([_value(report[scheme][name]) for report in reports])
-            for name in metrics.STATISTICS
-        }
-
+    """Returns means and deviations over the trials of all seeds."""
+    trials = [trial for run in runs for trial in run["generation"]]
     return {
-        "dataset": config.graphs,
-        "preset": config.preset,
         "end_to_end": config.end_to_end,
-        "seeds": config.seeds,
         "trials": config.trials,
-        **{scheme: mmds(scheme) for scheme in SCHEMES},
-        "uniqueness": over_trials([report["uniqueness"] for report in reports]),
-        "novelty": over_trials([report["novelty"] for report in reports]),
-        "train": {name: _value(reports[0]["train"][name]) for name in metrics.STATISTICS},
-        "paper": PAPER.get(config.graphs),
-        "runs": runs,
+        **{scheme: _mmds(trials, scheme) for scheme in SCHEMES},
+        "uniqueness": _over_trials([trial["uniqueness"] for trial in trials]),
+        "novelty": _over_trials([trial["novelty"] for trial in trials]),
+        "train": {name: found["mean"] for name, found in _mmds(trials[:1], "train").items()},
+        "paper": PAPER.get(config.title),
     }
 
 
-def _value(found):
-    return found["value"] if isinstance(found, dict) else found
+def _mmds(trials: list[dict], scheme: str) -> dict[str, dict] | None:
+    """Returns the mean and the deviation of each MMD of `metrics.evaluate` over trials."""
+    if any(trial[scheme] is None for trial in trials):
+        return None
+    found = {name: [trial[scheme][name] for trial in trials] for name in metrics.STATISTICS}
+    return {
+        name: _over_trials([x["value"] if isinstance(x, dict) else x for x in values])
+        for name, values in found.items()
+    }
+
+
+def _over_trials(values: list[float]) -> dict[str, float | None]:
+    return dict(zip(("mean", "deviation"), metrics.mean_and_deviation(values), strict=True))
 
 
 def table(summary: dict) -> str:
-    """The results as text."""
-    lines = [f"{'MMD to the test graphs':<36}" + "".join(f"{n:>18}" for n in metrics.STATISTICS)]
+    """Returns the results as text."""
+
+    def cells(means):
+        return {s: report.text(m["mean"], ".4f", m["deviation"]) for s, m in means.items()}
+
+    rows = []
     for scheme, label in SCHEMES.items():
         if summary[scheme] is not None:
-            cells = [_cell(summary[scheme][name]) for name in metrics.STATISTICS]
-            lines.append(f"{label:<36}" + "".join(f"{cell:>18}" for cell in cells))
-        if summary["paper"] and scheme in summary["paper"]:
-            cells = summary["paper"][scheme]
-            lines.append(f"{'  paper, its GNF':<36}" + "".join(f"{cell:>18}" for cell in cells))
-    cells = [f"{number(summary['train'][name]):.4f}" for name in metrics.STATISTICS]
-    lines.append(f"{'training graphs':<36}" + "".join(f"{cell:>18}" for cell in cells))
+            rows.append({"": label} | cells(summary[scheme]))
+        if scheme in (summary["paper"] or {}):
+            theirs = zip(metrics.STATISTICS, [*summary["paper"][scheme], None], strict=True)
+            rows.append({"": "  paper, its GNF"} | {s: report.text(x, "") for s, x in theirs})
+    train = {s: report.text(value, ".4f") for s, value in summary["train"].items()}
+    rows.append({"": "training graphs"} | train)
+    columns = [(statistic, statistic, ">") for statistic in metrics.STATISTICS]
+    lines = [report.table(rows, ("MMD to the test graphs", "", ""), *columns)]
     lines.append(
         f"unique {summary['uniqueness']['mean']:.1%}, not in training "
-        f"{summary['novelty']['mean']:.1%}; {len(summary['seeds'])} models, "
+        f"{summary['novelty']['mean']:.1%}; {len(summary['runs'])} models, "
         f"{summary['trials']} trials each"
     )
     what = "bound on -log p(graph)" if summary["end_to_end"] else "-log p(embedding)"
-    for seed, run in zip(summary["seeds"], summary["runs"], strict=True):
+    for run in summary["runs"]:
         train, test = (
-            _cell(run[f"likelihood_{name}"], "loss", "standard_error", 2)
-            for name in ("train", "test")
+            report.text(found["loss"], ".2f", found["standard_error"])
+            for found in (run["likelihood_train"], run["likelihood_test"])
         )
-        lines.append(f"{what}, seed {seed}: train {train}, test {test} nats a graph")
-    return "\n".join(lines + generator_evaluation.reconstruction_lines(summary["runs"]))
-
-
-def _cell(found, value="mean", spread="deviation", digits=4):
-    text = f"{number(found[value]):.{digits}f}"
-    return text if found[spread] is None else f"{text} +- {found[spread]:.{digits}f}"
+        lines.append(f"{what}, seed {run['seed']}: train {train}, test {test} nats a graph")
+    return "\n".join(lines + generator_options.reconstruction_lines(summary["runs"]))
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    runs = generator_options.of_seeds(config, train_and_evaluate)
-    summary = training.write_json(config.run_dir / "results.json", summarize(config, runs))
-    print()
-    print(table(summary))
-    model = config.run_dir / f"seed{config.seeds[0]}" / "model.npz"
-    report.where(config.run_dir, "1000", model, "graphs.g6")
+    summary = cli.train(config, load, train_and_evaluate, summarize)
+    report.show(config, table(summary), "1000", "graphs.g6")
 
 
 if __name__ == "__main__":

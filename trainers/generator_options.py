@@ -1,54 +1,56 @@
-"""What the auto-encoder's and the generator's trainers share: options, graphs, training."""
+"""The common parts of the auto-encoder's and the generator's trainers: options, data, table 3."""
 
 import dataclasses
-import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import networkx as nx
+import numpy as np
 import tyro
 
 from gnf_tf import datasets, options, training
 from gnf_tf.errors import UserError
 from gnf_tf.models import GeneratorConfig, GraphGenerator
-from gnf_tf.training import GeneratorSettings, History
-from gnf_tf.training.fit import digest
+from gnf_tf.training import GeneratorSettings, History, number
 from trainers import cli, report
 
 __all__ = [
+    "DRAWS",
     "PAPER",
     "PAPER_TRAINING",
     "Network",
     "Options",
     "Training",
     "load",
-    "of_seeds",
+    "reconstruction",
+    "reconstruction_lines",
     "resolve",
     "train",
 ]
 
 Sets = tuple[list[nx.Graph], list[nx.Graph] | None, list[nx.Graph]]
 EMBEDDING_SIZE = {"ego_small": 14, "community_small": 30, "two_communities": 30}  # the paper's
+DRAWS = 5  # of the encoder's noise, as in the paper's table 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Network(GeneratorConfig):
-    """What is None follows from the graphs and from what is trained."""
+    """Sizes of the networks; those that are None follow from the graphs and the training."""
 
     embedding_size: options.Even | None = None
-    """width of the embeddings; default: the paper's, 14 for own graphs and end to end"""
+    """width of the embeddings; default: the paper's; 14 for your own graphs and end to end"""
     encoder: tyro.conf.Suppress[Literal["network", "flow"]] = "network"
     directed: tyro.conf.Suppress[bool] = False
     encoder_blocks: options.Count | None = None
-    """attention blocks of the encoder's networks; default: 6, or 2 of a flow (end to end)"""
+    """attention blocks of the encoder's networks; default: 6, or 2 end to end"""
     decoder_blocks: options.AtLeast0 | None = None
-    """attention blocks of the decoder; default: none, as the paper's, or 2 (end to end)"""
+    """attention blocks of the decoder; default: none, as in the paper, or 2 end to end"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Training(GeneratorSettings):
-    """Of its fields `steps`, `epochs` and the trainer decide some."""
+    """`GeneratorSettings` without the settings that the trainer determines."""
 
     steps_per_epoch: tyro.conf.Suppress[options.Count | None] = None
     stage: tyro.conf.Suppress[None] = None
@@ -56,60 +58,45 @@ class Training(GeneratorSettings):
 
 @dataclasses.dataclass(frozen=True)
 class Options(cli.Options):
-    """Those that both trainers have."""
+    """The options that both trainers have."""
 
     dataset: Literal["community_small", "ego_small", "two_communities"] | None = None
-    """see gnf_tf.datasets; the paper's two, and the other set called community-small; default:
-    ego_small"""
+    """the set of graphs, see gnf_tf.datasets: the paper's two, and another one that is also called
+    community-small; default: ego_small"""
     data: Annotated[
         pathlib.Path | None, tyro.conf.arg(metavar="PATH", aliases=["--graphs-file"])
     ] = None
-    """in place of a data set: own graphs, of any format of gnf_tf.datasets.read_graphs"""
-    data_digest: tyro.conf.Suppress[str | None] = None
-    fractions: options.Fractions = (0.8, 0.1, 0.1)
-    """shares of own graphs for training, validation and test, drawn by the seed, where the file
-    doesn't say which graphs are for the test (is_test of an npz file)"""
+    """your own graphs in place of a data set, in any format of gnf_tf.datasets.read_graphs"""
     steps: options.Count = 1_500
-    """training steps of each stage, at least; whole passes over the training graphs are taken"""
+    """training steps of each stage, rounded up to whole passes over the training graphs"""
     epochs: options.Count = 5
-    """parts of each stage, each followed by a validation"""
+    """parts of each stage, each of which ends with a validation"""
     seeds: options.Seeds = (0,)
-    """of weights, noise, order and the split of own graphs; one model each, trained in turn"""
+    """seeds of weights, noise, order and the split of your own graphs; each trains one model"""
     network: Annotated[Network, cli.FLAT] = Network()
     settings: Annotated[Training, cli.FLAT] = Training()
 
-    @property
-    def graphs(self) -> str:
-        """What is trained on: the data set or the file, as results name it."""
-        return self.dataset if self.data is None else str(self.data)
 
-
-# Section 5.2's sizes and rates, of both trainers' preset `paper`.
+# Both trainers' preset `paper` has these values of section 5.2.
 PAPER = {"steps": 100_000, "epochs": 100}
 PAPER_TRAINING = Training(learning_rate=1e-4, ema_decay=0.0, patience=100)
 
 
-def resolve(config: Options, *, run_name: str, **defaults: Any) -> Options:
-    """Fills in the options that follow from others.
+def resolve(config: Options, *names: str, **defaults: Any) -> Options:
+    """Sets the options that follow from others.
 
     Args:
       config: the options of a trainer.
-      run_name: of the default run folder, {} standing for the graphs.
-      **defaults: of fields of `network` that are None, and its encoder.
+      *names: the name of the trainer, and what else distinguishes its run folders.
+      **defaults: the encoder, and values of fields of `network` that are None.
 
     Raises:
-      UserError: for a data set and own graphs at once.
-      DataError: for own graphs that can't be read.
+      UserError: if both a data set and a file of graphs are given.
     """
     if config.data is None:
-        name = dataset = config.dataset or "ego_small"
-        config = dataclasses.replace(config, dataset=dataset)
-        defaults = {"embedding_size": EMBEDDING_SIZE[dataset]} | defaults
+        config = dataclasses.replace(config, dataset=config.dataset or "ego_small")
+        defaults = {"embedding_size": EMBEDDING_SIZE[config.dataset]} | defaults
     elif config.dataset is None:
-        # A run folder belongs to the graphs, not to the place of their file.
-        contents = digest(datasets.read_graphs(config.data))
-        config = dataclasses.replace(config, data_digest=contents)
-        name = f"{config.data.stem}-{contents}"
         defaults = {"embedding_size": GeneratorConfig.embedding_size} | defaults
     else:
         raise UserError(
@@ -117,18 +104,15 @@ def resolve(config: Options, *, run_name: str, **defaults: Any) -> Options:
         )
     defaults = {"encoder_blocks": 6, "decoder_blocks": 0, "encoder": "network"} | defaults
     given = {k: v for k, v in vars(config.network).items() if v is not None and k != "encoder"}
-    return dataclasses.replace(
-        config,
-        network=dataclasses.replace(config.network, **defaults | given),
-        run_dir=config.run_dir or pathlib.Path("runs") / run_name.format(name),
-    )
+    network = dataclasses.replace(config.network, **defaults | given)
+    return config.placed(names[0], config.dataset, *names[1:], network=network)
 
 
 def load(config: Options, seed: int) -> Sets:
-    """Training graphs, validation graphs where there are some, and test graphs.
+    """Returns training graphs, validation graphs or None, and test graphs.
 
     Raises:
-      UserError: for own graphs that can't serve.
+      UserError: if --data lacks graphs for a set, or has graphs that can't be learned from.
     """
     if config.data is None:
         make = datasets.GRAPH_SETS[config.dataset]
@@ -136,7 +120,7 @@ def load(config: Options, seed: int) -> Sets:
     try:
         train, test = (datasets.read_graphs(config.data, split) for split in ("train", "test"))
         validation = None
-    except ValueError:  # the file doesn't say
+    except ValueError:  # the file does not say which graphs are for the test
         members = datasets.read_graphs(config.data)
         with report.as_options("fractions"):
             train, validation, test = datasets.random_split(members, config.fractions, seed=seed)
@@ -159,23 +143,10 @@ def load(config: Options, seed: int) -> Sets:
     return train, validation, test
 
 
-def of_seeds(config: Options, compute: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each seed what its results.json holds: `compute(options, seed, *sets)`, once.
-
-    The options that it gets have the folder of the seed as their run folder.
-    """
-    results = []
-    for seed in config.seeds:
-        own = dataclasses.replace(config, run_dir=config.run_dir / f"seed{seed}", seeds=(seed,))
-        load_sets, on = (functools.partial(f, own, seed) for f in (load, compute))
-        results.append(cli.once(own.run_dir, own, load_sets, on))
-    return results
-
-
 def train(
-    config: Options, seed: int, folder: pathlib.Path, sets: Sets, stage: str | None = None
+    config: Options, seed: int, sets: Sets, stage: str | None = None
 ) -> tuple[GraphGenerator, dict[str, History]]:
-    """Trains, or goes on training, one model in `folder`; (it, the history of each stage)."""
+    """Trains one model, or resumes its training; returns it and the history of each stage."""
     train, validation, test = sets
     training.set_seed(seed)
     generator = GraphGenerator.for_data(
@@ -184,21 +155,50 @@ def train(
         max_num_nodes=max(map(len, [*train, *(validation or ()), *test])),
     )
     print(
-        f"{config.graphs}, seed {seed}: {len(train)} training, {len(validation or ())} validation, "
-        f"{len(test)} test graphs; run folder {folder}"
+        f"{config.title}, seed {seed}: {len(train)} training, {len(validation or ())} validation, "
+        f"{len(test)} test graphs; run folder {config.run_dir}"
     )
-    settings = vars(config.settings) | {
-        "steps_per_epoch": -(-config.steps // config.epochs),
-        "stage": stage,
-    }
-    history = training.fit(
-        generator,
-        train,
-        validation,
-        epochs=config.epochs,
-        folder=folder,
-        seed=seed,
-        hparams={"preset": config.preset, "graphs": config.graphs},
-        **settings,
+    steps = -(-config.steps // config.epochs)
+    history = report.fit(
+        generator, train, validation, config, seed, steps_per_epoch=steps, stage=stage
     )
     return generator, history.stages or {generator.stage: history}
+
+
+def reconstruction(
+    generator: GraphGenerator, train: Sequence[nx.Graph], test: Sequence[nx.Graph]
+) -> dict[str, list[dict[str, float]]]:
+    """Returns totals over the training and the test graphs for each draw, as in table 3.
+
+    Returns:
+      For each draw of the encoder's noise, `cross_entropy` in nats, summed over all pairs of
+      nodes; `wrong_edges`; `edges`; `pairs`.
+    """
+    results = {}
+    for name, members in (("train", train), ("test", test)):
+        totals = {
+            "edges": sum(graph.number_of_edges() for graph in members),
+            "pairs": sum(len(graph) * (len(graph) - 1) / 2 for graph in members),
+        }
+        draws = results[f"reconstruction_{name}"] = []
+        for draw in range(DRAWS):
+            found = generator.reconstruction(members, seed=(-2 - draw, 0))
+            sums = (float(np.sum(values, dtype=float)) for values in found)
+            draws.append(dict(zip(("cross_entropy", "wrong_edges"), sums, strict=True)) | totals)
+    return results
+
+
+def reconstruction_lines(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns a line of text for each set of graphs, over all models and draws."""
+    lines = []
+    for name in ("train", "test"):
+        draws = [draw for run in runs for draw in run[f"reconstruction_{name}"]]
+        wrong = [draw["wrong_edges"] for draw in draws]
+        # Graphs of one node have no pairs and no cross entropy.
+        loss = np.mean([number(draw["cross_entropy"]) / max(draw["pairs"], 1.0) for draw in draws])
+        lines.append(
+            f"auto-encoder, {name}: {np.mean(wrong):.1f} ({min(wrong):.0f} to {max(wrong):.0f}) "
+            f"wrong of {draws[0]['edges']:.0f} edges, cross entropy {loss:.2e} nats a pair "
+            f"({len(draws)} draws)"
+        )
+    return lines

@@ -1,21 +1,20 @@
-"""PPI: what proteins do, 121 labels, from their interactions in 24 tissues (4, table 1).
+"""Trains a classifier of 121 functions of proteins in 24 tissues (PPI, 4, table 1).
 
     python trainers/ppi.py                                # quick; downloads the data once
     python trainers/ppi.py --data-dir ~/ppi --preset best
     python trainers/ppi.py --preset paper --model neumann_rbp
     python trainers/ppi.py --data graphs.npz              # own graphs with labeled nodes
 
-20 networks to train, 2 to validate, 2 to test. The score is micro F1 over the proteins: the
-authors' code counted padding too. Run it again to go on after an interruption, or to print a
-finished run's table again. The trained model of each seed is the file model.npz of its folder:
-trainers/predict.py, gnf_tf.models.load.
+20 networks serve for training, 2 for validation and 2 for test. The score is micro F1 over all
+proteins and labels; the authors' code counted padding, too.
 """
 
 import dataclasses
 import pathlib
 import sys
+from typing import ClassVar
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -25,25 +24,28 @@ from gnf_tf.errors import UserError
 from gnf_tf.models import ClassifierConfig
 from gnf_tf.training import NodeSettings, distribution
 from trainers import cli, node_report, report
+from trainers.node_report import train_and_evaluate
 
-# Table 1 of the paper, micro F1: GNN, GRevNet, Neumann RBP.
-PAPER = (0.78, 0.76, 0.70)
+PAPER = "paper: gnn 0.78, grevnet 0.76, neumann_rbp 0.70"  # table 1, micro F1
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(node_report.NodeOptions):
-    """Options; each has the preset's value unless given."""
+    """The options of the trainer; one that is not given has the preset's value."""
 
-    preset: cli.Preset = "quick"
-    """quick: minutes on 2 cores; paper: section 7.1.2; best: larger, a guess that was not tuned"""
-    fractions: options.Fractions = (0.8, 0.1, 0.1)
-    """shares of own graphs for training, validation and test, drawn by the seed"""
+    dataset: ClassVar[str] = "ppi"
     data_dir: cli.Path = None
-    """folder of the release's files or of ppi.zip; default: downloaded to the user's cache"""
+    """folder with the files of the release, or with ppi.zip; default: the user's cache, to which
+    they are downloaded"""
     epochs: options.Count = 20
-    """passes over the training networks at most"""
+    """largest number of passes over the training networks"""
     strategy: distribution.StrategyName = "none"
-    """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
+    """mirrored uses all GPUs of a machine; multi-worker those of several, each with a TF_CONFIG"""
+
+    @property
+    def paper(self) -> str | None:
+        """See `node_report.NodeOptions`."""
+        return None if self.data else PAPER
 
 
 NUM_STEPS = 4  # as in the paper, which found it best
@@ -51,10 +53,9 @@ PRESETS = {
     "quick": Config(
         network=ClassifierConfig(num_steps=NUM_STEPS, conditioner="messages", share_weights=True)
     ),
-    # Sizes, rate and L2 are those of the authors' code, and a classifier of two layers as there;
-    # when to stop is our reading.
+    # Sizes, learning rate, L2 and the classifier of two layers are from the authors' code; when to
+    # stop is our choice.
     "paper": Config(
-        preset="paper",
         epochs=500,
         network=ClassifierConfig(
             num_steps=NUM_STEPS,
@@ -67,8 +68,8 @@ PRESETS = {
         ),
         settings=NodeSettings(l2=4e-5, patience=50),
     ),
+    # This larger network is a guess that was not tuned.
     "best": Config(
-        preset="best",
         seeds=(0, 1, 2),
         epochs=400,
         network=ClassifierConfig(
@@ -86,7 +87,7 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Checks what options say together, and fills in the run folder.
+    """Checks combinations of options, and sets the run folder.
 
     Raises:
       UserError: naming the option, its value and what was expected.
@@ -96,13 +97,11 @@ def resolve(config: Config) -> Config:
             "--batch-norm would take the statistics of each replica's part of a batch; "
             f"--strategy {config.strategy} needs --batch-norm False"
         )
-    name = f"ppi-{config.data.stem}" if config.data else "ppi"
-    run_name = f"{name}-{config.preset}-{config.network.model}"
-    return dataclasses.replace(config, run_dir=config.run_dir or pathlib.Path("runs") / run_name)
+    return config.placed("ppi", "proteins", config.network.model)
 
 
 def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, LabeledGraphs]:
-    """(training, validation, test) networks."""
+    """Returns training, validation and test networks."""
     if config.data is not None:
         networks = datasets.read_labeled_graphs(config.data)
         with report.as_options("fractions"):
@@ -112,33 +111,11 @@ def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, Label
     )
 
 
-def train_and_evaluate(config: Config, seed: int, *parts: LabeledGraphs) -> dict:
-    """Trains, or goes on training, one model; returns what its results.json holds."""
-    names = ("training", "validation", "test")
-    nodes = ", ".join(f"{len(p.labels)} {name}" for p, name in zip(parts, names, strict=True))
-    counts = ", ".join(str(len(part)) for part in parts)
-    print(
-        f"{_title(config)}, seed {seed}: {nodes} nodes in {counts} networks; "
-        f"run folder {config.run_dir}"
-    )
-    hparams = {"networks": len(parts[0])}
-    return node_report.train_and_evaluate(config, seed, config.epochs, *parts, hparams)
-
-
-def _title(config):
-    return config.data.name if config.data else "ppi"
-
-
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__, {"neumann_rbp": node_report.neumann_rbp}))
-    paper = None if config.data else PAPER
-    with cli.replicas(config) as config:
-        summary = node_report.run_seeds(config, load, train_and_evaluate, paper)
-    names = zip(node_report.MODELS, PAPER, strict=True)
-    theirs = "paper: " + ", ".join(f"{model} {score:.2f}" for model, score in names)
-    theirs = theirs if paper else "not in the paper"
-    node_report.print_results(config, summary, _title(config), theirs, "graphs.npz")
+    summary = cli.train(config, load, train_and_evaluate, node_report.summarize)
+    report.show(config, node_report.table(summary), "graphs.npz")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
-"""QM9: twelve properties of molecules from their atoms and 3D distances, with a GRevNet.
+"""Trains a GRevNet that predicts properties of molecules from atoms and distances (QM9, 7.1).
 
+Examples:
     python trainers/qm9.py                      # quick: minutes on two CPU cores
     python trainers/qm9.py --preset best        # all 130,831 molecules, an hour or two on a core
     python trainers/qm9.py --data mine.xyz --targets mine.csv     # own molecules: xyz, sdf, SMILES
-
-Run it again to go on after an interruption, or to print a finished run's table again. The trained
-model is the file model.npz of the run folder: trainers/predict.py, gnf_tf.models.load.
 """
 
 import dataclasses
+import functools
 import pathlib
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
-if __name__ == "__main__":  # a script's own folder is on the path, its project's is not
+if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     import trainers  # noqa: F401  # TensorFlow, quietly
 
@@ -25,11 +23,11 @@ from gnf_tf.datasets import Molecules
 from gnf_tf.errors import UserError
 from gnf_tf.models import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.molecule_regressor import composition
-from gnf_tf.training import RegressionSettings, distribution, number
+from gnf_tf.training import RegressionSettings, distribution
 from trainers import cli, report
 
-# Table 1 of the paper, in the order of TARGETS. Units are not stated there; judged by magnitude
-# they are ours. Its models see bonds and no distances.
+# Table 1 of the paper, in the order of TARGETS. The paper does not state units; by magnitude they
+# are the units of TARGETS. Its models see bonds, not distances.
 PAPER = {
     "grevnet": "0.462 0.414 0.098 0.124 0.169 26.380 0.036 0.390 0.407 0.418 0.359 0.195",
     "gnn": "0.474 0.421 0.097 0.124 0.170 27.150 0.035 0.410 0.396 0.381 0.373 0.198",
@@ -40,32 +38,27 @@ ATOMIZATION = ("u0", "u", "h", "g")
 
 @dataclasses.dataclass(frozen=True)
 class Config(cli.Options):
-    """Options; each has the preset's value unless given."""
+    """The options of the trainer; one that is not given has the preset's value."""
 
-    preset: cli.Preset = "quick"
-    """quick: a subset, minutes on 2 cores; paper: section 7.1; best: all molecules"""
-    data: cli.Path = None
-    """in place of QM9: own molecules, .xyz, .sdf, or .csv with a column of SMILES"""
+    dataset: ClassVar[str] = "qm9"
     targets: cli.Path = None
-    """csv file with a row of targets for each of those molecules"""
-    fractions: options.Fractions = (0.8, 0.1, 0.1)
-    """shares of own molecules for training, validation and test, drawn by the seed"""
-    target: str = "all"
-    """'all', or one of mu alpha homo lumo gap r2 zpve u0 u h g cv (as the paper: a model each)"""
+    """csv file with a row of targets for each molecule of --data"""
+    target: Literal["all", *TARGETS] = "all"
+    """the targets of QM9 to predict: all, or one, for which the paper has a model each"""
     train_size: options.Count | None = 12_000
-    """training molecules of QM9; None: all 110,000"""
+    """training molecules of QM9; None takes all 110,000"""
     validation_size: options.Count | None = 1_000
-    """validation molecules of QM9; None: all 10,000"""
+    """validation molecules of QM9; None takes all 10,000"""
     test_size: options.Count | None = 5_000
-    """test molecules of QM9, never seen in training; None: all 10,831"""
+    """test molecules of QM9; None takes all 10,831"""
     data_dir: cli.Path = None
-    """folder of QM9's converted data; default: the user's cache folder"""
+    """folder for QM9's converted data; default: the user's cache folder"""
     epochs: options.Count = 6
-    """passes over the training molecules at most"""
+    """largest number of passes over the training molecules"""
     seed: options.Seed = 0
-    """of the split, the initial weights and the order of batches"""
+    """seed of the split, the initial weights and the order of batches"""
     strategy: distribution.StrategyName = "none"
-    """mirrored: all GPUs of the machine; multi-worker: of several, each with its TF_CONFIG"""
+    """mirrored uses all GPUs of a machine; multi-worker those of several, each with a TF_CONFIG"""
     network: Annotated[RegressorConfig, cli.FLAT] = RegressorConfig()
     settings: Annotated[RegressionSettings, cli.FLAT] = RegressionSettings()
 
@@ -73,15 +66,13 @@ class Config(cli.Options):
 ALL = {"train_size": None, "validation_size": None, "test_size": None}
 PRESETS = {
     "quick": Config(),
-    "paper": Config(
-        preset="paper",
+    "paper": Config(  # section 7.1
         **ALL,
         epochs=160,
         network=RegressorConfig(num_steps=4, node_size=50, message_size=100),
         settings=RegressionSettings(batch_size=50, learning_rate=1e-3, l2=1e-3),
     ),
     "best": Config(
-        preset="best",
         **ALL,
         epochs=24,
         network=RegressorConfig(num_steps=5, node_size=96),
@@ -91,30 +82,23 @@ PRESETS = {
 
 
 def resolve(config: Config) -> Config:
-    """Checks what options say together, and fills in the run folder.
+    """Checks combinations of options, and sets the run folder.
 
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    if config.target not in ("all", *TARGETS):
-        raise UserError(
-            f"--target must be 'all' or one of {', '.join(TARGETS)}, got {config.target!r}"
-        )
     if config.targets is not None and config.data is None:
         raise UserError(
             f"--targets needs --data, whose molecules they are of, got {config.targets}"
         )
-    name = config.target if config.data is None else config.data.stem
-    run_name = f"qm9-{config.preset}-{name}-{config.network.model}-seed{config.seed}"
-    run_dir = config.run_dir or pathlib.Path("runs") / run_name
-    return dataclasses.replace(config, run_dir=run_dir)
+    return config.placed("qm9", config.target, config.network.model, f"seed{config.seed}")
 
 
 def load(config: Config) -> tuple[Molecules, Molecules, Molecules]:
-    """Training, validation and test molecules.
+    """Returns training, validation and test molecules.
 
     Raises:
-      UserError: for a size that a split doesn't have, or own molecules without targets.
+      UserError: for a size that a split does not have, or molecules without targets.
     """
     if config.data is not None:
         molecules = datasets.read_molecules(config.data, targets=config.targets)
@@ -141,23 +125,14 @@ def load(config: Config) -> tuple[Molecules, Molecules, Molecules]:
 def train_and_evaluate(
     config: Config, train: Molecules, validation: Molecules, test: Molecules
 ) -> dict:
-    """Trains, or goes on training, in `config.run_dir`; returns what results.json holds."""
+    """Trains the model, or resumes its training; returns the content of its results.json."""
     training.set_seed(config.seed)
     model = MoleculeRegressor.for_data(train, config.network)
     print(
         f"{len(train)} training, {len(validation)} validation, {len(test)} test molecules; "
         f"run folder {config.run_dir}"
     )
-    history = training.fit(
-        model,
-        train,
-        validation,
-        epochs=config.epochs,
-        folder=config.run_dir,
-        seed=config.seed,
-        hparams={"preset": config.preset, "molecules": len(train)},
-        **vars(config.settings),
-    )
+    history = report.fit(model, train, validation, config, config.seed)
     predicted = model.predict(test, config.settings.batch_size)
     rows = evaluate(config, model, train, test, predicted)
     figure = plots.predicted_against_true(
@@ -172,7 +147,7 @@ def train_and_evaluate(
 def evaluate(
     config: Config, model: MoleculeRegressor, train: Molecules, test: Molecules, predicted
 ) -> list[dict]:
-    """The rows of the table."""
+    """Returns the rows of the table, one for each target."""
     fit = composition(test, model.elements) @ model.composition_weights
     errors, of_mean, of_fit = (
         np.abs(values - test.targets).mean(axis=0)
@@ -193,48 +168,39 @@ def evaluate(
     ]
 
 
-def table(rows: Sequence[dict], config: Config) -> str:
-    """The results as text."""
-    width = max(7, *(len(row["target"]) + 1 for row in rows))
-    lines = [
-        f"{'target':<{width}}{'unit':<13}{'test MAE':>10}{'mean':>10}{'ratio':>7}"
-        f"{'composition':>13}{'paper':>9}"
-    ]
-    for row in rows:
-        paper = "-" if row["paper"] is None else f"{row['paper']:.3f}"
-        row = {name: number(value) for name, value in row.items()}
-        lines.append(
-            f"{row['target']:<{width}}{row['unit']:<13}{row['mae']:>10.4f}"
-            f"{row['mae_of_mean']:>10.4f}{row['ratio']:>7.1f}{row['mae_of_composition']:>13.4f}"
-            f"{paper:>9}"
-        )
-    lines.append("mean: predicts the training mean; ratio: mean over test MAE; composition: least")
-    lines.append("squares on atom counts" + ("." if config.data else "; paper: its "))
+def table(results: dict, config: Config) -> str:
+    """Returns the results as text."""
+    text = report.table(
+        results["rows"],
+        ("target", "target", ""),
+        ("unit", "unit", ""),
+        ("test MAE", "mae", ".4f"),
+        ("mean", "mae_of_mean", ".4f"),
+        ("ratio", "ratio", ".1f"),
+        ("composition", "mae_of_composition", ".4f"),
+        ("paper", "paper", ".3f"),
+    )
+    text += "\nmean: predicts the training mean; ratio: mean over test MAE; composition: least\n"
+    text += "squares on atom counts"
     if config.data is None:
-        lines[-1] += f"{config.network.model}, from bonds, on its own split."
-        if any(row["target"] in ATOMIZATION for row in rows):
-            lines.append("u0, u, h, g: atomization energies; the total ones have the same MAE.")
-    return "\n".join(lines)
+        text += f"; paper: its {config.network.model}, from bonds, on its own split"
+        if any(row["target"] in ATOMIZATION for row in results["rows"]):
+            text += ".\nu0, u, h, g: atomization energies; the total ones have the same MAE"
+    return (
+        f"{results['test_molecules']} test molecules, best of {results['epochs']} epochs\n{text}.\n"
+        f"training {results['training_seconds']:.0f} s; waiting for data "
+        f"{results['input_wait_share']:.1%} of a step; reconstruction error "
+        f"{report.text(results['reconstruction_error'], '.1e')}"
+    )
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    with cli.replicas(config) as config:
-        results = cli.once(
-            config.run_dir,
-            config,
-            lambda: load(config),
-            lambda *parts: train_and_evaluate(config, *parts),
-        )
-    print(f"\n{results['test_molecules']} test molecules, best of {results['epochs']} epochs")
-    print(table(results["rows"], config))
-    print(
-        f"training {results['training_seconds']:.0f} s; waiting for data "
-        f"{results['input_wait_share']:.1%} of a step; reconstruction error "
-        f"{number(results['reconstruction_error']):.1e}"
-    )
-    report.where(config.run_dir, "more.xyz")
+    with cli.replicas(config) as own:
+        work = (functools.partial(f, own) for f in (load, train_and_evaluate))
+        results = cli.once(own, *work)
+    report.show(config, table(results, config), "more.xyz")
 
 
 if __name__ == "__main__":

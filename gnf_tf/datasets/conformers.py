@@ -51,9 +51,11 @@ def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
 class SmilesError(ValueError):
     """The SMILES string of a row that is no molecule with 3-D positions."""
 
-    def __init__(self, row: int, smiles: str, problem: str):
-        super().__init__(f"`smiles[{row}]`, {smiles!r}, {problem}")
-        self.row, self.problem = row, f"{smiles!r} {problem}"
+    def __init__(self, row: int, smiles: str, problem: str, others: Sequence[int] = ()):
+        rows = ", ".join(f"`smiles[{row}]`" for row in others)
+        also = f"; also wrong: {rows}" if others else ""
+        super().__init__(f"`smiles[{row}]`, {smiles!r}, {problem}{also}")
+        self.row, self.smiles, self.problem, self.others = row, smiles, problem, others
 
 
 def from_atoms(
@@ -78,8 +80,8 @@ def conformers(smiles: Sequence[str]) -> list[Atoms]:
     """The atoms of each molecule, as in `molecules_from_smiles`, with a progress bar.
 
     Raises:
-      SmilesError: if a string is wrong. All strings are parsed before the first molecule is
-        embedded, so that most errors come at once.
+      SmilesError: if strings are wrong, naming all of them. All strings are parsed before the
+        first molecule is embedded, so that most errors come at once.
       DataError: if rdkit is not installed.
     """
     from tqdm import tqdm
@@ -88,9 +90,23 @@ def conformers(smiles: Sequence[str]) -> list[Atoms]:
     from rdkit import rdBase
 
     with rdBase.BlockLogs():  # the errors say the same in one line
-        parsed = [_parsed(chem, row, text) for row, text in enumerate(smiles)]
-        bar = tqdm(parsed, desc="3-D structures", unit="molecule", delay=1)
-        return [_placed(row, smiles[row], molecule) for row, molecule in enumerate(bar)]
+        parsed = _each(lambda row: _parsed(chem, row, smiles[row]), range(len(smiles)))
+        bar = tqdm(range(len(smiles)), desc="3-D structures", unit="molecule", delay=1)
+        return _each(lambda row: _placed(row, smiles[row], parsed[row]), bar)
+
+
+def _each(function, rows):
+    """Applies `function` to each row; one error names all rows that are wrong."""
+    made, errors = [], []
+    for row in rows:
+        try:
+            made.append(function(row))
+        except SmilesError as error:
+            errors.append(error)
+    if errors:
+        first, *others = errors
+        raise SmilesError(first.row, first.smiles, first.problem, [e.row for e in others])
+    return made
 
 
 def rdkit_chem() -> ModuleType:

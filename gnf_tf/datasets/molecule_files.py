@@ -80,7 +80,11 @@ def read_molecules(
         try:
             atoms = conformers(atoms)
         except SmilesError as error:
-            raise wrong_line(path, records[error.row].line, error.problem) from error
+            problem = f"{error.smiles!r} {error.problem}"
+            if error.others:
+                lines = ", ".join(f"line {records[row].line}" for row in error.others)
+                problem += f"; also wrong: {lines}"
+            raise wrong_line(path, records[error.row].line, problem) from error
     for record, (_, positions) in zip(records, atoms, strict=True):
         if len(set(map(tuple, positions.tolist()))) < len(positions):
             raise wrong_line(path, record.line, "two atoms of this molecule have the same position")

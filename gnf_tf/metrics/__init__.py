@@ -2,7 +2,8 @@
 
 Graphs are undirected and simple: a sequence of networkx graphs, or a GraphsTuple. The metrics are
 computed by numpy, scipy and networkx, without TensorFlow. `evaluate` reports all metrics of
-generated graphs at once.
+generated graphs at once. `classification_scores`, `mean_per_node` and `gaussian_nll` score
+classifiers of nodes and densities.
 """
 
 from gnf_tf.metrics.edges import WrongEdges, wrong_edges
@@ -10,6 +11,12 @@ from gnf_tf.metrics.evaluation import evaluate
 from gnf_tf.metrics.isomorphism import isomorphism_classes, novelty, uniqueness
 from gnf_tf.metrics.mmd import MMDInterval, mmd, mmd_interval
 from gnf_tf.metrics.orbits import orbit_counts
+from gnf_tf.metrics.scores import (
+    classification_scores,
+    gaussian_nll,
+    mean_and_deviation,
+    mean_per_node,
+)
 from gnf_tf.metrics.statistics import KERNELS, STATISTICS, describe, kernel_matrix
 from gnf_tf.metrics.validity import is_connected, is_ego, is_grid, is_two_communities, validity
 
@@ -18,14 +25,18 @@ __all__ = [
     "STATISTICS",
     "MMDInterval",
     "WrongEdges",
+    "classification_scores",
     "describe",
     "evaluate",
+    "gaussian_nll",
     "is_connected",
     "is_ego",
     "is_grid",
     "is_two_communities",
     "isomorphism_classes",
     "kernel_matrix",
+    "mean_and_deviation",
+    "mean_per_node",
     "mmd",
     "mmd_interval",
     "novelty",

@@ -10,6 +10,7 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import datasets, graphs, seeds
 from gnf_tf.models import flow_parts, saving
+from gnf_tf.models.auto_encoder import FlowAutoEncoder
 from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, make_gnf
 
 __all__ = ["GeneratorConfig", "GraphGenerator", "Stage"]
@@ -159,8 +160,7 @@ class GraphGenerator(saving.Model):
     def log_prob(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tf.Tensor:
         """Returns log p(X) of the embeddings X of graphs, encoded with noise: [n_graphs], in nats.
 
-        This is a density of embeddings, not of edges. For a bound on the log-likelihood of edges,
-        see `gnf_tf.training.generator_objective.generator_losses`.
+        This is a density of embeddings, not of edges; `elbo` bounds the log-likelihood of edges.
 
         Args:
           graph: networkx graphs, any number, which are evaluated a few at a time; or a GraphsTuple.
@@ -171,9 +171,42 @@ class GraphGenerator(saving.Model):
             `GraphAutoEncoder.encode`; or if only the auto-encoder was trained.
         """
         self._check_flow()
-        if isinstance(graph, GraphsTuple):
-            return self.embedding_log_prob(self.auto_encoder.encode(graph, seed=seed))
-        return self._of_each(graph, seed, self.embedding_log_prob)
+
+        def evaluate(graph, **noise):
+            return self.embedding_log_prob(self.auto_encoder.encode(graph, **noise))
+
+        return self._of_each(graph, seed, evaluate)
+
+    def elbo(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tf.Tensor:
+        """Returns a lower bound of log p(edges), in expectation over `seed`: [n_graphs], in nats.
+
+        With one X drawn from the encoder's density q(X | edges), it is
+
+            log p(edges | X) + log p(X) - log q(X | edges)
+
+        End-to-end training maximizes it. An encoder that is a network has no density q; use
+        `log_prob`, the density of the embeddings alone, there.
+
+        Args:
+          graph: networkx graphs, any number, which are evaluated a few at a time; or a GraphsTuple.
+          seed: seed of the encoder's noise.
+
+        Raises:
+          ValueError: as for `log_prob`, or if the encoder is not a flow.
+        """
+        self._check_flow()
+        encoder = self.auto_encoder
+        if not isinstance(encoder, FlowAutoEncoder):
+            raise ValueError(
+                "`elbo` needs a generator whose `config.encoder` is 'flow', got "
+                f"{self.config.encoder!r}; its graphs' embeddings have a `log_prob`"
+            )
+
+        def evaluate(graph, **noise):
+            embedded, log_q = encoder.encode_and_log_prob(graph, **noise)
+            return self.embedding_log_prob(embedded) - log_q - encoder.cross_entropy(embedded)
+
+        return self._of_each(graph, seed, evaluate)
 
     def reconstruction(self, graph: Graphs, *, seed: seeds.Seed = 0) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns errors of the auto-encoder for each graph.
@@ -193,27 +226,27 @@ class GraphGenerator(saving.Model):
             `GraphAutoEncoder.encode`.
         """
 
-        def evaluate(embedded):
+        def evaluate(graph, **noise):
+            embedded = self.auto_encoder.encode(graph, **noise)
             parts = (self.auto_encoder.cross_entropy, self.auto_encoder.wrong_edges)
             return tf.stack([part(embedded) for part in parts], axis=1)
 
-        if isinstance(graph, GraphsTuple):
-            values = evaluate(self.auto_encoder.encode(graph, seed=seed))
-        else:
-            values = self._of_each(graph, seed, evaluate, width=(2,))
-        return tuple(tf.unstack(values, axis=1))
+        return tuple(tf.unstack(self._of_each(graph, seed, evaluate, width=(2,)), axis=1))
 
     def _of_each(
         self,
-        members: Sequence[nx.Graph],
+        members: Graphs,
         seed: seeds.Seed,
-        function: Callable[[GraphsTuple], tf.Tensor],
+        function: Callable[..., tf.Tensor],
         width: tuple[int, ...] = (),
     ) -> tf.Tensor:
-        """Applies `function` to the embeddings of all graphs, a few graphs at a time.
+        """Returns `function(graph, seed=seed)`; networkx graphs are evaluated a few at a time.
 
-        The noise is drawn for all graphs at once, so that it does not depend on the chunks.
+        Their noise is drawn for all graphs at once, so that it does not depend on the chunks, and
+        `function` gets it as `noise` in place of the seed.
         """
+        if isinstance(members, GraphsTuple):
+            return function(members, seed=seed)
         if not isinstance(members, nx.Graph) and not len(members := list(members)):
             return tf.zeros([0, *width])
         found = self.topologies(members)
@@ -222,8 +255,7 @@ class GraphGenerator(saving.Model):
         order, values = [], []
         for rows in flow_parts.chunks(found.n_node):
             nodes = np.concatenate([of_graph[row] for row in rows])
-            embedded = self.auto_encoder.encode(found.graph(rows), noise=tf.gather(noise, nodes))
-            values.append(function(embedded))
+            values.append(function(found.graph(rows), noise=tf.gather(noise, nodes)))
             order.append(rows)
         return tf.gather(tf.concat(values, axis=0), np.argsort(np.concatenate(order)))
 

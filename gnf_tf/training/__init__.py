@@ -8,6 +8,7 @@ from gnf_tf.training.density_objective import (
 )
 from gnf_tf.training.fit import History, fit, set_seed
 from gnf_tf.training.generator_objective import GeneratorObjective, GeneratorSettings
+from gnf_tf.training.node_evaluation import evaluate_nodes
 from gnf_tf.training.node_objective import NodeObjective, NodeSettings
 from gnf_tf.training.objective import Objective, Settings
 from gnf_tf.training.objectives import OBJECTIVES
@@ -30,6 +31,7 @@ __all__ = [
     "Settings",
     "distribution",
     "environment",
+    "evaluate_nodes",
     "fit",
     "number",
     "open_run",

@@ -118,6 +118,8 @@ def fit(
     histories = {}
     with _scope(model):
         for stage, own in objective_class.stages(model, chosen).items():
+            if stage and verbose:
+                print(f"stage: {stage}")
             objective = objective_class(model, own, seed, train, validation)
             place = None if folder is None else folder / stage
             history = _fit(

@@ -1,0 +1,86 @@
+"""Scores of class probabilities and of densities, and the spread of scores over runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+__all__ = ["classification_scores", "gaussian_nll", "mean_and_deviation", "mean_per_node"]
+
+
+def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Returns the scores of predicted class probabilities, such as those of a `NodeClassifier`.
+
+    `training.evaluate_nodes` applies it to a model and a labeled set of nodes.
+
+    Args:
+      labels: [num_nodes] whole numbers, the class of each node; or [num_nodes, num_labels] bool,
+        which of many labels each node has.
+      probabilities: [num_nodes, num_classes], or [num_nodes, num_labels] for many labels.
+
+    Returns:
+      `accuracy` is the share of nodes whose most probable class is right. For many labels, `f1`
+      takes its place: F1, micro-averaged over all pairs of a node and a label, where a label is
+      predicted if its probability is above 1/2; it is 0 if no label is true or predicted. `loss`
+      is the mean cross entropy in nats.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    if labels.ndim == 2:
+        predicted = probabilities > 0.5
+        of_truth = np.where(labels, probabilities, 1.0 - probabilities)
+        claims = labels.sum() + predicted.sum()
+        score = {"f1": float(2 * (labels & predicted).sum() / max(claims, 1))}
+    else:
+        of_truth = probabilities[np.arange(len(labels)), labels]
+        score = {"accuracy": float(np.mean(probabilities.argmax(axis=1) == labels))}
+    return score | {"loss": float(-np.log(np.maximum(of_truth, 1e-30)).mean())}
+
+
+def mean_per_node(values: np.ndarray, n_node: np.ndarray) -> tuple[float, float]:
+    """Returns the mean per node of a quantity per graph, such as a negative log-likelihood.
+
+    Args:
+      values: [num_graphs], of which each is a sum over the nodes of a graph.
+      n_node: [num_graphs] node counts.
+
+    Returns:
+      (sum of all values divided by the number of all nodes, its standard error). The error is that
+      of a ratio of means over independent graphs, and NaN for a single graph.
+    """
+    values, n_node = np.asarray(values, np.float64), np.asarray(n_node)
+    mean = values.sum() / n_node.sum()
+    if len(values) < 2:
+        return float(mean), float("nan")
+    rest = values - mean * n_node
+    return float(mean), float(rest.std(ddof=1) / n_node.mean() / np.sqrt(len(values)))
+
+
+def gaussian_nll(train: np.ndarray, test: np.ndarray) -> float:
+    """Returns the mean negative log-likelihood of test points under a Gaussian, in nats per point.
+
+    It is a baseline: a density that learned anything has a lower one.
+
+    Args:
+      train: [num_points, size], the points whose mean and covariance the Gaussian has.
+      test: [num_points, size].
+
+    Returns:
+      The mean, or NaN if the covariance is singular.
+    """
+    train = np.asarray(train, np.float64)
+    try:
+        gaussian = stats.multivariate_normal(train.mean(axis=0), np.cov(train.T))
+    except (np.linalg.LinAlgError, ValueError):
+        return float("nan")
+    return float(-gaussian.logpdf(test).mean())
+
+
+def mean_and_deviation(values: Sequence[float | None]) -> tuple[float, float | None]:
+    """Returns the mean and the sample standard deviation of a score over runs.
+
+    The deviation of a single run is None. A score of None, which JSON files have in place of NaN,
+    makes both NaN.
+    """
+    numbers = np.array(values, np.float64)
+    deviation = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
+    return float(numbers.mean()), deviation
