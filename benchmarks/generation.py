@@ -1,12 +1,11 @@
-"""Generating graphs: time and memory by number of nodes, and padding of mixed sizes.
+"""Generating graphs: time and memory by number of nodes.
 
     python -m benchmarks.generation
 
-The generator is untrained: neither depends on the weights. Every size is generated in a process
-of its own, since a peak of memory never falls, once to warm up and then `--repeats` times; the
-median counts. *program* is the peak of generating one graph of two nodes. The likelihood of a
-batch of mixed sizes is computed in one dense block and in buckets of like size, in turn in one
-process. Prints the tables and writes them, with a plot, to `--out`.
+The generator is untrained, because time and memory do not depend on the weights. Graphs of each
+size are generated in a new process, since the peak memory of a process never falls: once to warm
+up, and then `--repeats` times, of which the median counts. *program* is the peak memory of
+generating one graph of two nodes. The table is printed and written, with a plot, to `--out`.
 """
 
 import concurrent.futures
@@ -17,7 +16,6 @@ import pathlib
 import statistics
 import time
 
-import numpy as np
 import tyro
 
 from benchmarks.peak import peak_mb
@@ -39,10 +37,6 @@ class Config:
     """of its networks"""
     repeats: int = 5
     """timed calls of each"""
-    sets: tuple[str, ...] = ("community_small", "ego_small", "grid", "community")
-    """data sets whose training graphs' likelihood is computed"""
-    batch_size: int = 64
-    """graphs at a time there"""
     out: pathlib.Path = pathlib.Path("benchmarks/results")
     """folder for generation.json and generation.png"""
 
@@ -74,38 +68,6 @@ def generation_point(config: Config, size: int, num_graphs: int) -> dict:
         lambda: generator.generate(n_node=[size] * num_graphs, seed=0), config.repeats
     )
     return {"nodes": size, "graphs": num_graphs, "seconds": seconds, "peak_mb": peak_mb()}
-
-
-def likelihood_point(config: Config, name: str) -> dict:
-    """Worker: share of padding and seconds of the likelihood, in one block and in buckets."""
-    from gnf_tf import datasets, graphs
-
-    sizes = np.array([len(graph) for graph in datasets.GRAPH_SETS[name]("train")])
-    generator = make_generator(config, int(sizes.max()))
-    order = np.random.default_rng(0).permutation(len(sizes))
-    mixed = [
-        datasets.BlockBatch(rows, len(rows), int(sizes.max()))
-        for rows in np.array_split(order, -(-len(sizes) // config.batch_size))
-    ]
-    plans = {
-        "mixed": mixed,
-        "buckets": datasets.plan_buckets(sizes, config.batch_size, max_waste=0.2, room="pairs"),
-    }
-
-    def log_prob(plan):
-        return [
-            generator.embedding_log_prob(
-                graphs.edgeless(sizes[batch.rows], config.embedding_size)
-            ).numpy()
-            for batch in plan
-        ]
-
-    row = {"set": name, "graphs": len(sizes), "smallest": int(sizes.min())}
-    row["largest"] = int(sizes.max())
-    for way, plan in plans.items():
-        row[f"padding_{way}"] = datasets.padding_waste(plan, sizes, room="pairs")
-        row[f"seconds_{way}"] = seconds_of(lambda plan=plan: log_prob(plan), config.repeats)
-    return row
 
 
 def in_process(worker, *arguments) -> dict:
@@ -159,26 +121,10 @@ def main(config: Config) -> None:
             flush=True,
         )
     plot(rows, program, config.out / "generation.png")
-    print("\nlikelihood of mixed sizes; padding: share of the pairs of nodes")
-    print(
-        f"{'set':<16}{'graphs':>7}{'nodes':>10}{'padding':>9}{'in buckets':>12}"
-        f"{'seconds':>9}{'in buckets':>12}"
-    )
-    likelihoods = []
-    for name in config.sets:
-        row = in_process(likelihood_point, config, name)
-        likelihoods.append(row)
-        print(
-            f"{name:<16}{row['graphs']:>7}{row['smallest']:>5}-{row['largest']:<4}"
-            f"{row['padding_mixed']:>9.1%}{row['padding_buckets']:>12.1%}"
-            f"{row['seconds_mixed']:>9.2f}{row['seconds_buckets']:>12.2f}",
-            flush=True,
-        )
     results = {
         "config": dataclasses.asdict(config) | {"out": str(config.out)},
         "program_mb": program,
         "generation": rows,
-        "likelihood": likelihoods,
     }
     (config.out / "generation.json").write_text(json.dumps(results, indent=1) + "\n")
 

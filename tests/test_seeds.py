@@ -58,9 +58,6 @@ OF_NUMBERS = {
     "plan_batches": lambda seed: np.stack(
         datasets.plan_batches(datasets.Topologies([nx.path_graph(3)] * 20), 4, seed=seed)
     ),
-    "plan_buckets": lambda seed: np.stack(
-        [batch.rows for batch in datasets.plan_buckets([3] * 20, 4, seed=seed)]
-    ),
     "community_small": lambda seed: _edges(datasets.community_small("test", seed=seed)),
     "ego_small": lambda seed: [len(graph) for graph in datasets.ego_small("test", seed=seed)],
     "cora": lambda seed: datasets.cora("one_percent", seed=seed).train,

@@ -1,7 +1,6 @@
 """Data sets, readers of your own files, and batches."""
 
 from gnf_tf.datasets.batching import GraphDataset, batches, node_batches, plan_batches
-from gnf_tf.datasets.buckets import BlockBatch, padding_waste, plan_buckets
 from gnf_tf.datasets.conformers import molecules_from_smiles
 from gnf_tf.datasets.floors import (
     Estimate,
@@ -42,7 +41,6 @@ __all__ = [
     "GRAPH_SETS",
     "POINT_SETS",
     "QM9_TARGETS",
-    "BlockBatch",
     "DataError",
     "Estimate",
     "GraphDataset",
@@ -71,9 +69,7 @@ __all__ = [
     "node_batches",
     "node_graph",
     "node_graph_from_networkx",
-    "padding_waste",
     "plan_batches",
-    "plan_buckets",
     "ppi",
     "pubmed",
     "qm9",
