@@ -169,7 +169,7 @@ def train_and_evaluate(
         reference = {"gaussian": metrics.gaussian_nll(train.nodes, test.nodes)}
     figure = training.samples_figure(model, shown)
     training.show_figure(config.run_dir, "sets", figure, history.epochs)
-    training.write_scores(config.run_dir, {"test/nll [nats/node]": nll}, history.epochs)
+    training.write_scores(config.run_dir, {"test/nll [nats per node]": nll}, history.epochs)
     scores = {"nll": nll, "standard_error": error, "test_sets": len(test.n_node)}
     return scores | reference | report.trained(history)
 

@@ -25,7 +25,7 @@ from trainers import cli, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
-SHOWN = 12  # graphs
+SHOWN = 6  # graphs of each kind in a picture
 # Tables 4 and 5 of the paper, its GNF, degree / clustering / orbit: the rows with as many graphs as
 # test graphs, matched in size, and the rows "(1024)".
 PAPER = {

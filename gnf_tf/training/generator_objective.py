@@ -93,7 +93,7 @@ class GeneratorObjective(Objective):
         names = ["wrong_edges", "cross_entropy", *["rate"] * (settings.stage != "auto_encoder")]
         means = [tf_keras.metrics.Mean(name=name) for name in names]
         super().__init__(module, settings, seed, train, validation, means)
-        self.units = dict.fromkeys(names[1:], "nats/graph")
+        self.units = dict.fromkeys(names[1:], "nats per graph")
 
     @classmethod
     def stages(cls, module: GraphGenerator, settings: GeneratorSettings) -> dict[str, Any]:
