@@ -97,7 +97,7 @@ class GraphBijector(tfp.bijectors.Bijector):
 
     @property
     def memory(self) -> str:
-        """ "reversible" or "stored": how the gradient gets its activations."""
+        """How the gradient gets its activations: "reversible" or "stored"."""
         return self._memory
 
     @property
