@@ -7,6 +7,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import xla
+from gnf_tf.custom_gradient import custom_gradient
 from gnf_tf.graphs.segments import edge_graph_ids, node_graph_ids, scatter_sum
 from gnf_tf.graphs.structure import INDEX_FIELDS
 
@@ -80,7 +81,7 @@ class Blocks(NamedTuple):
         Empty slots are 0. The gradient is `unstack`, so that it is a gather too, not a scatter.
         """
 
-        @tf.custom_gradient
+        @custom_gradient
         def moved(per_node):
             taken = _expand(self.is_node, per_node.shape.rank - 1)
             blocks = tf.where(taken, tf.gather(per_node, self.node), 0)
@@ -94,7 +95,7 @@ class Blocks(NamedTuple):
         Nodes without a slot get 0 if they are padding, and NaN otherwise (see `of`).
         """
 
-        @tf.custom_gradient
+        @custom_gradient
         def moved(blocks):
             rows = tf.reshape(blocks, [-1, *blocks.shape[2:]])
             inside = _expand(self.is_inside, blocks.shape.rank - 2)

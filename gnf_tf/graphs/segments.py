@@ -5,6 +5,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import xla
+from gnf_tf.custom_gradient import custom_gradient
 
 __all__ = ["edge_graph_ids", "gather", "node_graph_ids", "scatter_sum", "sum_nodes", "to_nodes"]
 
@@ -77,7 +78,7 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     # can't treat as a static shape.
     size = tf.shape(values)[0] if values.shape[0] is None else values.shape[0]
 
-    @tf.custom_gradient
+    @custom_gradient
     def gathered(values):
         return tf.gather(values, index), lambda d_out: scatter_sum(d_out, index, size)
 
@@ -106,7 +107,7 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
     # XLA adds in place to a buffer of zeros. It would share a constant buffer, as in
     # unsorted_segment_sum, between all sums of a program, and copy it for each sum before any sum
     # runs: O(nodes x steps) of memory. So each buffer of zeros is made to depend on its values.
-    @tf.custom_gradient
+    @custom_gradient
     def summed(values):
         zero = xla.zero_after([tf.reshape(values, [-1])[:1]], values.dtype)
         zeros = tf.fill(tf.concat([[size], tf.shape(values)[1:]], axis=0), zero)

@@ -8,6 +8,7 @@ from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import record
 
 from gnf_tf import bijectors, graphs
+from gnf_tf.custom_gradient import custom_gradient
 from gnf_tf.networks import defaults
 from gnf_tf.networks.arguments import check_positive
 from gnf_tf.networks.conditioner import make_conditioner_variables
@@ -121,7 +122,7 @@ class NeumannRBP(tf.Module):
         held = held_values(self._network)
         values = dict(zip(map(id, held), local(map(tf.convert_to_tensor, held)), strict=True))
 
-        @tf.custom_gradient
+        @custom_gradient
         def with_series(nodes):
             def gradient(d_nodes):
                 return self._series(substituted(self._network, values), d_nodes, before, filled)

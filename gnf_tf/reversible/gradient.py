@@ -7,6 +7,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import forwardprop_util, record
 
+from gnf_tf.custom_gradient import custom_gradient
 from gnf_tf.graphs.structure import INDEX_FIELDS
 from gnf_tf.reversible.layers import Halves, ReversibleLayer, after, join, seed_after, split
 from gnf_tf.substitution import held_values, substituted
@@ -155,7 +156,7 @@ def reversible_gradient(execution: Execution, halves: Halves) -> tuple[Halves, t
     # The outputs as an outer tape knows them, so that the gradient can be differentiated again.
     final: list[tf.Tensor] = []
 
-    @tf.custom_gradient
+    @custom_gradient
     def apply(first, second, *tensors):
         # As in tf.recompute_grad: an eager outer tape would otherwise keep every state.
         with record.stop_recording():

@@ -1,0 +1,51 @@
+"""`tf.custom_gradient` without its leak of graphs."""
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+__all__ = ["custom_gradient"]
+
+
+def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Like `tf.custom_gradient`, for a function of tensors, but in a graph it frees the graph.
+
+    In a graph, `tf.custom_gradient` registers the gradient in a table of the process, which is
+    never emptied. The gradient holds tensors, and these hold their graph, so each trace of a
+    `tf.function` would stay in memory until the process ends. Here the graph holds the gradient,
+    and the table only a weak reference to it.
+
+    Args:
+      function: see `tf.custom_gradient`; its first output is a tensor.
+
+    Returns:
+      The function with the gradient.
+    """
+    recorded = tf.custom_gradient(function)
+
+    @functools.wraps(function)
+    def call(*args):
+        outputs = recorded(*args)
+        first = tf.nest.flatten(outputs)[0]
+        if not isinstance(first, ops.EagerTensor):
+            _move_to_graph(first.op)
+        return outputs
+
+    return call
+
+
+def _move_to_graph(operation):
+    """Replaces the registered gradient of the operation by a weak reference."""
+    name = operation.get_attr("_gradient_op_type").decode()
+    table = ops.gradient_registry._registry
+    gradient, graph = table[name]["type"], operation.graph
+    if not hasattr(graph, "_gnf_tf_gradients"):
+        graph._gnf_tf_gradients = []
+    graph._gnf_tf_gradients.append(gradient)
+    reference = weakref.ref(gradient)
+    table[name]["type"] = lambda *args: reference()(*args)
+    weakref.finalize(graph, table.pop, name, None)
