@@ -357,13 +357,16 @@ def test_variables_that_cannot_be_replaced_have_their_gradient_all_the_same(comp
     same(*results)
 
 
-@pytest.mark.parametrize("execution", ["eager", "function", "function inside"])
 @pytest.mark.parametrize(
-    "second, kind",
-    [(False, "grevnet"), (False, "loop"), (False, "gnf"), (True, "gnf")],
-    ids=["jvp-grevnet", "jvp-loop", "jvp-gnf", "hessian-gnf"],
+    "second, kind, execution",
+    [
+        *itertools.product(
+            [False], ["grevnet", "loop", "gnf"], ["eager", "function", "function inside"]
+        ),
+        *itertools.product([True], ["gnf"], ["eager", "function"]),
+    ],
 )
-def test_forward_mode_differentiation(second, execution, kind):
+def test_forward_mode_differentiation(second, kind, execution):
     """Of a value, and of a gradient, which a loop has not; a loop refuses what it can't do."""
     graph, results = cases.mixed_graph(), []
 
