@@ -54,7 +54,8 @@ class Options:
     run_dir: Path = None
     """folder for checkpoints, TensorBoard, results and the trained model; default: runs/..."""
     data: Path = None
-    """file or folder of your own data, used in place of the public data; DATA.md has the formats"""
+    """file or folder of your own data, used in place of the public data; README.md lists the
+    formats"""
     fractions: options.Fractions = (0.8, 0.1, 0.1)
     """shares of your own data for training, validation and test, drawn by the seed, if the file
     does not name these sets"""
