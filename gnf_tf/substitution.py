@@ -3,23 +3,32 @@
 `held_values` finds the variables and tensors that an object holds; `substituted` makes an object
 that has others in their place. Both follow attributes, elements of containers, closure cells,
 default arguments and partial arguments. The original object is not changed, so that several threads
-can use one network, each with its own values.
+can use one network, each with its own values. `described` tells which objects differ in nothing but
+these values, so that they can share what is compiled.
 """
 
 import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["held_values", "substituted"]
+__all__ = ["Description", "described", "held_values", "substituted"]
 
 # Of the objects of these packages only `tf.Module`s are searched: the others hold no weights.
 _CLOSED = {"keras", "numpy", "tensorflow", "tf_keras", *sys.stdlib_module_names}
+_WITHOUT_ATTRIBUTES = (
+    *(list, tuple, set, frozenset, functools.partial, types.MethodType),
+    tf.types.experimental.PolymorphicFunction,
+)
+# Names of modules, of their scopes, and Sonnet's and TFP's copies of constructors' arguments.
+_IGNORED = frozenset(
+    {"_auto_repr", "_constructor_name_scope", "_name", "_name_scope", "_parameters", "_scope_name"}
+)
 
 
 def held_values(root: Any) -> list[tf.Variable | tf.Tensor]:
@@ -28,7 +37,50 @@ def held_values(root: Any) -> list[tf.Variable | tf.Tensor]:
     Args:
       root: a module, a function, a container, or an object of a user's class.
     """
-    return [item for item in _walk(root, {})[0].values() if _is_value(item)]
+    return described(root).values
+
+
+class Description(NamedTuple):
+    """What an object consists of."""
+
+    values: list[tf.Variable | tf.Tensor]
+    """those that it holds, in the order of `held_values`"""
+    structure: Hashable
+    """All else but the names of modules. Objects of equal structure compute the same function of
+    the values that they hold: their types and code are the same, their attributes have the same
+    names, and so on with all parts. Parts of unknown types, and the globals of functions, are equal
+    only if they are the same objects."""
+    packages: set[str]
+    """where the types and functions that it consists of are defined"""
+
+
+def described(root: Any) -> Description:
+    """See `Description`."""
+    number: dict[int, tuple[int, Any]] = {}  # by id, with the object, so that no id is used again
+    values = []
+    structure: list[Hashable] = []
+    packages = set()
+    pending = [root]
+    while pending:
+        item = pending.pop()
+        if _is_constant(item):
+            structure.append((type(item), item))
+        elif id(item) in number:
+            structure.append(number[id(item)][0])
+        else:
+            number[id(item)] = len(number), item
+            if _is_value(item):
+                values.append(item)
+                structure.append(
+                    (item.dtype, tuple(item.shape) if item.shape.rank is not None else None)
+                )
+            else:
+                parts = _opened(item)[0]
+                defined = item if inspect.isfunction(item) else type(item)
+                packages.add(defined.__module__.partition(".")[0])
+                structure.append((_kind(item), len(parts)))
+                pending.extend(reversed(parts))
+    return Description(values, tuple(structure), packages)
 
 
 def substituted(root: Any, values: Mapping[int, Any]) -> Any:
@@ -91,6 +143,45 @@ def _is_value(item):
     return isinstance(item, (tf.Variable, tf.Tensor))
 
 
+def _is_constant(item):
+    return item is None or isinstance(item, (str, bytes, int, float))
+
+
+def _kind(item):
+    """What `item` is, besides its parts."""
+    if isinstance(item, np.ndarray):
+        return np.ndarray, item.dtype.str, item.shape, item.tobytes()
+    if isinstance(item, Mapping):
+        return type(item), tuple(item)
+    if inspect.isfunction(item):
+        filled = tuple(map(_is_filled, item.__closure__ or ()))
+        return item.__code__, id(item.__globals__), filled
+    if isinstance(item, _WITHOUT_ATTRIBUTES):
+        return type(item)
+    if _is_open(item):
+        return type(item), tuple(_searched(item))
+    return _Leaf(item)
+
+
+class _Leaf:
+    """An object without parts: equal to those that it equals, or only to itself."""
+
+    def __init__(self, item):
+        self._item = item
+
+    def __hash__(self):
+        try:
+            return hash(self._item)
+        except (TypeError, ValueError):
+            return id(self._item)
+
+    def __eq__(self, other):
+        return isinstance(other, _Leaf) and (
+            self._item is other._item
+            or (type(self._item) is type(other._item) and bool(self._item == other._item))
+        )
+
+
 Rebuild = Callable[[Callable[[Any], Any], Callable[[Any], None]], None]
 
 
@@ -100,7 +191,7 @@ def _opened(item: Any) -> tuple[list[Any], Rebuild]:
     `new` maps each part to its replacement. `rebuild` must call `done` with the new object, and do
     so before it calls `new` if a part may hold the object in turn (a cycle).
     """
-    if item is None or isinstance(item, (str, bytes, int, float, np.ndarray)):
+    if _is_constant(item) or isinstance(item, np.ndarray):
         return [], lambda new, done: done(item)
     if isinstance(item, Mapping):
         return list(item.values()), lambda new, done: _fill_mapping(item, new, done)
@@ -126,10 +217,19 @@ def _opened(item: Any) -> tuple[list[Any], Rebuild]:
     if isinstance(item, tf.types.experimental.PolymorphicFunction):  # its trace has old values
         return [item.python_function], lambda new, done: done(new(item.python_function))
     if _is_open(item):
-        ignored = getattr(item, "_TF_MODULE_IGNORED_PROPERTIES", frozenset()) | {"_parameters"}
-        attributes = {name: part for name, part in _attributes(item).items() if name not in ignored}
+        attributes = _searched(item)
         return list(attributes.values()), lambda new, done: _fill_view(item, attributes, new, done)
     return [], lambda new, done: done(item)
+
+
+def _searched(item):
+    """The attributes that can hold values, by name, without records that TensorFlow keeps."""
+    ignored = _IGNORED | getattr(item, "_TF_MODULE_IGNORED_PROPERTIES", frozenset())
+    return {
+        name: part
+        for name, part in _attributes(item).items()
+        if name not in ignored and not name.startswith("_self_")
+    }
 
 
 def _attributes(item):

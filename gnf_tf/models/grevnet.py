@@ -54,10 +54,9 @@ class GRevNet(tf.Module):
           batch_norm: whether there is batch normalization before each step, for deep stacks.
           padded: whether training batches come from `graphs.pad`, see `GraphBatchNorm`.
           share_weights: whether all steps share one pair of networks.
-          loop: whether the steps are a `reversible.Loop`, for hundreds of them: under
-            `tf.function` the program doesn't grow with `num_steps`. Each variable then has the
-            weights of all steps, [num_steps, ...]. It excludes `batch_norm`, `share_weights` and,
-            under "reversible", second derivatives.
+          loop: whether the steps are a `reversible.Loop`, for hundreds of them: each variable then
+            has the weights of all steps, [num_steps, ...], which an optimizer updates at once. It
+            excludes `batch_norm` and `share_weights`.
           memory: "reversible" or "stored", see `gnf_tf.reversible.run`.
           dtype: float type of the graphs.
           name: as `tf.Module`.

@@ -19,12 +19,10 @@ from gnf_tf.networks.dropout import dropout
 from gnf_tf.networks.linear import Linear
 from gnf_tf.options import OptionError
 
-__all__ = ["MAX_UNROLLED", "ClassifierConfig", "Graphs", "NodeClassifier"]
+__all__ = ["ClassifierConfig", "Graphs", "NodeClassifier"]
 
 Graphs: TypeAlias = GraphsTuple | LabeledGraph | LabeledGraphs | nx.Graph | Sequence[nx.Graph]
 
-# Tracing and compiling more unrolled message passing steps in a tf.function takes minutes.
-MAX_UNROLLED = 32
 # With more message passing steps, each step is scaled by _FEW_STEPS / num_steps.
 _FEW_STEPS = 5
 _MOST_WITHOUT_NORM = 20  # message passing steps without batch normalization, as in the paper
@@ -181,9 +179,9 @@ class NodeClassifier(saving.Model):
         hidden = (2 * num_classes,) if config.head_layers == 2 else ()
         self.head = networks.MLP((*hidden, num_classes))
         self(graphs.edgeless([2], self.input_size))  # makes the variables
-        self._evaluate = self._states_and_logits
-        if config.loop or config.model == "neumann_rbp" or chosen.num_steps <= MAX_UNROLLED:
-            self._evaluate = tf.function(self._evaluate, autograph=False, reduce_retracing=True)
+        self._evaluate = tf.function(
+            self._states_and_logits, autograph=False, reduce_retracing=True
+        )
 
     @classmethod
     def for_data(

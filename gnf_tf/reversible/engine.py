@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
+from gnf_tf import xla
 from gnf_tf.reversible.gradient import Execution, reversible_gradient
 from gnf_tf.reversible.layers import (
     Memory,
@@ -13,7 +14,7 @@ from gnf_tf.reversible.layers import (
     check_seed,
     split_nodes,
 )
-from gnf_tf.reversible.loop import Loop, Looped
+from gnf_tf.reversible.loop import Loop, Looped, repeated
 from gnf_tf.reversible.unrolled import Unrolled
 from gnf_tf.seeds import Seed, as_pair
 
@@ -37,8 +38,7 @@ def run(
     back through the layers: each is inverted and differentiated from one evaluation of its network.
 
     Args:
-      layers: a sequence, or a `Loop`: then a `tf.function` of a thousand steps is as large as of
-        one, and there are no second derivatives under "reversible" (they raise a LookupError).
+      layers: a sequence, or a `Loop`, which has one variable for the weights of all its steps.
       graph: nodes [num_nodes, node_size], float, with a node_size of at least 2. Edges and globals,
         if float, are differentiable inputs of every layer.
       conditional_input: [num_nodes, conditional_size], of the nodes' dtype: features that the
@@ -70,13 +70,14 @@ def run(
     halves = split_nodes(graph)
     if conditional_input is not None:
         conditional_input = tf.convert_to_tensor(conditional_input, graph.nodes.dtype)
-    make = Looped if isinstance(layers, Loop) else Unrolled
+    # XLA compiles each operation that it is given, and so a loop in a fraction of the time.
+    loop = layers if isinstance(layers, Loop) else xla.is_compiling() and repeated(layers)
+    make = Looped if loop else Unrolled
     execution: Execution = make(
-        layers,
+        loop or layers,
         graph,
         conditional_input,
         inverse=inverse,
-        memory=memory,
         is_training=is_training,
         seed=None if seed is None else as_pair(seed),
     )

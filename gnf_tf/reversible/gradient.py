@@ -1,7 +1,7 @@
 """The gradient of reversible layers from their output: each is inverted, then differentiated."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
@@ -9,10 +9,10 @@ from tensorflow.python.eager import forwardprop_util, record
 
 from gnf_tf.custom_gradient import custom_gradient
 from gnf_tf.graphs.structure import INDEX_FIELDS
-from gnf_tf.reversible.layers import Halves, ReversibleLayer, after, join, seed_after, split
-from gnf_tf.substitution import held_values, substituted
+from gnf_tf.reversible.half_step import HalfStep, Seen
+from gnf_tf.reversible.layers import Halves, ReversibleLayer, delayed, join, split
 
-__all__ = ["Execution", "Inputs", "backward", "local", "reversible_gradient"]
+__all__ = ["Execution", "Inputs", "backward", "forward", "local", "reversible_gradient"]
 
 
 def local(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
@@ -22,6 +22,16 @@ def local(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
     third graph could not find it there, and a tape that did not record that use would miss it.
     """
     return list(tensors) if tf.executing_eagerly() else [tf.identity(x) for x in tensors]
+
+
+class Step(NamedTuple):
+    """One of the layers as it runs: in its place, and with its own values."""
+
+    layer: ReversibleLayer
+    half_step: HalfStep
+    seed: tf.Tensor | None
+    held: Sequence[int]
+    """where the values that the layer holds are, in the tensors that all layers depend on"""
 
 
 class Inputs:
@@ -34,83 +44,98 @@ class Inputs:
 
     def __init__(
         self,
+        layers: Sequence[ReversibleLayer],
         graph: GraphsTuple,
         conditional_input: tf.Tensor | None,
+        *,
+        inverse: bool,
         is_training: bool,
-        layers: Sequence[ReversibleLayer],
-        without: Collection[int] = (),
+        seed: tf.Tensor | None,
+        replaced: Sequence[tf.Variable] = (),
     ):
         """Reads the variables that the layers hold.
 
         Args:
+          layers: `tf.Module`s, or other objects that hold their variables as attributes.
           graph: whose edges and globals the layers see.
           conditional_input: [num_nodes, conditional_size], or None.
+          inverse: whether the layers run in the inverse direction.
           is_training: whether this is a training step.
-          layers: `tf.Module`s, or other objects that hold their variables as attributes.
-          without: the `id`s of variables to leave out.
+          seed: int32 [2], or None.
+          replaced: variables that are not read. Their values follow `tensors`, in this order, where
+            methods get tensors.
         """
-        self.tensors: list[tf.Tensor] = []
-        self._graph = graph.replace(
-            **dict(zip(INDEX_FIELDS, local(getattr(graph, f) for f in INDEX_FIELDS), strict=True))
-        )
-        self._is_training = is_training
+        self.options = {"inverse": inverse, "is_training": is_training}
         self._layers = layers
-        index_of: dict[int, int] = {}  # from the id of a tensor to its index in `tensors`
+        self._seed = seed
+        features = [graph.edges, graph.globals, conditional_input]
+        self._features: list[int | None] = []  # their indices in `tensors`
+        tensors: list[tf.Tensor] = []
+        index_of: dict[int, int] = {}  # by the id of a tensor
 
         def add(tensor):
             if id(tensor) not in index_of:
-                index_of[id(tensor)] = len(self.tensors)
-                self.tensors.append(tensor)
+                index_of[id(tensor)] = len(tensors)
+                tensors.append(tensor)
             return index_of[id(tensor)]
 
-        features = {
-            "nodes": graph.nodes[:, :0],
-            "edges": graph.edges,
-            "globals": graph.globals,
-            "conditional_input": conditional_input,
+        self._features = [None if x is None else add(x) for x in features]
+        half_steps = {id(layer): HalfStep.of(layer) for layer in layers}
+        held = {id(value): value for _, values in half_steps.values() for value in values}
+        index_of_held = {
+            key: add(tf.convert_to_tensor(value))
+            for key, value in held.items()
+            if key not in set(map(id, replaced))
         }
-        self._features = {
-            name: add(value)
-            for name, value in features.items()
-            if value is not None and value.dtype.is_floating
+        index_of_held |= {id(value): len(tensors) + i for i, value in enumerate(replaced)}
+        self._half_steps = {
+            key: (half_step, [index_of_held[id(value)] for value in values])
+            for key, (half_step, values) in half_steps.items()
         }
-        self._held: dict[int, int] = {}  # the same of what the layers hold
-        self._seen: dict[int, list[int]] = {}  # from the id of a layer to the indices it sees
-        for layer in layers:
-            if id(layer) in self._seen:
-                continue
-            held = [value for value in held_values(layer) if id(value) not in without]
-            for value in held:
-                if id(value) not in self._held:
-                    self._held[id(value)] = add(tf.convert_to_tensor(value))
-            seen = {*self._features.values(), *(self._held[id(value)] for value in held)}
-            self._seen[id(layer)] = sorted(seen)
-        self.tensors = local(self.tensors)
+        self.tensors = local(tensors)
+        index_fields = local(getattr(graph, field) for field in INDEX_FIELDS)
+        (nodes,) = local([graph.nodes[:, :0]])
+        self._graph = graph.replace(
+            nodes=nodes, **dict(zip(INDEX_FIELDS, index_fields, strict=True))
+        )
 
-    def context(self, tensors: Sequence[tf.Tensor]) -> dict[str, Any]:
-        """The arguments of `ReversibleLayer.condition` that all layers share, from `tensors`."""
-        features = {name: tensors[i] for name, i in self._features.items()}
-        conditional_input = features.pop("conditional_input", None)
-        return {
-            "graph": self._graph.replace(**features),
-            "conditional_input": conditional_input,
-            "is_training": self._is_training,
-        }
+    def steps(self, first: int | tf.Tensor = 0) -> list[Step]:
+        """The layers in the order in which they run.
 
-    def layers(
-        self, tensors: Sequence[tf.Tensor], others: Mapping[int, tf.Tensor] | None = None
-    ) -> list[ReversibleLayer]:
-        """The layers with `tensors`, and `others` by `id`, in the place of what they hold."""
-        values = {key: tensors[i] for key, i in self._held.items()} | dict(others or {})
-        made = {id(layer): substituted(layer, values) for layer in self._layers}
-        return [made[id(layer)] for layer in self._layers]
+        Args:
+          first: the index of the first layer in the whole stack, by which seeds differ.
+        """
+        steps = []
+        for i, layer in enumerate(self._layers):
+            seed = None
+            if self._seed is not None:
+                seed = tf.random.fold_in(self._seed, first + i, alg="philox")
+            half_step, held = self._half_steps[id(layer)]
+            steps.append(Step(layer, half_step, seed, held))
+        return steps[::-1] if self.options["inverse"] else steps
 
-    def seen(self) -> list[list[int]]:
-        """For each layer, the indices of the float `tensors` that it sees."""
-        return [
-            [i for i in self._seen[id(layer)] if self.tensors[i].dtype.is_floating]
-            for layer in self._layers
-        ]
+    def seen(
+        self,
+        step: Step,
+        kept: tf.Tensor | None,
+        tensors: Sequence[tf.Tensor],
+        after: Sequence[tf.Tensor],
+    ) -> Seen:
+        """What a layer sees, with `tensors` in the place of this object's, and its seed `after`."""
+        edges, global_features, conditional_input = (
+            None if i is None else tensors[i] for i in self._features
+        )
+        return Seen(
+            kept,
+            self._graph.replace(edges=edges, globals=global_features),
+            conditional_input,
+            None if step.seed is None else delayed((step.seed,), after)[0],
+            [tensors[i] for i in step.held],
+        )
+
+    def indices(self, step: Step) -> list[int | None]:
+        """Where in `tensors` are the features and the values that a layer sees."""
+        return [*self._features, *step.held]
 
 
 class Execution(Protocol):
@@ -178,54 +203,63 @@ def reversible_gradient(execution: Execution, halves: Halves) -> tuple[Halves, t
     return (first, second), log_det
 
 
-def backward(layers, seeds, statistics, halves, d_halves, d_log_det, context, tensors, seen):
-    """Inverts and differentiates the layers from the last to the first, in O(nodes) memory.
+def forward(
+    inputs: Inputs, steps: Sequence[Step], halves: Halves, tensors: Sequence[tf.Tensor]
+) -> tuple[Halves, tf.Tensor, list[tuple[tf.Tensor, ...]]]:
+    """Runs the steps in turn.
 
-    Each network is evaluated once, for the inverse and the vector-Jacobian product alike. `seen`
-    has, for each layer, the indices of the `tensors` that it depends on.
+    Returns:
+      The new halves, log|det J| per node [num_nodes], and the statistics of each layer.
+    """
+    log_det = tf.zeros_like(halves[0][:, 0])
+    sizes = [half.shape[-1] for half in halves]
+    kept_statistics = []
+    for step in steps:
+        changed, kept = split(step.layer, halves)
+        seen = inputs.seen(step, kept, tensors, after=halves)
+        new, layer_log_det, statistics = step.half_step.forward(changed, seen, **inputs.options)
+        halves = join(step.layer, new, kept, sizes)
+        log_det += layer_log_det
+        kept_statistics.append(statistics)
+    return halves, log_det, kept_statistics
 
-    Returns the halves before the first layer, the gradients by them and by `tensors`, and by
-    reference those by variables whose values are not among the tensors.
+
+def backward(
+    inputs: Inputs,
+    steps: Sequence[Step],
+    statistics: Sequence[tuple[tf.Tensor, ...]],
+    halves: Halves,
+    d_halves: Halves,
+    d_log_det: tf.Tensor,
+    tensors: Sequence[tf.Tensor],
+) -> tuple[Halves, Halves, list[tf.Tensor | None], dict[Any, tf.Tensor]]:
+    """Inverts and differentiates the steps from the last to the first, in O(nodes) memory.
+
+    Returns:
+      The halves before the first step, the gradients by them and by `tensors`, and by reference
+      those by variables whose values are not among the tensors.
     """
     d_tensors: list[tf.Tensor | None] = [None] * len(tensors)
     d_variables: dict[Any, tf.Tensor] = {}
     computed: list[tf.Tensor] = [*d_halves, d_log_det]
-    for layer, seed, of_batch, indices in zip(
-        *map(reversed, (layers, seeds, statistics, seen)), strict=True
-    ):
-        changed, kept = split(layer, after(halves, computed))
-        seed = seed_after(seed, computed)
-        d_changed, d_kept = split(layer, d_halves)
-        inputs = [] if kept is None else [kept]
-        inputs += [tensors[i] for i in indices]
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            params = layer.condition(kept, **context, seed=seed)
-            # The old value starts the vector-Jacobian product, as a constant; its dependence on
-            # the params through the inversion is no part of the layer. Outer tapes do record it.
-            with tape.stop_recording():
-                changed, _ = layer.invert(changed, params, *of_batch)
-            tape.watch(changed)
-            new, log_det = layer.transform(changed, params, *layer.statistics(changed, params))
-        variables = tape.watched_variables()
-        gradients = tape.gradient(
-            (new, log_det),
-            [changed, *inputs, *variables],
-            output_gradients=(d_changed, d_log_det),
+    sizes = [half.shape[-1] for half in halves]
+    for step, of_batch in zip(reversed(steps), reversed(statistics), strict=True):
+        changed, kept = split(step.layer, delayed(halves, computed))
+        d_changed, d_kept = split(step.layer, d_halves)
+        seen = inputs.seen(step, kept, tensors, after=computed)
+        changed, d_changed, gradients, variables = step.half_step.backward(
+            changed, d_changed, d_log_det, seen, of_batch, **inputs.options
         )
-        gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        computed = [g for g in gradients if g is not None]
-
-        d_changed = gradients.pop(0)
         if kept is not None:
-            d_kept = _add(d_kept, gradients.pop(0))
-        sizes = [half.shape[-1] for half in halves]
-        halves = join(layer, changed, kept, sizes)
-        d_halves = join(layer, d_changed, d_kept, sizes)
-        for i, g in zip(indices, gradients, strict=False):
-            d_tensors[i] = _add(d_tensors[i], g)
-        for variable, g in zip(variables, gradients[len(indices) :], strict=True):
+            d_kept = _add(d_kept, gradients.kept)
+        halves = join(step.layer, changed, kept, sizes)
+        d_halves = join(step.layer, d_changed, d_kept, sizes)
+        for i, g in zip(inputs.indices(step), gradients.features + gradients.values, strict=True):
+            if i is not None and g is not None:
+                d_tensors[i] = _add(d_tensors[i], g)
+        for variable, g in zip(variables, gradients.variables, strict=True):
             d_variables[variable.ref()] = _add(d_variables.get(variable.ref()), g)
+        computed = [g for g in tf.nest.flatten((d_changed, gradients)) if g is not None]
     return halves, d_halves, d_tensors, d_variables
 
 

@@ -15,14 +15,11 @@ __all__ = [
     "Inverse",
     "Memory",
     "ReversibleLayer",
-    "after",
     "check_memory",
     "check_seed",
-    "directed",
-    "forward",
+    "delayed",
     "half_sizes",
     "join",
-    "seed_after",
     "split",
     "split_nodes",
 ]
@@ -152,72 +149,17 @@ def half_sizes(node_size: int) -> tuple[int, int]:
     return node_size // 2, node_size - node_size // 2
 
 
-def directed(
-    layers: Sequence[ReversibleLayer],
-    seed: tf.Tensor | None,
-    inverse: bool,
-    first: int | tf.Tensor = 0,
-) -> tuple[Sequence[ReversibleLayer], list[tf.Tensor | None]]:
-    """The layers in the order in which they run, and the seed of each.
-
-    Args:
-      layers: in forward order.
-      seed: int32 [2]; with the index of a layer folded in, it is the seed of that layer.
-      inverse: whether they run in the inverse direction.
-      first: the index of `layers[0]` in the whole stack.
-    """
-    seeds = [
-        None if seed is None else tf.random.fold_in(seed, first + i, alg="philox")
-        for i in range(len(layers))
-    ]
-    if inverse:
-        return [Inverse(layer) for layer in reversed(layers)], seeds[::-1]
-    return layers, seeds
-
-
-def forward(layers, seeds, halves, context):
-    """Runs the layers in turn; `context` is the keyword arguments of `condition` but the seed.
-
-    Returns the new halves, log|det J| per node [num_nodes], and the statistics of each layer.
-    """
-    log_det = tf.zeros_like(halves[0][:, 0])
-    sizes = [half.shape[-1] for half in halves]
-    kept_statistics = []
-    for layer, seed in zip(layers, seeds, strict=True):
-        changed, kept = split(layer, halves)
-        params = layer.condition(kept, **context, seed=seed_after(seed, halves))
-        statistics = layer.statistics(changed, params)
-        changed, layer_log_det = layer.transform(changed, params, *statistics)
-        if statistics:
-            layer.update_statistics(*statistics)
-        halves = join(layer, changed, kept, sizes)
-        log_det += layer_log_det
-        kept_statistics.append(statistics)
-    return halves, log_det, kept_statistics
-
-
-def after(values, tensors):
+def delayed(values, tensors):
     """`values`, not available before `tensors` are.
 
-    The inversions depend on no gradient: a graph executor would run all of them first, and hold
-    the state before each layer at once. That is the memory which reversibility saves.
+    The inversions depend on no gradient, and random numbers on their seeds alone: XLA could run all
+    inversions first, or draw all numbers, and hold the results for all layers at once. That is the
+    memory which reversibility saves. Elsewhere a `HalfStep` gives its results together.
     """
-    if tf.executing_eagerly():
+    if not xla.is_compiling():
         return values
-    if xla.is_compiling():
-        zero = xla.zero_after(tensors, values[0].dtype)
-        return tuple(value + zero for value in values)
-    with tf.control_dependencies(tensors):
-        return tuple(tf.identity(value) for value in values)
-
-
-def seed_after(seed, tensors):
-    """`seed`, not available before `tensors` are.
-
-    Random numbers depend on the seed alone: a graph executor would draw those of all layers at
-    once, and hold them until the gradient draws the same again.
-    """
-    return None if seed is None else after((seed,), tensors)[0]
+    zero = xla.zero_after(tensors, values[0].dtype)
+    return tuple(value + zero for value in values)
 
 
 def split(layer, halves):

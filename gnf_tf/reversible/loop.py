@@ -1,13 +1,15 @@
 """Deep stacks: the same layers many times, in one loop over their weights."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-from gnf_tf.reversible.gradient import Inputs, backward, local
-from gnf_tf.reversible.layers import ReversibleLayer, directed, forward
-from gnf_tf.substitution import held_values
+from gnf_tf.reversible.gradient import Inputs, backward, forward, local
+from gnf_tf.reversible.half_step import HalfStep
+from gnf_tf.reversible.layers import ReversibleLayer
+from gnf_tf.substitution import described, held_values
 
 __all__ = ["Loop", "Looped"]
 
@@ -17,8 +19,8 @@ class Loop(tf.Module):
 
     `reversible.run` executes a loop as one `tf.while_loop`, and its gradient as another one, so
     that a `tf.function` of a thousand steps is as large, and traced as fast, as one of a single
-    step. Prefer a sequence of layers for a few steps: XLA and the graph executor optimize it
-    better, and it has second derivatives.
+    step. Prefer a sequence of layers for up to a hundred steps: it has a name for each weight, and
+    XLA runs it as a loop too where its layers are alike.
 
     Attributes:
       stacked: one variable [num_steps, ...] for each variable of the layers.
@@ -40,17 +42,24 @@ class Loop(tf.Module):
         Raises:
           ValueError: if `num_steps` is below 1; for a variable that is not trainable, or that is
             not found in the layers (see `gnf_tf.substitution`): the loop could not update it, or
-            not replace it by the weights of each step.
+            not replace it by the weights of each step; for layers that differ from step to step.
         """
         super().__init__(name=name)
         if num_steps < 1:
             raise ValueError(f"`num_steps` must be at least 1, got {num_steps}")
         self._num_steps = num_steps
         values = []
+        descriptions = set()
         with tf.init_scope():
             for _ in range(num_steps):
                 layers, variables = _made(make_layers)
+                descriptions.add(described(layers).structure)
                 values.append([variable.numpy() for variable in variables])
+            if len(descriptions) > 1:
+                raise ValueError(
+                    "`make_layers` must give equal layers each time, got some that differ in "
+                    "more than the values of their variables"
+                )
             self.stacked = [
                 tf.Variable(tf.stack(each), name=variable.name.partition(":")[0])
                 for variable, each in zip(variables, zip(*values, strict=True), strict=True)
@@ -100,102 +109,174 @@ def _not_replaceable(variables):
     )
 
 
-class Looped:
-    """The `Execution` of a `Loop`: its `tensors` are those of the inputs, then the weights."""
+class Repeated(NamedTuple):
+    """A sequence of layers as the first `period` of them, repeated; a `Loop` has the like."""
 
-    def __init__(self, loop, graph, conditional_input, *, inverse, memory, is_training, seed):
-        """The arguments are those of `run`; the seed is int32 [2] or None."""
-        del memory
-        self._replaced = {id(variable): variable for variable in loop.replaced}
+    sequence: Sequence[ReversibleLayer]
+    period: int
+    replaced: Sequence[tf.Variable | tf.Tensor]
+    stacked: Sequence[tf.Tensor]
+
+    @property
+    def layers(self) -> Sequence[ReversibleLayer]:
+        return self.sequence[: self.period]
+
+    @property
+    def num_steps(self) -> int:
+        return len(self.sequence) // self.period
+
+    def update_statistics(self, statistics) -> None:
+        """Hands the statistics of each layer, stacked over steps, to the layers of all steps."""
+        for i, of_layer in enumerate(statistics):
+            for layer, *of_step in zip(
+                self.sequence[i :: self.period], *map(tf.unstack, of_layer), strict=False
+            ):
+                layer.update_statistics(*of_step)
+
+
+def repeated(layers: Sequence[ReversibleLayer]) -> Repeated | None:
+    """The shortest repetition that `layers` are; None if nothing repeats.
+
+    Layers are the same, but for the values that they hold, if they share a `HalfStep`. Values that
+    are the same objects in each repetition are not stacked.
+    """
+    kinds, held = zip(*(HalfStep.of(layer) for layer in layers), strict=True)
+    size = len(layers)
+    period = next(p for p in range(1, size + 1) if size % p == 0 and kinds[p:] == kinds[:-p])
+    if period == size:
+        return None
+    columns: dict[int, tuple[Any, ...]] = {}  # each value in all steps, by the one in the first
+    for i in range(period):
+        for values in zip(*held[i::period], strict=True):
+            column = columns.setdefault(id(values[0]), values)
+            if any(a is not b for a, b in zip(column, values, strict=True)):
+                return None  # one object in the first step, several in another
+    different = [c for c in columns.values() if any(value is not c[0] for value in c)]
+    stacked = [tf.stack([tf.convert_to_tensor(value) for value in c]) for c in different]
+    return Repeated(layers, period, [c[0] for c in different], stacked)
+
+
+class Looped:
+    """The `Execution` of a loop: its `tensors` are those of the inputs, then the weights."""
+
+    def __init__(self, repeated, graph, conditional_input, *, inverse, is_training, seed):
+        """The first argument is a `Loop` or a `Repeated`, the others are those of `run`."""
+        self._repeated = repeated
         self._inputs = Inputs(
-            graph, conditional_input, is_training, loop.layers, without=self._replaced
+            repeated.layers,
+            graph,
+            conditional_input,
+            inverse=inverse,
+            is_training=is_training,
+            seed=seed,
+            replaced=repeated.replaced,
         )
-        weights = local(map(tf.convert_to_tensor, loop.stacked))
+        weights = local(map(tf.convert_to_tensor, repeated.stacked))
         self.tensors = [*self._inputs.tensors, *weights]
-        self._num_steps = loop.num_steps
+        self._num_steps = repeated.num_steps
         self._inverse = inverse
-        self._seed = seed
+        self._has_statistics = is_training and any(
+            type(layer).statistics is not ReversibleLayer.statistics for layer in repeated.layers
+        )
+        # Variables that layers read without holding them, as the trace of `forward` finds.
+        self._read: Sequence[tf.Variable] = ()
 
     def forward(self, halves, tensors):
         others, weights = self._parted(tensors)
-        arrays, context = _arrays(weights), self._inputs.context(others)
+        arrays = _arrays(weights)
 
-        def body(step, halves, log_det):
-            layers, seeds, _ = self._step(step, others, arrays)
+        def run(step, halves):
+            steps, held = self._steps(step, arrays)
             with record.VariableWatcher() as watcher:
-                new, added, _ = forward(layers, seeds, halves, context)
-            self._check(watcher.watched_variables())
-            return step + 1, _as(halves, new), log_det + added
+                results = forward(self._inputs, steps, halves, [*others, *held])
+            self._read = watcher.watched_variables()
+            self._check(self._read)
+            return results
 
-        start = (tf.constant(0), halves, tf.zeros_like(halves[0][:, 0]))
-        return *self._while(body, start)[1:], None
+        def body(step, halves, log_det, d_arrays):
+            new, added, statistics = run(step, halves)
+            written = [
+                array.write(step, value)
+                for array, value in zip(d_arrays, tf.nest.flatten(statistics), strict=True)
+            ]
+            return step + 1, _as(halves, new), log_det + added, written
+
+        statistics: Any = [()] * len(self._repeated.layers)
+        if self._has_statistics:
+            with tf.__internal__.FuncGraph("shapes_of_statistics").as_default():
+                _, _, statistics = run(tf.constant(0), halves)
+        start = (
+            tf.constant(0),
+            halves,
+            tf.zeros_like(halves[0][:, 0]),
+            [_array(x.dtype, self._num_steps, x.shape) for x in tf.nest.flatten(statistics)],
+        )
+        _, halves, log_det, kept = self._while(body, start)
+        statistics = tf.nest.pack_sequence_as(statistics, [array.stack() for array in kept])
+        if self._has_statistics:
+            self._repeated.update_statistics(statistics)
+        return halves, log_det, statistics
 
     def backward(self, halves, d_halves, d_log_det, tensors, statistics):
-        del statistics
         others, weights = self._parted(tensors)
         arrays = _arrays(weights)
-        floats = [i for i, tensor in enumerate(others) if tensor.dtype.is_floating]
+        kept = _arrays(tf.nest.flatten(statistics))
+        floats = [i for i, tensor in enumerate(tensors) if tensor.dtype.is_floating]
+        summed = [i for i in floats if i < len(others)]
+        written = floats[len(summed) :]
 
-        def body(counter, halves, d_halves, d_others, d_arrays):
+        def body(counter, halves, d_halves, d_others, d_arrays, d_read):
             step = self._num_steps - 1 - counter
             inner = local(others)
-            layers, seeds, held = self._step(step, inner, arrays)
+            steps, held = self._steps(step, arrays)
+            of_step = tf.nest.pack_sequence_as(statistics, [array.read(step) for array in kept])
             tensors = [*inner, *held]
-            seen = [*floats, *range(len(inner), len(tensors))]
             old, d_old, gradients, d_variables = backward(
-                layers,
-                seeds,
-                [()] * len(layers),
-                halves,
-                d_halves,
-                d_log_det,
-                self._inputs.context(inner),
-                tensors,
-                [seen] * len(layers),
+                self._inputs, steps, of_step, halves, d_halves, d_log_det, tensors
             )
-            if d_variables:
-                raise _not_replaceable(variable.deref() for variable in d_variables)
-            gradients = [
-                tf.zeros_like(tensors[i]) if gradients[i] is None else gradients[i] for i in seen
-            ]
-            index, d_weights = self._index(step), gradients[len(floats) :]
+            self._check(variable.deref() for variable in d_variables)
+
+            def gradient(i):
+                return tf.zeros_like(tensors[i]) if gradients[i] is None else gradients[i]
+
+            index = self._index(step)
             return (
                 counter + 1,
                 _as(halves, old),
                 _as(d_halves, d_old),
-                [total + g for total, g in zip(d_others, gradients, strict=False)],
-                [array.write(index, g) for array, g in zip(d_arrays, d_weights, strict=True)],
+                [total + gradient(i) for total, i in zip(d_others, summed, strict=True)],
+                [a.write(index, gradient(i)) for a, i in zip(d_arrays, written, strict=True)],
+                [
+                    total + d_variables.get(variable.ref(), tf.zeros_like(total))
+                    for total, variable in zip(d_read, self._read, strict=True)
+                ],
             )
 
         start = (
             tf.constant(0),
             halves,
             d_halves,
-            [tf.zeros_like(others[i]) for i in floats],
-            [_array(weight) for weight in weights],
+            [tf.zeros_like(others[i]) for i in summed],
+            [_array(x.dtype, x.shape[0], x.shape[1:]) for x in (tensors[i] for i in written)],
+            [tf.zeros_like(variable) for variable in self._read],
         )
-        _, _, d_halves, d_floats, d_arrays = self._while(body, start)
-        d_others: list[tf.Tensor | None] = [None] * len(others)
-        for i, gradient in zip(floats, d_floats, strict=True):
-            d_others[i] = gradient
-        gradients = [*d_halves, *d_others, *(array.stack() for array in d_arrays)]
-        message = "reversible.Loop has no second derivatives"
-        d_first, d_second, *d_tensors = [
-            None if g is None else tf.raw_ops.PreventGradient(input=g, message=message)
-            for g in gradients
-        ]
-        return (d_first, d_second), d_tensors, {}
+        _, _, d_halves, d_others, d_arrays, d_read = self._while(body, start)
+        d_tensors: list[tf.Tensor | None] = [None] * len(tensors)
+        gradients = [*d_others, *(array.stack() for array in d_arrays)]
+        for i, gradient in zip(floats, gradients, strict=True):
+            d_tensors[i] = gradient
+        refs = [variable.ref() for variable in self._read]
+        return d_halves, d_tensors, dict(zip(refs, d_read, strict=True))
 
     def _parted(self, tensors):
         count = len(self._inputs.tensors)
         return tensors[:count], tensors[count:]
 
-    def _step(self, step, others, arrays):
-        """The layers of a step, their seeds, and their weights."""
+    def _steps(self, step, arrays):
+        """The layers of a step, and their weights."""
         index = self._index(step)
         held = [array.read(index) for array in arrays]
-        layers = self._inputs.layers(others, dict(zip(self._replaced, held, strict=True)))
-        return *directed(layers, self._seed, self._inverse, index * len(layers)), held
+        return self._inputs.steps(index * len(self._repeated.layers)), held
 
     def _index(self, step):
         """The index, in the stacked weights, of the step that runs as number `step`."""
@@ -203,7 +284,8 @@ class Looped:
 
     def _check(self, read):
         """Raises if a network reads a variable itself, and not the weights of its step."""
-        found = [variable for variable in read if id(variable) in self._replaced]
+        replaced = set(map(id, self._repeated.replaced))
+        found = [variable for variable in read if id(variable) in replaced]
         if found:
             raise _not_replaceable(found)
 
@@ -218,18 +300,13 @@ class Looped:
         )
 
 
-def _array(stacked):
-    return tf.TensorArray(
-        stacked.dtype,
-        size=stacked.shape[0],
-        element_shape=stacked.shape[1:],
-        clear_after_read=False,
-    )
+def _array(dtype, size, element_shape):
+    return tf.TensorArray(dtype, size=size, element_shape=element_shape, clear_after_read=False)
 
 
-def _arrays(weights):
+def _arrays(stacked):
     # The gradient of an array's element has its size; that of a slice, the size of the whole.
-    return [_array(stacked).unstack(stacked) for stacked in weights]
+    return [_array(x.dtype, x.shape[0], x.shape[1:]).unstack(x) for x in stacked]
 
 
 def _as(before, after):

@@ -10,7 +10,7 @@ import tf_keras
 from gnf_tf import datasets, graphs, options
 from gnf_tf.datasets import LabeledGraph, LabeledGraphs
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models.node_classifier import MAX_UNROLLED, NodeClassifier
+from gnf_tf.models.node_classifier import NodeClassifier
 from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective, Settings
 
@@ -139,7 +139,7 @@ class NodeObjective(Objective):
         config = self.module.config
         if config.loop or config.model == "neumann_rbp":
             return "xla"  # which compiles a loop quickly, and fuses the operations of its steps
-        return "function" if config.num_steps <= MAX_UNROLLED else "eager"
+        return "function"
 
     @property
     def steps_per_epoch(self) -> int:

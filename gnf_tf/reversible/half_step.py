@@ -1,0 +1,236 @@
+"""A layer and its gradient as pure functions, compiled once for all layers of equal structure."""
+
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+from tensorflow.python.eager import forwardprop_util
+
+from gnf_tf import xla
+from gnf_tf.reversible.layers import Inverse, ReversibleLayer
+from gnf_tf.substitution import Description, described, substituted
+
+__all__ = ["Gradients", "HalfStep", "Seen"]
+
+# The half steps in use: a layer holds its own, and so a stack keeps a single one of each kind.
+_HALF_STEPS: weakref.WeakValueDictionary[Hashable, "HalfStep"] = weakref.WeakValueDictionary()
+# Packages whose networks compute nothing but tensors.
+_PURE = {
+    *("gnf_tf", "graph_nets", "numpy", "sonnet", "tensorflow", "tensorflow_probability"),
+    *("builtins", "collections", "functools", "math", "uuid"),
+}
+_ATTRIBUTE = "_self_half_step"  # a name that neither `tf.Module` nor `held_values` searches
+
+
+class Seen(NamedTuple):
+    """What a layer sees besides the half of the features that it changes."""
+
+    kept: tf.Tensor | None
+    """[num_nodes, kept_size], see `ReversibleLayer.condition`; so for `seed`"""
+    graph: GraphsTuple
+    """nodes [num_nodes, 0]"""
+    conditional_input: tf.Tensor | None
+    seed: tf.Tensor | None
+    values: Sequence[tf.Tensor]
+    """of the variables and tensors that the layer holds, in the order of `held_values`"""
+
+    def features(self) -> list[tf.Tensor | None]:
+        """What has a gradient where it is float, besides `kept`."""
+        return [self.graph.edges, self.graph.globals, self.conditional_input]
+
+
+class Gradients(NamedTuple):
+    """Those by everything that a layer sees; None where it depends on nothing or is no float."""
+
+    kept: tf.Tensor | None
+    features: list[tf.Tensor | None]
+    """by each of `Seen.features`"""
+    values: list[tf.Tensor | None]
+    variables: list[tf.Tensor | None]
+    """by variables that the layer uses but doesn't hold"""
+
+
+class HalfStep:
+    """What a layer computes, as a function of everything that it depends on.
+
+    Each direction, and the gradient of each, is one `tf.function` for any number of nodes, edges
+    and graphs, which eager code and graphs call alike: whatever the depth of a stack, its layers
+    are traced and optimized once. An XLA program, which needs static shapes, contains the
+    operations themselves.
+
+    In eager mode a layer with code of a user's own is executed operation by operation, since its
+    Python may print or count. `tf.config.run_functions_eagerly(True)` does that with all layers.
+    """
+
+    def __init__(self, layer: ReversibleLayer, description: Description):
+        """Holds a layer that stands for all those of its structure."""
+        self._layer = layer
+        self._held = description.values
+        self._is_pure = description.packages <= _PURE
+        self._compiled: dict[Hashable, tuple[Callable[..., Any], list[tf.Variable]]] = {}
+
+    @classmethod
+    def of(cls, layer: ReversibleLayer) -> tuple["HalfStep", list[tf.Variable | tf.Tensor]]:
+        """The half step that `layer` shares with others like it, and the values that it holds."""
+        description = described(layer)
+        half_step = _HALF_STEPS.get(description.structure)
+        if half_step is None:
+            half_step = _HALF_STEPS[description.structure] = cls(layer, description)
+        vars(layer)[_ATTRIBUTE] = half_step
+        return half_step, description.values
+
+    def forward(
+        self, changed: tf.Tensor, seen: Seen, *, inverse: bool, is_training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
+        """The new value of `changed`, log|det J| per node, and the layer's statistics."""
+        result, _ = self._call(_forward, inverse, is_training, (changed,), seen)
+        return result
+
+    def backward(
+        self,
+        changed: tf.Tensor,
+        d_changed: tf.Tensor,
+        d_log_det: tf.Tensor,
+        seen: Seen,
+        statistics: tuple[tf.Tensor, ...],
+        *,
+        inverse: bool,
+        is_training: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor, Gradients, list[tf.Variable]]:
+        """Inverts and differentiates from one evaluation of the network.
+
+        Args:
+          changed: the output of `forward`.
+          d_changed: the gradient by `changed`.
+          d_log_det: the gradient by log|det J|, [num_nodes].
+          seen: as `forward` had it.
+          statistics: what `forward` returned.
+          inverse: whether `forward` was in the inverse direction.
+          is_training: whether this is a training step.
+
+        Returns:
+          The input of `forward`, the gradient by it, those by everything else, and the variables
+          that the layer doesn't hold, in the order of `Gradients.variables`.
+        """
+        states = (changed, d_changed, d_log_det)
+        result, variables = self._call(_backward, inverse, is_training, states, seen, statistics)
+        return *result, variables
+
+    def _call(self, function, inverse, is_training, states, seen, statistics=()):
+        """The result of `function`, and the variables that it found; compiled if it can be."""
+        rows = (states, seen.kept, seen.graph, seen.conditional_input)
+        others = (seen.seed, seen.values, statistics)
+        row_tensors, other_tensors = tf.nest.flatten(rows), tf.nest.flatten(others)
+        tensors = [x for x in (*row_tensors, *other_tensors) if x is not None]
+        if (
+            xla.is_compiling()
+            or (tf.executing_eagerly() and not self._is_pure)
+            # A function's own forward-mode derivative fails for some of its inputs.
+            or forwardprop_util.pack_tangents(tensors).tangents
+        ):
+            found: list[tf.Variable] = []
+            # One tensor in two places gets the gradient of each place.
+            arguments = tf.nest.map_structure(_identity, (rows, others))
+            return self._evaluate(function, inverse, is_training, *arguments, found), found
+        specs = [_spec(x, any_rows=True) for x in row_tensors]
+        specs += [_spec(x, any_rows=False) for x in other_tensors]
+        key = function, inverse, is_training, tuple(specs)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(function, inverse, is_training, rows, others, specs)
+        compiled, variables = self._compiled[key]
+        return compiled(*tensors), variables
+
+    def _compile(self, function, inverse, is_training, rows, others, specs):
+        # Zeros in the place of tensors, which would otherwise stay alive.
+        structure = tf.nest.map_structure(lambda _: 0, (rows, others))
+        variables: list[tf.Variable] = []
+
+        # Inlined, the operations of all layers would be optimized together, and their buffers kept.
+        @tf.function(
+            input_signature=[spec for spec in specs if spec is not None],
+            autograph=False,
+            experimental_attributes={"_noinline": True},
+        )
+        def half_step(*tensors):
+            given = iter(tensors)
+            flat = [None if spec is None else next(given) for spec in specs]
+            arguments = tf.nest.pack_sequence_as(structure, flat)
+            variables.clear()
+            return self._evaluate(function, inverse, is_training, *arguments, variables)
+
+        return half_step, variables
+
+    def _evaluate(self, function, inverse, is_training, rows, others, variables):
+        states, *shown = rows
+        seed, values, statistics = others
+        seen = Seen(*shown, seed, values)
+        layer = substituted(self._layer, dict(zip(map(id, self._held), values, strict=True)))
+        layer = Inverse(layer) if inverse else layer
+        return function(layer, is_training, variables, states, seen, statistics)
+
+
+def _identity(tensor):
+    return None if tensor is None else tf.identity(tensor)
+
+
+def _spec(tensor, any_rows):
+    if tensor is None:
+        return None
+    return tf.TensorSpec((None, *tensor.shape[1:]) if any_rows else tensor.shape, tensor.dtype)
+
+
+def _condition(layer, is_training, seen):
+    return layer.condition(
+        seen.kept,
+        seen.graph,
+        conditional_input=seen.conditional_input,
+        is_training=is_training,
+        seed=seen.seed,
+    )
+
+
+def _forward(layer, is_training, variables, states, seen, statistics):
+    del variables, statistics
+    (changed,) = states
+    params = _condition(layer, is_training, seen)
+    statistics = layer.statistics(changed, params)
+    changed, log_det = layer.transform(changed, params, *statistics)
+    return changed, log_det, statistics
+
+
+def _backward(layer, is_training, variables, states, seen, statistics):
+    changed, d_changed, d_log_det = states
+    features = seen.features()
+    inputs = [seen.kept, *features, *seen.values]
+    floats = [i for i, x in enumerate(inputs) if x is not None and x.dtype.is_floating]
+    watched = [inputs[i] for i in floats]
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        params = _condition(layer, is_training, seen)
+        # The old value starts the vector-Jacobian product, as a constant; its dependence on
+        # the params through the inversion is no part of the layer. Outer tapes do record it.
+        with tape.stop_recording():
+            changed, _ = layer.invert(changed, params, *statistics)
+        tape.watch(changed)
+        new, log_det = layer.transform(changed, params, *layer.statistics(changed, params))
+    variables += tape.watched_variables()
+    d_changed, *gradients = tape.gradient(
+        (new, log_det), [changed, *watched, *variables], output_gradients=(d_changed, d_log_det)
+    )
+    gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+    d_inputs = [None] * len(inputs)
+    for i, gradient in zip(floats, gradients, strict=False):
+        d_inputs[i] = gradient
+    of_features = 1 + len(features)
+    return (
+        changed,
+        tf.convert_to_tensor(d_changed),
+        Gradients(
+            d_inputs[0],
+            d_inputs[1:of_features],
+            d_inputs[of_features:],
+            gradients[len(floats) :],
+        ),
+    )
