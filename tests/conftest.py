@@ -17,9 +17,15 @@ LONGEST = (
     "test_readme",
     "test_auto_encoder",
     "test_benchmarks",
-    "test_reversible",
-    "test_conformance",
+    "test_generator_training",
     "test_fit",
+    "test_conformance",
+    "test_density_objective",
+    "test_reversible",
+    "test_loop",
+    "test_generation_trainer",
+    "test_node_objective",
+    "test_dropout",
 )
 
 

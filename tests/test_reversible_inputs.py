@@ -131,8 +131,8 @@ def check_places(places, execution, loop):
         ).layers
 
     results = [
-        outcome(memory, make_layers, graph, condition, execution, [c], loop)
-        for memory in ("reversible", "stored")
+        outcome("reversible", make_layers, graph, condition, execution, [c], loop),
+        outcome("stored", make_layers, graph, condition, "eager", [c], loop),
     ]
     assert np.abs(results[1][2]).max() > 1e-3
     same(*results)

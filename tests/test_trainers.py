@@ -278,6 +278,7 @@ def test_help_names_every_option_once(case, monkeypatch, capsys):
         cli.run(module.main)
     assert stop.value.code == 0
     text = capsys.readouterr().out
+    assert text.startswith("usage:")
     for name in cli.flat(module.PRESETS["quick"]).keys() - set(case.hidden):
         assert cli.as_option(name) in text
 
