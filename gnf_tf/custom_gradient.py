@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-__all__ = ["custom_gradient"]
+__all__ = ["custom_gradient", "silu"]
 
 
 def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,9 +25,13 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     Returns:
       The function with the gradient.
     """
-    recorded = tf.custom_gradient(function)
+    return _freeing(tf.custom_gradient(function))
 
-    @functools.wraps(function)
+
+def _freeing(recorded):
+    """A function that `tf.custom_gradient` made, of which a graph keeps the gradient."""
+
+    @functools.wraps(recorded)
     def call(*args):
         outputs = recorded(*args)
         first = tf.nest.flatten(outputs)[0]
@@ -36,6 +40,10 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
         return outputs
 
     return call
+
+
+silu: Callable[[tf.Tensor], tf.Tensor] = _freeing(tf.nn.silu)
+"""`tf.nn.silu`, x sigmoid(x), whose gradient is a custom one."""
 
 
 def _move_to_graph(operation):

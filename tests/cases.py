@@ -59,10 +59,10 @@ BIJECTORS = {
     "mixing": lambda dtype: gnf_tf.GraphMixing(NODE_SIZE, dtype=dtype),
     "batch_norm": lambda dtype: gnf_tf.GraphBatchNorm(NODE_SIZE, dtype=dtype),
     "gnf": lambda dtype: gnf_tf.GNF(
-        3, NODE_SIZE, make_conditioner=attention, dtype=dtype, **WIDTHS
+        2, NODE_SIZE, make_conditioner=attention, dtype=dtype, **WIDTHS
     ),
     "gnf_shared": lambda dtype: gnf_tf.GNF(
-        3, NODE_SIZE, make_conditioner=message_passing, share_weights=True, dtype=dtype, **WIDTHS
+        2, NODE_SIZE, make_conditioner=message_passing, share_weights=True, dtype=dtype, **WIDTHS
     ),
     "gnf_spline": lambda dtype: gnf_tf.GNF(
         2,

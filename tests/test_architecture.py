@@ -25,7 +25,7 @@ ALLOWED = {
     "substitution": set(),
     "custom_gradient": set(),
     "graphs": {"custom_gradient", "xla"},
-    "networks": {"graphs", "substitution", "xla"},
+    "networks": {"custom_gradient", "graphs", "substitution", "xla"},
     "reversible": {"custom_gradient", "graphs", "seeds", "substitution", "xla"},
     "bijectors": {"graphs", "networks", "reversible", "seeds"},
     "distributions": {"graphs", "networks", "reversible", "seeds"},

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ import tensorflow as tf
 
 from benchmarks import depth, depth_models, flows, generation, memory
 from benchmarks.peak import MEGABYTE, peak_mb
+from tests.conftest import QUICK_XLA
 
 
-def test_buffers_of_a_compiled_training_step_do_not_grow_with_depth():
+def test_buffers_of_a_compiled_training_step_do_not_grow_with_depth(monkeypatch):
     """XLA's own account of the memory it will take, 1 and 2 steps."""
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"].replace(QUICK_XLA, ""))
     config = memory.Config(nodes=1000, edges=4000)
 
     def growth(way):

@@ -324,6 +324,22 @@ def test_evaluation_mode_and_stateless_dropout_are_fine():
     gnf_tf.GNF(1, 4, make_conditioner=lambda n: networks.MessagePassing((3, 3), n, dropout=0.5))
 
 
+def test_what_python_frees_meanwhile_is_none_of_the_network(tmp_path):
+    """Here a writer of summaries, as a training before leaves it."""
+    writers = [tf.summary.create_file_writer(str(tmp_path)) for _ in range(2)]
+
+    def make(size):
+        network = closure(size)
+
+        def freeing(graph):
+            del writers[:1]
+            return network(graph)
+
+        return freeing
+
+    assert len(gnf_tf.GraphCoupling(make, 4).trainable_variables) == 2 and not writers
+
+
 class LearnedShift(tf.Module):
     """A map of features with a variable of its own."""
 

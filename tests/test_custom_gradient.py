@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow.python.framework import ops
 
 import gnf_tf
@@ -17,6 +18,7 @@ MODELS = {
     "loop": lambda: gnf_tf.models.GRevNet(2, cases.NODE_SIZE, loop=True, **cases.WIDTHS),
     "neumann": lambda: gnf_tf.models.NeumannRBP(2, cases.NODE_SIZE, **cases.WIDTHS),
     "dense": lambda: networks.DotProductAttention(2, 3, fully_connected=True),
+    "silu": lambda: networks.GraphTransformer(4, 3, num_heads=0),
 }
 
 
@@ -43,6 +45,23 @@ def test_a_traced_graph_is_freed(name, jit_compile):
     assert registered, "no gradient of ours was recorded"
     assert reference() is None
     assert not registered & set(ops.gradient_registry.list())
+
+
+def test_a_traced_density_is_freed():
+    """TFP's cache would hold it."""
+    graph = cases.mixed_graph(tf.float32)
+    gnf = gnf_tf.GNF(1, cases.NODE_SIZE, **cases.WIDTHS)
+    flow = tfp.distributions.TransformedDistribution(
+        gnf_tf.NodePrior(graph), tfp.bijectors.Invert(gnf)
+    )
+
+    def trace():
+        log_prob = tf.function(lambda nodes: flow.log_prob(graph.replace(nodes=nodes)))
+        return weakref.ref(log_prob.get_concrete_function(graph.nodes).graph)
+
+    reference = trace()
+    gc.collect()
+    assert reference() is None
 
 
 def test_the_gradient_is_the_custom_one_wherever_it_is_asked_for():

@@ -1,9 +1,11 @@
 """`gnf_tf.training.fit` in a notebook's way: with and without a folder, resumed, refused."""
 
 import dataclasses
+import gc
 import json
 import math
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -40,7 +42,9 @@ def weights(model):
     return [variable.numpy() for variable in model.variables]
 
 
-def test_without_a_folder_nothing_is_written(molecules, monkeypatch, tmp_path):
+def test_without_a_folder_nothing_is_written_and_the_model_can_be_freed(
+    molecules, monkeypatch, tmp_path
+):
     monkeypatch.chdir(tmp_path)
     model = new_model(molecules[0])
     before = weights(model)
@@ -50,6 +54,10 @@ def test_without_a_folder_nothing_is_written(molecules, monkeypatch, tmp_path):
     assert all(len(values) == history.epochs == 3 for values in history.history.values())
     assert history.best == min(history.history["val_loss"])
     assert any((a != b).any() for a, b in zip(before, weights(model), strict=True))
+    reference = weakref.ref(model)
+    del model
+    gc.collect()
+    assert reference() is None
 
 
 def test_the_same_with_a_folder_from_which_the_model_comes_back(molecules, tmp_path):

@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import networkx as nx
 import numpy as np
@@ -279,24 +277,6 @@ def test_statistics_of_batch_normalization_are_taken_anew():
     before = model.log_prob(data)
     model.calibrate(data)  # ActNorm has none
     np.testing.assert_array_equal(model.log_prob(data), before)
-
-
-LOAD = """
-import sys, numpy as np, gnf_tf
-from tests.test_graph_density import rings
-model = gnf_tf.models.load(sys.argv[1])
-np.savez(sys.argv[2], model.log_prob(rings(5)), model.sample(rings(5), seed=1).nodes)
-"""
-
-
-def test_a_file_gives_the_same_numbers_to_the_bit_in_a_new_process(tmp_path):
-    model = new_model("attention to all")
-    model.save(tmp_path / "model.npz")
-    words = [sys.executable, "-c", LOAD, tmp_path / "model.npz", tmp_path / "numbers.npz"]
-    subprocess.run(words, check=True, cwd=GOLDEN.parent.parent)
-    log_prob, nodes = np.load(tmp_path / "numbers.npz").values()
-    np.testing.assert_array_equal(log_prob, model.log_prob(rings(5)))
-    np.testing.assert_array_equal(nodes, model.sample(rings(5), seed=1).nodes)
 
 
 def test_the_golden_file_loads_for_ever():

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -118,21 +116,6 @@ def test_data_without_targets_are_nothing_to_learn(test_set):
     )
     with pytest.raises(ValueError, match="`train` must hold molecules with targets, got 30"):
         models.MoleculeRegressor.for_data(bare)
-
-
-LOAD = """
-import sys, numpy as np, gnf_tf
-model = gnf_tf.models.load(sys.argv[1])
-test = gnf_tf.datasets.qm9("test", size=30, targets=["alpha", "gap"])
-np.save(sys.argv[2], model.predict(test))
-"""
-
-
-def test_a_file_gives_the_same_numbers_to_the_bit_in_a_new_process(model, test_set, tmp_path):
-    model.save(tmp_path / "model.npz")
-    words = [sys.executable, "-c", LOAD, tmp_path / "model.npz", tmp_path / "numbers.npy"]
-    subprocess.run(words, check=True, cwd=GOLDEN.parent.parent)
-    np.testing.assert_array_equal(np.load(tmp_path / "numbers.npy"), model.predict(test_set))
 
 
 def test_the_golden_file_loads_for_ever(test_set):

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
 
 import networkx as nx
 import numpy as np
@@ -263,23 +261,6 @@ def test_for_data_takes_sizes_and_names():
     unlabeled = dataclasses.replace(networks, labels=np.full(10, -1), class_names=())
     with pytest.raises(ValueError, match="`train` must have nodes with labels, got no class"):
         models.NodeClassifier.for_data(unlabeled)
-
-
-LOAD = """
-import sys, numpy as np, gnf_tf
-from tests.test_node_classifier import rings
-for path in sys.argv[1:]:
-    np.save(path + ".npy", gnf_tf.models.load(path).predict_proba(rings()))
-"""
-
-
-def test_a_file_gives_the_same_numbers_to_the_bit_in_a_new_process(tmp_path):
-    made = {str(tmp_path / f"{kind}.npz"): make(kind, multi_label=kind == "gnn") for kind in KINDS}
-    for path, model in made.items():
-        model.save(path)
-    subprocess.run([sys.executable, "-c", LOAD, *made], check=True, cwd=GOLDEN.parent.parent)
-    for path, model in made.items():
-        np.testing.assert_array_equal(np.load(f"{path}.npy"), model.predict_proba(rings()))
 
 
 def test_the_golden_file_loads_for_ever():

@@ -6,6 +6,8 @@ import pathlib
 import matplotlib
 import pytest
 
+from benchmarks import depth
+
 NOTEBOOKS = sorted((pathlib.Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 
 
@@ -19,8 +21,14 @@ def test_there_are_notebooks():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_in_quick_mode(path, monkeypatch):
-    """The cells are plain Python: no kernel is needed to run them."""
+    """The cells are plain Python: no kernel is needed to run them.
+
+    Nor is a process for each size whose memory is measured, as `test_benchmarks` starts them.
+    """
     monkeypatch.setenv("GNF_QUICK", "1")
+    monkeypatch.setattr(
+        depth, "in_process", lambda worker, *arguments, limit_mb: worker(*arguments)
+    )
     matplotlib.use("agg")
     names: dict = {"__name__": "__main__"}
     for cell in code_cells(path):

@@ -42,12 +42,6 @@ def test_a_trainer_imports_tensorflow_quietly(trainer):
         assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 
-def test_help_is_all_that_a_trainer_writes():
-    done = run("trainers/qm9.py", "--help")
-    assert done.returncode == 0 and done.stdout.startswith("usage:")
-    assert done.stderr == ""
-
-
 @pytest.mark.parametrize(
     "ending, status, last",
     [

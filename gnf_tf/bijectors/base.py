@@ -7,11 +7,32 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
+from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow_probability.python.internal import cache_util
 
 from gnf_tf import graphs, reversible
 
 __all__ = ["GraphBijector", "GraphLayer"]
+
+
+class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
+    """TFP's cache, with the entries of a traced graph in the graph itself.
+
+    TFP keeps all entries in a table of the class, until their keys, which are tensors, are freed.
+    A log-determinant in an entry holds its graph, and the graph holds the keys: no graph of a
+    `tf.function` would ever be freed.
+    """
+
+    def __get__(self, bijector, bijector_class=None):
+        bound = super().__get__(bijector, bijector_class)
+        if not tf.executing_eagerly():
+            graph = tf.compat.v1.get_default_graph()
+            while isinstance(getattr(graph, "outer_graph", None), FuncGraph):
+                graph = graph.outer_graph  # the branch of a condition finds what came before it
+            if not hasattr(graph, "_gnf_tf_cache"):
+                graph._gnf_tf_cache = cache_util.EphemeralDict()
+            bound.storage = graph._gnf_tf_cache
+        return bound
 
 
 class GraphBijector(tfp.bijectors.Bijector):
@@ -40,9 +61,7 @@ class GraphBijector(tfp.bijectors.Bijector):
     """
 
     # TFP's FFJORD does the same: both directions return (value, attributes of the cached entry).
-    _cache = cache_util.BijectorCacheWithGreedyAttrs(
-        forward_name="_forward_and_attributes", inverse_name="_inverse_and_attributes"
-    )
+    _cache = _Cache(forward_name="_forward_and_attributes", inverse_name="_inverse_and_attributes")
 
     def __init__(
         self,

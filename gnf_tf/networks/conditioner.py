@@ -130,6 +130,8 @@ def make_variables(
         now = tf.constant(0)._id  # eager tensors are numbered as they are made
 
         def observe(operation, inputs, *_):
+            if operation in ("DestroyResourceOp", b"DestroyResourceOp"):
+                return  # Python frees an object that has nothing to do with the network
             _operations(operation, operations)
             handles.update((id(x), x) for x in inputs if x.dtype == tf.resource)
             older = (x for x in inputs if x.dtype.is_floating and getattr(x, "_id", now) < now)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
+from gnf_tf.custom_gradient import silu
 from gnf_tf.networks.arguments import check_positive
 from gnf_tf.networks.attention import DotProductAttention
 from gnf_tf.networks.linear import Linear, output_layer
@@ -101,11 +102,11 @@ class GraphTransformer(snt.Module):
             of_graph = graphs.to_nodes(graph.globals, graph)
             features = tf.concat([features, of_graph], axis=-1)
         self._initialize(features.shape[-1])
-        z = self._project(tf.nn.silu(self._embed(features)))
+        z = self._project(silu(self._embed(features)))
         for i, (hidden, merge) in enumerate(zip(self._hidden, self._merge, strict=True)):
             if self._attentions:
                 z += self._attentions[i](graph.replace(nodes=_normalized(z))).nodes
-            z += merge(tf.nn.silu(hidden(_normalized(z))))
+            z += merge(silu(hidden(_normalized(z))))
         return graph.replace(nodes=self._output(_normalized(z)))
 
 

@@ -19,7 +19,8 @@ class InputWait(tf_keras.callbacks.Callback):
 
     def __init__(self):
         super().__init__()
-        self._waited = self._elapsed = self._fetching = 0.0
+        self._waited = self._elapsed = 0.0
+        self._times = {"start": 0.0, "fetching": 0.0}  # of what the training step fetches
         self._is_first = True
 
     @property
@@ -29,6 +30,13 @@ class InputWait(tf_keras.callbacks.Callback):
 
     def timed(self, stream: tf.data.Dataset) -> tf.data.Dataset:
         """Returns the same stream, which measures the time in which its elements are fetched."""
+        times = self._times  # TensorFlow keeps the functions for ever: they must not hold `self`
+
+        def begin(now):
+            times["start"] = now
+
+        def end(now):
+            times["fetching"] += now - times["start"]
 
         def clock(note):
             def read(_):
@@ -38,22 +46,16 @@ class InputWait(tf_keras.callbacks.Callback):
             return tf.data.Dataset.counter().map(lambda i: tf.numpy_function(read, [i], tf.int64))
 
         # `zip` fetches in this order: clock, element, clock.
-        zipped = tf.data.Dataset.zip(clock(self._begin), stream, clock(self._end))
+        zipped = tf.data.Dataset.zip(clock(begin), stream, clock(end))
         options = tf.data.Options()
         options.autotune.enabled = False  # it would fetch elements before they are asked for
         return zipped.map(lambda _, element, __: element).with_options(options)
 
-    def _begin(self, now):
-        self._fetch_start = now
-
-    def _end(self, now):
-        self._fetching += now - self._fetch_start
-
     def on_train_batch_begin(self, batch, logs=None):
-        self._step_start, self._fetching = time.perf_counter(), 0.0
+        self._step_start, self._times["fetching"] = time.perf_counter(), 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         if not self._is_first:
-            self._waited += self._fetching
+            self._waited += self._times["fetching"]
             self._elapsed += time.perf_counter() - self._step_start
         self._is_first = False
