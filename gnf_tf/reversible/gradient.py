@@ -8,6 +8,7 @@ from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import forwardprop_util, record
 
 from gnf_tf.custom_gradient import custom_gradient
+from gnf_tf.graphs.segments import with_edge_order
 from gnf_tf.graphs.structure import INDEX_FIELDS
 from gnf_tf.reversible.layers import Halves, ReversibleLayer, after, join, seed_after, split
 from gnf_tf.substitution import held_values, substituted
@@ -50,9 +51,8 @@ class Inputs:
           without: the `id`s of variables to leave out.
         """
         self.tensors: list[tf.Tensor] = []
-        self._graph = graph.replace(
-            **dict(zip(INDEX_FIELDS, local(getattr(graph, f) for f in INDEX_FIELDS), strict=True))
-        )
+        index = dict(zip(INDEX_FIELDS, local(getattr(graph, f) for f in INDEX_FIELDS), strict=True))
+        self._graph = with_edge_order(graph.replace(**index))
         self._is_training = is_training
         self._layers = layers
         index_of: dict[int, int] = {}  # from the id of a tensor to its index in `tensors`
