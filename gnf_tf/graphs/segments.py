@@ -1,5 +1,6 @@
 """Gathers and segment sums between nodes, edges and graphs, which XLA can compile."""
 
+import copy
 import functools
 
 import numpy as np
@@ -12,6 +13,7 @@ from gnf_tf.custom_gradient import custom_gradient
 __all__ = [
     "edge_graph_ids",
     "gather",
+    "local_edges",
     "node_graph_ids",
     "propagate",
     "scatter_sum",
@@ -77,6 +79,25 @@ def with_edge_order(graph: GraphsTuple) -> GraphsTuple:
     return graph.replace(**ends)
 
 
+def local_edges(graph: GraphsTuple) -> GraphsTuple:
+    """The graph, whose edges have the same order, in the graph of operations that is being built.
+
+    The gradient of what is built there, such as that of a gradient, cannot reach another graph.
+    """
+    ends = {"senders": _local(graph.senders), "receivers": _local(graph.receivers)}
+    return graph.replace(**ends)
+
+
+def _local(index):
+    order = _order_of(index)
+    if order is None or tf.executing_eagerly():
+        return index
+    index = tf.identity(index)
+    index._gnf_tf_order = copy.copy(order)
+    index._gnf_tf_order.sorted = tuple(map(tf.identity, order.sorted))
+    return index
+
+
 def _order_of(index):
     return None if xla.is_compiling() else getattr(index, "_gnf_tf_order", None)
 
@@ -131,7 +152,7 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
     @custom_gradient
     def gathered(values):
-        return tf.gather(values, index), lambda d_out: scatter_sum(d_out, index, size)
+        return tf.gather(values, index), lambda d_out: scatter_sum(d_out, _local(index), size)
 
     return gathered(values)
 
@@ -162,7 +183,7 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
             total = _sum_in_xla(values, index, size)
         else:
             total = tf.sparse.segment_sum(values, *order.sorted, num_segments=size)
-        return total, lambda d_total: gather(d_total, index)
+        return total, lambda d_total: gather(d_total, _local(index))
 
     return summed(values)
 
@@ -201,7 +222,7 @@ def propagate(values: tf.Tensor, senders: tf.Tensor, receivers: tf.Tensor) -> tf
     def propagated(values):
         rows, ids = order.sorted
         total = tf.sparse.segment_sum(values, tf.gather(senders, rows), ids, num_segments=size)
-        return total, lambda d_total: propagate(d_total, receivers, senders)
+        return total, lambda d_total: propagate(d_total, _local(receivers), _local(senders))
 
     return propagated(values)
 

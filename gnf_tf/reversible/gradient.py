@@ -8,7 +8,7 @@ from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import forwardprop_util, record
 
 from gnf_tf.custom_gradient import custom_gradient
-from gnf_tf.graphs.segments import with_edge_order
+from gnf_tf.graphs.segments import local_edges, with_edge_order
 from gnf_tf.graphs.structure import INDEX_FIELDS
 from gnf_tf.reversible.layers import Halves, ReversibleLayer, after, join, seed_after, split
 from gnf_tf.substitution import held_values, substituted
@@ -92,7 +92,7 @@ class Inputs:
         features = {name: tensors[i] for name, i in self._features.items()}
         conditional_input = features.pop("conditional_input", None)
         return {
-            "graph": self._graph.replace(**features),
+            "graph": local_edges(self._graph.replace(**features)),
             "conditional_input": conditional_input,
             "is_training": self._is_training,
         }
