@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import record
 from tensorflow.python.framework import ops
 
 __all__ = ["custom_gradient", "silu"]
@@ -25,7 +26,14 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
     Returns:
       The function with the gradient.
     """
-    return _freeing(tf.custom_gradient(function))
+
+    @functools.wraps(function)
+    def unrecorded(*args):
+        # TensorFlow differentiates the operations of the function too, in eager forward mode.
+        with record.stop_recording():
+            return function(*args)
+
+    return _freeing(tf.custom_gradient(unrecorded))
 
 
 def _freeing(recorded):

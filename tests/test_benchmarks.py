@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import depth, depth_models, flows, generation, memory
+from benchmarks import depth, depth_models, flows, generation, memory, planted, scale
 from benchmarks.peak import MEGABYTE, peak_mb
+from gnf_tf import datasets
 from tests.conftest import QUICK_XLA
 
 
@@ -105,3 +106,34 @@ def test_generation_is_measured_in_time_and_memory():
     row = generation.generation_point(config, 5, 3)
     assert (row["nodes"], row["graphs"]) == (5, 3)
     assert row["seconds"] > 0 and row["peak_mb"] > 100
+
+
+def test_scale_is_measured_on_one_network_in_both_ways():
+    config = scale.Config(state=4, repeats=1)
+    losses = [
+        scale.make_step(config, model, nodes=20, depth=2)()
+        for model in ("messages", "messages_stored")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    point = scale.measure(config, "grevnet", nodes=20, depth=2)
+    assert point["seconds"] > 0 and point["peak_mb"] > 100
+
+
+def test_slopes_are_exponents_and_leave_out_what_did_not_fit():
+    def points(seconds, peak_mb):
+        return {"8": {"seconds": seconds, "peak_mb": peak_mb}, "32": None}
+
+    results = {"messages": {"100": points(1.0, 50.0), "1000": points(10.0, 50.0)}}
+    found = scale.slopes(results)["messages"]
+    assert found == {"8": {"seconds": pytest.approx(1.0), "peak_mb": pytest.approx(0.0)}}
+
+
+def test_a_planted_graph_is_written_with_and_without_edges(tmp_path, capsys):
+    planted.main(planted.Config(nodes=300, hops=(0, 2), out=tmp_path))
+    graph, edgeless = (
+        datasets.read_node_graph(tmp_path / f"{name}.npz") for name in ("graph", "edgeless")
+    )
+    assert len(graph.graph.senders) > 1000 and len(edgeless.graph.senders) == 0
+    np.testing.assert_array_equal(graph.labels, edgeless.labels)
+    np.testing.assert_array_equal(graph.test, edgeless.test)
+    assert capsys.readouterr().out.count("hops") == 2

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from gnf_tf import graphs
+from gnf_tf.graphs import segments
 from tests import cases
 
 
@@ -334,3 +335,53 @@ def test_no_edges_sum_to_zero():
     none = tf.zeros([0], tf.int32)
     for out in in_both(lambda values: graphs.scatter_sum(values, none, 3), tf.zeros([0, 2])):
         np.testing.assert_array_equal(out, np.zeros([3, 2]))
+
+
+def sums_along_edges(nodes, edges, senders, receivers):
+    """The sums that know the order of edges, with gradients, and second ones of `propagate`."""
+    inputs = [nodes, edges]
+    with tf.GradientTape() as outer:
+        outer.watch(inputs)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            total = graphs.scatter_sum(edges * graphs.gather(nodes, senders), receivers, 7)
+            total += graphs.propagate(nodes**2, senders, receivers)
+            loss = tf.reduce_sum(total**3)
+        first = [tf.convert_to_tensor(g) for g in tape.gradient(loss, inputs)]
+        again = tf.reduce_sum(first[0] ** 2) + tf.reduce_sum(first[1] ** 2)
+    return [total, *first, *map(tf.convert_to_tensor, outer.gradient(again, inputs))]
+
+
+@pytest.mark.parametrize("num_edges", [0, 9])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_sums_do_not_depend_on_the_order_of_edges(dtype, num_edges):
+    """Eager, in a function of unknown sizes, and in a loop in one; some nodes have no edges."""
+    rng = np.random.default_rng(0)
+    ends = tf.constant(rng.integers(5, size=[2, num_edges]), tf.int32)
+    nodes, edges = (tf.constant(rng.normal(size=[n, 2]), dtype) for n in (7, num_edges))
+
+    def ordered(nodes, edges, ends, is_loop=False):
+        graph = graphs.edgeless([7], 2).replace(senders=ends[0], receivers=ends[1])
+        graph = segments.with_edge_order(graph, segments.EdgeOrder.of(graph))
+        args = (nodes, edges, graph.senders, graph.receivers)
+        if not is_loop:
+            return sums_along_edges(*args)
+        start = [tf.zeros_like(x) for x in (nodes, nodes, edges, nodes, edges)]
+        return tf.while_loop(
+            lambda i, *_: i < 2, lambda i, *_: (i + 1, *sums_along_edges(*args)), (0, *start)
+        )[1:]
+
+    sizes = [tf.TensorSpec([None, 2], dtype)] * 2 + [tf.TensorSpec([2, None], tf.int32)]
+    compiled = tf.function(ordered, autograph=False)
+    expected = sums_along_edges(nodes, edges, *ends)
+    close = {"float64": 1e-12, "float32": 1e-4}.get(dtype, 0.05)
+    for found in (
+        ordered(nodes, edges, ends),
+        compiled.get_concrete_function(*sizes)(nodes, edges, ends),
+        compiled.get_concrete_function(*sizes, is_loop=True)(nodes, edges, ends),
+    ):
+        for a, b in zip(found, expected, strict=True):
+            assert a.dtype == dtype
+            np.testing.assert_allclose(
+                tf.cast(a, tf.float64), tf.cast(b, tf.float64), rtol=close, atol=close
+            )

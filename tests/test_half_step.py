@@ -1,6 +1,7 @@
 """Layers of equal structure share one compiled half step; the rest of them does not."""
 
 import copy
+import functools
 import gc
 
 import numpy as np
@@ -174,3 +175,23 @@ class TestDescription:
         assert described(adding(1)).structure == described(adding(1)).structure
         assert described(adding(1)).structure != described(adding(2)).structure
         assert described(lambda x: x + 1).structure != described(lambda x: x + 2).structure
+
+
+def sorts(net, graph):
+    """How often a compiled training step sorts edges, in its graph and in functions."""
+    traced = tf.function(lambda: gradients(net, graph), autograph=False).get_concrete_function()
+    definition = traced.graph.as_graph_def()
+    within = [node for function in definition.library.function for node in function.node_def]
+    return [sum(node.op == "TopKV2" for node in nodes) for nodes in (definition.node, within)]
+
+
+@pytest.mark.parametrize("loop", [False, True], ids=["steps", "loop"])
+def test_edges_are_sorted_once_and_only_where_sums_need_it(loop):
+    graph = graphs.fully_connected([3], cases.NODE_SIZE)
+    net = gnf_tf.models.GRevNet(3, cases.NODE_SIZE, loop=loop)
+    gradients(net, graph)
+    assert sorts(net, graph) == [2, 0]  # by sender and by receiver
+    dense = functools.partial(gnf_tf.networks.AttentionBlock, 2, 3, (4,), fully_connected=True)
+    net = gnf_tf.models.GRevNet(3, cases.NODE_SIZE, loop=loop, make_conditioner=dense)
+    gradients(net, graph)
+    assert sorts(net, graph) == [0, 0]

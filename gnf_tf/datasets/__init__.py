@@ -21,6 +21,7 @@ from gnf_tf.datasets.node_graphs import (
     node_graph_from_networkx,
 )
 from gnf_tf.datasets.planetoid import citeseer, cora, pubmed
+from gnf_tf.datasets.planted import PlantedClasses
 from gnf_tf.datasets.ppi import ppi
 from gnf_tf.datasets.qm9 import QM9_TARGETS, qm9
 from gnf_tf.datasets.random_graphs import (
@@ -48,6 +49,7 @@ __all__ = [
     "LabeledGraph",
     "LabeledGraphs",
     "Molecules",
+    "PlantedClasses",
     "PointSets",
     "Topologies",
     "batches",

@@ -1,5 +1,7 @@
 """Gathers and segment sums between nodes, edges and graphs, which XLA can compile."""
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
@@ -7,7 +9,17 @@ from graph_nets.graphs import GraphsTuple
 from gnf_tf import xla
 from gnf_tf.custom_gradient import custom_gradient
 
-__all__ = ["edge_graph_ids", "gather", "node_graph_ids", "scatter_sum", "sum_nodes", "to_nodes"]
+__all__ = [
+    "EdgeOrder",
+    "edge_graph_ids",
+    "gather",
+    "node_graph_ids",
+    "propagate",
+    "scatter_sum",
+    "sum_nodes",
+    "to_nodes",
+    "with_edge_order",
+]
 
 
 def node_graph_ids(graph: GraphsTuple) -> tf.Tensor:
@@ -28,6 +40,67 @@ def _segment_ids(counts, total):
     # row, the graphs that end before it.
     ends = tf.cumsum(counts)
     return tf.searchsorted(ends, tf.range(total, dtype=ends.dtype), side="right")
+
+
+class EdgeOrder(NamedTuple):
+    """The edges of a graph in the order of their ends, for many sums along them.
+
+    Edges by increasing sender, and the senders in that order; likewise by receiver. All of them are
+    int32 [num_edges].
+    """
+
+    by_sender: tf.Tensor
+    senders: tf.Tensor
+    by_receiver: tf.Tensor
+    receivers: tf.Tensor
+
+    @classmethod
+    def of(cls, graph: GraphsTuple) -> "EdgeOrder":
+        """Sorts the edges, which costs as much as one or two sums along them."""
+        return cls(*_sorted(graph.senders), *_sorted(graph.receivers))
+
+    @classmethod
+    def unknown(cls) -> "EdgeOrder":
+        """Tensors of the right type, where nothing sums along edges."""
+        return cls(*[tf.zeros([0], tf.int32)] * 4)
+
+
+def _sorted(index):
+    rows = tf.argsort(index, stable=True)
+    return rows, tf.cast(tf.gather(index, rows), tf.int32)
+
+
+def with_edge_order(graph: GraphsTuple, order: EdgeOrder) -> GraphsTuple:
+    """The graph with senders and receivers that know their order.
+
+    It makes `scatter_sum`, `propagate` and the gradient of `gather` 2 to 4 times as fast on large
+    graphs outside XLA, since they then read the edges node by node. The order is an attribute of
+    the two tensors, which a `tf.function` that has the tensors as arguments does not see.
+    """
+    return graph.replace(
+        senders=_ordered(graph.senders, order[:2]), receivers=_ordered(graph.receivers, order[2:])
+    )
+
+
+def _ordered(index, order):
+    index = tf.identity(index)
+    index._gnf_tf_order = order
+    return index
+
+
+def _local(index):
+    """The index, with its order, in the graph of operations that is being built.
+
+    The gradient of what is built there, such as that of a gradient, cannot reach another graph.
+    """
+    order = _order_of(index)
+    if order is None or tf.executing_eagerly():
+        return index
+    return _ordered(index, tuple(map(tf.identity, order)))
+
+
+def _order_of(index):
+    return getattr(index, "_gnf_tf_order", None)
 
 
 def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
@@ -72,7 +145,7 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     Returns:
       [num_edges, ...].
     """
-    if not xla.is_compiling() and not _is_half(values):
+    if not xla.is_compiling() and not _is_half(values) and _order_of(index) is None:
         return tf.gather(values, index)
     # A static size is a Python number, since the gradient of a loop would store a tensor, which XLA
     # can't treat as a static shape.
@@ -80,7 +153,7 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
     @custom_gradient
     def gathered(values):
-        return tf.gather(values, index), lambda d_out: scatter_sum(d_out, index, size)
+        return tf.gather(values, index), lambda d_out: scatter_sum(d_out, _local(index), size)
 
     return gathered(values)
 
@@ -101,20 +174,58 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
     """
     if _is_half(values):
         return tf.cast(scatter_sum(tf.cast(values, tf.float32), index, size), values.dtype)
-    if not xla.is_compiling():
+    order = _order_of(index)
+    if order is None and not xla.is_compiling():
         return tf.math.unsorted_segment_sum(values, index, size)
 
+    @custom_gradient
+    def summed(values):
+        if order is None:
+            total = _sum_in_xla(values, index, size)
+        else:
+            total = tf.sparse.segment_sum(values, *order, num_segments=size)
+        return total, lambda d_total: gather(d_total, _local(index))
+
+    return summed(values)
+
+
+def _sum_in_xla(values, index, size):
     # XLA adds in place to a buffer of zeros. It would share a constant buffer, as in
     # unsorted_segment_sum, between all sums of a program, and copy it for each sum before any sum
     # runs: O(nodes x steps) of memory. So each buffer of zeros is made to depend on its values.
-    @custom_gradient
-    def summed(values):
-        zero = xla.zero_after([tf.reshape(values, [-1])[:1]], values.dtype)
-        zeros = tf.fill(tf.concat([[size], tf.shape(values)[1:]], axis=0), zero)
-        out = tf.tensor_scatter_nd_add(zeros, index[:, tf.newaxis], values)
-        return out, lambda d_out: gather(d_out, index)
+    zero = xla.zero_after([tf.reshape(values, [-1])[:1]], values.dtype)
+    zeros = tf.fill(tf.concat([[size], tf.shape(values)[1:]], axis=0), zero)
+    return tf.tensor_scatter_nd_add(zeros, index[:, tf.newaxis], values)
 
-    return summed(values)
+
+def propagate(values: tf.Tensor, senders: tf.Tensor, receivers: tf.Tensor) -> tf.Tensor:
+    """Sums, for each node, the rows of `values` at the senders of its incoming edges.
+
+    This is `scatter_sum` of `gather`, for messages that depend on the sender alone. If the edges
+    have an order (see `with_edge_order`), it has no tensor of a row for each edge.
+
+    Args:
+      values: [num_nodes, ...] float.
+      senders: [num_edges] int in [0, num_nodes).
+      receivers: [num_edges] int in [0, num_nodes).
+
+    Returns:
+      [num_nodes, ...]; rows of nodes without incoming edges are 0.
+    """
+    size = tf.shape(values)[0] if values.shape[0] is None else values.shape[0]
+    order = _order_of(receivers)
+    if order is None:
+        return scatter_sum(gather(values, senders), receivers, size)
+    if _is_half(values):
+        return tf.cast(propagate(tf.cast(values, tf.float32), senders, receivers), values.dtype)
+
+    @custom_gradient
+    def propagated(values):
+        rows, ids = order
+        total = tf.sparse.segment_sum(values, tf.gather(senders, rows), ids, num_segments=size)
+        return total, lambda d_total: propagate(d_total, _local(receivers), _local(senders))
+
+    return propagated(values)
 
 
 def _is_half(values):

@@ -65,9 +65,7 @@ class GraphConvolution(snt.Module):
         ones = tf.ones([tf.shape(graph.receivers)[0], 1], nodes.dtype)
         weight = tf.math.rsqrt(1.0 + graphs.scatter_sum(ones, graph.receivers, num_nodes))
         sent = weight * nodes
-        received = graphs.scatter_sum(
-            graphs.gather(sent, graph.senders), graph.receivers, num_nodes
-        )
+        received = graphs.propagate(sent, graph.senders, graph.receivers)
         return graph.replace(nodes=self._linear(weight * (sent + received)))
 
 

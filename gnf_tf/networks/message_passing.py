@@ -102,22 +102,21 @@ class MessagePassing(snt.Module):
         self._initialize(graph)
         check_edge_size(graph, self._edge_size)
         nodes = dropout(graph.nodes, self._dropout, seed)
-        hidden = self._hidden_of_edges(graph, nodes)
-        total = graphs.scatter_sum(hidden, graph.receivers, tf.shape(nodes)[0])
+        total = self._sum_over_incoming(graph, nodes)
         if self._aggregation == "mean":
-            degree = graphs.scatter_sum(
-                tf.ones_like(hidden[:, :1]), graph.receivers, tf.shape(nodes)[0]
-            )
+            ones = tf.ones([tf.shape(graph.receivers)[0], 1], nodes.dtype)
+            degree = graphs.scatter_sum(ones, graph.receivers, tf.shape(nodes)[0])
             total = total / tf.maximum(degree, 1.0)
         updated, _ = self._update(self._message(total), nodes)
         return graph.replace(nodes=self._output(updated))
 
-    def _hidden_of_edges(self, graph, nodes):
-        """The input of the message MLP's last layer, [num_edges, message_sizes[-2]]."""
+    def _sum_over_incoming(self, graph, nodes):
+        """The sum of the inputs of the message MLP's last layer, [num_nodes, message_sizes[-2]]."""
         if self._sender_only:
             hidden = self._bias(self._from_nodes(nodes))
             if not self._edge_size:
-                return graphs.gather(self._activated(graph, hidden), graph.senders)
+                hidden = self._activated(graph, hidden)
+                return graphs.propagate(hidden, graph.senders, graph.receivers)
             hidden = graphs.gather(hidden, graph.senders)
         else:
             sent, received = tf.split(self._from_nodes(nodes), 2, axis=-1)
@@ -125,7 +124,8 @@ class MessagePassing(snt.Module):
             hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
         if self._edge_size:
             hidden += self._from_edges(graph.edges)
-        return self._activated(graph, hidden)
+        hidden = self._activated(graph, hidden)
+        return graphs.scatter_sum(hidden, graph.receivers, tf.shape(nodes)[0])
 
     def _activated(self, graph, hidden):
         """The hidden layers of the message MLP, after the product of the first one."""

@@ -7,7 +7,9 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import forwardprop_util, record
 
+from gnf_tf import xla
 from gnf_tf.custom_gradient import custom_gradient
+from gnf_tf.graphs.segments import EdgeOrder
 from gnf_tf.graphs.structure import INDEX_FIELDS
 from gnf_tf.reversible.half_step import HalfStep, Seen
 from gnf_tf.reversible.layers import Halves, ReversibleLayer, delayed, join, split
@@ -82,10 +84,11 @@ class Inputs:
         self._features = [None if x is None else add(x) for x in features]
         half_steps = {id(layer): HalfStep.of(layer) for layer in layers}
         held = {id(value): value for _, values in half_steps.values() for value in values}
+        left_out = set(map(id, replaced))
         index_of_held = {
             key: add(tf.convert_to_tensor(value))
             for key, value in held.items()
-            if key not in set(map(id, replaced))
+            if key not in left_out
         }
         index_of_held |= {id(value): len(tensors) + i for i, value in enumerate(replaced)}
         self._half_steps = {
@@ -98,6 +101,10 @@ class Inputs:
         self._graph = graph.replace(
             nodes=nodes, **dict(zip(INDEX_FIELDS, index_fields, strict=True))
         )
+        self._order = None
+        if not xla.is_compiling():
+            sums = any(half_step.sums_along_edges for half_step, _ in half_steps.values())
+            self._order = EdgeOrder.of(self._graph) if sums else EdgeOrder.unknown()
 
     def steps(self, first: int | tf.Tensor = 0) -> list[Step]:
         """The layers in the order in which they run.
@@ -128,6 +135,7 @@ class Inputs:
         return Seen(
             kept,
             self._graph.replace(edges=edges, globals=global_features),
+            self._order,
             conditional_input,
             None if step.seed is None else delayed((step.seed,), after)[0],
             [tensors[i] for i in step.held],

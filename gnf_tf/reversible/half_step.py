@@ -9,6 +9,7 @@ from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import forwardprop_util
 
 from gnf_tf import xla
+from gnf_tf.graphs.segments import EdgeOrder, with_edge_order
 from gnf_tf.reversible.layers import Inverse, ReversibleLayer
 from gnf_tf.substitution import Description, described, substituted
 
@@ -31,6 +32,8 @@ class Seen(NamedTuple):
     """[num_nodes, kept_size], see `ReversibleLayer.condition`; so for `seed`"""
     graph: GraphsTuple
     """nodes [num_nodes, 0]"""
+    order: EdgeOrder | None
+    """of the edges of the graph; None: not known, as under XLA"""
     conditional_input: tf.Tensor | None
     seed: tf.Tensor | None
     values: Sequence[tf.Tensor]
@@ -69,6 +72,7 @@ class HalfStep:
         self._layer = layer
         self._held = description.values
         self._is_pure = description.packages <= _PURE
+        self.sums_along_edges = True  # as far as is known: whether it needs the order of edges
         self._compiled: dict[Hashable, tuple[Callable[..., Any], list[tf.Variable]]] = {}
 
     @classmethod
@@ -120,7 +124,7 @@ class HalfStep:
 
     def _call(self, function, inverse, is_training, states, seen, statistics=()):
         """The result of `function`, and the variables that it found; compiled if it can be."""
-        rows = (states, seen.kept, seen.graph, seen.conditional_input)
+        rows = (states, seen.kept, seen.graph, seen.order, seen.conditional_input)
         others = (seen.seed, seen.values, statistics)
         row_tensors, other_tensors = tf.nest.flatten(rows), tf.nest.flatten(others)
         tensors = [x for x in (*row_tensors, *other_tensors) if x is not None]
@@ -158,7 +162,11 @@ class HalfStep:
             flat = [None if spec is None else next(given) for spec in specs]
             arguments = tf.nest.pack_sequence_as(structure, flat)
             variables.clear()
-            return self._evaluate(function, inverse, is_training, *arguments, variables)
+            result = self._evaluate(function, inverse, is_training, *arguments, variables)
+            # What gathers along edges sums along them in its gradient.
+            if function is _backward and not tf.executing_eagerly():
+                self.sums_along_edges = any(x.consumers() for x in arguments[0][3])
+            return result
 
         return half_step, variables
 
@@ -182,9 +190,10 @@ def _spec(tensor, any_rows):
 
 
 def _condition(layer, is_training, seen):
+    graph = seen.graph if seen.order is None else with_edge_order(seen.graph, seen.order)
     return layer.condition(
         seen.kept,
-        seen.graph,
+        graph,
         conditional_input=seen.conditional_input,
         is_training=is_training,
         seed=seen.seed,
