@@ -25,9 +25,16 @@ _WITHOUT_ATTRIBUTES = (
     *(list, tuple, set, frozenset, functools.partial, types.MethodType),
     tf.types.experimental.PolymorphicFunction,
 )
-# Names of modules, of their scopes, and Sonnet's and TFP's copies of constructors' arguments.
+# Names of modules and of their scopes, Sonnet's and TFP's copies of constructors' arguments, and
+# what `tf.Module` keeps to make checkpoints.
 _IGNORED = frozenset(
-    {"_auto_repr", "_constructor_name_scope", "_name", "_name_scope", "_parameters", "_scope_name"}
+    {
+        *("_auto_repr", "_constructor_name_scope", "_name", "_name_scope", "_parameters"),
+        *("_self_name_based_restores", "_self_saveable_object_factories", "_self_update_uid"),
+        *("_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"),
+        *("_self_unconditional_deferred_dependencies", "_self_setattr_tracking", "_scope_name"),
+        "_self_half_step",  # see `gnf_tf.reversible.half_step`
+    }
 )
 
 
@@ -77,7 +84,7 @@ def described(root: Any) -> Description:
             else:
                 parts = _opened(item)[0]
                 defined = item if inspect.isfunction(item) else type(item)
-                packages.add(defined.__module__.partition(".")[0])
+                packages.add(str(defined.__module__).partition(".")[0])
                 structure.append((_kind(item), len(parts)))
                 pending.extend(reversed(parts))
     return Description(values, tuple(structure), packages)
@@ -225,11 +232,7 @@ def _opened(item: Any) -> tuple[list[Any], Rebuild]:
 def _searched(item):
     """The attributes that can hold values, by name, without records that TensorFlow keeps."""
     ignored = _IGNORED | getattr(item, "_TF_MODULE_IGNORED_PROPERTIES", frozenset())
-    return {
-        name: part
-        for name, part in _attributes(item).items()
-        if name not in ignored and not name.startswith("_self_")
-    }
+    return {name: part for name, part in _attributes(item).items() if name not in ignored}
 
 
 def _attributes(item):

@@ -22,7 +22,7 @@ _PURE = {
     *("gnf_tf", "graph_nets", "numpy", "sonnet", "tensorflow", "tensorflow_probability"),
     *("builtins", "collections", "functools", "math", "uuid"),
 }
-_ATTRIBUTE = "_self_half_step"  # a name that neither `tf.Module` nor `held_values` searches
+_ATTRIBUTE = "_self_half_step"  # which neither `tf.Module` nor `held_values` searches
 
 
 class Seen(NamedTuple):
