@@ -29,7 +29,7 @@ def test_a_traced_graph_is_freed(name, jit_compile):
     model(graph)
     before = set(ops.gradient_registry.list())
 
-    def trace():
+    def trace(model):
         @tf.function(jit_compile=jit_compile)
         def gradients(nodes):
             with tf.GradientTape() as tape:
@@ -40,7 +40,7 @@ def test_a_traced_graph_is_freed(name, jit_compile):
         traced = gradients.get_concrete_function(graph.nodes)
         return weakref.ref(traced.graph), set(ops.gradient_registry.list()) - before
 
-    reference, registered = trace()
+    reference, registered = trace(model)
     gc.collect()
     assert registered, "no gradient of ours was recorded"
     assert reference() is None
