@@ -1,5 +1,7 @@
 """A loop over stacked weights against the same layers one by one."""
 
+import functools
+
 import numpy as np
 import pytest
 import sonnet as snt
@@ -8,6 +10,7 @@ import tf_keras
 
 import gnf_tf
 from gnf_tf import graphs, networks, reversible
+from gnf_tf.reversible.loop import repeated
 from tests import cases, checks
 
 NUM_STEPS = 3
@@ -201,6 +204,60 @@ def test_second_derivatives(execution):
     assert np.abs(expected).max() > 1e-3
     found = EXECUTIONS[execution](lambda: second(loop))()
     np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("memory", reversible.MEMORY_MODES)
+@pytest.mark.parametrize("share_weights", [False, True], ids=["weights", "shared"])
+def test_xla_gets_equal_steps_as_a_loop(share_weights, memory):
+    """With the statistics of batch normalization, which each step has of its own."""
+    graph = cases.mixed_graph()
+
+    def step(gnf):
+        weights = gnf.trainable_variables
+        with tf.GradientTape() as tape:
+            out, log_det = reversible.run(gnf.layers, graph, memory=memory, is_training=True)
+            loss = tf.reduce_sum(tf.sin(out.nodes)) + tf.reduce_sum(tf.cos(log_det))
+        return [out.nodes, log_det, *tape.gradient(loss, weights)]
+
+    results = []
+    for execution in ("function", "xla"):
+        gnf = gnf_tf.GNF(
+            3,
+            cases.NODE_SIZE,
+            make_conditioner=cases.message_passing,
+            share_weights=share_weights,
+            dtype=tf.float64,
+            **cases.WIDTHS,
+        )
+        compiled = EXECUTIONS[execution](functools.partial(step, cases.randomise(gnf)))
+        averages = [tf.identity(variable) for variable in gnf.non_trainable_variables]
+        results.append([*compiled(), *gnf.non_trainable_variables])
+        moved = zip(averages, gnf.non_trainable_variables, strict=True)
+        assert all(np.abs(before - after).max() > 0 for before, after in moved)
+        operations = compiled.get_concrete_function().graph.get_operations()
+        num_loops = sum(op.type in ("While", "StatelessWhile") for op in operations)
+        assert num_loops == {"function": 0, "xla": 2}[execution]
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_what_repeats():
+    """The fewest layers that a sequence repeats, and the values that differ between repetitions."""
+    step = make_layers()
+    first, second = make_layers(), make_layers()
+    found = repeated([*first, *second])
+    assert all(a is b for a, b in zip(found.layers, first, strict=True)) and found.num_steps == 2
+    assert len(found.stacked) == len(found.replaced) and found.stacked[0].shape[0] == 2
+    same = repeated([*step, *step, *step])
+    assert same.num_steps == 3 and not same.stacked
+    assert repeated(step) is None
+    assert repeated([*first, *second, first[0]]) is None
+    assert repeated([*first, *make_layers(max_log_scale=1.0)]) is None
+    # One network in both halves of the first step, and two in those of the second.
+    network = cases.message_passing(4)
+    shared = gnf_tf.GNFStep(4, make_conditioner=lambda _: network).layers
+    other = gnf_tf.GNFStep(4, make_conditioner=cases.message_passing).layers
+    assert repeated([*shared, *other]) is None
 
 
 def test_bad_arguments():

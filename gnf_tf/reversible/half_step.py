@@ -82,7 +82,7 @@ class HalfStep:
         half_step = _HALF_STEPS.get(description.structure)
         if half_step is None:
             half_step = _HALF_STEPS[description.structure] = cls(layer, description)
-        vars(layer)[_ATTRIBUTE] = half_step
+        getattr(layer, "__dict__", {})[_ATTRIBUTE] = half_step
         return half_step, description.values
 
     def forward(
