@@ -68,6 +68,7 @@ class Inputs:
             methods get tensors.
         """
         self.options = {"inverse": inverse, "is_training": is_training}
+        self.replaced = replaced
         self._layers = layers
         self._seed = seed
         features = [graph.edges, graph.globals, conditional_input]
@@ -225,9 +226,10 @@ def forward(
     for step in steps:
         changed, kept = split(step.layer, halves)
         seen = inputs.seen(step, kept, tensors, after=halves)
-        new, layer_log_det, statistics = step.half_step.forward(changed, seen, **inputs.options)
+        layer = None if inputs.replaced else step.layer
+        new, added, statistics = step.half_step.forward(changed, seen, layer, **inputs.options)
         halves = join(step.layer, new, kept, sizes)
-        log_det += layer_log_det
+        log_det += added
         kept_statistics.append(statistics)
     return halves, log_det, kept_statistics
 

@@ -86,10 +86,28 @@ class HalfStep:
         return half_step, description.values
 
     def forward(
-        self, changed: tf.Tensor, seen: Seen, *, inverse: bool, is_training: bool
+        self,
+        changed: tf.Tensor,
+        seen: Seen,
+        layer: ReversibleLayer | None,
+        *,
+        inverse: bool,
+        is_training: bool,
     ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
-        """The new value of `changed`, log|det J| per node, and the layer's statistics."""
-        result, _ = self._call(_forward, inverse, is_training, (changed,), seen)
+        """Runs the layer.
+
+        Args:
+          changed: [num_nodes, changed_size].
+          seen: everything else.
+          layer: the layer itself if it holds `seen.values`. It then runs as it is where it is not
+            compiled, since networks of users may change at their first calls.
+          inverse: whether to run it in the inverse direction.
+          is_training: whether this is a training step.
+
+        Returns:
+          The new value of `changed`, log|det J| per node, and the layer's statistics.
+        """
+        result, _ = self._call(_forward, inverse, is_training, (changed,), seen, layer=layer)
         return result
 
     def backward(
@@ -122,7 +140,7 @@ class HalfStep:
         result, variables = self._call(_backward, inverse, is_training, states, seen, statistics)
         return *result, variables
 
-    def _call(self, function, inverse, is_training, states, seen, statistics=()):
+    def _call(self, function, inverse, is_training, states, seen, statistics=(), layer=None):
         """The result of `function`, and the variables that it found; compiled if it can be."""
         rows = (states, seen.kept, seen.graph, seen.order, seen.conditional_input)
         others = (seen.seed, seen.values, statistics)
@@ -137,7 +155,7 @@ class HalfStep:
             found: list[tf.Variable] = []
             # One tensor in two places gets the gradient of each place.
             arguments = tf.nest.map_structure(_identity, (rows, others))
-            return self._evaluate(function, inverse, is_training, *arguments, found), found
+            return self._evaluate(function, inverse, is_training, *arguments, found, layer), found
         specs = [_spec(x, any_rows=True) for x in row_tensors]
         specs += [_spec(x, any_rows=False) for x in other_tensors]
         key = function, inverse, is_training, tuple(specs)
@@ -170,11 +188,12 @@ class HalfStep:
 
         return half_step, variables
 
-    def _evaluate(self, function, inverse, is_training, rows, others, variables):
+    def _evaluate(self, function, inverse, is_training, rows, others, variables, layer=None):
         states, *shown = rows
         seed, values, statistics = others
         seen = Seen(*shown, seed, values)
-        layer = substituted(self._layer, dict(zip(map(id, self._held), values, strict=True)))
+        if layer is None:
+            layer = substituted(self._layer, dict(zip(map(id, self._held), values, strict=True)))
         layer = Inverse(layer) if inverse else layer
         return function(layer, is_training, variables, states, seen, statistics)
 
