@@ -146,12 +146,12 @@ class HalfStep:
         others = (seen.seed, seen.values, statistics)
         row_tensors, other_tensors = tf.nest.flatten(rows), tf.nest.flatten(others)
         tensors = [x for x in (*row_tensors, *other_tensors) if x is not None]
-        if (
-            xla.is_compiling()
-            or (tf.executing_eagerly() and not self._is_pure)
-            # A function's own forward-mode derivative fails for some of its inputs.
-            or forwardprop_util.pack_tangents(tensors).tangents
-        ):
+        # A function's own forward-mode derivative fails for some of its inputs, and in a loop those
+        # of sums along ordered edges do.
+        is_forward_mode = bool(forwardprop_util.pack_tangents(tensors).tangents)
+        if is_forward_mode:
+            rows = (states, seen.kept, seen.graph, None, seen.conditional_input)
+        if xla.is_compiling() or is_forward_mode or (tf.executing_eagerly() and not self._is_pure):
             found: list[tf.Variable] = []
             # One tensor in two places gets the gradient of each place.
             arguments = tf.nest.map_structure(_identity, (rows, others))
