@@ -113,7 +113,7 @@ def make_step(config: Config, model: Model, nodes: int, depth: int) -> Any:
 
 
 def slopes(results: Results) -> dict[str, dict[str, dict[str, float]]]:
-    """model -> depth -> {"seconds", "peak_mb"}: exponents of growth with the number of nodes."""
+    """model -> depth -> the exponents by which the values of `measure` grow with the nodes."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for model, sizes in results.items():
         for depth in dict.fromkeys(depth for points in sizes.values() for depth in points):
@@ -123,7 +123,7 @@ def slopes(results: Results) -> dict[str, dict[str, dict[str, float]]]:
                     name: float(
                         np.polyfit(*np.log([[n, p[name]] for n, p in points.items()]).T, 1)[0]
                     )
-                    for name in ("seconds", "peak_mb")
+                    for name in ("seconds", "cpu_seconds", "peak_mb")
                 }
     return found
 
@@ -140,7 +140,9 @@ def plot(results: Results, path: pathlib.Path) -> None:
     for i, (model, sizes) in enumerate(results.items()):
         for depth in dict.fromkeys(depth for points in sizes.values() for depth in points):
             style = styles.setdefault(depth, ("o-", "s--", "^:", "v-.")[len(styles) % 4])
-            points = [(int(n), p[depth]) for n, p in sizes.items() if p.get(depth) is not None]
+            points = sorted(
+                (int(n), p[depth]) for n, p in sizes.items() if p.get(depth) is not None
+            )
             for axis, name, unit in ((axes[0], "cpu_seconds", int(depth)), (axes[1], "peak_mb", 1)):
                 axis.plot(
                     [n for n, _ in points],
@@ -181,10 +183,8 @@ def main(config: Config) -> None:
                 path.write_text(json.dumps(results, indent=1) + "\n")
     for model, depths in slopes(results).items():
         for depth, found in depths.items():
-            print(
-                f"{model}, {depth} steps: seconds grow as nodes^{found['seconds']:.2f}, "
-                f"memory as nodes^{found['peak_mb']:.2f}"
-            )
+            exponents = ", ".join(f"{name} {value:.2f}" for name, value in found.items())
+            print(f"{model}, {depth} steps, exponent of the number of nodes: {exponents}")
     plot(results, path.with_suffix(".png"))
 
 

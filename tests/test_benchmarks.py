@@ -121,11 +121,13 @@ def test_scale_is_measured_on_one_network_in_both_ways():
 
 def test_slopes_are_exponents_and_leave_out_what_did_not_fit():
     def points(seconds, peak_mb):
-        return {"8": {"seconds": seconds, "peak_mb": peak_mb}, "32": None}
+        point = {"seconds": seconds, "cpu_seconds": seconds**2, "peak_mb": peak_mb}
+        return {"8": point, "32": None}
 
     results = {"messages": {"100": points(1.0, 50.0), "1000": points(10.0, 50.0)}}
     found = scale.slopes(results)["messages"]
-    assert found == {"8": {"seconds": pytest.approx(1.0), "peak_mb": pytest.approx(0.0)}}
+    exponents = {"seconds": 1.0, "cpu_seconds": 2.0, "peak_mb": 0.0}
+    assert found == {"8": pytest.approx(exponents)}
 
 
 def test_a_planted_graph_is_written_with_and_without_edges(tmp_path, capsys):

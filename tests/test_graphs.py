@@ -324,6 +324,30 @@ def test_gather_and_scatter_sum_have_second_derivatives():
         np.testing.assert_allclose(tf.convert_to_tensor(value), 12.0 * degree**2 * x**2)
 
 
+def test_propagate_is_a_product_with_the_adjacency_matrix():
+    senders, receivers = tf.constant([0, 1, 1, 2], tf.int32), tf.constant([1, 0, 2, 2], tf.int32)
+    matrix = np.zeros([3, 3])
+    matrix[receivers, senders] = 1.0
+
+    def derivatives(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                total = graphs.propagate(x**2, senders, receivers)
+                y = tf.reduce_sum(total**2)
+            first = tf.convert_to_tensor(inner.gradient(y, x))
+        return total, first, tf.convert_to_tensor(outer.gradient(first, x))
+
+    x = np.array([[0.5, 1.0], [-1.0, 2.0], [2.0, -3.0]])
+    total = matrix @ x**2
+    first = 4.0 * x * (matrix.T @ total)
+    second = 4.0 * (matrix.T @ total) + 8.0 * x * (matrix.T @ matrix @ x)
+    for found in in_both(derivatives, tf.constant(x)):
+        for a, b in zip(found, (total, first, second), strict=True):
+            np.testing.assert_allclose(a, b)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_bad_value_stays_in_its_row(bad):
     values = tf.constant([bad, 1.0, 2.0, 3.0, 4.0])

@@ -193,8 +193,7 @@ def _sum_in_xla(values, index, size):
     # XLA adds in place to a buffer of zeros. It would share a constant buffer, as in
     # unsorted_segment_sum, between all sums of a program, and copy it for each sum before any sum
     # runs: O(nodes x steps) of memory. So each buffer of zeros is made to depend on its values.
-    zero = xla.zero_after([tf.reshape(values, [-1])[:1]], values.dtype)
-    zeros = tf.fill(tf.concat([[size], tf.shape(values)[1:]], axis=0), zero)
+    zeros = tf.fill(tf.concat([[size], tf.shape(values)[1:]], axis=0), _zero_after(values))
     return tf.tensor_scatter_nd_add(zeros, index[:, tf.newaxis], values)
 
 
@@ -214,18 +213,42 @@ def propagate(values: tf.Tensor, senders: tf.Tensor, receivers: tf.Tensor) -> tf
     """
     size = tf.shape(values)[0] if values.shape[0] is None else values.shape[0]
     order = _order_of(receivers)
-    if order is None:
+    is_half = _is_half(values)
+    if order is None and (is_half or not xla.is_compiling()):
         return scatter_sum(gather(values, senders), receivers, size)
-    if _is_half(values):
+    if is_half:
         return tf.cast(propagate(tf.cast(values, tf.float32), senders, receivers), values.dtype)
 
     @custom_gradient
     def propagated(values):
+        if order is None:
+            total = scatter_sum(gather(values, senders), receivers, size)
+            return total, lambda d_total: _propagate_in_xla(d_total, receivers, senders)
         rows, ids = order
         total = tf.sparse.segment_sum(values, tf.gather(senders, rows), ids, num_segments=size)
         return total, lambda d_total: propagate(d_total, _local(receivers), _local(senders))
 
     return propagated(values)
+
+
+def _propagate_in_xla(values, senders, receivers):
+    # XLA takes 3 times as long for a gather that it fuses with nothing, such as that of a product
+    # of matrices. So a zero is added, and the buffer depends on the nodes: a second user of the
+    # edges would prevent the fusion.
+    @custom_gradient
+    def propagated(values):
+        zero = _zero_after(values)
+        sent = tf.gather(values, senders) + zero
+        total = tf.tensor_scatter_nd_add(
+            tf.fill(tf.shape(values), zero), receivers[:, tf.newaxis], sent
+        )
+        return total, lambda d_total: _propagate_in_xla(d_total, receivers, senders)
+
+    return propagated(values)
+
+
+def _zero_after(values):
+    return xla.zero_after([tf.reshape(values, [-1])[:1]], values.dtype)
 
 
 def _is_half(values):
