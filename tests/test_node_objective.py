@@ -252,7 +252,7 @@ def test_one_trace_serves_networks_of_all_sizes(networks):
     "config, settings, expected",
     [
         ({}, {}, ("function", 5e-3)),
-        ({"num_steps": 33, "batch_norm": False}, {}, ("eager", 5e-3)),
+        ({"num_steps": 33, "batch_norm": False}, {}, ("function", 5e-3)),
         ({"num_steps": 33, "loop": True}, {}, ("xla", 5e-3)),
         ({"model": "neumann_rbp"}, {}, ("xla", 1e-3)),
         ({"model": "neumann_rbp"}, {"learning_rate": 0.5}, ("xla", 0.5)),

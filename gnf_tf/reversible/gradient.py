@@ -14,7 +14,7 @@ from gnf_tf.graphs.structure import INDEX_FIELDS
 from gnf_tf.reversible.half_step import HalfStep, Seen
 from gnf_tf.reversible.layers import Halves, ReversibleLayer, delayed, join, split
 
-__all__ = ["Execution", "Inputs", "backward", "forward", "local", "reversible_gradient"]
+__all__ = ["Execution", "Inputs", "Step", "backward", "forward", "local", "reversible_gradient"]
 
 
 def local(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:

@@ -11,7 +11,7 @@ from gnf_tf.reversible.half_step import HalfStep
 from gnf_tf.reversible.layers import ReversibleLayer
 from gnf_tf.substitution import described, held_values
 
-__all__ = ["Loop", "Looped"]
+__all__ = ["Loop", "Looped", "Repeated", "repeated"]
 
 
 class Loop(tf.Module):
