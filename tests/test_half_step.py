@@ -195,3 +195,18 @@ def test_edges_are_sorted_once_and_only_where_sums_need_it(loop):
     net = gnf_tf.models.GRevNet(3, cases.NODE_SIZE, loop=loop, make_conditioner=dense)
     gradients(net, graph)
     assert sorts(net, graph) == [0, 0]
+
+
+def test_a_graph_passes_on_what_it_knows_of_sizes():
+    """The number of nodes, and sizes: attention within graphs of one size needs no gathers."""
+    dense = functools.partial(gnf_tf.networks.AttentionBlock, 2, 3, (4,), fully_connected=True)
+    net = gnf_tf.models.GRevNet(2, cases.NODE_SIZE, make_conditioner=dense)
+
+    def operations(sizes):
+        graph = graphs.fully_connected(sizes, cases.NODE_SIZE)
+        traced = tf.function(lambda: net(graph).nodes, autograph=False).get_concrete_function()
+        assert traced.output_shapes == [sum(sizes), cases.NODE_SIZE]
+        functions = traced.graph.as_graph_def().library.function
+        return {node.op for function in functions for node in function.node_def}
+
+    assert "GatherV2" in operations([2, 3]) and "GatherV2" not in operations([3, 3])

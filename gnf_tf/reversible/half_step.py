@@ -107,8 +107,13 @@ class HalfStep:
         Returns:
           The new value of `changed`, log|det J| per node, and the layer's statistics.
         """
-        result, _ = self._call(_forward, inverse, is_training, (changed,), seen, layer=layer)
-        return result
+        (new, log_det, statistics), _ = self._call(
+            _forward, inverse, is_training, (changed,), seen, layer=layer
+        )
+        if not tf.executing_eagerly():  # where the number of nodes may be known
+            new.set_shape(changed.shape)
+            log_det.set_shape(changed.shape[:1])
+        return new, log_det, statistics
 
     def backward(
         self,
@@ -158,13 +163,17 @@ class HalfStep:
             return self._evaluate(function, inverse, is_training, *arguments, found, layer), found
         specs = [_spec(x, any_rows=True) for x in row_tensors]
         specs += [_spec(x, any_rows=False) for x in other_tensors]
-        key = function, inverse, is_training, tuple(specs)
+        # What a graph knows, as it is traced, lets attention within graphs of one size be dense. In
+        # eager mode each batch would be traced.
+        n_node = None if tf.executing_eagerly() else tf.get_static_value(seen.graph.n_node)
+        options = function, inverse, is_training, None if n_node is None else tuple(n_node)
+        key = *options, tuple(specs)
         if key not in self._compiled:
-            self._compiled[key] = self._compile(function, inverse, is_training, rows, others, specs)
+            self._compiled[key] = self._compile(*options, rows, others, specs)
         compiled, variables = self._compiled[key]
         return compiled(*tensors), variables
 
-    def _compile(self, function, inverse, is_training, rows, others, specs):
+    def _compile(self, function, inverse, is_training, n_node, rows, others, specs):
         # Zeros in the place of tensors, which would otherwise stay alive.
         structure = tf.nest.map_structure(lambda _: 0, (rows, others))
         variables: list[tf.Variable] = []
@@ -178,12 +187,17 @@ class HalfStep:
         def half_step(*tensors):
             given = iter(tensors)
             flat = [None if spec is None else next(given) for spec in specs]
-            arguments = tf.nest.pack_sequence_as(structure, flat)
+            (states, kept, graph, order, condition), others = tf.nest.pack_sequence_as(
+                structure, flat
+            )
+            if n_node is not None:
+                graph = graph.replace(n_node=tf.constant(n_node, graph.n_node.dtype))
+            rows = (states, kept, graph, order, condition)
             variables.clear()
-            result = self._evaluate(function, inverse, is_training, *arguments, variables)
+            result = self._evaluate(function, inverse, is_training, rows, others, variables)
             # What gathers along edges sums along them in its gradient.
             if function is _backward and not tf.executing_eagerly():
-                self.sums_along_edges = any(x.consumers() for x in arguments[0][3])
+                self.sums_along_edges = any(x.consumers() for x in order)
             return result
 
         return half_step, variables
