@@ -29,7 +29,8 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def unrecorded(*args):
-        # TensorFlow differentiates the operations of the function too, in eager forward mode.
+        # As in tf.recompute_grad: an eager outer tape would otherwise keep what the function
+        # computes, and in forward mode differentiate its operations too.
         with record.stop_recording():
             return function(*args)
 

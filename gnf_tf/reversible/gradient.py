@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
-from tensorflow.python.eager import forwardprop_util, record
+from tensorflow.python.eager import forwardprop_util
 
 from gnf_tf import xla
 from gnf_tf.custom_gradient import custom_gradient
@@ -192,9 +192,7 @@ def reversible_gradient(execution: Execution, halves: Halves) -> tuple[Halves, t
 
     @custom_gradient
     def apply(first, second, *tensors):
-        # As in tf.recompute_grad: an eager outer tape would otherwise keep every state.
-        with record.stop_recording():
-            halves, log_det, statistics = execution.forward((first, second), tensors)
+        halves, log_det, statistics = execution.forward((first, second), tensors)
 
         def gradient(d_first, d_second, d_log_det, variables=None):
             d_halves, d_tensors, d_variables = execution.backward(

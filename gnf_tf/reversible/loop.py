@@ -9,7 +9,7 @@ from tensorflow.python.eager import record
 from gnf_tf.reversible.gradient import Inputs, backward, forward, local
 from gnf_tf.reversible.half_step import HalfStep
 from gnf_tf.reversible.layers import ReversibleLayer
-from gnf_tf.substitution import described, held_values
+from gnf_tf.substitution import described
 
 __all__ = ["Loop", "Looped", "Repeated", "repeated"]
 
@@ -49,13 +49,13 @@ class Loop(tf.Module):
             raise ValueError(f"`num_steps` must be at least 1, got {num_steps}")
         self._num_steps = num_steps
         values = []
-        descriptions = set()
+        structures = set()
         with tf.init_scope():
             for _ in range(num_steps):
-                layers, variables = _made(make_layers)
-                descriptions.add(described(layers).structure)
+                layers, variables, structure = _made(make_layers)
+                structures.add(structure)
                 values.append([variable.numpy() for variable in variables])
-            if len(descriptions) > 1:
+            if len(structures) > 1:
                 raise ValueError(
                     "`make_layers` must give equal layers each time, got some that differ in "
                     "more than the values of their variables"
@@ -85,7 +85,7 @@ class Loop(tf.Module):
 
 
 def _made(make_layers):
-    """New layers, and their variables."""
+    """New layers, their variables, and what they are besides."""
     created = []
 
     def creator(next_creator, **arguments):
@@ -94,11 +94,12 @@ def _made(make_layers):
 
     with tf.variable_creator_scope(creator):
         layers = tuple(make_layers())
-    held = set(map(id, held_values(layers)))
+    description = described(layers)
+    held = set(map(id, description.values))
     for variable in created:
         if id(variable) not in held or not variable.trainable:
             raise _not_replaceable([variable])
-    return layers, created
+    return layers, created, description.structure
 
 
 def _not_replaceable(variables):
