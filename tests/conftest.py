@@ -3,8 +3,8 @@
 import os
 
 # LLVM's optimizations take half of the seconds of a compilation. They are left out here and in the
-# processes that tests start, but for those of `test_distribution` and `test_benchmarks` that check
-# a compiled reversible step as users run it. Flags of the user's own replace this one.
+# processes that tests start, but for those of `test_benchmarks` that measure the memory of a step
+# as users compile it. Flags of the user's own replace this one.
 QUICK_XLA = "--xla_backend_optimization_level=0"
 os.environ.setdefault("XLA_FLAGS", QUICK_XLA)  # before TensorFlow is imported
 

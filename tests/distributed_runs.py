@@ -22,8 +22,8 @@ from trainers import cli, ppi, qm9
 
 # Batches of 14, 13 and 13 molecules, so that the replicas' parts differ.
 MOLECULES = (
-    "--train-size 40 --validation-size 23 --test-size 16 --epochs 2 --num-steps 1 --node-size 8 "
-    "--message-size 8 --num-basis 6 --l2 1e-3"
+    "--target alpha --train-size 40 --validation-size 23 --test-size 16 --epochs 2 --num-steps 1 "
+    "--node-size 8 --message-size 8 --num-basis 6 --l2 1e-3"
 ).split()
 # Batches of two networks and of one: of these a replica has no node at all.
 NETWORKS = (

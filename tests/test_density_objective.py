@@ -1,8 +1,11 @@
 """Training of `GraphDensity`, on sets that are drawn and on graphs; the trainer's own results."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from trainers import density
 
 SETS = datasets.POINT_SETS["mog_4_9"]
 ONE = tf.range(1)  # step a call
-SETTINGS = {"batch_size": 8, "validation_sets": 32, "execution": "function"}
+SETTINGS = {"batch_size": 8, "validation_sets": 32, "execution": "eager"}
 
 
 def new_objective(data=SETS, config=(), validation=None, seed=0, **settings):
@@ -189,10 +192,26 @@ def make_config(run_dir, preset="quick", **changes):
     return density.resolve(dataclasses.replace(density.PRESETS[preset], **values))
 
 
-def test_results_are_the_nll_of_held_out_sets_under_the_saved_weights(tmp_path):
-    config = make_config(tmp_path)
-    results = density.train_and_evaluate(config, 0, *density.load(config, 0))
-    model = models.GraphDensity.load(tmp_path / "model.npz")
+SEEDS = [0, 2**63 - 1]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(The content of results.json, what was printed, the run folder), of two seeds."""
+    folder = tmp_path_factory.mktemp("run")
+    words = "--steps 2 --epochs 1 --test-sets 50 --batch-size 8 --validation-sets 32 --num-steps 1"
+    words += " --width 8 --num-heads 2 --num-bins 4 --execution eager --seeds"
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
+        patch.setattr("sys.argv", ["density.py", *words.split(), *map(str, SEEDS)])
+        sys.argv += ["--run-dir", str(folder)]
+        density.main()
+    return json.loads((folder / "results.json").read_text()), output.getvalue(), folder
+
+
+def test_results_are_the_nll_of_held_out_sets_under_the_saved_weights(finished):
+    results, folder = finished[0]["runs"][0], finished[2] / "seed0"
+    model = models.GraphDensity.load(folder / "model.npz")
     log_prob = model.log_prob(datasets.mog(50, seed=(0, density.TEST)))
     np.testing.assert_allclose(results["nll"], -log_prob.sum() / 200, rtol=1e-5)
     error = (log_prob / 4).std(ddof=1) / math.sqrt(50)
@@ -241,21 +260,15 @@ def test_presets_start_near_the_data(name, preset):
     assert np.allclose(together, alone, rtol=1e-4) == (name == "realnvp")
 
 
-def test_several_seeds_make_a_summary(tmp_path, monkeypatch, capsys):
-    words = "--steps 2 --epochs 1 --test-sets 50 --batch-size 8 --validation-sets 32 --num-steps 1"
-    words += " --width 8 --num-heads 2 --num-bins 4 --execution function --seeds 0"
-    words = [*words.split(), str(2**63 - 1), "--run-dir", str(tmp_path)]
-    monkeypatch.setattr("sys.argv", ["density.py", *words])
-    density.main()
-    summary = json.loads((tmp_path / "results.json").read_text())
+def test_several_seeds_make_a_summary(finished):
+    summary, output, _ = finished
     nlls = [run["nll"] for run in summary["runs"]]
-    assert summary["seeds"] == [0, 2**63 - 1] and len(set(nlls)) == 2
+    assert summary["seeds"] == SEEDS and len(set(nlls)) == 2
     np.testing.assert_allclose(summary["nll"], np.mean(nlls))
     np.testing.assert_allclose(summary["error"], np.std(nlls, ddof=1) / math.sqrt(2))
     np.testing.assert_allclose(summary["floor"], 3.6324, atol=1e-3)
     above = summary["above_floor"]
     np.testing.assert_allclose(above, np.mean(nlls) - 3.6324, atol=0.5)  # few test sets
-    output = capsys.readouterr().out
     assert "paper 3.6" in output and "above this model's floor" in output
 
 

@@ -14,7 +14,6 @@ from gnf_tf import datasets
 from gnf_tf.errors import UserError
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.training import distribution
-from tests.conftest import QUICK_XLA
 from tests.distributed_runs import run_ppi, run_qm9
 from tests.ppi_files import write_splits
 
@@ -45,8 +44,7 @@ def folder(tmp_path_factory):
     command = [sys.executable, "-m", "tests.distributed_runs", str(folder)]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     addresses = [f"127.0.0.1:{port}" for port in free_ports(WORKERS)]
-    # Compiled as users compile, see conftest.
-    starts = [(["mirrored"], {"XLA_FLAGS": os.environ["XLA_FLAGS"].replace(QUICK_XLA, "")})]
+    starts = [(["mirrored"], {})]
     for index in range(WORKERS):
         (folder / f"temporary{index}").mkdir()
         own = {

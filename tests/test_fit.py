@@ -20,7 +20,7 @@ from gnf_tf.training.objective import step_seed
 from gnf_tf.training.state import TrainingState
 
 CONFIG = models.RegressorConfig(num_steps=1, node_size=8, message_size=8, num_basis=6)
-SETTINGS = {"batch_size": 8, "execution": "function"}
+SETTINGS = {"batch_size": 8, "execution": "eager"}
 SEEDS = [0, 1, 2**31 - 1, 2**31, 2**31 + 1, 2**32, 2**32 + 1, 3 * 2**32, 2**63 - 1]
 
 

@@ -13,7 +13,7 @@ from trainers import autoencoder, cli, generation, generator_options
 
 SMALL = (
     "--steps 2 --epochs 1 --encoder-width 4 --encoder-blocks 1 --num-heads 1 --num-steps 1 "
-    "--width 4 --execution function --num-bins 4"
+    "--width 4 --execution eager --num-bins 4"
 ).split()
 
 

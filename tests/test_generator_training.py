@@ -19,7 +19,7 @@ CONFIG = models.GeneratorConfig(
     width=8,
     num_heads=2,
 )
-SETTINGS = {"batch_size": 12, "execution": "function"}
+SETTINGS = {"batch_size": 12, "execution": "eager"}
 STAGES = {"network": ["auto_encoder", "flow"], "flow": ["end_to_end"]}
 
 

@@ -164,7 +164,7 @@ def test_the_models_couplings_have_it(kind):
     found = []
     for mixed in (False, True):
         training.set_seed(0)
-        history = training.fit(make(mixed), train, epochs=1, execution="function").history
+        history = training.fit(make(mixed), train, epochs=1, execution="eager").history
         found.append([history["loss"][0], history["gradient_norm"][0]])
     exact, mixed = found
     np.testing.assert_allclose(mixed, exact, rtol=2e-2)

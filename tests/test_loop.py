@@ -70,11 +70,15 @@ def outputs_and_gradients(layers, graph, variables, **options):
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
-@pytest.mark.parametrize("memory", reversible.MEMORY_MODES)
 @pytest.mark.parametrize(
-    "inverse, network",
-    [(False, dropping), (True, dropping), (False, in_a_closure)],
-    ids=["forward", "inverse", "closure"],
+    "inverse, network, memory",
+    [
+        (False, dropping, "reversible"),
+        (True, dropping, "reversible"),
+        (False, in_a_closure, "reversible"),
+        (False, dropping, "stored"),
+    ],
+    ids=["forward", "inverse", "closure", "stored"],
 )
 def test_same_numbers_as_one_by_one(inverse, network, memory, execution):
     """Outputs and gradients, with dropout, which draws by the index of a layer."""
@@ -185,9 +189,16 @@ def test_checkpoint_restores(tmp_path):
     np.testing.assert_array_equal(first(graph).nodes, second(graph).nodes)
 
 
+def make_few_layers():
+    """One coupling and a mixing, for what takes long."""
+    options = cases.WIDTHS | {"conditional_size": 1, "dtype": tf.float64}
+    coupling = gnf_tf.GraphCoupling(cases.message_passing, cases.NODE_SIZE, **options)
+    return coupling, gnf_tf.GraphMixing(cases.NODE_SIZE, dtype=tf.float64)
+
+
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_second_derivatives(execution):
-    loop, layers, _ = make_both(make_layers)
+    loop, layers, _ = make_both(make_few_layers)
     graph = cases.mixed_graph()
 
     def second(layers):
@@ -206,8 +217,11 @@ def test_second_derivatives(execution):
     np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("memory", reversible.MEMORY_MODES)
-@pytest.mark.parametrize("share_weights", [False, True], ids=["weights", "shared"])
+@pytest.mark.parametrize(
+    "share_weights, memory",
+    [(False, "reversible"), (False, "stored"), (True, "reversible")],
+    ids=["weights", "stored", "shared"],
+)
 def test_xla_gets_equal_steps_as_a_loop(share_weights, memory):
     """With the statistics of batch normalization, which each step has of its own."""
     graph = cases.mixed_graph()
@@ -222,7 +236,7 @@ def test_xla_gets_equal_steps_as_a_loop(share_weights, memory):
     results = []
     for execution in ("function", "xla"):
         gnf = gnf_tf.GNF(
-            3,
+            2,
             cases.NODE_SIZE,
             make_conditioner=cases.message_passing,
             share_weights=share_weights,

@@ -26,6 +26,8 @@ from trainers import cli, predict
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 IMAGE = 5  # least deviation of the pixels of a picture that isn't blank
+EAGER = ("--execution", "eager")  # takes half of the seconds of a small run
+COMPILED = ("--execution", "function")
 
 
 def main(monkeypatch, module, *words):
@@ -87,7 +89,7 @@ def finished(request, tmp_path_factory):
     case, folder = request.param, tmp_path_factory.mktemp(request.param.trainer)
     (folder / "data").mkdir()
     module = importlib.import_module(f"trainers.{case.trainer}")
-    words = [*case.words, *case.data(folder / "data")]
+    words = [*case.words, *EAGER, *case.data(folder / "data")]
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as output:
         main(patch, module, *words, "--run-dir", folder / "run")
     return Run(case, module, words, folder / "run", output.getvalue())
@@ -201,12 +203,13 @@ def test_resumes_in_the_middle_of_an_epoch_as_if_uninterrupted(finished, monkeyp
 
 @pytest.fixture(scope="module", params=CASES, ids=str)
 def own(request, tmp_path_factory):
-    """A small run on a file of the user's own, and that file."""
+    """A small compiled run on a file of the user's own, and that file."""
     case, folder = request.param, tmp_path_factory.mktemp(f"own-{request.param.trainer}")
     module = importlib.import_module(f"trainers.{case.trainer}")
     words, path = case.own(folder)
+    words = [*case.words, *COMPILED, *words]
     with pytest.MonkeyPatch.context() as patch:
-        main(patch, module, *case.words, *words, "--run-dir", folder / "run")
+        main(patch, module, *words, "--run-dir", folder / "run")
     return Run(case, module, words, folder / "run"), path
 
 
@@ -232,7 +235,7 @@ def test_a_finished_run_belongs_to_what_the_file_holds(own, monkeypatch, capsys,
     copy = tmp_path / path.name
     copy.write_bytes(path.read_bytes())
     words = [str(copy) if word == path else word for word in run.words]
-    command = [*run.case.words, *words, "--run-dir", run.run_dir]
+    command = [*words, "--run-dir", run.run_dir]
     main(monkeypatch, run.module, *command)
     assert "Epoch" not in capsys.readouterr().out
     copy.write_bytes(path.read_bytes() + b"\n")
@@ -286,7 +289,7 @@ def test_help_names_every_option_once(case, monkeypatch, capsys):
 def test_resumes_after_sigkill(tmp_path):
     """As a user runs it, with nothing on stderr."""
     case, folder = CASES[0], tmp_path / "killed"
-    command = [sys.executable, "trainers/qm9.py", *case.words, *case.data(tmp_path)]
+    command = [sys.executable, "trainers/qm9.py", *case.words, *COMPILED, *case.data(tmp_path)]
     command += ["--run-dir", str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

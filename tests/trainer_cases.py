@@ -133,15 +133,15 @@ def protein_files(folder):
 
 GENERATOR = (
     "--epochs 3 --steps 6 --batch-size 60 --embedding-size 4 --encoder-width 8 --encoder-blocks 1 "
-    "--num-heads 2 --execution function"
+    "--num-heads 2"
 ).split()
 HIDDEN = ("encoder", "directed", "steps_per_epoch", "stage")
 
 CASES = (
     Case(
         "qm9",
-        "--epochs 3 --batch-size 16 --num-steps 2 --node-size 8 --message-size 8 --num-basis 6 "
-        "--execution function".split(),
+        "--epochs 3 --batch-size 16 --num-steps 2 --node-size 8 --message-size 8 "
+        "--num-basis 6".split(),
         lambda _: "--target alpha --train-size 64 --validation-size 24 --test-size 40".split(),
         molecules,
         "MoleculeRegressor",
@@ -170,7 +170,7 @@ CASES = (
     Case(
         "density",
         "--epochs 3 --steps 12 --batch-size 8 --validation-sets 32 --test-sets 50 --num-steps 1 "
-        "--width 8 --num-heads 2 --num-bins 4 --execution function".split(),
+        "--width 8 --num-heads 2 --num-bins 4".split(),
         nothing,
         sets,
         "GraphDensity",
