@@ -199,14 +199,15 @@ def test_flow_encoder_knows_its_density():
         4, SIZE, make_encoder=lambda size: lambda graph: graph, noise_variance=1.0
     )
     noise = identity.encode(graph, seed=5).nodes
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(noise)
         # Along the edges as the encoder sees them: both ways, and a self loop on every node.
         seen = graphs.canonical(graph.replace(nodes=noise))
         again = encoder.flow.forward(seen).nodes[1:] / math.sqrt(8.0)
     checks.close(again, out.nodes, tf.float32)
     size = int(tf.size(noise))
-    jacobian = tf.reshape(tape.jacobian(again, noise, experimental_use_pfor=False), [size, size]).numpy().astype(np.float64)
+    jacobian = tape.jacobian(again, noise, experimental_use_pfor=False)
+    jacobian = np.reshape(jacobian, [size, size]).astype(np.float64)
     ends = 4 * np.cumsum(graph.n_node)
     flat = noise.numpy().astype(np.float64).ravel()
     expected = []
