@@ -22,7 +22,8 @@ from gnf_tf import datasets, options, plots, training
 from gnf_tf.datasets import Molecules
 from gnf_tf.errors import UserError
 from gnf_tf.models import MoleculeRegressor, RegressorConfig
-from gnf_tf.models.molecule_regressor import Readout, composition
+from gnf_tf.models.molecule_regressor import composition
+from gnf_tf.models.readouts import Readout
 from gnf_tf.training import RegressionSettings, distribution
 from trainers import cli, report
 

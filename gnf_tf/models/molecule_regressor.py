@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import numpy as np
 import sonnet as snt
@@ -10,14 +10,12 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, networks, options
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import readouts as kinds
 from gnf_tf.models import saving
 from gnf_tf.models.grevnet import GRevNet
+from gnf_tf.models.readouts import Readout
 
-__all__ = ["MoleculeRegressor", "Readout", "RegressorConfig", "composition"]
-
-Readout = Literal["scalar", "dipole", "extent", "gap"]
-# The targets of QM9, by name and unit, that are no sums of scalars over atoms.
-_OF_QM9: dict[tuple[str, str], Readout] = {("mu", "D"): "dipole", ("r2", "bohr^2"): "extent"}
+__all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,22 +66,23 @@ class MoleculeRegressor(saving.Model):
     a second one, y'. The kind of the target, its *read-out*, says how it is computed:
 
         scalar:  sum_e n_e w_e + w_0 + s sum_a y_a
-        dipole:  s |sum_a (y_a - mean_b y_b) r_a|
-        extent:  sum_e n_e w_e + w_0 + sum_a (v_a + s y'_a) |r_a|^2 + s sum_a y_a
+        dipole:  s |sum_a (y_a - mean_b y_b) r_a + mu_a|,    mu_a = sum_b w_ab (r_b - r_a)
+        extent:  sum_e n_e w_e + w_0 + sum_a (v_a + s y'_a / 10) |r_a|^2 + s sum_a y_a
         gap:     target "lumo" - target "homo"
 
-    The weights w, and v_a by the element of a, are a least-squares fit to the training targets, and
-    s, `spread`, is the standard deviation of its residuals.
+    with lengths in angstrom. The weights w, and v_a by the element of a, are a least-squares fit to
+    the training targets, and s, `spread`, is the standard deviation of its residuals (of the target
+    itself for a dipole). w_ab is an MLP of h_a, h_b and the distance.
 
     - scalar is for energies, with w_e as the reference energy of an element, and for other
       quantities that grow with a molecule, such as polarizability, zero-point energy and heat
       capacity (Gilmer et al., "Neural message passing for quantum chemistry", 2017).
-    - dipole is for the norm of a neutral molecule's dipole moment, of point charges s (y_a - mean)
-      (Gastegger, Behler, Marquetand, Chem. Sci. 8, 6924, 2017; Schuett, Unke, Gastegger,
-      "Equivariant message passing", 2021, section 4.3, equation 11). Atomic dipoles that are
-      weighted sums of r_b - r_a would add only point charges.
-    - extent is for the electronic spatial extent <R^2> (Schuett et al. 2021, equation 12): v_a are
-      numbers of electrons, times a factor of units, and w_e the extent of a free atom.
+    - dipole is for the norm of a neutral molecule's dipole moment, of charges with zero sum
+      (Gastegger, Behler, Marquetand, Chem. Sci. 8, 6924, 2017) and of atomic dipoles (Schuett,
+      Unke, Gastegger, "Equivariant message passing", 2021: PaiNN). In debye, the charges y_a count
+      in units of s / 4.80320 e.
+    - extent is for the electronic spatial extent <R^2>, as in PaiNN: v_a is a number of electrons
+      times a factor of units (3.5711 bohr^2 are 1 angstrom^2), and w_e the extent of an atom alone.
     - gap makes the three orbital energies consistent.
 
     Predictions are invariant to rotations, reflections and translations, and to the order of atoms.
@@ -137,7 +136,7 @@ class MoleculeRegressor(saving.Model):
         self.target_names, self.target_units = tuple(target_names), tuple(target_units)
         num_targets = len(self.target_names)
         self.readouts = ("scalar",) * num_targets if readouts is None else tuple(readouts)
-        _check_readouts(self.readouts, self.target_names)
+        kinds.check(self.readouts, self.target_names)
         if extent_weights is None:
             extent_weights = np.zeros([len(self.elements), num_targets])
         shapes = {
@@ -170,6 +169,8 @@ class MoleculeRegressor(saving.Model):
         outputs = num_targets + self.readouts.count("extent")
         self.gate = networks.MLP((config.node_size, outputs), output_scale=0.1)
         self.value = networks.MLP((2 * config.node_size, outputs), output_scale=0.1)
+        if "dipole" in self.readouts:
+            self.atomic_dipoles = kinds.AtomicDipoles(self.readouts.count("dipole"))
         self(_SAMPLE)  # makes the variables
         self._predict = tf.function(
             self.predict_graphs, input_signature=[graphs.specs(_SAMPLE)], autograph=False
@@ -205,24 +206,24 @@ class MoleculeRegressor(saving.Model):
         unknown = [name for name in readouts or {} if name not in names]
         if unknown:
             raise ValueError(f"`readouts` must be of {', '.join(names)}, got {', '.join(unknown)}")
-        kinds = tuple({**_default_readouts(train), **(readouts or {})}.values())
-        _check_readouts(kinds, names)
-        for name, kind, least in zip(names, kinds, train.targets.min(axis=0), strict=True):
+        chosen = tuple((kinds.default(train) | dict(readouts or {})).values())
+        kinds.check(chosen, names)
+        for name, kind, least in zip(names, chosen, train.targets.min(axis=0), strict=True):
             if kind in ("dipole", "extent") and least < 0:
                 raise ValueError(
                     f"`readouts` must be scalar for the target {name}, which is {least:g} for a "
                     f"molecule and no {kind} is negative, got {kind!r}"
                 )
-        counts, size = composition(train, elements), len(elements) + 1
-        features = np.concatenate([counts, train.extents(elements)], axis=1)
+        size = len(elements) + 1
+        features = np.c_[composition(train, elements), train.extents(elements)]
         weights = np.zeros([features.shape[1], len(names)])
         for kind, width in (("scalar", size), ("extent", features.shape[1])):
-            columns = [place for place, other in enumerate(kinds) if other == kind]
+            columns = np.array(chosen) == kind
             fit = np.linalg.lstsq(features[:, :width], train.targets[:, columns], rcond=None)[0]
             weights[:width, columns] = fit
-        if "gap" in kinds:
+        if "gap" in chosen:
             homo, lumo = names.index("homo"), names.index("lumo")
-            weights[:, kinds.index("gap")] = weights[:, lumo] - weights[:, homo]
+            weights[:, chosen.index("gap")] = weights[:, lumo] - weights[:, homo]
         spread = (train.targets - features @ weights).std(axis=0)
         # A fit to fewer molecules than elements is exact, with residuals from rounding alone.
         spread = np.where(spread > 1e-6 * np.abs(train.targets).max(axis=0), spread, 1.0)
@@ -230,11 +231,11 @@ class MoleculeRegressor(saving.Model):
             elements,
             names,
             train.target_units,
-            weights[:size],
-            spread,
-            kinds,
-            weights[size:],
-            config,
+            composition_weights=weights[:size],
+            spread=spread,
+            readouts=chosen,
+            extent_weights=weights[size:],
+            config=config,
         )
 
     def arguments(self) -> dict[str, Any]:
@@ -293,13 +294,16 @@ class MoleculeRegressor(saving.Model):
         outputs = tf.sigmoid(self.gate(hidden).nodes) * self.value(hidden).nodes
         columns = tf.unstack(graphs.sum_nodes(outputs, graph), axis=1)
         num_targets = len(self.readouts)
-        columns, charges = columns[:num_targets], tf.unstack(outputs[:, num_targets:], axis=1)
+        columns, corrections = columns[:num_targets], tf.unstack(outputs[:, num_targets:], axis=1)
+        if "dipole" in self.readouts:
+            charges = tf.unstack(self.atomic_dipoles(hidden), axis=1)
         for target, readout in enumerate(self.readouts):
-            if readout == "extent":
-                extent = charges.pop(0) * _squared_radius(graph)
-                columns[target] += graphs.sum_nodes(extent, graph)
-            elif readout == "dipole":
-                columns[target] = _dipole(outputs[:, target], graph)
+            if readout == "dipole":
+                columns[target] = kinds.dipole(outputs[:, target] + charges.pop(0), graph)
+            elif readout == "extent":
+                # |r_a|^2 is about 10 angstrom^2, so that both terms start with the same size.
+                extents = 0.1 * corrections.pop(0) * kinds.squared_radius(graph)
+                columns[target] += graphs.sum_nodes(extents, graph)
         if "gap" in self.readouts:
             homo, lumo = (self.target_names.index(name) for name in ("homo", "lumo"))
             gap = self.spread[lumo] * columns[lumo] - self.spread[homo] * columns[homo]
@@ -314,7 +318,7 @@ class MoleculeRegressor(saving.Model):
         counts = tf.concat([counts, tf.ones_like(counts[:, :1])], axis=-1)
         fit = tf.matmul(counts, self.composition_weights)
         if "extent" in self.readouts:
-            extents = graphs.sum_nodes(one_hot * _squared_radius(graph)[:, tf.newaxis], graph)
+            extents = graphs.sum_nodes(one_hot * kinds.squared_radius(graph)[:, tf.newaxis], graph)
             fit += tf.matmul(extents, self.extent_weights)
         return fit
 
@@ -346,44 +350,6 @@ class MoleculeRegressor(saving.Model):
             graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
             result[rows] = self._predict(graph)
         return result
-
-
-def _default_readouts(train):
-    """Returns the read-out of each target by its name."""
-    names, units = train.target_names, train.target_units
-    readouts = {n: _OF_QM9.get((n, u), "scalar") for n, u in zip(names, units, strict=True)}
-    if {"homo", "lumo", "gap"} <= set(names):
-        homo, lumo, gap = (names.index(name) for name in ("homo", "lumo", "gap"))
-        differences = train.targets[:, lumo] - train.targets[:, homo] - train.targets[:, gap]
-        if units[homo] == units[lumo] == units[gap] and np.abs(differences).max() <= 0.01:
-            readouts["gap"] = "gap"
-    return readouts
-
-
-def _check_readouts(readouts, target_names):
-    known = get_args(Readout)
-    for readout in readouts:
-        if readout not in known:
-            raise ValueError(f"`readouts` must be among {', '.join(known)}, got {readout!r}")
-    if "gap" in readouts and not {"homo", "lumo"} <= set(target_names):
-        raise ValueError(
-            f"`readouts` must have no gap without the targets homo and lumo, got the targets "
-            f"{', '.join(target_names)}"
-        )
-
-
-def _squared_radius(graph):
-    """Returns |r_a|^2 in angstrom^2, [num_nodes]."""
-    return tf.reduce_sum(tf.square(graph.nodes[:, 1:]), axis=1)
-
-
-def _dipole(charges, graph):
-    """Returns |sum_a (q_a - mean_b q_b) r_a|, [n_graphs], for charges q [num_nodes]."""
-    sizes = tf.cast(tf.maximum(graph.n_node, 1), charges.dtype)
-    charges -= graphs.to_nodes(graphs.sum_nodes(charges, graph) / sizes, graph)
-    dipole = graphs.sum_nodes(charges[:, tf.newaxis] * graph.nodes[:, 1:], graph)
-    # The gradient of the norm is infinite at 0, where padding graphs are.
-    return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(dipole), axis=1), 1e-12))
 
 
 # A hydrogen molecule, which makes the variables.
