@@ -23,7 +23,6 @@ from gnf_tf.datasets import Molecules
 from gnf_tf.errors import UserError
 from gnf_tf.models import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.molecule_regressor import composition
-from gnf_tf.models.readouts import Readout
 from gnf_tf.training import RegressionSettings, distribution
 from trainers import cli, report
 
@@ -44,9 +43,9 @@ class Config(cli.Options):
     dataset: ClassVar[str] = "qm9"
     targets: cli.Path = None
     """csv file with a row of targets for each molecule of --data"""
-    readouts: dict[str, Readout] = dataclasses.field(default_factory=dict)
-    """pairs of a target and its read-out, where they are not those that MoleculeRegressor.for_data
-    chooses, such as "--readouts moment dipole" """
+    readouts: dict[str, str] = dataclasses.field(default_factory=dict)
+    """pairs of a target and its read-out (scalar, dipole, extent or gap), as in "--readouts moment
+    dipole"; default: those of QM9's mu [D], r2 [bohr^2] and gap [eV], and scalar for all others"""
     target: Literal["all", *TARGETS] = "all"
     """the targets of QM9 to predict: all, or one, for which the paper has a model each"""
     train_size: options.Count | None = 12_000

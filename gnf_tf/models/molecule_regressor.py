@@ -13,7 +13,6 @@ from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import readouts as kinds
 from gnf_tf.models import saving
 from gnf_tf.models.grevnet import GRevNet
-from gnf_tf.models.readouts import Readout
 
 __all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
 
@@ -103,7 +102,7 @@ class MoleculeRegressor(saving.Model):
         target_units: Sequence[str],
         composition_weights: np.ndarray,
         spread: np.ndarray,
-        readouts: Sequence[Readout] | None = None,
+        readouts: Sequence[str] | None = None,
         extent_weights: np.ndarray | None = None,
         config: RegressorConfig = RegressorConfig(),
         name: str = "molecule_regressor",
@@ -181,17 +180,16 @@ class MoleculeRegressor(saving.Model):
         cls,
         train: datasets.Molecules,
         config: RegressorConfig = RegressorConfig(),
-        readouts: Mapping[str, Readout] | None = None,
+        readouts: Mapping[str, str] | None = None,
     ) -> Self:
         """Makes a model for the elements and targets of `train`, and fits the weights to them.
 
         Args:
           train: the training molecules, with targets; the model keeps only their statistics.
           config: sizes and choices.
-          readouts: read-outs by the name of a target. For other targets, they are those of QM9: a
-            target "mu" in "D" is a dipole, "r2" in "bohr^2" an extent, and "gap" a gap if "homo"
-            and "lumo" have its unit and their differences in `train` equal it within 0.01. All
-            others are scalar.
+          readouts: read-outs by the name of a target. By default, those of QM9: a target "mu" in
+            "D" is a dipole, "r2" in "bohr^2" an extent, and "gap" in "eV" a gap if "lumo" minus
+            "homo", both in "eV", equal it within 0.01 eV in `train`; all others are scalar.
 
         Raises:
           ValueError: if `train` has no molecule or no target, `readouts` names an unknown target or
@@ -223,7 +221,7 @@ class MoleculeRegressor(saving.Model):
             weights[:width, columns] = fit
         if "gap" in chosen:
             homo, lumo = names.index("homo"), names.index("lumo")
-            weights[:, chosen.index("gap")] = weights[:, lumo] - weights[:, homo]
+            weights[:, np.array(chosen) == "gap"] = weights[:, [lumo]] - weights[:, [homo]]
         spread = (train.targets - features @ weights).std(axis=0)
         # A fit to fewer molecules than elements is exact, with residuals from rounding alone.
         spread = np.where(spread > 1e-6 * np.abs(train.targets).max(axis=0), spread, 1.0)
@@ -304,11 +302,11 @@ class MoleculeRegressor(saving.Model):
                 # |r_a|^2 is about 10 angstrom^2, so that both terms start with the same size.
                 extents = 0.1 * corrections.pop(0) * kinds.squared_radius(graph)
                 columns[target] += graphs.sum_nodes(extents, graph)
-        if "gap" in self.readouts:
-            homo, lumo = (self.target_names.index(name) for name in ("homo", "lumo"))
-            gap = self.spread[lumo] * columns[lumo] - self.spread[homo] * columns[homo]
-            place = self.readouts.index("gap")
-            columns[place] = gap / self.spread[place]
+        for target, readout in enumerate(self.readouts):
+            if readout == "gap":
+                homo, lumo = (self.target_names.index(name) for name in ("homo", "lumo"))
+                gap = self.spread[lumo] * columns[lumo] - self.spread[homo] * columns[homo]
+                columns[target] = gap / self.spread[target]
         return tf.stack(columns, axis=1)
 
     def baseline(self, graph: GraphsTuple) -> tf.Tensor:
