@@ -83,7 +83,7 @@ class MoleculeRegressor(saving.Model):
     - extent is for the electronic spatial extent <R^2>, as in PaiNN: v_a is a number of electrons
       times a factor of units (3.5711 bohr^2 are 1 angstrom^2), and w_e the extent of an atom alone.
       The center of nuclear charge fits QM9 better than PaiNN's center of mass.
-    - gap makes the three orbital energies consistent, with no larger error than a separate prediction.
+    - gap makes the orbital energies consistent; a separate prediction has no smaller error.
 
     Predictions are invariant to rotations, reflections and translations, and to the order of atoms.
 
