@@ -95,6 +95,9 @@ def test_graph_by_brute_force(small_source, cache):
             radii = {1: 0.31, 6: 0.76, 7: 0.71, 8: 0.66, 9: 0.57}
             assert bonded == (distance < radii[numbers[i]] + radii[numbers[j]] + 0.4)
         np.testing.assert_array_equal(graph.nodes[node : node + n, 0], numbers)
+        centers = graph.nodes[node : node + n, 1:] - positions
+        np.testing.assert_allclose(centers, np.tile(centers[0], [n, 1]), atol=1e-5)
+        np.testing.assert_allclose(numbers @ graph.nodes[node : node + n, 1:], 0, atol=1e-4)
         node, edge = node + n, edge + n * (n - 1)
 
 
@@ -127,7 +130,7 @@ def test_batches_are_padded_graphs_of_one_shape(small_source, cache):
         np.testing.assert_array_equal(graphs.graph_mask(graph), weights == 1.0)
         np.testing.assert_array_equal(targets[weights == 0.0], 0.0)
         real = graphs.unpad(graph)
-        assert np.isin(real.nodes, molecules.elements).all()
+        assert np.isin(real.nodes[:, 0], molecules.elements).all()
         seen.append(targets[weights == 1.0])
     assert len(shapes) == 1 and len(seen) == stream.cardinality()
     seen = np.concatenate(seen)

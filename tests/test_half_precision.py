@@ -132,7 +132,8 @@ def test_a_loop_has_it_too():
 
 def regression():
     """A model of molecules, and how a training step of it is taken."""
-    train = datasets.qm9("train", size=40)
+    # Without mu, the norm of a vector, whose gradient depends on every digit near 0, the start.
+    train = datasets.qm9("train", size=40, targets=list(datasets.QM9_TARGETS)[1:])
 
     def make(mixed):
         config = models.RegressorConfig(num_steps=1, node_size=8, mixed_precision=mixed)

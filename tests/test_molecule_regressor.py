@@ -10,16 +10,19 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import readouts
 from gnf_tf.models.molecule_regressor import composition
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 CONFIG = models.RegressorConfig(num_steps=1, node_size=6, message_size=4, num_basis=4)
+TARGETS = {"mu": "dipole", "alpha": "scalar", "gap": "gap", "lumo": "scalar", "homo": "scalar"}
+TARGETS |= {"r2": "extent"}
 
 
 @pytest.fixture(scope="module")
 def test_set():
-    """Molecules of QM9 with two targets."""
-    return datasets.qm9("test", size=30, targets=["alpha", "gap"])
+    """Molecules of QM9 with targets of every kind."""
+    return datasets.qm9("test", size=30, targets=list(TARGETS))
 
 
 @pytest.fixture(scope="module")
@@ -32,38 +35,111 @@ def model(test_set):
     return model
 
 
-def test_a_new_model_predicts_about_the_fit_on_compositions(test_set):
+def test_a_new_model_predicts_about_the_least_squares_fits(test_set):
     training.set_seed(0)
     model = models.MoleculeRegressor.for_data(test_set, CONFIG)
+    assert model.target_names == tuple(TARGETS) and model.readouts == tuple(TARGETS.values())
+    assert model.target_units == ("D", "bohr^3", "eV", "eV", "eV", "bohr^2")
     counts = composition(test_set, model.elements)
-    expected = counts @ np.linalg.lstsq(counts, test_set.targets, rcond=None)[0]
-    spread = (test_set.targets - expected).std(axis=0)
-    np.testing.assert_allclose(model.spread, spread, rtol=1e-4)
-    assert (np.abs(model.predict(test_set) - expected) < spread).all()
-    assert model.target_names == ("alpha", "gap") and model.target_units == ("bohr^3", "eV")
+    with_extents = np.c_[counts, test_set.extents(model.elements)]
+    for name, features in (("alpha", counts), ("r2", with_extents)):
+        place = model.target_names.index(name)
+        targets = test_set.targets[:, place]
+        expected = features @ np.linalg.lstsq(features, targets, rcond=None)[0]
+        spread = (targets - expected).std()
+        np.testing.assert_allclose(model.spread[place], spread, rtol=1e-4)
+        assert (np.abs(model.predict(test_set)[:, place] - expected) < 2 * spread).all()
+    assert spread < 0.02 * targets.std()  # electrons near nuclei explain most of r2
+
+
+def test_point_charges_have_the_dipole_and_extent_of_the_textbook():
+    """Two charges of 0.41 e at the distance 0.917 angstrom have 4.80320 * 0.41 * 0.917 debye."""
+    fluoride = datasets.Molecules(
+        [2], [9, 1], [[5.0, 6.0, 7.0], [5.0, 6.0, 7.917]], [[0.0]], ("x",), ("",), [0]
+    )
+    graph = graphs.pad(tf.nest.map_structure(tf.constant, fluoride.graph(np.array([0]))), 5, 9, 3)
+    charges = tf.constant([9.59, 10.41, 0.0, 0.0, 0.0])  # a sum of 20 e is taken away
+    found = 4.80320 * readouts.dipole(charges, graph).numpy()
+    np.testing.assert_allclose(found, [1.8058, 0, 0], atol=1e-4)
+    # The center of nuclear charge is 0.1 * 0.917 from F: 9 * 0.0917^2 + 0.8253^2 angstrom^2.
+    model = models.MoleculeRegressor(
+        *((1, 9), ("x",), ("",), np.zeros([3, 1]), np.ones(1), ("extent",)),
+        extent_weights=np.array([[1.0], [9.0]]),
+        config=CONFIG,
+    )
+    np.testing.assert_allclose(model.baseline(graph)[:, 0], [0.75680, 0, 0], atol=1e-4)
+
+
+def test_the_gap_is_lumo_minus_homo(model, test_set):
+    gap, lumo, homo = model.predict(test_set)[:, 2:5].T
+    np.testing.assert_allclose(gap, lumo - homo, atol=1e-5 * np.abs(lumo).max())
+    assert gap.std() > 0
+
+
+def test_padding_changes_no_prediction_and_no_gradient(model, test_set):
+    graph = tf.nest.map_structure(tf.constant, test_set.graph(np.arange(4)))
+    padded = graphs.pad(graph, *(np.array([len(graph.nodes), len(graph.edges), 4]) + 5))
+    results = []
+    for batch in (graph, padded):
+        with tf.GradientTape() as tape:
+            predicted = model.predict_graphs(batch)[:4]
+            loss = tf.reduce_sum(predicted / model.spread)
+        results += [(predicted, *tape.gradient(loss, model.trainable_variables))]
+    for plain, same in zip(*results, strict=True):
+        np.testing.assert_allclose(same, plain, rtol=1e-3, atol=1e-3 * np.abs(plain).max())
+
+
+def test_read_outs_are_chosen_by_name_and_unit_or_by_the_user(test_set):
+    def chosen(units, stated=None, **changes):
+        data = dataclasses.replace(test_set, target_units=units, **changes)
+        return models.MoleculeRegressor.for_data(data, CONFIG, stated).readouts
+
+    other = ("", "", "eV", "eV", "", "")
+    assert set(chosen(other)) == {"scalar"}
+    stated = {"mu": "dipole", "r2": "extent", "gap": "gap"}
+    assert chosen(other, stated) == tuple(TARGETS.values())
+    optical = test_set.targets + [0, 0, 1, 0, 0, 0]
+    assert chosen(test_set.target_units, targets=optical)[2] == "scalar"
+    for wrong, message in (
+        ({"x": "dipole"}, "`readouts` must be of mu, .*, got x"),
+        ({"mu": "vector"}, "`readouts` must be among scalar, dipole, extent, gap, got 'vector'"),
+        ({"homo": "dipole"}, "must be scalar for the target homo, which is -.* no dipole is neg"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            chosen(test_set.target_units, wrong)
+    with pytest.raises(ValueError, match="needs targets homo and lumo, got x"):
+        readouts.check(("gap",), ("x",))
+
+
+def test_a_file_keeps_the_read_outs(model, test_set, tmp_path):
+    model.save(tmp_path / "model.npz")
+    loaded = models.load(tmp_path / "model.npz")
+    assert loaded.readouts == model.readouts
+    np.testing.assert_array_equal(loaded.predict(test_set), model.predict(test_set))
 
 
 def test_molecules_are_predicted_one_by_one_as_together(model, test_set):
     """In their order, whatever the batches."""
     together = model.predict(test_set)
-    assert together.shape == (30, 2) and together.std(axis=0).min() > 0
+    assert together.shape == (30, 6) and together.std(axis=0).min() > 0
     for batch_size in (1, 7):
         np.testing.assert_allclose(model.predict(test_set, batch_size), together, rtol=1e-4)
     order = np.random.default_rng(0).permutation(30)
     np.testing.assert_allclose(model.predict(test_set.select(order)), together[order], rtol=1e-4)
-    assert model.predict(test_set.select(np.arange(0))).shape == (0, 2)
+    assert model.predict(test_set.select(np.arange(0))).shape == (0, 6)
 
 
 def test_atoms_have_no_order_and_space_no_directions(model, test_set):
     one = test_set.select(np.array([3]))
     order = np.random.default_rng(0).permutation(len(one.atomic_numbers))
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=[3, 3]))[0]
-    moved = dataclasses.replace(
-        one,
-        atomic_numbers=one.atomic_numbers[order],
-        positions=one.positions[order] @ rotation + [1.0, 2.0, 3.0],
-    )
-    np.testing.assert_allclose(model.predict(moved), model.predict(one), rtol=1e-4)
+    for sign in (1.0, -1.0):  # one of the two is a reflection
+        moved = dataclasses.replace(
+            one,
+            atomic_numbers=one.atomic_numbers[order],
+            positions=sign * one.positions[order] @ rotation + [1.0, 2.0, 3.0],
+        )
+        np.testing.assert_allclose(model.predict(moved), model.predict(one), rtol=1e-4)
 
 
 def test_it_needs_no_targets_to_predict(model, test_set):
@@ -85,10 +161,12 @@ def test_another_element_is_named(model, test_set):
     "changes, message",
     [
         ({"elements": (6, 1)}, "`elements` must be ascending"),
-        ({"spread": np.array([1.0, 0.0])}, "`spread` must be positive"),
-        ({"spread": np.ones(3)}, r"`spread` must have shape \(2,\), got \(3,\)"),
+        ({"spread": np.zeros(6)}, "`spread` must be positive"),
+        ({"spread": np.ones(3)}, r"`spread` must have shape \(6,\), got \(3,\)"),
+        ({"readouts": ("scalar",)}, r"`readouts` must have shape \(6,\), got \(1,\)"),
+        ({"extent_weights": np.full([4, 6], np.inf)}, "`extent_weights` must be finite"),
         ({"target_units": ("eV",)}, "`target_units` must have shape"),
-        ({"composition_weights": np.full([5, 2], np.nan)}, "`composition_weights` must be finite"),
+        ({"composition_weights": np.full([5, 6], np.nan)}, "`composition_weights` must be finite"),
     ],
 )
 def test_wrong_statistics_are_named(changes, message, model):
@@ -123,6 +201,7 @@ def test_the_golden_file_loads_for_ever(test_set):
     model = models.load(GOLDEN / "molecule_regressor.npz")
     expected = json.loads((GOLDEN / "molecule_regressor.json").read_text())
     assert type(model) is models.MoleculeRegressor and model.elements == (1, 6, 7, 8)
+    assert model.readouts == ("scalar", "scalar")  # a file of November 2026 names none
     np.testing.assert_allclose(model.predict(test_set), expected["predictions"], rtol=1e-5)
 
 

@@ -39,7 +39,7 @@ def test_atoms_are_counted_by_element():
     )
     assert molecules.elements == (1, 6, 8, 9)
     np.testing.assert_array_equal(composition(molecules, elements), np.c_[expected, [1, 1, 1]])
-    np.testing.assert_array_equal(molecules.graph([0]).nodes, [[8], [1], [1]])
+    np.testing.assert_array_equal(molecules.graph([0]).nodes[:, 0], [8, 1, 1])
     with pytest.raises(ValueError, match=r"molecule 1 has the element C .* expected one of H, O$"):
         molecules.element_counts((1, 8))
 

@@ -43,6 +43,9 @@ class Config(cli.Options):
     dataset: ClassVar[str] = "qm9"
     targets: cli.Path = None
     """csv file with a row of targets for each molecule of --data"""
+    readouts: dict[str, str] = dataclasses.field(default_factory=dict)
+    """pairs of a target and its read-out (scalar, dipole, extent or gap), as in "--readouts moment
+    dipole"; default: those of QM9's mu [D], r2 [bohr^2] and gap [eV], and scalar for all others"""
     target: Literal["all", *TARGETS] = "all"
     """the targets of QM9 to predict: all, or one, for which the paper has a model each"""
     train_size: options.Count | None = 12_000
@@ -127,7 +130,10 @@ def train_and_evaluate(
 ) -> dict:
     """Trains the model, or resumes its training; returns the content of its results.json."""
     training.set_seed(config.seed)
-    model = MoleculeRegressor.for_data(train, config.network)
+    with report.as_options("readouts"):
+        model = MoleculeRegressor.for_data(train, config.network, config.readouts)
+    pairs = zip(model.target_names, model.readouts, strict=True)
+    print(f"read-outs: {', '.join(f'{name} {readout}' for name, readout in pairs)}")
     print(
         f"{len(train)} training, {len(validation)} validation, {len(test)} test molecules; "
         f"run folder {config.run_dir}"
@@ -148,7 +154,8 @@ def evaluate(
     config: Config, model: MoleculeRegressor, train: Molecules, test: Molecules, predicted
 ) -> list[dict]:
     """Returns the rows of the table, one for each target."""
-    fit = composition(test, model.elements) @ model.composition_weights
+    weights = np.linalg.lstsq(composition(train, model.elements), train.targets, rcond=None)[0]
+    fit = composition(test, model.elements) @ weights
     errors, of_mean, of_fit = (
         np.abs(values - test.targets).mean(axis=0)
         for values in (predicted, train.targets.mean(axis=0), fit)

@@ -10,7 +10,7 @@ from gnf_tf.datasets.ranges import ranges
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["EDGE_SIZE", "SYMBOLS", "Molecules"]
+__all__ = ["SYMBOLS", "Molecules"]
 
 # Symbols of the elements with atomic numbers 1 to 118.
 SYMBOLS = tuple(
@@ -31,8 +31,6 @@ _RADII = """.31 .28 1.28 .96 .84 .76 .71 .66 .57 .58 1.66 1.41 1.21 1.11 1.07 1.
 _RADIUS = np.full(1 + len(SYMBOLS), -np.inf, np.float32)
 _RADIUS[1:97] = np.array(_RADII.split(), np.float32)
 _BOND_TOLERANCE = 0.4  # angstrom, a common tolerance on the sum of two covalent radii
-
-EDGE_SIZE = 2
 
 _DTYPES = {
     "n_atoms": np.int64,
@@ -118,6 +116,24 @@ class Molecules:
         Raises:
           ValueError: if a molecule has an atom of another element; the message names both.
         """
+        return self._sums_by_element(elements, np.ones(len(self.atomic_numbers)))
+
+    def extents(self, elements: Sequence[int]) -> np.ndarray:
+        """The sum of |r_a - c|^2 over the atoms a of each element, [num_molecules, num_elements].
+
+        r_a are positions and c is the center of nuclear charge; the sums are in angstrom^2.
+
+        Args:
+          elements: see `element_counts`.
+
+        Raises:
+          ValueError: see `element_counts`.
+        """
+        centered = _centered(self.atomic_numbers, self.positions, self.n_atoms)
+        return self._sums_by_element(elements, np.square(centered).sum(axis=1))
+
+    def _sums_by_element(self, elements, values):
+        """[num_molecules, num_elements] float64, sums of `values` [num_atoms]."""
         atoms = self._owners()
         known = np.isin(self.atomic_numbers, elements)
         if not known.all():
@@ -130,10 +146,8 @@ class Molecules:
         column = np.zeros(1 + len(SYMBOLS), np.int64)
         column[np.asarray(elements, np.int64)] = np.arange(len(elements))
         shape = [len(self), len(elements)]
-        counts = np.bincount(
-            atoms * len(elements) + column[self.atomic_numbers], minlength=np.prod(shape)
-        )
-        return counts.reshape(shape).astype(np.float64)
+        places = atoms * len(elements) + column[self.atomic_numbers]
+        return np.bincount(places, values, minlength=np.prod(shape)).reshape(shape)
 
     def split(self, fractions: Sequence[float], seed: int = 0) -> tuple["Molecules", ...]:
         """Disjoint random parts of the molecules; arguments and errors as `random_split`."""
@@ -144,7 +158,8 @@ class Molecules:
 
         Each pair of different atoms has an edge in each direction.
 
-        - nodes: [num_nodes, 1] float32, the atomic number.
+        - nodes: [num_nodes, 4] float32, the atomic number, and the position in angstrom relative to
+          the molecule's center of nuclear charge.
         - edges: [num_edges, 2] float32, the distance in angstrom, and 1 for a bonded pair and 0 for
           others. A pair is bonded if its distance is less than the sum of the covalent radii plus
           0.4 angstrom.
@@ -164,7 +179,7 @@ class Molecules:
         radius = _RADIUS[numbers]
         bonded = distance < radius[senders] + radius[receivers] + _BOND_TOLERANCE
         return GraphsTuple(
-            nodes=numbers[:, np.newaxis].astype(np.float32),
+            nodes=np.c_[numbers, _centered(numbers, positions, n_node)].astype(np.float32),
             edges=np.stack([distance, bonded], axis=1).astype(np.float32),
             globals=np.zeros([len(n_node), 0], np.float32),
             receivers=receivers.astype(np.int32),
@@ -180,6 +195,16 @@ class Molecules:
     def _atoms(self, rows):
         starts = np.cumsum(self.n_atoms) - self.n_atoms
         return ranges(starts[rows], self.n_atoms[rows])
+
+
+def _centered(numbers, positions, n_atoms):
+    """[num_atoms, 3] float64, positions relative to the centers of nuclear charge."""
+    if not len(n_atoms):
+        return np.zeros([0, 3])
+    starts = np.cumsum(n_atoms) - n_atoms
+    charges = numbers[:, np.newaxis].astype(np.float64)
+    centers = np.add.reduceat(charges * positions, starts) / np.add.reduceat(charges, starts)
+    return positions - np.repeat(centers, n_atoms, axis=0)
 
 
 def _check(given, target_names, target_units):

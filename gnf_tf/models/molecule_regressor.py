@@ -1,7 +1,7 @@
-"""Regression of molecular properties from atoms and their distances, by a GRevNet (section 4)."""
+"""Regression of molecular properties from atoms and their positions, by a GRevNet (section 4)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, networks, options
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import readouts as kinds
 from gnf_tf.models import saving
 from gnf_tf.models.grevnet import GRevNet
 
@@ -58,14 +59,33 @@ def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.nd
 class MoleculeRegressor(saving.Model):
     """Predicts targets of molecules from atoms and interatomic distances, by a GRevNet.
 
-    For a molecule with atom counts n_e, atoms a with one-hot elements o_a, and final node features
-    h_a of the network,
+    For a molecule with atom counts n_e of the elements e, and atoms a with one-hot elements o_a,
+    final node features h_a of the network, and positions r_a relative to the center of nuclear
+    charge, each target has one column y of sigmoid(gate(h_a, o_a)) value(h_a, o_a), an extent also
+    a second one, y'. The kind of the target, its *read-out*, says how it is computed:
 
-        network output = sum_a sigmoid(gate(h_a, o_a)) value(h_a, o_a)        [num_targets]
-        target = sum_e n_e w_e + w_0 + spread * network output
+        scalar:  sum_e n_e w_e + w_0 + s sum_a y_a
+        dipole:  s |sum_a (y_a - mean_b y_b) r_a + mu_a|,    mu_a = sum_b w_ab (r_b - r_a)
+        extent:  sum_e n_e w_e + w_0 + sum_a (v_a + s y'_a / 10) |r_a|^2 + s sum_a y_a
+        gap:     target "lumo" - target "homo"
 
-    The weights w are a least-squares fit to the training targets, and `spread` is the standard
-    deviation of its residuals. Predictions are invariant to rotations and to the order of atoms.
+    with lengths in angstrom. The weights w, and v_a by the element of a, are a least-squares fit to
+    the training targets, and s, `spread`, is the standard deviation of its residuals (of the target
+    itself for a dipole). w_ab is an MLP of h_a, h_b and the distance.
+
+    - scalar is for energies, with w_e as the reference energy of an element, and for other
+      quantities that grow with a molecule, such as polarizability, zero-point energy and heat
+      capacity (Gilmer et al., "Neural message passing for quantum chemistry", 2017).
+    - dipole is for the norm of a neutral molecule's dipole moment, of charges with zero sum
+      (Gastegger, Behler, Marquetand, Chem. Sci. 8, 6924, 2017) and of atomic dipoles (Schuett,
+      Unke, Gastegger, "Equivariant message passing", 2021: PaiNN). In debye, the charges y_a count
+      in units of s / 4.80320 e.
+    - extent is for the electronic spatial extent <R^2>, as in PaiNN: v_a is a number of electrons
+      times a factor of units (3.5711 bohr^2 are 1 angstrom^2), and w_e the extent of an atom alone.
+      The center of nuclear charge fits QM9 better than PaiNN's center of mass.
+    - gap makes the orbital energies consistent; a separate prediction has no smaller error.
+
+    Predictions are invariant to rotations, reflections and translations, and to the order of atoms.
 
         model = MoleculeRegressor.for_data(train)
         gnf_tf.training.fit(model, train, validation, epochs=20)
@@ -83,6 +103,8 @@ class MoleculeRegressor(saving.Model):
         target_units: Sequence[str],
         composition_weights: np.ndarray,
         spread: np.ndarray,
+        readouts: Sequence[str] | None = None,
+        extent_weights: np.ndarray | None = None,
         config: RegressorConfig = RegressorConfig(),
         name: str = "molecule_regressor",
     ):
@@ -95,12 +117,16 @@ class MoleculeRegressor(saving.Model):
           composition_weights: [num_elements + 1, num_targets], the weights w above: the share
             of an atom of each element, then the constant, in units of the targets.
           spread: [num_targets], positive: scale of the network output, in units of the targets.
+          readouts: [num_targets], the read-out of each target; None for scalar ones, which files
+            of earlier versions imply.
+          extent_weights: [num_elements, num_targets], the weights v above, in units of the targets
+            per angstrom^2; None for 0.
           config: sizes and choices.
           name: name of the module.
 
         Raises:
-          ValueError: if `elements` is not ascending, or an array has another shape or values that
-            are not finite.
+          ValueError: if `elements` is not ascending, an array has another shape or values that are
+            not finite, or a read-out is unknown or a gap without targets "homo" and "lumo".
         """
         super().__init__(name=name)
         self.config = config
@@ -109,19 +135,27 @@ class MoleculeRegressor(saving.Model):
             raise ValueError(f"`elements` must be ascending atomic numbers, got {elements}")
         self.target_names, self.target_units = tuple(target_names), tuple(target_units)
         num_targets = len(self.target_names)
+        self.readouts = ("scalar",) * num_targets if readouts is None else tuple(readouts)
+        kinds.check(self.readouts, self.target_names)
+        if extent_weights is None:
+            extent_weights = np.zeros([len(self.elements), num_targets])
         shapes = {
             "target_units": (np.asarray(self.target_units), (num_targets,)),
             "composition_weights": (composition_weights, (len(self.elements) + 1, num_targets)),
             "spread": (spread, (num_targets,)),
+            "readouts": (np.asarray(self.readouts), (num_targets,)),
+            "extent_weights": (extent_weights, (len(self.elements), num_targets)),
         }
         for field, (values, shape) in shapes.items():
             if np.shape(values) != shape:
                 raise ValueError(f"`{field}` must have shape {shape}, got {np.shape(values)}")
-        if not np.isfinite(composition_weights).all():
-            raise ValueError(f"`composition_weights` must be finite, got {composition_weights}")
+        for field in ("composition_weights", "extent_weights"):
+            if not np.isfinite(shapes[field][0]).all():
+                raise ValueError(f"`{field}` must be finite, got {shapes[field][0]}")
         if not (np.isfinite(spread) & (np.asarray(spread) > 0)).all():
             raise ValueError(f"`spread` must be positive, got {spread}")
         self.composition_weights = np.asarray(composition_weights, np.float32)
+        self.extent_weights = np.asarray(extent_weights, np.float32)
         self.spread = np.asarray(spread, np.float32)
         self.embed = snt.Linear(config.node_size)
         self.net = GRevNet(
@@ -132,8 +166,11 @@ class MoleculeRegressor(saving.Model):
             memory={"grevnet": "reversible", "gnn": "stored"}[config.model],
             make_conditioner=self._make_conditioner,
         )
-        self.gate = networks.MLP((config.node_size, num_targets), output_scale=0.1)
-        self.value = networks.MLP((2 * config.node_size, num_targets), output_scale=0.1)
+        outputs = num_targets + self.readouts.count("extent")
+        self.gate = networks.MLP((config.node_size, outputs), output_scale=0.1)
+        self.value = networks.MLP((2 * config.node_size, outputs), output_scale=0.1)
+        if "dipole" in self.readouts:
+            self.atomic_dipoles = kinds.AtomicDipoles(self.readouts.count("dipole"))
         self(_SAMPLE)  # makes the variables
         self._predict = tf.function(
             self.predict_graphs, input_signature=[graphs.specs(_SAMPLE)], autograph=False
@@ -141,29 +178,64 @@ class MoleculeRegressor(saving.Model):
 
     @classmethod
     def for_data(
-        cls, train: datasets.Molecules, config: RegressorConfig = RegressorConfig()
+        cls,
+        train: datasets.Molecules,
+        config: RegressorConfig = RegressorConfig(),
+        readouts: Mapping[str, str] | None = None,
     ) -> Self:
-        """Makes a model for the elements and targets of `train`, and fits the composition to them.
+        """Makes a model for the elements and targets of `train`, and fits the weights to them.
 
         Args:
           train: the training molecules, with targets; the model keeps only their statistics.
           config: sizes and choices.
+          readouts: read-outs by the name of a target. By default, those of QM9: a target "mu" in
+            "D" is a dipole, "r2" in "bohr^2" an extent, and "gap" in "eV" a gap if "lumo" minus
+            "homo", both in "eV", equal it within 0.01 eV in `train`; all others are scalar.
 
         Raises:
-          ValueError: if `train` has no molecule or no target.
+          ValueError: if `train` has no molecule or no target, `readouts` names an unknown target or
+            read-out, or a target has negative values, which no dipole and no extent has.
         """
         if not len(train) or not train.target_names:
             raise ValueError(
                 f"`train` must hold molecules with targets, got {len(train)} molecules with "
                 f"{len(train.target_names)} targets"
             )
-        elements = train.elements
-        counts = composition(train, elements)
-        weights = np.linalg.lstsq(counts, train.targets, rcond=None)[0]
-        spread = (train.targets - counts @ weights).std(axis=0)
+        names, elements = train.target_names, train.elements
+        unknown = [name for name in readouts or {} if name not in names]
+        if unknown:
+            raise ValueError(f"`readouts` must be of {', '.join(names)}, got {', '.join(unknown)}")
+        chosen = tuple((kinds.default(train) | dict(readouts or {})).values())
+        kinds.check(chosen, names)
+        for name, kind, least in zip(names, chosen, train.targets.min(axis=0), strict=True):
+            if kind in ("dipole", "extent") and least < 0:
+                raise ValueError(
+                    f"`readouts` must be scalar for the target {name}, which is {least:g} for a "
+                    f"molecule and no {kind} is negative, got {kind!r}"
+                )
+        size = len(elements) + 1
+        features = np.c_[composition(train, elements), train.extents(elements)]
+        weights = np.zeros([features.shape[1], len(names)])
+        for kind, width in (("scalar", size), ("extent", features.shape[1])):
+            columns = np.array(chosen) == kind
+            fit = np.linalg.lstsq(features[:, :width], train.targets[:, columns], rcond=None)[0]
+            weights[:width, columns] = fit
+        if "gap" in chosen:
+            homo, lumo = names.index("homo"), names.index("lumo")
+            weights[:, np.array(chosen) == "gap"] = weights[:, [lumo]] - weights[:, [homo]]
+        spread = (train.targets - features @ weights).std(axis=0)
         # A fit to fewer molecules than elements is exact, with residuals from rounding alone.
         spread = np.where(spread > 1e-6 * np.abs(train.targets).max(axis=0), spread, 1.0)
-        return cls(elements, train.target_names, train.target_units, weights, spread, config)
+        return cls(
+            elements,
+            names,
+            train.target_units,
+            composition_weights=weights[:size],
+            spread=spread,
+            readouts=chosen,
+            extent_weights=weights[size:],
+            config=config,
+        )
 
     def arguments(self) -> dict[str, Any]:
         """See `saving.Model.arguments`."""
@@ -173,6 +245,8 @@ class MoleculeRegressor(saving.Model):
             "target_units": self.target_units,
             "composition_weights": self.composition_weights,
             "spread": self.spread,
+            "readouts": self.readouts,
+            "extent_weights": self.extent_weights,
         }
 
     def _make_conditioner(self, output_size):
@@ -185,14 +259,16 @@ class MoleculeRegressor(saving.Model):
 
     def _one_hot(self, graph):
         """Returns one-hot elements [num_nodes, num_elements] float32, zero for padding nodes."""
-        return tf.cast(graph.nodes == tf.constant([self.elements], graph.nodes.dtype), tf.float32)
+        elements = tf.constant([self.elements], graph.nodes.dtype)
+        return tf.cast(graph.nodes[:, :1] == elements, tf.float32)
 
     def embedded(self, graph: GraphsTuple) -> GraphsTuple:
         """Returns the network's input: embedded atoms, and distances in a basis of Gaussians.
 
         Args:
-          graph: molecules as from `datasets.Molecules.graph`: nodes [num_nodes, 1] atomic numbers;
-            edges [num_edges, 2] distances in angstrom, and 1 for a bond, else 0.
+          graph: molecules as from `datasets.Molecules.graph`: nodes [num_nodes, 4] atomic numbers,
+            and positions relative to the center of nuclear charge in angstrom, which only
+            read-outs use; edges [num_edges, 2] distances in angstrom, and 1 for a bond, else 0.
 
         Returns:
           Nodes [num_nodes, node_size] and edges [num_edges, num_basis + 1].
@@ -214,14 +290,36 @@ class MoleculeRegressor(saving.Model):
         """
         hidden = self.net(self.embedded(graph), is_training=is_training)
         hidden = hidden.replace(nodes=tf.concat([hidden.nodes, self._one_hot(graph)], axis=-1))
-        gated = tf.sigmoid(self.gate(hidden).nodes) * self.value(hidden).nodes
-        return graphs.sum_nodes(gated, hidden)
+        outputs = tf.sigmoid(self.gate(hidden).nodes) * self.value(hidden).nodes
+        columns = tf.unstack(graphs.sum_nodes(outputs, graph), axis=1)
+        num_targets = len(self.readouts)
+        columns, corrections = columns[:num_targets], tf.unstack(outputs[:, num_targets:], axis=1)
+        if "dipole" in self.readouts:
+            charges = tf.unstack(self.atomic_dipoles(hidden), axis=1)
+        for target, readout in enumerate(self.readouts):
+            if readout == "dipole":
+                columns[target] = kinds.dipole(outputs[:, target] + charges.pop(0), graph)
+            elif readout == "extent":
+                # |r_a|^2 is about 10 angstrom^2, so that both terms start with the same size.
+                extents = 0.1 * corrections.pop(0) * kinds.squared_radius(graph)
+                columns[target] += graphs.sum_nodes(extents, graph)
+        for target, readout in enumerate(self.readouts):
+            if readout == "gap":
+                homo, lumo = (self.target_names.index(name) for name in ("homo", "lumo"))
+                gap = self.spread[lumo] * columns[lumo] - self.spread[homo] * columns[homo]
+                columns[target] = gap / self.spread[target]
+        return tf.stack(columns, axis=1)
 
     def baseline(self, graph: GraphsTuple) -> tf.Tensor:
-        """Returns the fit to the composition [n_graphs, num_targets], in units of the targets."""
-        counts = graphs.sum_nodes(self._one_hot(graph), graph)
+        """Returns the least-squares fit [n_graphs, num_targets], in units of the targets."""
+        one_hot = self._one_hot(graph)
+        counts = graphs.sum_nodes(one_hot, graph)
         counts = tf.concat([counts, tf.ones_like(counts[:, :1])], axis=-1)
-        return tf.matmul(counts, self.composition_weights)
+        fit = tf.matmul(counts, self.composition_weights)
+        if "extent" in self.readouts:
+            extents = graphs.sum_nodes(one_hot * kinds.squared_radius(graph)[:, tf.newaxis], graph)
+            fit += tf.matmul(extents, self.extent_weights)
+        return fit
 
     def predict_graphs(self, graph: GraphsTuple) -> tf.Tensor:
         """Returns predictions [n_graphs, num_targets], in units of the targets.
@@ -255,7 +353,7 @@ class MoleculeRegressor(saving.Model):
 
 # A hydrogen molecule, which makes the variables.
 _SAMPLE = GraphsTuple(
-    nodes=np.ones([2, 1], np.float32),
+    nodes=np.array([[1.0, 0.0, 0.0, -0.37], [1.0, 0.0, 0.0, 0.37]], np.float32),
     edges=np.array([[0.74, 1.0], [0.74, 1.0]], np.float32),
     globals=np.zeros([1, 0], np.float32),
     receivers=np.array([0, 1], np.int32),

@@ -28,9 +28,9 @@ class RegressionSettings(Settings):
 class RegressionObjective(Objective):
     """Minimizes the mean absolute error over molecules and targets, plus an L2 penalty.
 
-    Each target is normalized: its composition fit is subtracted and its error divided by `spread`,
-    see `MoleculeRegressor`. The metrics `mae/...` are in units of the targets. `train` and
-    `validation` are `datasets.Molecules`; without `validation`, `train` serves for validation.
+    The error of each target is divided by its `spread`, see `MoleculeRegressor`. The metrics
+    `mae/...` are in units of the targets. `train` and `validation` are `datasets.Molecules`;
+    without `validation`, `train` serves for validation.
     """
 
     settings_class = RegressionSettings

@@ -1,0 +1,108 @@
+"""Read-outs of a `MoleculeRegressor`: how the values of atoms become a target of a molecule."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+
+from gnf_tf import datasets, graphs
+from gnf_tf.graphs import GraphsTuple
+from gnf_tf.networks.linear import Linear, output_layer
+
+__all__ = ["AtomicDipoles", "Readout", "check", "default", "dipole", "squared_radius"]
+
+Readout = Literal["scalar", "dipole", "extent", "gap"]
+# The targets of QM9, by name and unit, that are no sums of scalars over atoms.
+_OF_QM9: dict[tuple[str, str], Readout] = {("mu", "D"): "dipole", ("r2", "bohr^2"): "extent"}
+
+
+def default(train: datasets.Molecules) -> dict[str, Readout]:
+    """Returns the read-out of each target by its name, see `MoleculeRegressor.for_data`."""
+    names, units = train.target_names, train.target_units
+    found = {pair[0]: _OF_QM9.get(pair, "scalar") for pair in zip(names, units, strict=True)}
+    if {"homo", "lumo", "gap"} <= set(names):
+        homo, lumo, gap = (names.index(name) for name in ("homo", "lumo", "gap"))
+        differences = train.targets[:, lumo] - train.targets[:, homo] - train.targets[:, gap]
+        if units[homo] == units[lumo] == units[gap] == "eV" and np.abs(differences).max() < 0.01:
+            found["gap"] = "gap"
+    return found
+
+
+def check(readouts: Sequence[str], target_names: Sequence[str]) -> None:
+    """Checks the read-outs of targets.
+
+    Raises:
+      ValueError: if a read-out is unknown, or is a gap without targets "homo" and "lumo".
+    """
+    known = get_args(Readout)
+    for readout in readouts:
+        if readout not in known:
+            raise ValueError(f"`readouts` must be among {', '.join(known)}, got {readout!r}")
+    if "gap" in readouts and not {"homo", "lumo"} <= set(target_names):
+        names = ", ".join(target_names)
+        raise ValueError(f"`readouts` has a gap and needs targets homo and lumo, got {names}")
+
+
+class AtomicDipoles(snt.Module):
+    """Sums of dipoles of atoms, which point charges of zero sum give as well.
+
+    For atoms a and b with node features h, edge features d_ab and positions r, the atomic dipole is
+
+        mu_a = sum over edges (b, a) of w_ab (r_b - r_a),    w_ab = MLP(h_b, h_a, d_ab)
+
+    Since sum_a mu_a = sum_a q_a r_a with q_a = sum_b (w_ba - w_ab), this network returns charges q.
+    """
+
+    def __init__(self, num_dipoles: int, width: int = 32, name: str | None = None):
+        """Stores the sizes; variables are made at the first call.
+
+        Args:
+          num_dipoles: number of dipole moments of a molecule.
+          width: width of the MLP's hidden layer.
+          name: name of the module.
+        """
+        super().__init__(name=name)
+        self._from_nodes = Linear(2 * width)
+        self._from_edges = Linear(width, with_bias=False)
+        self._output = output_layer(num_dipoles, 0.1)
+
+    def __call__(self, graph: GraphsTuple) -> tf.Tensor:
+        """Returns charges q, [num_nodes, num_dipoles].
+
+        Args:
+          graph: nodes h [num_nodes, any] and edges d [num_edges, any].
+        """
+        sent, received = tf.split(self._from_nodes(graph.nodes), 2, axis=-1)
+        hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
+        weights = self._output(tf.nn.relu(hidden + self._from_edges(graph.edges)))
+        size = tf.shape(graph.nodes)[0]
+        ends = (graphs.scatter_sum(weights, end, size) for end in (graph.senders, graph.receivers))
+        return tf.subtract(*ends)
+
+
+def squared_radius(graph: GraphsTuple) -> tf.Tensor:
+    """Returns |r_a|^2 in angstrom^2 of all atoms a, [num_nodes].
+
+    Args:
+      graph: molecules as from `datasets.Molecules.graph`.
+    """
+    return tf.reduce_sum(tf.square(graph.nodes[:, 1:]), axis=1)
+
+
+def dipole(charges: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
+    """Returns |sum_a (q_a - mean_b q_b) r_a|, the norms of the dipole moments of neutral molecules.
+
+    Args:
+      charges: [num_nodes], charges q_a of atoms, with any sum.
+      graph: molecules as from `datasets.Molecules.graph`.
+
+    Returns:
+      [n_graphs], in units of charge times angstrom: 1 elementary charge angstrom is 4.80320 debye.
+    """
+    sizes = tf.cast(tf.maximum(graph.n_node, 1), charges.dtype)
+    charges -= graphs.to_nodes(graphs.sum_nodes(charges, graph) / sizes, graph)
+    vectors = graphs.sum_nodes(charges[:, tf.newaxis] * graph.nodes[:, 1:], graph)
+    # The gradient of the norm is infinite at 0, where padding graphs and single atoms are.
+    return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(vectors), axis=1), 1e-12))
