@@ -2,10 +2,11 @@
 
 import os
 
-# LLVM's optimizations take half of the seconds of a compilation. They are left out here and in the
-# processes that tests start, but for those of `test_benchmarks` that measure the memory of a step
+# LLVM's optimizations take half of the seconds of a compilation, and the newer generators of fused
+# loops a quarter of what is left and more memory. Both are left out here and in the processes that
+# tests start, but for those of `test_benchmarks` that measure the memory of a step
 # as users compile it. Flags of the user's own replace this one.
-QUICK_XLA = "--xla_backend_optimization_level=0"
+QUICK_XLA = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", QUICK_XLA)  # before TensorFlow is imported
 
 # So that no process works on one of them while the others have finished.

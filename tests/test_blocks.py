@@ -142,6 +142,8 @@ def test_a_graph_that_does_not_fit_is_an_error_or_nan(name, use):
         nodes_of(call, graph)
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         tf.function(lambda graph: nodes_of(call, graph), autograph=False)(graph)
+    if use != "blocks" and name != "first":
+        return  # compiling takes seconds: one batch stands for all
     for batch in (graph, graphs.pad(graph, 30, 60, 5)):
         found = in_xla(lambda graph: nodes_of(call, graph), batch).numpy()
         beyond = np.concatenate([np.arange(len(member)) >= 5 for member in TOO_LARGE[name]])

@@ -22,8 +22,9 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["function", "xla"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name, jit_compile", [*((name, False) for name in MODELS), ("reversible", True), ("loop", True)]
+)
 def test_a_traced_graph_is_freed(name, jit_compile):
     model, graph = MODELS[name](), cases.mixed_graph(tf.float32)
     model(graph)

@@ -1,5 +1,7 @@
 """Normalizations whose nodes are none, one, huge, or no numbers."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -56,9 +58,12 @@ def trained(model, graph):
 
 
 @pytest.mark.parametrize(
-    "mode, memory", [("eager", "stored"), *((mode, "reversible") for mode in MODES)]
+    "empty, mode, memory",
+    [
+        *itertools.product(EMPTY, ["eager"], reversible.MEMORY_MODES),
+        *itertools.product(["padding alone"], ["function", "xla"], ["reversible"]),
+    ],
 )
-@pytest.mark.parametrize("empty", EMPTY)
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_to_average_leaves_the_moving_averages(name, empty, memory, mode):
     graph, padded = EMPTY[empty]
