@@ -10,7 +10,7 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import datasets, graphs, seeds
 from gnf_tf.models import flow_parts, saving
-from gnf_tf.models.auto_encoder import FlowAutoEncoder
+from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
 from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, make_gnf
 
 __all__ = ["GeneratorConfig", "GraphGenerator", "Stage"]
@@ -233,6 +233,25 @@ class GraphGenerator(saving.Model):
 
         return tuple(tf.unstack(self._of_each(graph, seed, evaluate, width=(2,)), axis=1))
 
+    def decoded_encodings(self, graph: Graphs, *, seed: int = 0) -> list[nx.Graph]:
+        """Encodes graphs and decodes their embeddings, as `generate` does with the flow's samples.
+
+        Where these graphs resemble the given ones and generated graphs don't, the flow over
+        embeddings is to blame; where they don't, the auto-encoder is.
+
+        Args:
+          graph: networkx graphs, or a GraphsTuple, which are all encoded at once.
+          seed: seed of the encoder's noise, and of the edges for the encoder "flow".
+        """
+        found = self.topologies(graph)
+        whole = graphs.fill_missing(found.graph(np.arange(len(found))))
+        return self._decoded(self.auto_encoder.encode(whole, seed=seed), seed)
+
+    def _decoded(self, embedded, seed, draw_edges=None):
+        draw_edges = self.config.encoder == "flow" if draw_edges is None else draw_edges
+        decoded = self.auto_encoder.decode(embedded, seed=seed if draw_edges else None)
+        return _to_simple_graphs(decoded, self.config.directed)
+
     def _of_each(
         self,
         members: Graphs,
@@ -320,15 +339,12 @@ class GraphGenerator(saving.Model):
             if num_graphs < 1:
                 raise ValueError(f"`num_graphs` must be at least 1, got {num_graphs}")
             wanted = seeds.generator(seed).choice(self.n_node, num_graphs)
-        if draw_edges is None:
-            draw_edges = self.config.encoder == "flow"
         sizes = self._checked_sizes(wanted)
         generated: dict[int, nx.Graph] = {}
         for i, rows in enumerate(flow_parts.chunks(sizes)):
             pair = tf.random.split(tf.random.fold_in(seeds.as_pair(seed), i), 2)
             embedded = self.sample_embeddings(sizes[rows], seed=pair[0])
-            decoded = self.auto_encoder.decode(embedded, seed=pair[1] if draw_edges else None)
-            made = _to_simple_graphs(decoded, self.config.directed)
+            made = self._decoded(embedded, pair[1], draw_edges)
             generated.update(zip(rows.tolist(), made, strict=True))
         return [generated[row] for row in range(len(sizes))]
 
