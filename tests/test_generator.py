@@ -161,6 +161,14 @@ def test_reconstruction_is_that_of_decoded_graphs(generator):
     )
 
 
+def test_decoded_encodings_have_the_errors_of_the_reconstruction(generator):
+    decoded = generator.decoded_encodings(MEMBERS, seed=1)
+    assert list(map(len, decoded)) == list(map(len, MEMBERS))
+    if generator.config.encoder == "network":  # whose decoded edges are not drawn
+        wrong = generator.reconstruction(MEMBERS, seed=1)[1]
+        assert sum(wrong) == metrics.wrong_edges(MEMBERS, decoded).wrong
+
+
 def test_for_data_keeps_the_sizes_alone():
     config = models.GeneratorConfig(**SMALL)
     of_list = models.GraphGenerator.for_data(MEMBERS, config)
@@ -219,7 +227,13 @@ def test_a_saved_model_of_tensorflow(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"encoder": "flow"}, {"coupling": "spline"}, {"directed": True}]
+    "changes",
+    [
+        {"noise_size": 1, "embedding_noise": 0.1, "scaled_distance": True},
+        {"encoder": "flow"},
+        {"coupling": "spline"},
+        {"directed": True},
+    ],
 )
 def test_saves_and_loads(changes, tmp_path):
     before = make(**changes)

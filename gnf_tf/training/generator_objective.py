@@ -94,9 +94,10 @@ class GeneratorObjective(Objective):
                 "`stage` must not be 'end_to_end' where the `encoder` of the configuration is "
                 f"{module.config.encoder!r}, expected 'flow'"
             )
-        if settings.compactness and not module.config.embedding_noise:
+        penalized = settings.compactness and settings.stage == "auto_encoder"
+        if penalized and not module.config.embedding_noise:
             raise ValueError(
-                "`compactness` must be 0 where the `embedding_noise` of the configuration is 0, got "
+                "`compactness` must be 0 where the configuration has no `embedding_noise`, got "
                 f"{settings.compactness}"
             )
         if settings.stage != "auto_encoder" and module.stage in (None, "auto_encoder"):
@@ -240,7 +241,7 @@ def generator_losses(
 
 
 def _gaussian_nats(graph, noise):
-    """Returns log det(Cov(X) / noise^2) / 2, the nats of a node under a Gaussian, less its noise."""
+    """Returns log det(Cov(X) / noise^2) / 2, which bounds the information of a node, in nats."""
     mask = graphs.node_mask(graph)[:, tf.newaxis]
     nodes = tf.where(mask, graph.nodes / noise, 0.0)
     count = tf.reduce_sum(tf.cast(mask, nodes.dtype))
