@@ -25,7 +25,7 @@ from trainers import cli, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
-COMPACTNESS = 0.1  # of the embeddings in two-stage training, where the paper has 0
+COMPACTNESS = 0.3  # of the embeddings in two-stage training, where the paper has 0
 SHOWN = 6  # graphs of each kind in a picture
 # Tables 4 and 5 of the paper, its GNF, degree / clustering / orbit: the rows with as many graphs as
 # test graphs, matched in size, and the rows "(1024)".
@@ -80,7 +80,7 @@ def resolve(config: Config) -> Config:
     if not config.end_to_end:
         # With the paper's values, 0 and as many noise features as the embedding has, the flow does
         # not learn the embeddings' density; see `GeneratorConfig`.
-        noise = {"noise_size": 2, "embedding_noise": 0.05}
+        noise = {"noise_size": 2, "embedding_noise": 0.06}
         return generator_options.resolve(config, "generation", "two-stage", **noise)
     sizes = {"embedding_size": 14, "encoder_blocks": 2, "decoder_blocks": 2}
     return generator_options.resolve(config, "generation", "end-to-end", encoder="flow", **sizes)

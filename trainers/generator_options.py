@@ -46,7 +46,7 @@ class Network(GeneratorConfig):
     """attention blocks of the encoder's networks; default: 6, or 2 end to end"""
     embedding_noise: options.NotNegative | None = None
     """standard deviation of the noise on each embedding feature in two-stage training; default: 0
-    for the auto-encoder's trainer, as in the paper, and 0.05 for the generator's"""
+    for the auto-encoder's trainer, as in the paper, and 0.06 for the generator's"""
     decoder_blocks: options.AtLeast0 | None = None
     """attention blocks of the decoder; default: none, as in the paper, or 2 end to end"""
 
