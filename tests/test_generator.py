@@ -315,6 +315,10 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypat
         ),
         (lambda _: models.GeneratorConfig(width=9), "`width` must be a multiple of the number of"),
         (lambda _: models.GeneratorConfig(decoder_blocks=-1), "`decoder_blocks` must be at least"),
+        (
+            lambda _: models.GeneratorConfig(encoder="flow", noise_size=2),
+            "`noise_size` must be left out for the encoder 'flow', got 2",
+        ),
         (lambda _: models.GeneratorConfig(temperature=0.0), "`temperature` must be positive"),
         (lambda _: models.GraphGenerator([3], stage="x"), "`stage` must be one of .* got 'x'"),
         (lambda g: type(g).for_data([]), "`graphs` must hold at least one graph, got none"),

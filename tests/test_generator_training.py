@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.training import GeneratorObjective, GeneratorSettings
@@ -131,6 +132,14 @@ def test_the_penalty_is_the_information_of_a_gaussian_channel(train):
     information = 0.5 * np.linalg.slogdet(np.cov(nodes.T, bias=True) / 0.01)[1]
     expected = 2.0 * information * np.array(graph.n_node)
     np.testing.assert_allclose((penalized - plain)[: len(train)], expected, rtol=0.05)
+
+
+def test_the_rate_of_the_flow_leaves_out_the_noise(train):
+    generator = new_generator(train, embedding_noise=0.1)
+    graph = graphs.from_networkx(train)
+    losses = generator_losses(generator, graph, stage="flow", seed=1)
+    entropy = scipy.stats.norm(scale=0.1).entropy() * 4 * np.array(graph.n_node)
+    np.testing.assert_allclose(losses["rate"], losses["loss"] - entropy, rtol=1e-4)
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.2])

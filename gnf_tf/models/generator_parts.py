@@ -66,6 +66,9 @@ class GeneratorConfig:
     def __post_init__(self):
         options.check(self)
         flow_parts.check_heads(self, "encoder_width", "width")
+        if self.encoder == "flow" and (self.embedding_noise or self.noise_size):
+            name = "embedding_noise" if self.embedding_noise else "noise_size"
+            raise options.OptionError(name, "left out for the encoder 'flow'", getattr(self, name))
 
 
 def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoEncoder:

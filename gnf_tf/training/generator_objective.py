@@ -1,6 +1,7 @@
 """Training of a `GraphGenerator`: its auto-encoder, its flow, or both together."""
 
 import dataclasses
+import math
 from typing import Any, ClassVar
 
 import networkx as nx
@@ -17,6 +18,7 @@ from gnf_tf.training.objective import Objective, Settings, cosine_adam
 __all__ = ["GeneratorObjective", "GeneratorSettings", "generator_losses"]
 
 WARMUP = 0.6  # share of the end-to-end training steps in which the weight of the rate rises
+NORMAL_ENTROPY = 0.5 * math.log(2.0 * math.pi * math.e)
 COMPARED = 200  # graphs that are generated after each epoch, and training graphs to compare with
 SHOWN = 12  # graphs in a figure
 
@@ -221,20 +223,27 @@ def generator_losses(
     Returns:
       [n_graphs] each: `loss`, in nats; `cross_entropy`, -log p(edges | X), in nats; `wrong_edges`,
       the number of pairs that are decoded wrong; and, except for the stage auto_encoder, `rate`, in
-      nats: log q(X | edges) - log p(X) for the stage end_to_end, -log p(X) for the stage flow.
+      nats: log q(X | edges) - log p(X) for the stage end_to_end, -log p(X) for the stage flow, less
+      the entropy of the embedding noise if there is any; the latter is then an upper bound on the
+      information in the embeddings, which is what the flow has to learn.
     """
     encoder = generator.auto_encoder
     if stage == "end_to_end":
         embedded, log_q = encoder.encode_and_log_prob(graph, seed=seed)
     else:
         embedded, log_q = encoder.encode(graph, seed=seed), 0.0
+        if generator.config.embedding_noise:
+            of_feature = -math.log(generator.config.embedding_noise) - NORMAL_ENTROPY
+            num_features = encoder.embedding_size * graph.n_node
+            log_q = of_feature * tf.cast(num_features, embedded.nodes.dtype)
     values = {"wrong_edges": encoder.wrong_edges(embedded)}
     values["cross_entropy"] = values["loss"] = encoder.cross_entropy(embedded)
     if compactness and stage == "auto_encoder":
         nats = compactness * _gaussian_nats(embedded, generator.config.embedding_noise)
         values["loss"] += nats * tf.cast(graph.n_node, nats.dtype)
     if stage != "auto_encoder":
-        values["rate"] = values["loss"] = log_q - generator.embedding_log_prob(embedded)
+        values["loss"] = -generator.embedding_log_prob(embedded)
+        values["rate"] = values["loss"] + log_q
     if stage == "end_to_end":
         values["loss"] = values["cross_entropy"] + beta * values["rate"]
     return values
