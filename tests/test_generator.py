@@ -64,6 +64,15 @@ def test_same_seed_same_graphs(generator):
     )
 
 
+def test_edges_are_drawn_by_default_with_embedding_noise():
+    for noise in (0.0, 0.1):
+        generator = make(embedding_noise=noise)
+        default = generator.generate(n_node=[7] * 20, seed=3)
+        for drawn in (False, True):
+            made = generator.generate(n_node=[7] * 20, seed=3, draw_edges=drawn)
+            assert same(made, default) == (drawn == (noise > 0.0))
+
+
 def test_sizes_can_be_given(generator):
     assert [len(graph) for graph in generator.generate(n_node=[1, 7, 2], seed=0)] == [1, 7, 2]
 

@@ -241,14 +241,15 @@ class GraphGenerator(saving.Model):
 
         Args:
           graph: networkx graphs, or a GraphsTuple, which are all encoded at once.
-          seed: seed of the encoder's noise, and of the edges for the encoder "flow".
+          seed: seed of the encoder's noise, and of the edges if `generate` draws them by default.
         """
         found = self.topologies(graph)
         whole = graphs.fill_missing(found.graph(np.arange(len(found))))
         return self._decoded(self.auto_encoder.encode(whole, seed=seed), seed)
 
     def _decoded(self, embedded, seed, draw_edges=None):
-        draw_edges = self.config.encoder == "flow" if draw_edges is None else draw_edges
+        if draw_edges is None:
+            draw_edges = self.config.encoder == "flow" or self.config.embedding_noise > 0.0
         decoded = self.auto_encoder.decode(embedded, seed=seed if draw_edges else None)
         return _to_simple_graphs(decoded, self.config.directed)
 
@@ -323,7 +324,8 @@ class GraphGenerator(saving.Model):
           n_node: number of nodes of each graph.
           seed: seed of node counts, embeddings and edges; the same seed gives the same graphs.
           draw_edges: whether each edge is drawn with its probability p, or is present if p > 1/2.
-            Default: True for the encoder "flow", whose decoder is trained as a likelihood.
+            Default: True for the encoder "flow" and with an `embedding_noise`, where embeddings
+            leave some edges to chance, so that p is their probability.
 
         Raises:
           ValueError: if both or neither of `num_graphs` and `n_node` are given, a number is out of
