@@ -170,6 +170,27 @@ def test_noise_is_redrawn_with_the_seed_and_has_its_variance():
     assert np.abs(noise - encoder.encode(graph, seed=2).nodes).max() > 0.1
 
 
+def test_embeddings_have_noise_that_the_encoder_does_not_see():
+    """Of one noise feature H, which this encoder repeats, and of E for each embedding feature."""
+    encoder = models.GraphAutoEncoder(
+        4,
+        500,
+        make_encoder=lambda size: lambda graph: graph.replace(nodes=tf.tile(graph.nodes, [1, 4])),
+        noise_size=1,
+        embedding_noise=0.5,
+    )
+    nodes = encoder.encode(graphs.edgeless([500] * 20, 0), seed=1).nodes.numpy()
+    np.testing.assert_allclose(np.cov(nodes.T), 0.3 + 0.25 * np.eye(4), atol=0.03)
+
+
+def test_the_distance_may_be_divided_by_the_root_of_the_width():
+    graph = embedded()
+    scaled = models.GraphAutoEncoder(4, SIZE, scaled_distance=True).edge_logits(graph)
+    smaller = graph.replace(nodes=graph.nodes / 4**0.25)
+    plain = models.GraphAutoEncoder(4, SIZE).edge_logits(smaller)
+    np.testing.assert_allclose(scaled, plain, rtol=1e-4, atol=1e-4)
+
+
 def small_flow(size):
     """Along the edges, then to all, as the default one."""
 
@@ -232,6 +253,8 @@ def test_padding_changes_nothing():
         ({"max_num_nodes": 0}, "`max_num_nodes` must be at least 1, got 0"),
         ({"noise_variance": -1.0}, "`noise_variance` must be positive, got -1.0"),
         ({"temperature": 0.0}, "`temperature` must be positive, got 0.0"),
+        ({"noise_size": 0}, "`noise_size` must be positive, got 0"),
+        ({"embedding_noise": -1.0}, "`embedding_noise` must be at least 0, got -1.0"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

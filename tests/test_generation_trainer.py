@@ -51,6 +51,9 @@ def test_results_are_those_of_the_saved_generator(finished):
     for trial, report in enumerate(results["generation"]):
         generated = generator.generate(30, seed=trial)
         assert report == metrics.evaluate(generated, test, train=train)
+    encoded = generator.decoded_encodings(train, seed=2**32)
+    expected = {name: metrics.mmd(test, encoded, name) for name in metrics.STATISTICS}
+    assert results["decoded_encodings"] == expected
     assert len(results["reconstruction_test"]) == generator_options.DRAWS
     assert results["reconstruction_test"][0]["edges"] == sum(g.number_of_edges() for g in test)
     assert len({draw["cross_entropy"] for draw in results["reconstruction_test"]}) == 5

@@ -64,6 +64,15 @@ def test_same_seed_same_graphs(generator):
     )
 
 
+def test_edges_are_drawn_by_default_with_embedding_noise():
+    for noise in (0.0, 0.1):
+        generator = make(embedding_noise=noise)
+        default = generator.generate(n_node=[7] * 20, seed=3)
+        for drawn in (False, True):
+            made = generator.generate(n_node=[7] * 20, seed=3, draw_edges=drawn)
+            assert same(made, default) == (drawn == (noise > 0.0))
+
+
 def test_sizes_can_be_given(generator):
     assert [len(graph) for graph in generator.generate(n_node=[1, 7, 2], seed=0)] == [1, 7, 2]
 
@@ -161,6 +170,14 @@ def test_reconstruction_is_that_of_decoded_graphs(generator):
     )
 
 
+def test_decoded_encodings_have_the_errors_of_the_reconstruction(generator):
+    decoded = generator.decoded_encodings(MEMBERS, seed=1)
+    assert list(map(len, decoded)) == list(map(len, MEMBERS))
+    if generator.config.encoder == "network":  # whose decoded edges are not drawn
+        wrong = generator.reconstruction(MEMBERS, seed=1)[1]
+        assert sum(wrong) == metrics.wrong_edges(MEMBERS, decoded).wrong
+
+
 def test_for_data_keeps_the_sizes_alone():
     config = models.GeneratorConfig(**SMALL)
     of_list = models.GraphGenerator.for_data(MEMBERS, config)
@@ -219,7 +236,13 @@ def test_a_saved_model_of_tensorflow(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"encoder": "flow"}, {"coupling": "spline"}, {"directed": True}]
+    "changes",
+    [
+        {"noise_size": 1, "embedding_noise": 0.1, "scaled_distance": True},
+        {"encoder": "flow"},
+        {"coupling": "spline"},
+        {"directed": True},
+    ],
 )
 def test_saves_and_loads(changes, tmp_path):
     before = make(**changes)
@@ -301,6 +324,10 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypat
         ),
         (lambda _: models.GeneratorConfig(width=9), "`width` must be a multiple of the number of"),
         (lambda _: models.GeneratorConfig(decoder_blocks=-1), "`decoder_blocks` must be at least"),
+        (
+            lambda _: models.GeneratorConfig(encoder="flow", noise_size=2),
+            "`noise_size` must be left out for the encoder 'flow', got 2",
+        ),
         (lambda _: models.GeneratorConfig(temperature=0.0), "`temperature` must be positive"),
         (lambda _: models.GraphGenerator([3], stage="x"), "`stage` must be one of .* got 'x'"),
         (lambda g: type(g).for_data([]), "`graphs` must hold at least one graph, got none"),

@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.training import GeneratorObjective, GeneratorSettings
+from gnf_tf.training.generator_objective import generator_losses
 from gnf_tf.training.state import TrainingState
 from tests import cases
 
@@ -116,6 +118,30 @@ def weights(module):
     return [variable.numpy() for variable in module.variables]
 
 
+def test_the_penalty_is_the_information_of_a_gaussian_channel(train):
+    """That of the real graphs alone; padding graphs don't count."""
+    generator = new_generator(train, embedding_noise=0.1)
+    graph = graphs.from_networkx(train)
+    padded = graphs.pad(graph, len(graph.nodes) + 9, len(graph.edges) + 9, len(train) + 2)
+    options = {"stage": "auto_encoder", "seed": 1}
+    plain, penalized = (
+        generator_losses(generator, padded, compactness=weight, **options)["loss"]
+        for weight in (0.0, 2.0)
+    )
+    nodes = generator.auto_encoder.encode(padded, seed=1).nodes.numpy()[: len(graph.nodes)]
+    information = 0.5 * np.linalg.slogdet(np.cov(nodes.T, bias=True) / 0.01)[1]
+    expected = 2.0 * information * np.array(graph.n_node)
+    np.testing.assert_allclose((penalized - plain)[: len(train)], expected, rtol=0.05)
+
+
+def test_the_rate_of_the_flow_leaves_out_the_noise(train):
+    generator = new_generator(train, embedding_noise=0.1)
+    graph = graphs.from_networkx(train)
+    losses = generator_losses(generator, graph, stage="flow", seed=1)
+    entropy = scipy.stats.norm(scale=0.1).entropy() * 4 * np.array(graph.n_node)
+    np.testing.assert_allclose(losses["rate"], losses["loss"] - entropy, rtol=1e-4)
+
+
 @pytest.mark.parametrize("beta", [1.0, 0.2])
 def test_the_rate_weighs_less_at_first(beta, train):
     """And the loss that is reported has the weight that the rate has at last."""
@@ -173,6 +199,7 @@ def test_only_an_auto_encoder_is_not_asked_for_graphs(train):
         (lambda train: [train[0].subgraph(list(train[0])[:1])], {}, "two or more nodes in all"),
         (lambda train: train, {"stage": "end_to_end"}, "`stage` must not be 'end_to_end' where"),
         (lambda train: train, {"stage": "x"}, "`stage` must be one of 'auto_encoder', 'flow'"),
+        (lambda train: train, {"compactness": 0.1}, "`compactness` must be 0 where"),
         (lambda train: train, {"beta": 0.0}, r"`beta` must be in \(0, 1\], got 0.0"),
     ],
 )

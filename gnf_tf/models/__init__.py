@@ -1,6 +1,7 @@
 """Models to train, save and use; each is a `tf.Module` with a configuration and one file."""
 
-from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
+from gnf_tf.models.auto_encoder import GraphAutoEncoder
+from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
 from gnf_tf.models.generator import GeneratorConfig, GraphGenerator
 from gnf_tf.models.graph_density import DensityConfig, GraphDensity
 from gnf_tf.models.grevnet import GRevNet

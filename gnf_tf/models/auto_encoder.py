@@ -1,18 +1,16 @@
 """Graph auto-encoders: node embeddings that determine the edges (section 3.3)."""
 
-import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import bijectors, graphs, networks, reversible, seeds
+from gnf_tf import bijectors, graphs, networks, seeds
 from gnf_tf.networks.conditioner import make_variables, sample_graph
 
-__all__ = ["FlowAutoEncoder", "GraphAutoEncoder"]
+__all__ = ["GraphAutoEncoder"]
 
 Network = Callable[[GraphsTuple], GraphsTuple]
 
@@ -22,16 +20,17 @@ class GraphAutoEncoder(snt.Module):
 
     For a graph with N nodes and embedding width k:
 
-        H ~ N(0, noise_variance I)                                    [N, k]
-        X = encoder(H, edges)                                         [N, k]
+        H ~ N(0, noise_variance I)                                    [N, noise_size]
+        X = encoder(H, edges) + embedding_noise E,  E ~ N(0, I)       [N, k]
         Y = X, or X + decoder(X) with `make_decoder`                  [N, k]
         p(i ~ j) = sigmoid(-C (|y_i - y_j|^2 - 1)),  C = temperature  equation 6
         cross entropy = -sum over pairs i < j of
                         a_ij log p(i ~ j) + (1 - a_ij) log(1 - p(i ~ j))    equation 5
 
     a_ij is 1 if an edge joins i and j, else 0. Each call of `encode` draws new noise H, which
-    distinguishes nodes with identical neighborhoods. The encoder is permutation equivariant, so the
-    distribution of X is too. The embeddings of a graph do not depend on the rest of its batch.
+    distinguishes nodes with identical neighborhoods, and new E, with which the decoder learns to
+    allow for errors of embeddings; the paper has no E. The encoder is permutation equivariant, so
+    the distribution of X is too. The embeddings of a graph do not depend on the rest of its batch.
 
     The paper's decoder has no network. A decoder network sees all nodes of a graph and can amplify
     small differences between embeddings, so the embeddings can have a simpler density.
@@ -54,7 +53,10 @@ class GraphAutoEncoder(snt.Module):
         make_decoder: Callable[[int], Network] | None = None,
         directed: bool = False,
         noise_variance: float = 0.3,
+        noise_size: int | None = None,
+        embedding_noise: float = 0.0,
         temperature: float = 10.0,
+        scaled_distance: bool = False,
         name: str | None = None,
     ):
         """Makes the networks, whose variables are made at the first call.
@@ -68,7 +70,10 @@ class GraphAutoEncoder(snt.Module):
             its input. Default: no decoder network.
           directed: whether edges have a direction.
           noise_variance: variance of each noise feature, positive; 0.3 in the paper.
+          noise_size: number of noise features; default: `embedding_size`, as in the paper.
+          embedding_noise: standard deviation of the noise on each embedding feature, 0 or more.
           temperature: C in equation 6, positive; 10 in the paper.
+          scaled_distance: whether equation 6 has |y_i - y_j|^2 / sqrt(k), as in the authors' code.
           name: name of the module.
 
         Raises:
@@ -79,14 +84,23 @@ class GraphAutoEncoder(snt.Module):
             raise ValueError(f"`embedding_size` must be even and positive, got {embedding_size}")
         if max_num_nodes < 1:
             raise ValueError(f"`max_num_nodes` must be at least 1, got {max_num_nodes}")
-        for label, value in (("noise_variance", noise_variance), ("temperature", temperature)):
-            if not value > 0.0:
+        self._noise_size = embedding_size if noise_size is None else noise_size
+        for label, value in (
+            ("noise_variance", noise_variance),
+            ("noise_size", self._noise_size),
+            ("temperature", temperature),
+        ):
+            if not value > 0:
                 raise ValueError(f"`{label}` must be positive, got {value}")
+        if not embedding_noise >= 0.0:
+            raise ValueError(f"`embedding_noise` must be at least 0, got {embedding_noise}")
+        self._embedding_noise = embedding_noise
         self.embedding_size = embedding_size
         self.max_num_nodes = max_num_nodes
         self.directed = directed
         self._noise_scale = math.sqrt(noise_variance)
         self._temperature = temperature
+        self._distance_scale = 1.0 / math.sqrt(embedding_size) if scaled_distance else 1.0
         self._encoder = (make_encoder or self._default_encoder)(embedding_size)
         self._decoder = None if make_decoder is None else make_decoder(embedding_size)
         for label, network in (("encoder", self._encoder), ("decoder", self._decoder)):
@@ -100,12 +114,14 @@ class GraphAutoEncoder(snt.Module):
     def _make_variables(self, dtype):
         """Makes all variables in the dtype of the first graph, and checks that they are tracked."""
         self._float_type = dtype
-        sample = sample_graph(self.embedding_size, 0, 0, dtype)
-        for label, network in (("encoder", self._encoder), ("decoder", self._decoder)):
+        for label, network, size in (
+            ("encoder", self._encoder, self._noise_size),
+            ("decoder", self._decoder, self.embedding_size),
+        ):
             if network is not None and not isinstance(network, bijectors.GraphBijector):
-                make_variables(
-                    self, f"make_{label}", lambda f=network: f(sample).nodes, reversible=False
-                )
+                sample = sample_graph(size, 0, 0, dtype)
+                function = lambda f=network, x=sample: f(x).nodes  # noqa: E731
+                make_variables(self, f"make_{label}", function, reversible=False)
 
     def _default_encoder(self, output_size: int) -> Network:
         return networks.GraphTransformer(
@@ -142,17 +158,22 @@ class GraphAutoEncoder(snt.Module):
             graphs.Blocks.of(graph, self.max_num_nodes)  # raises, unless it is a padding graph
         return graph
 
+    @property
+    def noise_width(self) -> int:
+        """The number of features of H, and of E if `embedding_noise` is positive, together."""
+        return self._noise_size + (self.embedding_size if self._embedding_noise else 0)
+
     def draw_noise(
         self, num_nodes: int | tf.Tensor, *, seed: seeds.Seed, dtype: tf.DType = tf.float32
     ) -> tf.Tensor:
-        """Draws standard normal noise [num_nodes, embedding_size] for `encode`.
+        """Draws standard normal noise [num_nodes, `noise_width`] for `encode`.
 
         Args:
           num_nodes: total number of nodes of all graphs.
           seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
           dtype: dtype of the weights.
         """
-        shape = [num_nodes, self.embedding_size]
+        shape = [num_nodes, self.noise_width]
         return tf.random.stateless_normal(shape, seeds.as_pair(seed), dtype=dtype)
 
     def _noise(self, graph, seed, noise):
@@ -161,7 +182,7 @@ class GraphAutoEncoder(snt.Module):
             raise ValueError(f"either `seed` or `noise` must be given, got {seed} and {noise}")
         if noise is None:
             noise = self.draw_noise(tf.shape(graph.nodes)[0], seed=seed, dtype=graph.nodes.dtype)
-        nodes = tf.ensure_shape(noise, [None, self.embedding_size])
+        nodes = tf.ensure_shape(noise, [None, self.noise_width])
         return graphs.canonical(graph.replace(nodes=nodes), directed=self.directed)
 
     def encode(
@@ -177,7 +198,7 @@ class GraphAutoEncoder(snt.Module):
           graph: graphs to encode. Only their topology and the dtype of their nodes matter; see
             `graphs.canonical` for topologies that count as equal.
           seed: seed of the noise; exactly one of `seed` and `noise` must be given.
-          noise: standard normal noise [num_nodes, embedding_size], see `draw_noise`.
+          noise: standard normal noise [num_nodes, noise_width], H and then E, see `draw_noise`.
 
         Raises:
           ValueError: if `graph` is malformed, or has a graph of more than `max_num_nodes` nodes.
@@ -186,8 +207,11 @@ class GraphAutoEncoder(snt.Module):
         """
         graph = self.checked(graph)
         noise = self._noise(graph, seed, noise)
-        embedded = self._encoder(noise.replace(nodes=self._noise_scale * noise.nodes))
-        return graph.replace(nodes=embedded.nodes[1:])
+        h, e = noise.nodes[:, : self._noise_size], noise.nodes[:, self._noise_size :]
+        embedded = self._encoder(noise.replace(nodes=self._noise_scale * h)).nodes
+        if self._embedding_noise:
+            embedded += self._embedding_noise * e
+        return graph.replace(nodes=embedded[1:])
 
     def edge_logits(self, graph: GraphsTuple) -> tf.Tensor:
         """Returns the logit of p(i ~ j), equation 6, for all pairs of nodes of each graph.
@@ -210,7 +234,7 @@ class GraphAutoEncoder(snt.Module):
         squares = [tf.reduce_sum(tf.square(part), axis=-1) for part in (receivers, senders)]
         distance = squares[0][:, :, tf.newaxis] + squares[1][:, tf.newaxis, :]
         distance -= 2.0 * tf.matmul(receivers, senders, transpose_b=True)
-        logits = -self._temperature * (distance - 1.0)
+        logits = -self._temperature * (self._distance_scale * distance - 1.0)
         return tf.where(blocks.is_cut[:, tf.newaxis, tf.newaxis], math.nan, logits)
 
     def _pairs(self, graph):
@@ -284,105 +308,3 @@ class GraphAutoEncoder(snt.Module):
             edges=tf.zeros([len(owner), 0], graph.nodes.dtype),
             n_edge=n_edge,
         )
-
-
-class FlowAutoEncoder(GraphAutoEncoder):
-    """An auto-encoder whose encoder is a graph normalizing flow along the edges.
-
-        X = c flow(H | edges),   H ~ N(0, I),   c^2 = noise_variance
-        log q(X | edges) = log N(H; 0, I) - log|det dX/dH|
-
-    The encoder's density q is therefore exact. With a prior p(X) over embeddings, such as the flow
-    of `GraphGenerator`, the evidence lower bound
-
-        log p(edges) >= E_q [log p(edges | X) + log p(X) - log q(X | edges)]
-
-    bounds the likelihood of whole graphs, up to the order of their nodes, and trains encoder,
-    decoder and prior end to end (future work in the paper). The factor c comes after the flow, so
-    that the flow's networks get features of scale 1. The default c^2 = 1 / (2 embedding_size) gives
-    two nodes a mean squared distance of 1 at initialization.
-
-    Use `GraphAutoEncoder` for the paper's encoder, whose density is unknown.
-    """
-
-    def __init__(
-        self,
-        embedding_size: int,
-        max_num_nodes: int,
-        *,
-        make_flow: Callable[[int], bijectors.GNF] | None = None,
-        noise_variance: float | None = None,
-        **options: Any,
-    ):
-        """Makes the flow.
-
-        Args:
-          embedding_size: width of the embeddings, even.
-          max_num_nodes: number of nodes of the largest graph, see `graphs.Blocks.of`.
-          make_flow: called once with `embedding_size`, returns a GNF for nodes of that width,
-            without `normalization="batch_norm"`. Default: a GNF with 4 steps whose networks
-            attend along the edges and then between all nodes.
-          noise_variance: c^2 above; default: 1 / (2 embedding_size).
-          **options: `make_decoder`, `directed`, `temperature` and `name` of `GraphAutoEncoder`.
-
-        Raises:
-          ValueError: if an argument is out of its range, or the decoder network has dropout.
-        """
-        super().__init__(
-            embedding_size,
-            max_num_nodes,
-            make_encoder=make_flow or self._default_flow,
-            noise_variance=noise_variance or 0.5 / embedding_size,
-            **options,
-        )
-
-    def _default_flow(self, node_size):
-        return bijectors.GNF(
-            4,
-            node_size,
-            make_conditioner=functools.partial(
-                networks.GraphTransformer,
-                64,
-                num_blocks=2,
-                fully_connected=(False, True),
-                max_num_nodes=self.max_num_nodes,
-            ),
-            normalization="act_norm",
-            mixing=True,
-            memory="stored",
-        )
-
-    @property
-    def flow(self) -> bijectors.GNF:
-        """The encoder, a flow over node features given the edges."""
-        flow: Any = self._encoder
-        return flow
-
-    def encode(self, graph, *, seed=None, noise=None):
-        return self.encode_and_log_prob(graph, seed=seed, noise=noise)[0]
-
-    def encode_and_log_prob(
-        self,
-        graph: GraphsTuple,
-        *,
-        seed: seeds.Seed | None = None,
-        noise: tf.Tensor | None = None,
-    ) -> tuple[GraphsTuple, tf.Tensor]:
-        """Returns the graph with embeddings X, and log q(X | edges), [n_graphs], in nats.
-
-        Args:
-          graph: graphs to encode, see `encode`.
-          seed: seed of the noise; exactly one of `seed` and `noise` must be given.
-          noise: standard normal noise [num_nodes, embedding_size].
-
-        Raises:
-          ValueError: see `encode`.
-        """
-        graph = self.checked(graph)
-        noise = self._noise(graph, seed, noise)
-        constant = 0.5 * math.log(2.0 * math.pi) + math.log(self._noise_scale)
-        log_prob = -tf.reduce_sum(0.5 * tf.square(noise.nodes) + constant, axis=-1)
-        embedded, log_det = reversible.run(self.flow.layers, noise)
-        embedded = graph.replace(nodes=self._noise_scale * embedded.nodes[1:])
-        # `reversible.run` returns log-determinants per node; row 0 is that of `graphs.canonical`.
-        return embedded, graphs.sum_nodes((log_prob - log_det)[1:], graph)

@@ -10,7 +10,7 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import datasets, graphs, seeds
 from gnf_tf.models import flow_parts, saving
-from gnf_tf.models.auto_encoder import FlowAutoEncoder
+from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
 from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, make_gnf
 
 __all__ = ["GeneratorConfig", "GraphGenerator", "Stage"]
@@ -233,6 +233,26 @@ class GraphGenerator(saving.Model):
 
         return tuple(tf.unstack(self._of_each(graph, seed, evaluate, width=(2,)), axis=1))
 
+    def decoded_encodings(self, graph: Graphs, *, seed: int = 0) -> list[nx.Graph]:
+        """Encodes graphs and decodes their embeddings, as `generate` does with the flow's samples.
+
+        Where these graphs resemble the given ones and generated graphs don't, the flow over
+        embeddings is to blame; where they don't, the auto-encoder is.
+
+        Args:
+          graph: networkx graphs, or a GraphsTuple, which are all encoded at once.
+          seed: seed of the encoder's noise, and of the edges if `generate` draws them by default.
+        """
+        found = self.topologies(graph)
+        whole = graphs.fill_missing(found.graph(np.arange(len(found))))
+        return self._decoded(self.auto_encoder.encode(whole, seed=seed), seed)
+
+    def _decoded(self, embedded, seed, draw_edges=None):
+        if draw_edges is None:
+            draw_edges = self.config.encoder == "flow" or self.config.embedding_noise > 0.0
+        decoded = self.auto_encoder.decode(embedded, seed=seed if draw_edges else None)
+        return _to_simple_graphs(decoded, self.config.directed)
+
     def _of_each(
         self,
         members: Graphs,
@@ -304,7 +324,8 @@ class GraphGenerator(saving.Model):
           n_node: number of nodes of each graph.
           seed: seed of node counts, embeddings and edges; the same seed gives the same graphs.
           draw_edges: whether each edge is drawn with its probability p, or is present if p > 1/2.
-            Default: True for the encoder "flow", whose decoder is trained as a likelihood.
+            Default: True for the encoder "flow" and with an `embedding_noise`, where embeddings
+            leave some edges to chance, so that p is their probability.
 
         Raises:
           ValueError: if both or neither of `num_graphs` and `n_node` are given, a number is out of
@@ -320,15 +341,12 @@ class GraphGenerator(saving.Model):
             if num_graphs < 1:
                 raise ValueError(f"`num_graphs` must be at least 1, got {num_graphs}")
             wanted = seeds.generator(seed).choice(self.n_node, num_graphs)
-        if draw_edges is None:
-            draw_edges = self.config.encoder == "flow"
         sizes = self._checked_sizes(wanted)
         generated: dict[int, nx.Graph] = {}
         for i, rows in enumerate(flow_parts.chunks(sizes)):
             pair = tf.random.split(tf.random.fold_in(seeds.as_pair(seed), i), 2)
             embedded = self.sample_embeddings(sizes[rows], seed=pair[0])
-            decoded = self.auto_encoder.decode(embedded, seed=pair[1] if draw_edges else None)
-            made = _to_simple_graphs(decoded, self.config.directed)
+            made = self._decoded(embedded, pair[1], draw_edges)
             generated.update(zip(rows.tolist(), made, strict=True))
         return [generated[row] for row in range(len(sizes))]
 

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from gnf_tf import bijectors, networks, options
 from gnf_tf.models import flow_parts
-from gnf_tf.models.auto_encoder import FlowAutoEncoder, GraphAutoEncoder
+from gnf_tf.models.auto_encoder import GraphAutoEncoder
+from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
 
 __all__ = ["GeneratorConfig", "make_auto_encoder", "make_gnf"]
 
@@ -35,8 +36,19 @@ class GeneratorConfig:
     noise_variance: options.Positive | None = None
     """variance of the encoder's noise features; default: 0.3, or 1 / (2 embedding_size) for a flow
     encoder"""
+    noise_size: options.Count | None = None
+    """number of noise features of a network encoder; default: embedding_size, as in the paper.
+    Two still tell nodes with identical neighborhoods apart, and the fewer there are, the less the
+    embeddings depend on besides the edges, so that the flow can learn their density"""
+    embedding_noise: options.NotNegative = 0.0
+    """standard deviation of the noise on each embedding feature of a network encoder, 0 in the
+    paper. With it the decoder learns to allow for errors of the flow's samples, and no direction is
+    without variance; such directions take most of the likelihood that a flow gains"""
     temperature: options.Positive = 10.0
     """C in equation 6, the slope of the decoder's sigmoid"""
+    scaled_distance: bool = False
+    """whether equation 6 has the squared distance divided by sqrt(embedding_size), as in the
+    authors' code but not in the paper"""
     num_steps: options.Count = 6
     """number of steps of the flow over embeddings"""
     width: options.Count = 64
@@ -54,6 +66,9 @@ class GeneratorConfig:
     def __post_init__(self):
         options.check(self)
         flow_parts.check_heads(self, "encoder_width", "width")
+        if self.encoder == "flow" and (self.embedding_noise or self.noise_size):
+            name = "embedding_noise" if self.embedding_noise else "noise_size"
+            raise options.OptionError(name, "left out for the encoder 'flow'", getattr(self, name))
 
 
 def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoEncoder:
@@ -64,7 +79,11 @@ def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoE
         num_heads=config.num_heads,
         max_num_nodes=max_num_nodes,
     )
-    options: dict[str, Any] = {"directed": config.directed, "temperature": config.temperature}
+    options: dict[str, Any] = {
+        "directed": config.directed,
+        "temperature": config.temperature,
+        "scaled_distance": config.scaled_distance,
+    }
     if config.decoder_blocks:
         options["make_decoder"] = functools.partial(
             make_transformer,
@@ -78,6 +97,7 @@ def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoE
         options["make_encoder"] = functools.partial(
             make_transformer, num_blocks=config.encoder_blocks, output_scale=0.3
         )
+        options |= {"noise_size": config.noise_size, "embedding_noise": config.embedding_noise}
         return GraphAutoEncoder(config.embedding_size, max_num_nodes, **options)
     options["make_flow"] = functools.partial(
         _make_flow,

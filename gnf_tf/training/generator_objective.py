@@ -1,6 +1,7 @@
 """Training of a `GraphGenerator`: its auto-encoder, its flow, or both together."""
 
 import dataclasses
+import math
 from typing import Any, ClassVar
 
 import networkx as nx
@@ -17,6 +18,7 @@ from gnf_tf.training.objective import Objective, Settings, cosine_adam
 __all__ = ["GeneratorObjective", "GeneratorSettings", "generator_losses"]
 
 WARMUP = 0.6  # share of the end-to-end training steps in which the weight of the rate rises
+NORMAL_ENTROPY = 0.5 * math.log(2.0 * math.pi * math.e)
 COMPARED = 200  # graphs that are generated after each epoch, and training graphs to compare with
 SHOWN = 12  # graphs in a figure
 
@@ -34,6 +36,10 @@ class GeneratorSettings(Settings):
     beta: options.ShareOfAll = 1.0
     """weight of the rate log q(X | edges) - log p(X) in end-to-end training, the beta of a
     beta-VAE; 1: the loss is an upper bound on -log p(edges)"""
+    compactness: options.NotNegative = 0.0
+    """weight of a penalty on embeddings in the stage auto_encoder: the nats that they cost under a
+    Gaussian with their covariance. With it they use few directions, and the flow learns them more
+    easily; it needs an `embedding_noise`, against which their size counts"""
     stage: Stage | None = None
     """part to train; default: end_to_end for the encoder "flow", else auto_encoder and then flow"""
 
@@ -45,9 +51,13 @@ class GeneratorObjective(Objective):
     embeddings X = encoder(noise | edges), whose density is q(X | edges) for the encoder "flow", the
     stages minimize
 
-        auto_encoder   -log p(edges | X)                                    equation 5
+        auto_encoder   -log p(edges | X) + compactness N/2 log det(Cov(X) / s^2)    equation 5
         flow           -log p(X), for a fixed encoder
         end_to_end     -log p(edges | X) + beta (log q(X | edges) - log p(X))
+
+    N is the number of nodes of the graph, s the `embedding_noise`, and Cov(X) the covariance of a
+    node's embedding over the batch. The penalty bounds the information in the embeddings by that of
+    a Gaussian channel; the paper has none.
 
     End to end, this is the objective of a beta-VAE (Higgins et al. 2017) with X ~ q: the first term
     is the distortion and the second one beta times the rate, whose expectation is the KL divergence
@@ -85,6 +95,12 @@ class GeneratorObjective(Objective):
             raise ValueError(
                 "`stage` must not be 'end_to_end' where the `encoder` of the configuration is "
                 f"{module.config.encoder!r}, expected 'flow'"
+            )
+        penalized = settings.compactness and settings.stage == "auto_encoder"
+        if penalized and not module.config.embedding_noise:
+            raise ValueError(
+                "`compactness` must be 0 where the configuration has no `embedding_noise`, got "
+                f"{settings.compactness}"
             )
         if settings.stage != "auto_encoder" and module.stage in (None, "auto_encoder"):
             everything = train.graph(np.arange(len(train)))
@@ -137,6 +153,7 @@ class GeneratorObjective(Objective):
             stage=self.settings.stage,
             seed=seed,
             beta=self.settings.beta,
+            compactness=self.settings.compactness,
         )
         total = tf.reduce_sum(weights)
         # `weights * value` would be NaN if the value of a padding graph is not finite.
@@ -155,7 +172,11 @@ class GeneratorObjective(Objective):
         return 0.99 * self.settings.beta * tf.maximum(0.0, 1.0 - done)
 
     def summarize(self) -> None:
-        """Draws generated and training graphs, and computes the MMD between them."""
+        """Draws generated and training graphs, and compares them.
+
+        The decoded encodings of the training graphs are compared too: where they score well and
+        generated graphs don't, the flow over embeddings is to blame, else the auto-encoder.
+        """
         from gnf_tf import plots
 
         if self.settings.stage == "auto_encoder":
@@ -171,9 +192,13 @@ class GeneratorObjective(Objective):
         if self.module.config.directed:
             return
         # The MMD is to training graphs, so that nobody stops training by the test graphs.
-        for statistic in metrics.STATISTICS:
-            value = metrics.mmd(known, made, statistic)
-            tf.summary.scalar(f"mmd_to_training_graphs/{statistic}", value)
+        encoded = self.module.decoded_encodings(known)
+        for suffix, members in (("", made), ("_of_decoded_encodings", encoded)):
+            for statistic in metrics.STATISTICS:
+                value = metrics.mmd(known, members, statistic)
+                tf.summary.scalar(f"mmd_to_training_graphs{suffix}/{statistic}", value)
+            connected = np.mean([metrics.is_connected(graph) for graph in members])
+            tf.summary.scalar(f"share_connected{suffix}", connected)
 
 
 def generator_losses(
@@ -183,6 +208,7 @@ def generator_losses(
     stage: Stage,
     seed: seeds.Seed,
     beta: float = 1.0,
+    compactness: float = 0.0,
 ) -> dict[str, tf.Tensor]:
     """Returns the losses of each graph, see `GeneratorObjective`.
 
@@ -192,21 +218,44 @@ def generator_losses(
       stage: the stage whose loss is returned.
       seed: seed of the encoder's noise.
       beta: weight beta of the rate in the stage end_to_end.
+      compactness: weight of the penalty in the stage auto_encoder.
 
     Returns:
       [n_graphs] each: `loss`, in nats; `cross_entropy`, -log p(edges | X), in nats; `wrong_edges`,
       the number of pairs that are decoded wrong; and, except for the stage auto_encoder, `rate`, in
-      nats: log q(X | edges) - log p(X) for the stage end_to_end, -log p(X) for the stage flow.
+      nats: log q(X | edges) - log p(X) for the stage end_to_end, -log p(X) for the stage flow, less
+      the entropy of the embedding noise if there is any; the latter is then an upper bound on the
+      information in the embeddings, which is what the flow has to learn.
     """
     encoder = generator.auto_encoder
     if stage == "end_to_end":
         embedded, log_q = encoder.encode_and_log_prob(graph, seed=seed)
     else:
         embedded, log_q = encoder.encode(graph, seed=seed), 0.0
+        if generator.config.embedding_noise:
+            of_feature = -math.log(generator.config.embedding_noise) - NORMAL_ENTROPY
+            num_features = encoder.embedding_size * graph.n_node
+            log_q = of_feature * tf.cast(num_features, embedded.nodes.dtype)
     values = {"wrong_edges": encoder.wrong_edges(embedded)}
     values["cross_entropy"] = values["loss"] = encoder.cross_entropy(embedded)
+    if compactness and stage == "auto_encoder":
+        nats = compactness * _gaussian_nats(embedded, generator.config.embedding_noise)
+        values["loss"] += nats * tf.cast(graph.n_node, nats.dtype)
     if stage != "auto_encoder":
-        values["rate"] = values["loss"] = log_q - generator.embedding_log_prob(embedded)
+        values["loss"] = -generator.embedding_log_prob(embedded)
+        values["rate"] = values["loss"] + log_q
     if stage == "end_to_end":
         values["loss"] = values["cross_entropy"] + beta * values["rate"]
     return values
+
+
+def _gaussian_nats(graph, noise):
+    """Returns log det(Cov(X) / noise^2) / 2, which bounds the information of a node, in nats."""
+    mask = graphs.node_mask(graph)[:, tf.newaxis]
+    nodes = tf.where(mask, graph.nodes / noise, 0.0)
+    count = tf.reduce_sum(tf.cast(mask, nodes.dtype))
+    mean = tf.reduce_sum(nodes, axis=0) / count
+    covariance = tf.matmul(nodes, nodes, transpose_a=True) / count - mean[:, tf.newaxis] * mean
+    # A little of the identity keeps the covariance of few nodes regular.
+    covariance += 0.01 * tf.eye(nodes.shape[1], dtype=nodes.dtype)
+    return 0.5 * tf.linalg.logdet(covariance)
