@@ -112,6 +112,7 @@ def test_what_is_trained_decides_what_is_not_given():
     assert (config.network.encoder_blocks, config.network.decoder_blocks) == (2, 1)
     config = generation.resolve(generation.Config(dataset="community_small"))
     assert (config.network.embedding_size, config.network.decoder_blocks) == (30, 0)
+    assert (config.network.noise_size, config.network.embedding_noise) == (2, 0.06)
 
 
 def write_graphs(path, train, test, **changes):
@@ -153,6 +154,27 @@ def test_a_file_that_cannot_serve_is_one_line_before_any_work(
     start, _, end = message.partition(".*")
     assert error.startswith(f"error: {start}") and end in error
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "trainer, words, message",
+    [
+        (autoencoder, "--compactness 0.3", "--compactness must be 0 without --embedding-noise"),
+        (generation, "--embedding-noise 0", "--compactness must be 0 without --embedding-noise"),
+        (
+            generation,
+            "--end-to-end --embedding-noise 0.1",
+            "--embedding-noise must be left out for the encoder 'flow', got 0.1",
+        ),
+    ],
+)
+def test_noise_that_does_not_fit_is_one_line(
+    trainer, words, message, monkeypatch, tmp_path, capsys
+):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, trainer, "--run-dir", tmp_path / "run", *words.split())
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_directed_graphs_and_a_data_set_besides_are_refused(monkeypatch, tmp_path, capsys):

@@ -28,6 +28,8 @@ LEAST = {
     "num_bins": 2,
     "l2": 0.0,
     "l2_embedding": 0.0,
+    "embedding_noise": 0.0,
+    "compactness": 0.0,
     "start_scale": 0.0,
     "checkpoint_minutes": 0.0,
 }

@@ -94,7 +94,8 @@ def resolve(config: Options, *names: str, **defaults: Any) -> Options:
       **defaults: the encoder, and values of fields of `network` that are None.
 
     Raises:
-      UserError: if both a data set and a file of graphs are given.
+      UserError: if both a data set and a file of graphs are given, or a weight of the compactness
+        of embeddings that have no noise.
     """
     if config.data is None:
         config = dataclasses.replace(config, dataset=config.dataset or "ego_small")
@@ -113,6 +114,9 @@ def resolve(config: Options, *names: str, **defaults: Any) -> Options:
     } | defaults
     given = {k: v for k, v in vars(config.network).items() if v is not None and k != "encoder"}
     network = dataclasses.replace(config.network, **defaults | given)
+    compactness = config.settings.compactness
+    if network.encoder == "network" and compactness and not network.embedding_noise:
+        raise UserError(f"--compactness must be 0 without --embedding-noise, got {compactness}")
     return config.placed(names[0], config.dataset, *names[1:], network=network)
 
 
