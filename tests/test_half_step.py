@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sonnet as snt
 import tensorflow as tf
+from tensorflow.python.platform import tf_logging as logging
 
 import gnf_tf
 from gnf_tf import graphs, reversible
@@ -44,6 +45,15 @@ def gradients(net, graph):
 
 def num_traces():
     return sum(len(each._compiled) for each in half_step._HALF_STEPS.values())
+
+
+def test_many_half_steps_are_no_retracing(monkeypatch):
+    """For which TensorFlow warns, as it counts those of different layers as one function."""
+    warnings = []
+    monkeypatch.setattr(logging, "warning", lambda *message, **_: warnings.append(message))
+    for width in range(4, 12):
+        gradients(gnf_tf.models.GRevNet(1, width), graphs.fully_connected([3], width))
+    assert not warnings
 
 
 @pytest.mark.parametrize("memory", reversible.MEMORY_MODES)

@@ -200,6 +200,9 @@ class HalfStep:
                 self.sums_along_edges = any(x.consumers() for x in order)
             return result
 
+        # TensorFlow counts the traces of all half steps as those of one function that is traced
+        # again and again, and would warn.
+        half_step._omit_frequent_tracing_warning = True
         return half_step, variables
 
     def _evaluate(self, function, inverse, is_training, rows, others, variables, layer=None):
