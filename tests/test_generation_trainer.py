@@ -112,7 +112,6 @@ def test_what_is_trained_decides_what_is_not_given():
     assert (config.network.encoder_blocks, config.network.decoder_blocks) == (2, 1)
     config = generation.resolve(generation.Config(dataset="community_small"))
     assert (config.network.embedding_size, config.network.decoder_blocks) == (30, 0)
-    assert (config.network.noise_size, config.network.embedding_noise) == (2, 0.06)
 
 
 def write_graphs(path, train, test, **changes):
@@ -160,7 +159,7 @@ def test_a_file_that_cannot_serve_is_one_line_before_any_work(
     "trainer, words, message",
     [
         (autoencoder, "--compactness 0.3", "--compactness must be 0 without --embedding-noise"),
-        (generation, "--embedding-noise 0", "--compactness must be 0 without --embedding-noise"),
+        (generation, "--compactness 0.3", "--compactness must be 0 without --embedding-noise"),
         (
             generation,
             "--end-to-end --embedding-noise 0.1",

@@ -25,7 +25,6 @@ from trainers import cli, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
-COMPACTNESS = 0.3  # of the embeddings in two-stage training, where the paper has 0
 SHOWN = 6  # graphs of each kind in a picture
 # Tables 4 and 5 of the paper, its GNF, degree / clustering / orbit: the rows with as many graphs as
 # test graphs, matched in size, and the rows "(1024)".
@@ -59,18 +58,18 @@ class Config(generator_options.Options):
 
 
 PRESETS = {
-    "quick": Config(settings=Training(compactness=COMPACTNESS)),
+    "quick": Config(),
     "paper": Config(  # section 5.2, for a GPU
         **PAPER_OPTIONS,
         network=Network(
             encoder_width=2048, encoder_blocks=10, num_heads=8, num_steps=12, width=2048
         ),
-        settings=dataclasses.replace(PAPER_TRAINING, compactness=COMPACTNESS),
+        settings=PAPER_TRAINING,
     ),
     "best": Config(
         steps=12_000,
         epochs=24,
-        settings=Training(beta=0.3, compactness=COMPACTNESS, patience=24),
+        settings=Training(beta=0.3, patience=24),
     ),
 }
 
@@ -78,10 +77,7 @@ PRESETS = {
 def resolve(config: Config) -> Config:
     """Sets the options that follow from others, see `generator_options.resolve`."""
     if not config.end_to_end:
-        # With the paper's values, 0 and as many noise features as the embedding has, the flow does
-        # not learn the embeddings' density; see `GeneratorConfig`.
-        noise = {"noise_size": 2, "embedding_noise": 0.06}
-        return generator_options.resolve(config, "generation", "two-stage", **noise)
+        return generator_options.resolve(config, "generation", "two-stage")
     sizes = {"embedding_size": 14, "encoder_blocks": 2, "decoder_blocks": 2}
     return generator_options.resolve(config, "generation", "end-to-end", encoder="flow", **sizes)
 

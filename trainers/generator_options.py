@@ -44,9 +44,6 @@ class Network(GeneratorConfig):
     directed: tyro.conf.Suppress[bool] = False
     encoder_blocks: options.Count | None = None
     """attention blocks of the encoder's networks; default: 6, or 2 end to end"""
-    embedding_noise: options.NotNegative | None = None
-    """standard deviation of the noise on each embedding feature in two-stage training; default: 0
-    for the auto-encoder's trainer, as in the paper, and 0.06 for the generator's"""
     decoder_blocks: options.AtLeast0 | None = None
     """attention blocks of the decoder; default: none, as in the paper, or 2 end to end"""
 
@@ -106,12 +103,7 @@ def resolve(config: Options, *names: str, **defaults: Any) -> Options:
         raise UserError(
             f"--dataset must be left out with --data, which is in place of it, got {config.dataset}"
         )
-    defaults = {
-        "encoder_blocks": 6,
-        "decoder_blocks": 0,
-        "encoder": "network",
-        "embedding_noise": 0.0,
-    } | defaults
+    defaults = {"encoder_blocks": 6, "decoder_blocks": 0, "encoder": "network"} | defaults
     given = {k: v for k, v in vars(config.network).items() if v is not None and k != "encoder"}
     network = dataclasses.replace(config.network, **defaults | given)
     compactness = config.settings.compactness
