@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -201,10 +200,10 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     words = "--steps 2 --epochs 1 --test-sets 50 --batch-size 8 --validation-sets 32 --num-steps 1"
     words += " --width 8 --num-heads 2 --num-bins 4 --execution eager --seeds"
+    words = [*words.split(), *map(str, SEEDS), "--run-dir", str(folder)]
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
-        patch.setattr("sys.argv", ["density.py", *words.split(), *map(str, SEEDS)])
-        sys.argv += ["--run-dir", str(folder)]
+        patch.setattr("sys.argv", ["density.py", *words])
         density.main()
     return json.loads((folder / "results.json").read_text()), output.getvalue(), folder
 

@@ -120,8 +120,12 @@ class GraphAutoEncoder(snt.Module):
         ):
             if network is not None and not isinstance(network, bijectors.GraphBijector):
                 sample = sample_graph(size, 0, 0, dtype)
-                function = lambda f=network, x=sample: f(x).nodes  # noqa: E731
-                make_variables(self, f"make_{label}", function, reversible=False)
+                make_variables(
+                    self,
+                    f"make_{label}",
+                    lambda f=network, x=sample: f(x).nodes,
+                    reversible=False,
+                )
 
     def _default_encoder(self, output_size: int) -> Network:
         return networks.GraphTransformer(
