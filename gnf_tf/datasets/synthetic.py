@@ -123,12 +123,13 @@ class PointSets:
             tf.random.experimental.stateless_split(seed, 3)
         )
         n = len(centers)
-        order = tf.argsort(tf.random.stateless_uniform([count, n], order_seed))
+        order = tf.argsort(tf.random.stateless_uniform([count, n], order_seed, alg="philox"))
         points = tf.gather(tf.constant(centers, dtype), order)
-        points += self.noise * tf.random.stateless_normal([count, n, 2], noise_seed, dtype=dtype)
+        points += self.noise * seeds.normal([count, n, 2], noise_seed, dtype)
         if not self.max_angle:
             return points
-        angle = self.max_angle * tf.random.stateless_uniform([count, 1], angle_seed, dtype=dtype)
+        uniform = tf.random.stateless_uniform([count, 1], angle_seed, dtype=dtype, alg="philox")
+        angle = self.max_angle * uniform
         x, y = tf.unstack(points, axis=-1)
         cos, sin = tf.cos(angle), tf.sin(angle)
         return tf.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)

@@ -74,13 +74,11 @@ class NodePrior(tfp.distributions.Distribution):
                 "GraphsTuple; for more samples use the topology graphs.batch([topology] * n)"
             )
         # TFP would use a stateful generator for an integer; here a seed determines the sample.
-        seed = None if seed is None else seeds.as_pair(seed)
+        seed = samplers.sanitize_seed(None) if seed is None else seed
         nodes = self._topology.nodes
         # Every field is a new tensor, so that TFP's cache can't mistake a sample for another.
         fields = graphs.map_fields(tf.identity, self._topology)
-        return GraphsTuple(*fields).replace(
-            nodes=samplers.normal(tf.shape(nodes), dtype=nodes.dtype, seed=seed)
-        )
+        return GraphsTuple(*fields).replace(nodes=seeds.normal(tf.shape(nodes), seed, nodes.dtype))
 
     def _log_prob(self, graph):
         graph = GraphsTuple(*graph)  # TFP may have repacked it

@@ -177,8 +177,7 @@ class GraphAutoEncoder(snt.Module):
           seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
           dtype: dtype of the weights.
         """
-        shape = [num_nodes, self.noise_width]
-        return tf.random.stateless_normal(shape, seeds.as_pair(seed), dtype=dtype)
+        return seeds.normal([num_nodes, self.noise_width], seed, dtype)
 
     def _noise(self, graph, seed, noise):
         """Returns the canonical topologies with standard normal noise as node features."""
@@ -296,7 +295,8 @@ class GraphAutoEncoder(snt.Module):
         threshold = 0.0
         if seed is not None:
             seed = seeds.as_pair(seed)
-            uniform = tf.random.stateless_uniform(logits.shape, seed).numpy().clip(1e-12, 1 - 1e-7)
+            uniform = tf.random.stateless_uniform(logits.shape, seed, alg="philox").numpy()
+            uniform = uniform.clip(1e-12, 1 - 1e-7)
             threshold = tf.math.log(uniform) - tf.math.log1p(-uniform)
         _, pairs = self._pairs(graph)
         edges = (logits > threshold) & (pairs > 0.0)
