@@ -78,6 +78,7 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     structure = metrics.shared_structure(train)
     results["structure"] = structure and structure.__name__
     results |= {name: [] for name in REPORTED}
+    rng = seeds.generator(seed)
     for trial in range(config.trials):
         start = time.perf_counter()
         generated = generator.generate(config.num_generated, seed=trial)
@@ -90,7 +91,7 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
                 "valid": structure and metrics.validity(generated, structure),
             }
         )
-        rows = seeds.generator(trial).choice(len(train), config.num_generated)
+        rows = rng.choice(len(train), config.num_generated)
         results["random_training_graphs"].append(compared([train[i] for i in rows], test, train))
     encoded = generator.decoded_encodings(train, seed=seed)
     results["decoded_encodings"] = {s: metrics.mmd(test, encoded, s) for s in metrics.STATISTICS}

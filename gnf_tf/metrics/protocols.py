@@ -77,7 +77,7 @@ def published(train_edges: int, test_edges: int) -> list[Published]:
     return list(_PUBLISHED.get((train_edges, test_edges), ()))
 
 
-_PAPER, _AUTHORS = "the paper", "README or paper of the method"
+_PAPER, _AUTHORS = "the paper", "its authors"
 _MATCHED: Scheme = "matched_with_replacement"
 
 
