@@ -32,7 +32,7 @@ def evaluate(
                 "matched_without_replacement", are added;
         "gdss"  degree, clustering, orbit by the same kernels, and their average, for "as_many"
                 graphs (Jo et al. 2022, and GSDM, DualDiff and others that compare with it); "all"
-                is added. GDSS deletes isolated nodes of generated graphs before;
+                is added. GDSS deletes isolated nodes of generated graphs first;
         "gran"  degree, clustering, orbit, spectrum by the total variation, for "as_many" graphs
                 (Liao et al. 2019, and SPECTRE, DiGress and others); the other schemes are added.
 
