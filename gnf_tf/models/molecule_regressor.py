@@ -13,8 +13,11 @@ from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import readouts as kinds
 from gnf_tf.models import saving
 from gnf_tf.models.grevnet import GRevNet
+from gnf_tf.networks.equivariant import norms, split_vectors
 
 __all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
+
+POWER = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,10 @@ class RegressorConfig:
     num_steps: options.Count = 3
     """number of message passing steps, of two half steps each"""
     node_size: options.Even = 64
-    """width of the node features in the network, even"""
+    """width of the scalar node features in the network, even"""
+    num_vectors: options.AtLeast0 = 0
+    """number of vectors of a node in each of the two halves, which turn with the molecule; 0: the
+    network sees distances only"""
     message_size: options.Count = 48
     """width of the messages"""
     num_basis: options.AtLeast2 = 20
@@ -160,8 +166,8 @@ class MoleculeRegressor(saving.Model):
         self.embed = snt.Linear(config.node_size)
         self.net = GRevNet(
             config.num_steps,
-            config.node_size,
-            edge_size=config.num_basis + 1,
+            config.node_size + 6 * config.num_vectors,
+            edge_size=config.num_basis + (4 if config.num_vectors else 1),
             coupling=config.coupling,
             memory={"grevnet": "reversible", "gnn": "stored"}[config.model],
             make_conditioner=self._make_conditioner,
@@ -170,7 +176,8 @@ class MoleculeRegressor(saving.Model):
         self.gate = networks.MLP((config.node_size, outputs), output_scale=0.1)
         self.value = networks.MLP((2 * config.node_size, outputs), output_scale=0.1)
         if "dipole" in self.readouts:
-            self.atomic_dipoles = kinds.AtomicDipoles(self.readouts.count("dipole"))
+            kind = kinds.VectorDipoles if config.num_vectors else kinds.AtomicDipoles
+            self.atomic_dipoles = kind(self.readouts.count("dipole"))
         self(_SAMPLE)  # makes the variables
         self._predict = tf.function(
             self.predict_graphs, input_signature=[graphs.specs(_SAMPLE)], autograph=False
@@ -250,11 +257,15 @@ class MoleculeRegressor(saving.Model):
         }
 
     def _make_conditioner(self, output_size):
-        network = networks.MessagePassing(
-            message_sizes=(self.config.message_size, self.config.message_size),
-            output_size=output_size,
-            output_scale=1.0 / self.config.num_steps,
-        )
+        message_size, scale = self.config.message_size, 1.0 / self.config.num_steps
+        if self.config.num_vectors:
+            network = networks.EquivariantMessages(
+                message_size, output_size, self.config.num_vectors, output_scale=scale
+            )
+        else:
+            network = networks.MessagePassing(
+                (message_size, message_size), output_size, output_scale=scale
+            )
         return networks.HalfPrecision(network) if self.config.mixed_precision else network
 
     def _one_hot(self, graph):
@@ -277,9 +288,16 @@ class MoleculeRegressor(saving.Model):
         centers = tf.cast(tf.linspace(0.8, 8.0, self.config.num_basis), tf.float32)  # angstrom
         width = centers[1] - centers[0]
         basis = tf.exp(-0.5 * tf.square((distance - centers) / width))
-        return graph.replace(
-            nodes=self.embed(self._one_hot(graph)), edges=tf.concat([basis, bonded], axis=-1)
-        )
+        nodes, edges = self.embed(self._one_hot(graph)), [basis, bonded]
+        if self.config.num_vectors:
+            positions = graph.nodes[:, 1:]
+            ends = (graphs.gather(positions, end) for end in (graph.senders, graph.receivers))
+            # Near atoms matter most; 0 where atoms coincide.
+            edges.append(tf.subtract(*ends) / (distance**POWER + 0.1))
+            first, second = tf.split(nodes, 2, axis=-1)
+            vectors = tf.zeros([tf.shape(nodes)[0], 3 * self.config.num_vectors])
+            nodes = tf.concat([first, vectors, second, vectors], axis=-1)
+        return graph.replace(nodes=nodes, edges=tf.concat(edges, axis=-1))
 
     def __call__(self, graph: GraphsTuple, is_training: bool = False) -> tf.Tensor:
         """Returns the network output [n_graphs, num_targets] float32, in units of `spread`.
@@ -289,16 +307,27 @@ class MoleculeRegressor(saving.Model):
           is_training: ignored by the network, which has no dropout and no batch normalization.
         """
         hidden = self.net(self.embedded(graph), is_training=is_training)
-        hidden = hidden.replace(nodes=tf.concat([hidden.nodes, self._one_hot(graph)], axis=-1))
+        halves = [
+            split_vectors(half, self.config.num_vectors) for half in tf.split(hidden.nodes, 2, -1)
+        ]
+        vectors = tf.concat([vectors for _, vectors in halves], axis=-1)
+        invariants = [scalars for scalars, _ in halves] + [norms(vectors), self._one_hot(graph)]
+        hidden = hidden.replace(nodes=tf.concat(invariants, axis=-1))
         outputs = tf.sigmoid(self.gate(hidden).nodes) * self.value(hidden).nodes
         columns = tf.unstack(graphs.sum_nodes(outputs, graph), axis=1)
         num_targets = len(self.readouts)
         columns, corrections = columns[:num_targets], tf.unstack(outputs[:, num_targets:], axis=1)
         if "dipole" in self.readouts:
-            charges = tf.unstack(self.atomic_dipoles(hidden), axis=1)
+            if self.config.num_vectors:
+                atomic = tf.unstack(self.atomic_dipoles(hidden, vectors), axis=-1)
+            else:
+                charges = tf.unstack(self.atomic_dipoles(hidden), axis=-1)
         for target, readout in enumerate(self.readouts):
             if readout == "dipole":
-                columns[target] = kinds.dipole(outputs[:, target] + charges.pop(0), graph)
+                if self.config.num_vectors:
+                    columns[target] = kinds.dipole(outputs[:, target], graph, atomic.pop(0))
+                else:
+                    columns[target] = kinds.dipole(outputs[:, target] + charges.pop(0), graph)
             elif readout == "extent":
                 # |r_a|^2 is about 10 angstrom^2, so that both terms start with the same size.
                 extents = 0.1 * corrections.pop(0) * kinds.squared_radius(graph)
