@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, networks
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.networks import equivariant
 from gnf_tf.networks.linear import Linear, output_layer
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "check",
     "default",
     "dipole",
+    "invariants",
     "squared_radius",
 ]
 
@@ -51,6 +53,23 @@ def check(readouts: Sequence[str], target_names: Sequence[str]) -> None:
     if "gap" in readouts and not {"homo", "lumo"} <= set(target_names):
         names = ", ".join(target_names)
         raise ValueError(f"`readouts` has a gap and needs targets homo and lumo, got {names}")
+
+
+def invariants(nodes: tf.Tensor, num_vectors: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what read-outs see of a network's features, two halves as in `EquivariantMessages`.
+
+    Args:
+      nodes: [num_nodes, node_size + 6 num_vectors].
+      num_vectors: number of vectors in each half.
+
+    Returns:
+      Scalars and norms of vectors, [num_nodes, node_size + 2 num_vectors], and vectors
+      [num_nodes, 3, 2 num_vectors].
+    """
+    halves = [equivariant.split_vectors(half, num_vectors) for half in tf.split(nodes, 2, axis=-1)]
+    vectors = tf.concat([half[1] for half in halves], axis=-1)
+    scalars = tf.concat([half[0] for half in halves], axis=-1)
+    return tf.concat([scalars, equivariant.norms(vectors)], axis=-1), vectors
 
 
 class AtomicDipoles(snt.Module):
