@@ -26,6 +26,11 @@ def transformer(output_size):
     return networks.GraphTransformer(4, output_size, num_heads=2, output_scale=1.0)
 
 
+def equivariant(output_size):
+    """Of the two features of a half, one is a scalar and one a vector on a line."""
+    return networks.EquivariantMessages(5, output_size, num_vectors=1, dimension=1)
+
+
 def additive_attention(output_size):
     return networks.AdditiveAttention(num_heads=output_size, value_size=1)
 
@@ -40,6 +45,9 @@ BIJECTORS = {
     ),
     "coupling_additive_attention": lambda dtype: gnf_tf.GraphCoupling(
         additive_attention, NODE_SIZE, dtype=dtype, **WIDTHS
+    ),
+    "coupling_equivariant": lambda dtype: gnf_tf.GraphCoupling(
+        equivariant, NODE_SIZE, dtype=dtype, **WIDTHS
     ),
     "coupling_volume_preserving": lambda dtype: gnf_tf.GraphCoupling(
         message_passing, NODE_SIZE, coupling="additive", dtype=dtype, **WIDTHS

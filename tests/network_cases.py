@@ -41,10 +41,13 @@ NETWORKS = {
     "messages_deep": lambda: networks.MessagePassing((5, 7, 6), 3),
     "messages_sender": lambda: networks.MessagePassing((5, 7, 6), 3, sender_only=True),
     "messages_scaled": lambda: networks.Scaled(networks.MessagePassing((5, 6), 3), 0.3),
+    "messages_equivariant": lambda: networks.EquivariantMessages(5, 8, 1, dimension=2),
+    "messages_equivariant_shift": lambda: networks.EquivariantMessages(5, 4, 2, dimension=1),
     "convolution": lambda: networks.GraphConvolution(3),
     "convolution_diagonal": lambda: networks.GraphConvolution(4, diagonal=True),
 }
 USE_EDGES = {name for name in NETWORKS if name.startswith(("additive", "messages"))}
+NEED_EDGES = {name for name in NETWORKS if "equivariant" in name}
 USE_GLOBALS = {name for name in NETWORKS if name.startswith(("attention_block", "transformer"))}
 USE_TOPOLOGY = {
     name for name in NETWORKS if "dense" not in name and name not in ("mlp", "transformer_alone")

@@ -48,9 +48,11 @@ def test_results_are_those_of_the_saved_generator(finished):
     generator, train, test, folder = finished
     results = training.read_json(folder / "results.json")
     assert len(results["generation"]) == 2
-    for trial, report in enumerate(results["generation"]):
+    for trial, reports in enumerate(results["generation"]):
         generated = generator.generate(30, seed=trial)
-        assert report == metrics.evaluate(generated, test, train=train)
+        for name in metrics.PROTOCOLS:
+            assert reports[name] == metrics.evaluate(generated, test, train=train, protocol=name)
+        assert reports["valid"] == metrics.validity(generated, metrics.is_ego)
     encoded = generator.decoded_encodings(train, seed=2**32)
     expected = {name: metrics.mmd(test, encoded, name) for name in metrics.STATISTICS}
     assert results["decoded_encodings"] == expected
@@ -74,23 +76,23 @@ def test_summary_is_over_models_and_trials(finished):
     generator, _, _, folder = finished
     results = training.read_json(folder / "results.json")
     other = copy.deepcopy(results)
-    other["generation"][1]["all"]["degree"]["value"] += 0.5
+    other["generation"][1]["gnf"]["all"]["degree"]["value"] += 0.5
     end_to_end = generator.config.encoder == "flow"
     config = generation.Config(seeds=(0, 1), trials=2, dataset="ego_small", end_to_end=end_to_end)
     summary = generation.summarize(config, [results, other])
-    values = [r["all"]["degree"]["value"] for run in (results, other) for r in run["generation"]]
-    assert len(values) == 4
-    np.testing.assert_allclose(summary["all"]["degree"]["mean"], np.mean(values))
-    np.testing.assert_allclose(summary["all"]["degree"]["deviation"], np.std(values, ddof=1))
-    assert summary["train"]["orbit"] == results["generation"][0]["train"]["orbit"]["value"]
+    reports = [trial["gnf"] for run in (results, other) for trial in run["generation"]]
+    values = [report["all"]["degree"]["value"] for report in reports]
+    mean, deviation = summary["generation"]["gnf"]["all"]["degree"]["value"].values()
+    assert len(values) == 4 and (mean, deviation) == (np.mean(values), np.std(values, ddof=1))
     runs = [{"seed": seed} | run for seed, run in enumerate((results, other))]
     table = generation.table(summary | {"runs": runs})
-    mean, deviation = summary["all"]["degree"].values()
     assert f"{mean:.4f} +- {deviation:.4f}" in table
-    assert "0.0008" in table and "2 models, 2 trials each" in table
-    # Fewer graphs than test graphs can't be matched without replacement.
-    results["generation"][0]["matched_without_replacement"] = None
-    assert generation.summarize(config, [results])["matched_without_replacement"] is None
+    assert "valid (is_ego)" in table and "2 models, 2 trials each" in table
+    # The paper's row is that of its graphs, by the same recipe.
+    (row,) = [line for line in table.splitlines() if "GNF (the paper)" in line and "0.0008" in line]
+    assert row.split()[-6:] == ["1", "0.01", "0.03", "0.0008", "-", "0.0136"]
+    known = results["generation"][0]["gran"]["train"]["orbit"]["value"]
+    assert f"{known:.4f}" in table
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper", "best"])
@@ -199,7 +201,7 @@ def test_a_single_graph_has_no_standard_error(monkeypatch, tmp_path, capsys):
         assert np.isfinite(likelihood["loss"]) and likelihood["standard_error"] is None
     output = capsys.readouterr().out
     assert "nan" not in output and "MMD to the test graphs" in output
-    assert summary["dataset"] == str(path) and summary["paper"] is None
+    assert summary["dataset"] == str(path) and "GNF (the paper)" not in output
 
 
 def test_results_of_a_file_name_the_file_and_belong_to_its_graphs(monkeypatch, tmp_path, capsys):

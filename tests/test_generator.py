@@ -65,12 +65,12 @@ def test_same_seed_same_graphs(generator):
 
 
 def test_edges_are_drawn_by_default_with_embedding_noise():
-    for noise in (0.0, 0.1):
-        generator = make(embedding_noise=noise)
+    for noise, draws, expected in ((0.0, None, False), (0.1, None, True), (0.1, False, False)):
+        generator = make(embedding_noise=noise, draw_edges=draws)
         default = generator.generate(n_node=[7] * 20, seed=3)
         for drawn in (False, True):
             made = generator.generate(n_node=[7] * 20, seed=3, draw_edges=drawn)
-            assert same(made, default) == (drawn == (noise > 0.0))
+            assert same(made, default) == (drawn == expected)
 
 
 def test_sizes_can_be_given(generator):

@@ -202,3 +202,14 @@ def test_no_two_communities():
         nx.path_graph(2),
     ):
         assert not metrics.is_two_communities(graph)
+
+
+def test_structure_of_a_set_is_the_narrowest_that_nearly_all_graphs_have():
+    stars, paths = ([make(n) for n in range(4, 14)] for make in (nx.star_graph, nx.path_graph))
+    grids = [nx.grid_2d_graph(2, n) for n in range(2, 6)]
+    communities = [random_halves(size, np.random.default_rng(size)) for size in range(6, 11)]
+    assert metrics.shared_structure(stars + paths[:1]) is metrics.is_ego
+    assert metrics.shared_structure(stars + paths[:2]) is metrics.is_connected
+    assert metrics.shared_structure(grids) is metrics.is_grid
+    assert metrics.shared_structure(communities) is metrics.is_two_communities
+    assert metrics.shared_structure([nx.empty_graph(2), *paths[:8]]) is None

@@ -8,6 +8,7 @@ from gnf_tf import graphs, networks
 from tests import cases, checks
 from tests.network_cases import (
     DTYPES,
+    NEED_EDGES,
     NETWORKS,
     USE_EDGES,
     USE_GLOBALS,
@@ -139,7 +140,7 @@ def test_edges_globals_and_topology_matter_where_they_are_said_to(name):
     assert differs(receivers=receivers) == (name in USE_TOPOLOGY)
 
 
-@every_network
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in NEED_EDGES])
 def test_none_is_the_same_as_zero_width(name):
     graph = cases.mixed_graph().replace(edges=None, globals=None)
     network = cases.randomise_after(NETWORKS[name](), graph)
@@ -176,8 +177,9 @@ def test_graphs_without_edges_or_nodes(name, n_node):
         lambda scale: networks.AttentionBlock(2, 3, (7,), 50, output_scale=scale),
         lambda scale: networks.MessagePassing((5, 6), 50, output_scale=scale),
         lambda scale: networks.GraphConvolution(50, output_scale=scale),
+        lambda scale: networks.EquivariantMessages(5, 4, 1, dimension=2, output_scale=scale),
     ],
-    ids=["mlp", "attention_block", "messages", "convolution"],
+    ids=["mlp", "attention_block", "messages", "convolution", "equivariant"],
 )
 def test_output_scale_scales_the_first_outputs_down_to_zero(make):
     graph = cases.mixed_graph()
@@ -227,6 +229,14 @@ REFUSED = {
     "messages_dropout": (
         lambda: networks.MessagePassing((5, 6), 3, dropout=1.0),
         "`dropout` must be in .0, 1., got 1.0",
+    ),
+    "equivariant_messages": (
+        lambda: networks.EquivariantMessages(3, 8, 4),
+        "`message_size` must be at least `num_vectors`, 4, got 3",
+    ),
+    "equivariant_vectors": (
+        lambda: networks.EquivariantMessages(3, 8, 0),
+        "`num_vectors` must be a whole number of at least 1, got 0",
     ),
     "convolution_output": (lambda: networks.GraphConvolution(0), "`output_size` .* got 0"),
     "convolution_diagonal_output": (

@@ -19,6 +19,7 @@ LEAST = {
     "seed": 0,
     "seeds": 0,
     "num_basis": 2,
+    "num_vectors": 0,
     "node_size": {"qm9": 2},
     "embedding_size": 2,
     "decoder_blocks": 0,

@@ -10,6 +10,7 @@ Examples:
 import dataclasses
 import pathlib
 import sys
+import time
 from collections.abc import Sequence
 
 if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
@@ -19,30 +20,16 @@ if __name__ == "__main__":  # Python adds the folder of a script to its path, no
 import networkx as nx
 import numpy as np
 
-from gnf_tf import metrics, options, plots, training
+from gnf_tf import metrics, options, plots, seeds, training
 from gnf_tf.models import GraphGenerator
 from trainers import cli, generator_options, report
 from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
+REPORTED = ("generation", "random_training_graphs")
 SHOWN = 6  # graphs of each kind in a picture
-# Tables 4 and 5 of the paper, its GNF, degree / clustering / orbit: the rows with as many graphs as
-# test graphs, matched in size, and the rows "(1024)".
-PAPER = {
-    "community_small": {
-        "all": (0.12, 0.15, 0.02),
-        "matched_with_replacement": (0.20, 0.20, 0.11),
-    },
-    "ego_small": {
-        "all": (0.01, 0.03, 0.0008),
-        "matched_with_replacement": (0.03, 0.10, 0.001),
-    },
-}
-SCHEMES = {
-    "all": "all generated graphs",
-    "matched_with_replacement": "matched in size, with replacement",
-    "matched_without_replacement": "matched in size, without",
-}
+# Edges of the paper's graphs, training and test, which ours are drawn like.
+SAME_RECIPE = {"community_small": (3758, 984), "ego_small": (1308, 346)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,16 +74,28 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     train, _, test = sets
     generator, histories = generator_options.train(config, seed, sets)
     results = {stage: report.trained(history) for stage, history in histories.items()}
-    results["generation"] = []
+    results["training_seconds"] = sum(history.seconds for history in histories.values())
+    structure = metrics.shared_structure(train)
+    results["structure"] = structure and structure.__name__
+    results |= {name: [] for name in REPORTED}
+    rng = seeds.generator(seed)
     for trial in range(config.trials):
+        start = time.perf_counter()
         generated = generator.generate(config.num_generated, seed=trial)
-        results["generation"].append(metrics.evaluate(generated, test, train=train))
+        seconds = time.perf_counter() - start
+        results["generation"].append(
+            compared(generated, test, train)
+            | {
+                "graphs_per_second": len(generated) / seconds,
+                "connected": metrics.validity(generated, metrics.is_connected),
+                "valid": structure and metrics.validity(generated, structure),
+            }
+        )
+        rows = rng.choice(len(train), config.num_generated)
+        results["random_training_graphs"].append(compared([train[i] for i in rows], test, train))
     encoded = generator.decoded_encodings(train, seed=seed)
     results["decoded_encodings"] = {s: metrics.mmd(test, encoded, s) for s in metrics.STATISTICS}
-    results["connected"] = {
-        name: float(np.mean([metrics.is_connected(graph) for graph in members]))
-        for name, members in (("generated", generated), ("decoded_encodings", encoded))
-    }
+    results["decoded_connected"] = metrics.validity(encoded, metrics.is_connected)
     for name, members in (("train", train), ("test", test)):
         results[f"likelihood_{name}"] = likelihood(generator, members, seed)
     step = histories[generator.stage].epochs
@@ -106,12 +105,20 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     ):
         figure = draw({"test graphs": test[:shown], "generated": generated[:shown]})
         training.show_figure(config.run_dir, name, figure, step)
-    means = _mmds(results["generation"], "all")
-    scores = {f"test/mmd/{name}": value["mean"] for name, value in means.items()}
+    means = metrics.over_runs(results["generation"])["gnf"]["all"]
+    scores = {f"test/mmd/{name}": found["value"]["mean"] for name, found in means.items()}
     for name, value in results["decoded_encodings"].items():
         scores[f"test/mmd_of_decoded_encodings/{name}"] = value
     training.write_scores(config.run_dir / generator.stage, scores, step)
     return results | generator_options.reconstruction(generator, train, test)
+
+
+def compared(generated: list, test: list, train: list) -> dict[str, dict]:
+    """Returns the report of `metrics.evaluate` for each protocol."""
+    return {
+        name: metrics.evaluate(generated, test, train=train, protocol=name)
+        for name in metrics.PROTOCOLS
+    }
 
 
 def likelihood(
@@ -126,63 +133,41 @@ def likelihood(
 
 def summarize(config: Config, runs: list[dict]) -> dict:
     """Returns means and deviations over the trials of all seeds."""
-    trials = [trial for run in runs for trial in run["generation"]]
+    edges = [runs[0][f"reconstruction_{name}"][0]["edges"] for name in ("train", "test")]
     return {
         "end_to_end": config.end_to_end,
         "trials": config.trials,
-        **{scheme: _mmds(trials, scheme) for scheme in SCHEMES},
-        "uniqueness": _over_trials([trial["uniqueness"] for trial in trials]),
-        "novelty": _over_trials([trial["novelty"] for trial in trials]),
-        "train": {name: found["mean"] for name, found in _mmds(trials[:1], "train").items()},
-        "paper": PAPER.get(config.title),
+        **{n: metrics.over_runs([trial for run in runs for trial in run[n]]) for n in REPORTED},
+        "comparable": SAME_RECIPE.get(config.dataset, edges),
     }
-
-
-def _mmds(trials: list[dict], scheme: str) -> dict[str, dict] | None:
-    """Returns the mean and the deviation of each MMD of `metrics.evaluate` over trials."""
-    if any(trial[scheme] is None for trial in trials):
-        return None
-    found = {name: [trial[scheme][name] for trial in trials] for name in metrics.STATISTICS}
-    return {
-        name: _over_trials([x["value"] if isinstance(x, dict) else x for x in values])
-        for name, values in found.items()
-    }
-
-
-def _over_trials(values: list[float]) -> dict[str, float | None]:
-    return dict(zip(("mean", "deviation"), metrics.mean_and_deviation(values), strict=True))
 
 
 def table(summary: dict) -> str:
     """Returns the results as text."""
-
-    def cells(means):
-        return {s: report.text(m["mean"], ".4f", m["deviation"]) for s, m in means.items()}
-
-    rows = []
-    for scheme, label in SCHEMES.items():
-        if summary[scheme] is not None:
-            rows.append({"": label} | cells(summary[scheme]))
-        if scheme in (summary["paper"] or {}):
-            theirs = zip(metrics.STATISTICS, [*summary["paper"][scheme], None], strict=True)
-            rows.append({"": "  paper, its GNF"} | {s: report.text(x, "") for s, x in theirs})
-    train = {s: report.text(value, ".4f") for s, value in summary["train"].items()}
-    rows.append({"": "training graphs"} | train)
-    columns = [(statistic, statistic, ">") for statistic in metrics.STATISTICS]
-    lines = [report.table(rows, ("MMD to the test graphs", "", ""), *columns)]
+    lines, found = [], summary["generation"]
+    for protocol in metrics.PROTOCOLS:
+        reports = (summary[name][protocol] for name in REPORTED)
+        rows = list(metrics.comparison(*reports, summary["comparable"]))
+        title = f"MMD to the test graphs, protocol {protocol} ({found[protocol]['kernel']})"
+        columns = [(name or title, name, name and ">") for name in rows[0]]
+        lines += [report.table(rows, *columns), ""]
+    shares = {
+        "unique": found["gnf"]["uniqueness"],
+        "not in training": found["gnf"]["novelty"],
+        "connected": found["connected"],
+        f"valid ({summary['runs'][0]['structure']})": found["valid"],
+    }
     lines.append(
-        f"unique {summary['uniqueness']['mean']:.1%}, not in training "
-        f"{summary['novelty']['mean']:.1%}; {len(summary['runs'])} models, "
-        f"{summary['trials']} trials each"
+        ", ".join(f"{name} {share['mean']:.1%}" for name, share in shares.items() if share)
+        + f"; {found['graphs_per_second']['mean']:.0f} graphs a second; {len(summary['runs'])} "
+        f"models, {summary['trials']} trials each"
     )
     # Where decoded encodings are good and generated graphs are not, the flow is to blame.
     for run in summary["runs"]:
+        decoded = ", ".join(f"{name} {x:.4f}" for name, x in run["decoded_encodings"].items())
         lines.append(
-            f"decoded encodings of training graphs, seed {run['seed']}: MMD "
-            + ", ".join(f"{name} {value:.4f}" for name, value in run["decoded_encodings"].items())
-            + "; connected {decoded_encodings:.1%}, of generated graphs {generated:.1%}".format(
-                **run["connected"]
-            )
+            f"seed {run['seed']}: {run['training_seconds']:.0f} s of training; decoded encodings "
+            f"of training graphs: MMD {decoded}, connected {run['decoded_connected']:.1%}"
         )
     what = "bound on -log p(graph)" if summary["end_to_end"] else "-log p(embedding)"
     for run in summary["runs"]:

@@ -6,11 +6,13 @@ generated graphs at once. `classification_scores`, `mean_per_node` and `gaussian
 classifiers of nodes and densities.
 """
 
+from gnf_tf.metrics.comparison import comparison, over_runs
 from gnf_tf.metrics.edges import WrongEdges, wrong_edges
 from gnf_tf.metrics.evaluation import evaluate
 from gnf_tf.metrics.isomorphism import isomorphism_classes, novelty, uniqueness
 from gnf_tf.metrics.mmd import MMDInterval, mmd, mmd_interval
 from gnf_tf.metrics.orbits import orbit_counts
+from gnf_tf.metrics.protocols import PROTOCOLS, SCHEMES, Protocol, Published, published
 from gnf_tf.metrics.scores import (
     classification_scores,
     gaussian_nll,
@@ -18,14 +20,26 @@ from gnf_tf.metrics.scores import (
     mean_per_node,
 )
 from gnf_tf.metrics.statistics import KERNELS, STATISTICS, describe, kernel_matrix
-from gnf_tf.metrics.validity import is_connected, is_ego, is_grid, is_two_communities, validity
+from gnf_tf.metrics.validity import (
+    is_connected,
+    is_ego,
+    is_grid,
+    is_two_communities,
+    shared_structure,
+    validity,
+)
 
 __all__ = [
     "KERNELS",
+    "PROTOCOLS",
+    "SCHEMES",
     "STATISTICS",
     "MMDInterval",
+    "Protocol",
+    "Published",
     "WrongEdges",
     "classification_scores",
+    "comparison",
     "describe",
     "evaluate",
     "gaussian_nll",
@@ -41,6 +55,9 @@ __all__ = [
     "mmd_interval",
     "novelty",
     "orbit_counts",
+    "over_runs",
+    "published",
+    "shared_structure",
     "uniqueness",
     "validity",
     "wrong_edges",

@@ -134,7 +134,7 @@ class KernelMatrices(NamedTuple):
         if num_bootstrap < 1:
             raise ValueError(f"`num_bootstrap` must be at least 1, got {num_bootstrap}")
         rng = seeds.generator(seed)
-        a, b = (_weights(rng, len(k), num_bootstrap) for k in (self.aa, self.bb))
+        a, b = (_weights(rng, len(k), len(k), num_bootstrap) for k in (self.aa, self.bb))
         replicates = _quadratic(a, self.aa, a) + _quadratic(b, self.bb, b)
         replicates -= 2.0 * _quadratic(a, self.ab, b)
         # A graph that is drawn twice is compared with its copy, so a replicate exceeds the value by
@@ -142,6 +142,24 @@ class KernelMatrices(NamedTuple):
         bias = sum(float(np.diag(k).mean() - k.mean()) / len(k) for k in (self.aa, self.bb))
         low, high = np.quantile(replicates - bias, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
         return MMDInterval(self.mmd(), float(low), float(high), bias)
+
+    def if_drawn(self, *, num_bootstrap: int = 1000, seed: int = 0) -> tuple[float, float]:
+        """The MMD to be expected if the graphs of the first set were drawn from the second set.
+
+        As many graphs as the first set has are drawn with replacement. With the kernel k between
+        the n_b graphs of the second set, the expectation is (mean k(b, b) - mean k(b, b')) / n_a.
+
+        Args:
+          num_bootstrap: number of draws for the deviation.
+          seed: seed of the draws.
+
+        Returns:
+          (expectation, standard deviation).
+        """
+        size, count = len(self.aa), len(self.bb)
+        weights = _weights(seeds.generator(seed), size, count, num_bootstrap) - 1.0 / count
+        expected = float(np.diag(self.bb).mean() - self.bb.mean()) / size
+        return expected, float(_quadratic(weights, self.bb, weights).std())
 
 
 def kernel_matrices(
@@ -160,9 +178,9 @@ def kernel_matrices(
     return KernelMatrices(*(kernel_matrix(*p, statistic, kernel) for p in ((a, a), (a, b), (b, b))))
 
 
-def _weights(rng, count, num_bootstrap):
-    """The share of each graph in each replicate, [num_bootstrap, count]."""
-    return rng.multinomial(count, np.full(count, 1.0 / count), size=num_bootstrap) / count
+def _weights(rng, size, count, num_bootstrap):
+    """The share of each graph in each replicate of `size` graphs, [num_bootstrap, count]."""
+    return rng.multinomial(size, np.full(count, 1.0 / count), size=num_bootstrap) / size
 
 
 def _quadratic(left, matrix, right):

@@ -1,8 +1,8 @@
 """Graph statistics, and the kernels between the statistics of two graphs.
 
 The settings are those of the evaluation scripts of GraphRNN (You et al. 2018: degree, clustering,
-orbit) and GRAN (Liao et al. 2019: spectrum, total variation); GDSS (Jo et al. 2022) uses both.
-MMDs with different kernels cannot be compared.
+orbit) and GRAN (Liao et al. 2019: spectrum, total variation). MMDs with different kernels cannot be
+compared.
 """
 
 from collections.abc import Callable
@@ -69,8 +69,8 @@ def kernel_matrix(
         degree      1      1
         clustering  0.1    0.01
         spectrum    1      1
-        orbit       30     d is the L2 distance for either kernel, as in GraphRNN and GDSS
-                           (GRAN's script takes half the L1 distance)
+        orbit       30     no histogram: "gaussian_emd" takes the L2 distance, as in GraphRNN, and
+                           "gaussian_tv" half the L1 distance, as in GRAN
 
     Args:
       a: [n_a, bins_a]; the shorter rows of `a` and `b` are padded with zeros.
@@ -89,12 +89,12 @@ def kernel_matrix(
         raise ValueError(f"`kernel` must be one of {KERNELS}, got {kernel!r}")
     bins = max(a.shape[1], b.shape[1])
     a, b = (np.pad(x, [(0, 0), (0, bins - x.shape[1])]) for x in (a, b))
-    if settings.bin_width is None:
-        distance = cdist(a, b)
-    elif kernel == "gaussian_emd":
-        distance = settings.bin_width * cdist(a.cumsum(axis=1), b.cumsum(axis=1), "cityblock")
-    else:
+    if kernel == "gaussian_tv":
         distance = cdist(a, b, "cityblock") / 2.0
+    elif settings.bin_width is None:
+        distance = cdist(a, b)
+    else:
+        distance = settings.bin_width * cdist(a.cumsum(axis=1), b.cumsum(axis=1), "cityblock")
     return np.exp(-np.square(distance) / (2.0 * settings.sigma**2))
 
 

@@ -10,8 +10,16 @@ from gnf_tf.graphs import GraphsTuple
 from gnf_tf.metrics.isomorphism import isomorphism_classes
 from gnf_tf.metrics.simple import graph_set, simple_graphs, union
 
-__all__ = ["is_connected", "is_ego", "is_grid", "is_two_communities", "validity"]
+__all__ = [
+    "is_connected",
+    "is_ego",
+    "is_grid",
+    "is_two_communities",
+    "shared_structure",
+    "validity",
+]
 
+MIN_SHARED = 0.9  # share of the graphs of a set that have its structure
 # Bounds for two communities, with the values of GraphRNN's and GDSS's data sets in parentheses.
 MIN_INSIDE = 0.5  # density inside a community (0.8 or 0.7)
 MAX_BETWEEN = 0.1  # density between the communities (one or two edges in 36 pairs or more)
@@ -32,6 +40,24 @@ def validity(
     """
     graphs = simple_graphs(graphs, "graphs")
     return sum(map(bool, map(is_valid, graphs))) / len(graphs)
+
+
+def shared_structure(graphs: Sequence[nx.Graph] | GraphsTuple) -> Callable[[nx.Graph], bool] | None:
+    """The structure that the graphs of a set have in common, by which generated graphs are valid.
+
+    >>> import networkx as nx
+    >>> shared_structure([nx.star_graph(n) for n in range(3, 9)]).__name__
+    'is_ego'
+
+    Returns:
+      The first of `is_grid`, `is_two_communities`, `is_ego` and `is_connected` that is true of at
+      least 90 % of the graphs, or None.
+
+    Raises:
+      TypeError, ValueError: if `graphs` are not what `mmd` accepts.
+    """
+    structures = (is_grid, is_two_communities, is_ego, is_connected)
+    return next((one for one in structures if validity(graphs, one) >= MIN_SHARED), None)
 
 
 def is_connected(graph: nx.Graph) -> bool:

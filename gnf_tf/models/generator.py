@@ -248,9 +248,10 @@ class GraphGenerator(saving.Model):
         return self._decoded(self.auto_encoder.encode(whole, seed=seed), seed)
 
     def _decoded(self, embedded, seed, draw_edges=None):
-        if draw_edges is None:
-            draw_edges = self.config.encoder == "flow" or self.config.embedding_noise > 0.0
-        decoded = self.auto_encoder.decode(embedded, seed=seed if draw_edges else None)
+        by_default = self.config.encoder == "flow" or self.config.embedding_noise > 0.0
+        choices = (draw_edges, self.config.draw_edges, by_default)
+        is_drawn = next(choice for choice in choices if choice is not None)
+        decoded = self.auto_encoder.decode(embedded, seed=seed if is_drawn else None)
         return _to_simple_graphs(decoded, self.config.directed)
 
     def _of_each(
@@ -323,9 +324,8 @@ class GraphGenerator(saving.Model):
             graphs; exactly one of `num_graphs` and `n_node` must be given.
           n_node: number of nodes of each graph.
           seed: seed of node counts, embeddings and edges; the same seed gives the same graphs.
-          draw_edges: whether each edge is drawn with its probability p, or is present if p > 1/2.
-            Default: True for the encoder "flow" and with an `embedding_noise`, where embeddings
-            leave some edges to chance, so that p is their probability.
+          draw_edges: whether each edge is drawn with its probability p, or is present if p > 1/2;
+            default: `draw_edges` of the configuration.
 
         Raises:
           ValueError: if both or neither of `num_graphs` and `n_node` are given, a number is out of

@@ -49,6 +49,10 @@ class GeneratorConfig:
     scaled_distance: bool = False
     """whether equation 6 has the squared distance divided by sqrt(embedding_size), as in the
     authors' code but not in the paper"""
+    draw_edges: bool | None = None
+    """whether a generated edge is drawn with its probability p of equation 6, or is present if
+    p > 1/2, as in the paper; default: drawn for a flow encoder or with an embedding_noise, where
+    embeddings leave some edges to chance. The MMD to the training graphs shows what is better"""
     num_steps: options.Count = 6
     """number of steps of the flow over embeddings"""
     width: options.Count = 64

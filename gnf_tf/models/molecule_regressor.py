@@ -27,7 +27,10 @@ class RegressorConfig:
     num_steps: options.Count = 3
     """number of message passing steps, of two half steps each"""
     node_size: options.Even = 64
-    """width of the node features in the network, even"""
+    """width of the scalar node features in the network, even"""
+    num_vectors: options.AtLeast0 = 0
+    """number of vectors in each half of a node's features, which turn with the molecule, so that
+    the network sees angles; 0: it sees distances only"""
     message_size: options.Count = 48
     """width of the messages"""
     num_basis: options.AtLeast2 = 20
@@ -40,6 +43,9 @@ class RegressorConfig:
 
     def __post_init__(self):
         options.check(self)
+        if self.message_size < self.num_vectors:
+            rule = f"at least num_vectors, {self.num_vectors}"
+            raise options.OptionError("message_size", rule, self.message_size)
 
 
 def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.ndarray:
@@ -57,7 +63,7 @@ def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.nd
 
 
 class MoleculeRegressor(saving.Model):
-    """Predicts targets of molecules from atoms and interatomic distances, by a GRevNet.
+    """Predicts targets of molecules from atoms and their positions, by a GRevNet.
 
     For a molecule with atom counts n_e of the elements e, and atoms a with one-hot elements o_a,
     final node features h_a of the network, and positions r_a relative to the center of nuclear
@@ -71,7 +77,8 @@ class MoleculeRegressor(saving.Model):
 
     with lengths in angstrom. The weights w, and v_a by the element of a, are a least-squares fit to
     the training targets, and s, `spread`, is the standard deviation of its residuals (of the target
-    itself for a dipole). w_ab is an MLP of h_a, h_b and the distance.
+    itself for a dipole). w_ab is an MLP of h_a, h_b and the distance. With vectors V_ac in the
+    network (`num_vectors`), mu_a is sum_c w_c(h_a) V_ac with an MLP w, as in PaiNN.
 
     - scalar is for energies, with w_e as the reference energy of an element, and for other
       quantities that grow with a molecule, such as polarizability, zero-point energy and heat
@@ -158,19 +165,24 @@ class MoleculeRegressor(saving.Model):
         self.extent_weights = np.asarray(extent_weights, np.float32)
         self.spread = np.asarray(spread, np.float32)
         self.embed = snt.Linear(config.node_size)
+        width = config.node_size + 6 * config.num_vectors
         self.net = GRevNet(
             config.num_steps,
-            config.node_size,
-            edge_size=config.num_basis + 1,
+            width,
+            edge_size=config.num_basis + (4 if config.num_vectors else 1),
             coupling=config.coupling,
             memory={"grevnet": "reversible", "gnn": "stored"}[config.model],
             make_conditioner=self._make_conditioner,
         )
         outputs = num_targets + self.readouts.count("extent")
-        self.gate = networks.MLP((config.node_size, outputs), output_scale=0.1)
-        self.value = networks.MLP((2 * config.node_size, outputs), output_scale=0.1)
+        self.gate = networks.MLP((width, outputs), output_scale=0.1)
+        self.value = networks.MLP((2 * width, outputs), output_scale=0.1)
         if "dipole" in self.readouts:
-            self.atomic_dipoles = kinds.AtomicDipoles(self.readouts.count("dipole"))
+            num_dipoles = self.readouts.count("dipole")
+            if config.num_vectors:
+                self.vector_dipoles = kinds.VectorDipoles(num_dipoles)
+            else:
+                self.atomic_dipoles = kinds.AtomicDipoles(num_dipoles)
         self(_SAMPLE)  # makes the variables
         self._predict = tf.function(
             self.predict_graphs, input_signature=[graphs.specs(_SAMPLE)], autograph=False
@@ -250,11 +262,15 @@ class MoleculeRegressor(saving.Model):
         }
 
     def _make_conditioner(self, output_size):
-        network = networks.MessagePassing(
-            message_sizes=(self.config.message_size, self.config.message_size),
-            output_size=output_size,
-            output_scale=1.0 / self.config.num_steps,
-        )
+        message_size, scale = self.config.message_size, 1.0 / self.config.num_steps
+        if self.config.num_vectors:
+            network = networks.EquivariantMessages(
+                message_size, output_size, self.config.num_vectors, output_scale=scale
+            )
+        else:
+            network = networks.MessagePassing(
+                (message_size, message_size), output_size, output_scale=scale
+            )
         return networks.HalfPrecision(network) if self.config.mixed_precision else network
 
     def _one_hot(self, graph):
@@ -268,18 +284,28 @@ class MoleculeRegressor(saving.Model):
         Args:
           graph: molecules as from `datasets.Molecules.graph`: nodes [num_nodes, 4] atomic numbers,
             and positions relative to the center of nuclear charge in angstrom, which only
-            read-outs use; edges [num_edges, 2] distances in angstrom, and 1 for a bond, else 0.
+            read-outs and vectors use; edges [num_edges, 2] distances in angstrom, and 1 for a bond,
+            else 0.
 
         Returns:
-          Nodes [num_nodes, node_size] and edges [num_edges, num_basis + 1].
+          Nodes [num_nodes, node_size] and edges [num_edges, num_basis + 1]. With vectors, each half
+          of the nodes continues with num_vectors vectors, which are 0 at first, and the edges with
+          a direction d / (|d|^3 + 0.1), where d points to the sender.
         """
         distance, bonded = tf.split(graph.edges, 2, axis=-1)
         centers = tf.cast(tf.linspace(0.8, 8.0, self.config.num_basis), tf.float32)  # angstrom
         width = centers[1] - centers[0]
         basis = tf.exp(-0.5 * tf.square((distance - centers) / width))
-        return graph.replace(
-            nodes=self.embed(self._one_hot(graph)), edges=tf.concat([basis, bonded], axis=-1)
-        )
+        nodes, edges = self.embed(self._one_hot(graph)), [basis, bonded]
+        if self.config.num_vectors:
+            positions = graph.nodes[:, 1:]
+            ends = (graphs.gather(positions, end) for end in (graph.senders, graph.receivers))
+            # Near atoms have the largest weight; it is 0 where two atoms coincide.
+            edges.append(tf.subtract(*ends) / (distance**3 + 0.1))
+            first, second = tf.split(nodes, 2, axis=-1)
+            vectors = tf.zeros([tf.shape(nodes)[0], 3 * self.config.num_vectors])
+            nodes = tf.concat([first, vectors, second, vectors], axis=-1)
+        return graph.replace(nodes=nodes, edges=tf.concat(edges, axis=-1))
 
     def __call__(self, graph: GraphsTuple, is_training: bool = False) -> tf.Tensor:
         """Returns the network output [n_graphs, num_targets] float32, in units of `spread`.
@@ -289,16 +315,24 @@ class MoleculeRegressor(saving.Model):
           is_training: ignored by the network, which has no dropout and no batch normalization.
         """
         hidden = self.net(self.embedded(graph), is_training=is_training)
-        hidden = hidden.replace(nodes=tf.concat([hidden.nodes, self._one_hot(graph)], axis=-1))
+        invariants, vectors = kinds.invariants(hidden.nodes, self.config.num_vectors)
+        invariants = tf.concat([invariants, self._one_hot(graph)], axis=-1)
+        hidden = hidden.replace(nodes=invariants)
         outputs = tf.sigmoid(self.gate(hidden).nodes) * self.value(hidden).nodes
         columns = tf.unstack(graphs.sum_nodes(outputs, graph), axis=1)
         num_targets = len(self.readouts)
         columns, corrections = columns[:num_targets], tf.unstack(outputs[:, num_targets:], axis=1)
         if "dipole" in self.readouts:
-            charges = tf.unstack(self.atomic_dipoles(hidden), axis=1)
+            if self.config.num_vectors:
+                atomic = tf.unstack(self.vector_dipoles(hidden, vectors), axis=-1)
+            else:
+                charges = tf.unstack(self.atomic_dipoles(hidden), axis=1)
         for target, readout in enumerate(self.readouts):
             if readout == "dipole":
-                columns[target] = kinds.dipole(outputs[:, target] + charges.pop(0), graph)
+                if self.config.num_vectors:
+                    columns[target] = kinds.dipole(outputs[:, target], graph, atomic.pop(0))
+                else:
+                    columns[target] = kinds.dipole(outputs[:, target] + charges.pop(0), graph)
             elif readout == "extent":
                 # |r_a|^2 is about 10 angstrom^2, so that both terms start with the same size.
                 extents = 0.1 * corrections.pop(0) * kinds.squared_radius(graph)

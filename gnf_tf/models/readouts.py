@@ -7,11 +7,21 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from gnf_tf import datasets, graphs
+from gnf_tf import datasets, graphs, networks
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.networks import equivariant
 from gnf_tf.networks.linear import Linear, output_layer
 
-__all__ = ["AtomicDipoles", "Readout", "check", "default", "dipole", "squared_radius"]
+__all__ = [
+    "AtomicDipoles",
+    "Readout",
+    "VectorDipoles",
+    "check",
+    "default",
+    "dipole",
+    "invariants",
+    "squared_radius",
+]
 
 Readout = Literal["scalar", "dipole", "extent", "gap"]
 # The targets of QM9, by name and unit, that are no sums of scalars over atoms.
@@ -43,6 +53,23 @@ def check(readouts: Sequence[str], target_names: Sequence[str]) -> None:
     if "gap" in readouts and not {"homo", "lumo"} <= set(target_names):
         names = ", ".join(target_names)
         raise ValueError(f"`readouts` has a gap and needs targets homo and lumo, got {names}")
+
+
+def invariants(nodes: tf.Tensor, num_vectors: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what read-outs see of a network's features, two halves as in `EquivariantMessages`.
+
+    Args:
+      nodes: [num_nodes, node_size + 6 num_vectors].
+      num_vectors: number of vectors in each half.
+
+    Returns:
+      Scalars and norms of vectors, [num_nodes, node_size + 2 num_vectors], and vectors
+      [num_nodes, 3, 2 num_vectors].
+    """
+    halves = [equivariant.split_vectors(half, num_vectors) for half in tf.split(nodes, 2, axis=-1)]
+    vectors = tf.concat([half[1] for half in halves], axis=-1)
+    scalars = tf.concat([half[0] for half in halves], axis=-1)
+    return tf.concat([scalars, equivariant.norms(vectors)], axis=-1), vectors
 
 
 class AtomicDipoles(snt.Module):
@@ -82,6 +109,35 @@ class AtomicDipoles(snt.Module):
         return tf.subtract(*ends)
 
 
+class VectorDipoles(snt.Module):
+    """Dipoles of atoms from the vectors of an equivariant network, as in PaiNN.
+
+    For an atom with features h and vectors V_c, the atomic dipole is sum_c w_c(h) V_c, with an MLP
+    w. `AtomicDipoles` is for networks without vectors.
+    """
+
+    def __init__(self, num_dipoles: int, name: str | None = None):
+        """Stores the number of dipole moments of a molecule; variables are made at first call."""
+        super().__init__(name=name)
+        self._num_dipoles = num_dipoles
+
+    @snt.once
+    def _initialize(self, graph, num_weights):
+        self._weights = networks.MLP((graph.nodes.shape[-1], num_weights), output_scale=0.1)
+
+    def __call__(self, graph: GraphsTuple, vectors: tf.Tensor) -> tf.Tensor:
+        """Returns the atomic dipoles, [num_nodes, 3, num_dipoles].
+
+        Args:
+          graph: nodes h [num_nodes, any], which are invariant.
+          vectors: [num_nodes, 3, num_vectors].
+        """
+        num_vectors = vectors.shape[-1]
+        self._initialize(graph, num_vectors * self._num_dipoles)
+        weights = self._weights(graph).nodes
+        return tf.matmul(vectors, tf.reshape(weights, [-1, num_vectors, self._num_dipoles]))
+
+
 def squared_radius(graph: GraphsTuple) -> tf.Tensor:
     """Returns |r_a|^2 in angstrom^2 of all atoms a, [num_nodes].
 
@@ -91,18 +147,20 @@ def squared_radius(graph: GraphsTuple) -> tf.Tensor:
     return tf.reduce_sum(tf.square(graph.nodes[:, 1:]), axis=1)
 
 
-def dipole(charges: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
-    """Returns |sum_a (q_a - mean_b q_b) r_a|, the norms of the dipole moments of neutral molecules.
+def dipole(charges: tf.Tensor, graph: GraphsTuple, atomic: tf.Tensor | None = None) -> tf.Tensor:
+    """Returns |sum_a (q_a - mean_b q_b) r_a + mu_a|, the norms of dipoles of neutral molecules.
 
     Args:
       charges: [num_nodes], charges q_a of atoms, with any sum.
       graph: molecules as from `datasets.Molecules.graph`.
+      atomic: [num_nodes, 3], dipoles mu_a of atoms, which are 0 by default.
 
     Returns:
       [n_graphs], in units of charge times angstrom: 1 elementary charge angstrom is 4.80320 debye.
     """
     sizes = tf.cast(tf.maximum(graph.n_node, 1), charges.dtype)
     charges -= graphs.to_nodes(graphs.sum_nodes(charges, graph) / sizes, graph)
-    vectors = graphs.sum_nodes(charges[:, tf.newaxis] * graph.nodes[:, 1:], graph)
+    vectors = charges[:, tf.newaxis] * graph.nodes[:, 1:]
+    vectors = graphs.sum_nodes(vectors if atomic is None else vectors + atomic, graph)
     # The gradient of the norm is infinite at 0, where padding graphs and single atoms are.
     return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(vectors), axis=1), 1e-12))

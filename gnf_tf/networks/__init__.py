@@ -2,6 +2,7 @@
 
 from gnf_tf.networks.attention import AdditiveAttention, AttentionBlock, DotProductAttention
 from gnf_tf.networks.convolution import GraphConvolution
+from gnf_tf.networks.equivariant import EquivariantMessages
 from gnf_tf.networks.half import HalfPrecision
 from gnf_tf.networks.message_passing import MessagePassing
 from gnf_tf.networks.mlp import MLP
@@ -13,6 +14,7 @@ __all__ = [
     "AdditiveAttention",
     "AttentionBlock",
     "DotProductAttention",
+    "EquivariantMessages",
     "GraphConvolution",
     "GraphTransformer",
     "HalfPrecision",

@@ -27,7 +27,7 @@ class Linear(snt.Linear):
         return tf.nn.bias_add(outputs, self.b) if self.with_bias else outputs
 
 
-def output_layer(output_size: int, output_scale: float) -> Linear:
+def output_layer(output_size: int, output_scale: float, *, with_bias: bool = True) -> Linear:
     """The last layer of a network, with initial weights that keep a coupling near the identity.
 
     Args:
@@ -35,6 +35,7 @@ def output_layer(output_size: int, output_scale: float) -> Linear:
       output_scale: the standard deviation of the weights, times the square root of the input
         width; the biases are 0. With 0 a coupling starts as the identity; with 1 / T a stack of T
         steps starts close to it.
+      with_bias: whether the layer has biases.
 
     Raises:
       ValueError: if the size is below 1 or the scale is negative.
@@ -46,4 +47,4 @@ def output_layer(output_size: int, output_scale: float) -> Linear:
         w_init = snt.initializers.Zeros()
     else:
         w_init = snt.initializers.VarianceScaling(output_scale**2)
-    return Linear(output_size, w_init=w_init)
+    return Linear(output_size, with_bias, w_init=w_init)
