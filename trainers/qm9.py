@@ -34,6 +34,7 @@ PAPER = {
 }
 TARGETS = tuple(datasets.QM9_TARGETS)
 ATOMIZATION = ("u0", "u", "h", "g")
+COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,12 +140,20 @@ def train_and_evaluate(
         f"run folder {config.run_dir}"
     )
     history = report.fit(model, train, validation, config, config.seed)
+    model.calibrate(validation)
+    model.save(config.run_dir / "model.npz")
     predicted = model.predict(test, config.settings.batch_size)
+    ends = model.predict_interval(test, COVERAGES)
+    shares = ((ends[0] <= test.targets) & (test.targets <= ends[1])).mean(axis=1)
     rows = evaluate(config, model, train, test, predicted)
+    for row, share in zip(rows, shares[COVERAGES.index(0.9)].tolist(), strict=True):
+        row["within_90"] = share
     figure = plots.predicted_against_true(
         test.targets, predicted, test.target_names, test.target_units
     )
     figure.savefig(config.run_dir / "predicted_against_true.png", dpi=110)
+    figure = plots.calibration(COVERAGES, shares, test.target_names)
+    figure.savefig(config.run_dir / "calibration.png", dpi=110)
     scores = {f"test/mae/{row['target']} [{row['unit']}]": row["mae"] for row in rows}
     training.write_scores(config.run_dir, scores, history.epochs)
     return {"rows": rows, "test_molecules": len(test)} | report.trained(history)
@@ -186,9 +195,10 @@ def table(results: dict, config: Config) -> str:
         ("ratio", "ratio", ".1f"),
         ("composition", "mae_of_composition", ".4f"),
         ("paper", "paper", ".3f"),
+        ("in 90 %", "within_90", ".1%"),
     )
     text += "\nmean: predicts the training mean; ratio: mean over test MAE; composition: least\n"
-    text += "squares on atom counts"
+    text += "squares on atom counts; in 90 %: test molecules within their intervals of 90 %"
     if config.data is None:
         text += f"; paper: its {config.network.model}, from bonds, on its own split"
         if any(row["target"] in ATOMIZATION for row in results["rows"]):

@@ -135,6 +135,6 @@ def problem(
         )
     names = ", ".join(map(str, rows[:shown])) + (", ..." if len(rows) > shown else "")
     return (
-        f"{len(rows)} of {len(values)} molecules are unlike the training molecules, so that their "
-        f"errors may be large: molecules {names}. {'; '.join(reasons)}"
+        f"errors may be large for {len(rows)} of {len(values)} molecules, which are unlike the "
+        f"training molecules (numbers {names}): {'; '.join(reasons)}"
     )

@@ -4,6 +4,7 @@ Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, "Distribution-free predictive infer
 regression", 2018, section 5.2.
 """
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,6 @@ from gnf_tf import seeds
 __all__ = ["LEVELS", "Intervals"]
 
 LEVELS = np.arange(1, 1000) / 1000  # the coverages whose quantiles are kept
-_LEAST = 20  # molecules for which intervals can be calibrated
 # Weights of standardized features are about 0.1, because a feature that matters more is rare. The
 # prior keeps the weights near 0 if there are few molecules.
 _PRIOR = 0.1
@@ -53,6 +53,9 @@ class Intervals:
     def fit(cls, features: np.ndarray, errors: np.ndarray) -> Self:
         """Fits the scales to half of the molecules, and takes the quantiles of the other half.
 
+        n molecules in the other half allow coverages up to n / (n + 1); the quantiles of larger
+        ones are infinite.
+
         The weights w are the most probable ones for Laplace-distributed errors and a Gaussian
         prior, which is a convex problem.
 
@@ -61,12 +64,10 @@ class Intervals:
           errors: [num_molecules, num_targets], absolute errors.
 
         Raises:
-          ValueError: if there are fewer than 20 molecules.
+          ValueError: if there is no molecule.
         """
-        if len(features) < _LEAST:
-            raise ValueError(
-                f"intervals need at least {_LEAST} validation molecules, got {len(features)}"
-            )
+        if not len(features):
+            raise ValueError("intervals need validation molecules, got none")
         order = seeds.generator(0).permutation(len(features))
         first, second = np.array_split(order, 2)
         mean, deviation = features[first].mean(axis=0), features[first].std(axis=0)
@@ -89,22 +90,21 @@ class Intervals:
         log_scales = np.c_[features, np.ones(len(features))] @ self.scale_weights
         return np.exp(np.clip(log_scales, *self.scale_range))
 
-    def half_widths(self, features: np.ndarray, coverage: float) -> np.ndarray:
-        """Returns half of the widths of the intervals, [num_molecules, num_targets].
+    def half_widths(self, features: np.ndarray, coverage: float | Sequence[float]) -> np.ndarray:
+        """Returns half of the widths of the intervals, [..., num_molecules, num_targets].
+
+        Args:
+          features: [num_molecules, num_features] float64.
+          coverage: any shape [...], in (0, 0.999].
 
         Raises:
-          ValueError: if `coverage` is out of its range, or needs more calibration molecules.
+          ValueError: if `coverage` is out of its range.
         """
-        if not 0 < coverage <= LEVELS[-1]:
+        asked = np.asarray(coverage, np.float64)
+        if not ((asked > 0) & (asked <= LEVELS[-1])).all():
             raise ValueError(f"`coverage` must be in (0, {LEVELS[-1]}], got {coverage}")
-        quantiles = self.quantiles[np.searchsorted(LEVELS, coverage - 1e-9)]
-        if np.isinf(quantiles).any():
-            most = LEVELS[np.isfinite(self.quantiles).all(axis=1)].max(initial=0)
-            raise ValueError(
-                f"`coverage` must be at most {most} for the number of molecules with which the "
-                f"model was calibrated, got {coverage}"
-            )
-        return quantiles * self.scales(features)
+        quantiles = self.quantiles[np.searchsorted(LEVELS, asked - 1e-9)]
+        return quantiles[..., np.newaxis, :] * self.scales(features)
 
     def arrays(self) -> dict[str, Any]:
         """Returns the constructor's arguments in float32."""

@@ -1,7 +1,7 @@
 """Predictions for molecules: values, intervals, and warnings about unfamiliar molecules."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -48,25 +48,31 @@ class MoleculePredictions:
         return self._predicted(molecules, batch_size)
 
     def predict_interval(
-        self, molecules: datasets.Molecules, coverage: float = 0.9, batch_size: int = 64
+        self,
+        molecules: datasets.Molecules,
+        coverage: float | Sequence[float] = 0.9,
+        batch_size: int = 64,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the lower and upper ends of intervals that contain the true values.
 
         For each target, a share of `coverage` of molecules like the validation molecules, or more,
         has its true value within the interval. The intervals are wider for molecules whose errors
-        are larger by experience. Nothing is promised for molecules about which `predict` warns.
+        were larger in validation, and infinite if the validation molecules were too few. Nothing is
+        promised for molecules about which `predict` warns, or whose positions are from another
+        source than the positions of the validation molecules.
 
         Args:
           molecules: any number, of elements in `elements`.
-          coverage: the share, in (0, 0.999].
+          coverage: the share, in (0, 0.999], or several.
           batch_size: number of molecules evaluated at a time.
 
         Returns:
-          lower, upper: [num_molecules, num_targets] float64 each, in `target_units`.
+          lower, upper: [num_molecules, num_targets] float64 each, in `target_units`; for several
+            coverages, [num_coverages, num_molecules, num_targets].
 
         Raises:
           ValueError: if the model is not calibrated, a molecule has another element, `coverage` is
-            out of its range or needs more validation molecules, or `batch_size` is below 1.
+            out of its range, or `batch_size` is below 1.
         """
         if self.intervals is None:
             raise ValueError(
@@ -77,21 +83,22 @@ class MoleculePredictions:
         half = self.intervals.half_widths(self._difficulty(features, predicted), coverage)
         lower, upper = predicted - half, predicted + half
         norms = [readout in ("dipole", "extent") for readout in self.readouts]
-        lower[:, norms] = np.maximum(lower[:, norms], 0.0)
+        lower[..., norms] = np.maximum(lower[..., norms], 0.0)
         return lower, np.maximum(upper, lower)
 
     def calibrate(self, validation: datasets.Molecules, batch_size: int = 64) -> None:
         """Measures the errors on validation molecules, which `predict_interval` needs.
 
-        Call it after training; `save` keeps the result. The more molecules, the sharper.
+        Call it after training; `save` keeps the result. Intervals of coverage 0.9 need 18 molecules
+        or more; hundreds make them narrower. It can be called again with molecules whose positions
+        are from another source, such as a force field.
 
         Args:
-          validation: at least 20 molecules with the model's targets, none of them a training
-            molecule.
+          validation: molecules with the model's targets, none of them a training molecule.
           batch_size: number of molecules evaluated at a time.
 
         Raises:
-          ValueError: if there are fewer molecules, other targets or other elements.
+          ValueError: if there is no molecule, or there are other targets or other elements.
         """
         if validation.target_names != self.target_names:
             raise ValueError(
