@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import pathlib
 import sys
+import warnings
 from typing import Annotated, ClassVar, Literal
 
 if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
@@ -142,8 +143,10 @@ def train_and_evaluate(
     history = report.fit(model, train, validation, config, config.seed)
     model.calibrate(validation)
     model.save(config.run_dir / "model.npz")
-    predicted = model.predict(test, config.settings.batch_size)
-    ends = model.predict_interval(test, COVERAGES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the results have the number of unfamiliar molecules
+        predicted = model.predict(test, config.settings.batch_size)
+        ends = model.predict_interval(test, COVERAGES)
     shares = ((ends[0] <= test.targets) & (test.targets <= ends[1])).mean(axis=1)
     rows = evaluate(config, model, train, test, predicted)
     for row, share in zip(rows, shares[COVERAGES.index(0.9)].tolist(), strict=True):
@@ -156,7 +159,8 @@ def train_and_evaluate(
     figure.savefig(config.run_dir / "calibration.png", dpi=110)
     scores = {f"test/mae/{row['target']} [{row['unit']}]": row["mae"] for row in rows}
     training.write_scores(config.run_dir, scores, history.epochs)
-    return {"rows": rows, "test_molecules": len(test)} | report.trained(history)
+    counts = {"test_molecules": len(test), "unfamiliar": int((model.unfamiliar(test) > 0).sum())}
+    return {"rows": rows} | counts | report.trained(history)
 
 
 def evaluate(
@@ -204,7 +208,8 @@ def table(results: dict, config: Config) -> str:
         if any(row["target"] in ATOMIZATION for row in results["rows"]):
             text += ".\nu0, u, h, g: atomization energies; the total ones have the same MAE"
     return (
-        f"{results['test_molecules']} test molecules, best of {results['epochs']} epochs\n{text}.\n"
+        f"{results['test_molecules']} test molecules, {results['unfamiliar']} of them unlike the "
+        f"training molecules; best of {results['epochs']} epochs\n{text}.\n"
         f"training {results['training_seconds']:.0f} s; waiting for data "
         f"{results['input_wait_share']:.1%} of a step; reconstruction error "
         f"{report.text(results['reconstruction_error'], '.1e')}"

@@ -118,13 +118,13 @@ def problem(
       values: [num_molecules, num_features], from `features`.
       ranges: [2, num_features], from `training_ranges`.
       elements: [num_elements] ascending atomic numbers.
-      shown: largest number of molecules, and of features, that the text names.
+      shown: largest number of molecules that the text names; it names three features at most.
     """
     outside = excess(values, ranges)
     rows = np.flatnonzero(outside.any(axis=1))
     if not len(rows):
         return None
-    frequent = np.argsort(-(outside > 0).sum(axis=0), kind="stable")[:shown]
+    frequent = np.argsort(-(outside > 0).sum(axis=0), kind="stable")[:3]
     reasons = []
     for column in frequent[outside[:, frequent].any(axis=0)]:
         row = outside[:, column].argmax()
