@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import networkx as nx
 import numpy as np
 import tensorflow as tf
+from matplotlib import colormaps
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
@@ -79,6 +80,7 @@ def calibration(coverages: Sequence[float], shares: np.ndarray, names: Sequence[
         )
     figure = Figure(figsize=(5.2, 4.0), layout="constrained")
     axis = figure.subplots()
+    axis.set_prop_cycle(color=colormaps["tab20"].colors)
     axis.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     axis.plot(coverages, shares, "o-", markersize=3, linewidth=1, label=names)
     axis.set(xlabel="stated share", ylabel="share within the intervals", aspect="equal")
