@@ -208,7 +208,7 @@ def table(results: dict, config: Config) -> str:
         if any(row["target"] in ATOMIZATION for row in results["rows"]):
             text += ".\nu0, u, h, g: atomization energies; the total ones have the same MAE"
     return (
-        f"{results['test_molecules']} test molecules, {results['unfamiliar']} of them unlike the "
+        f"{results['test_molecules']} test molecules, {report.text(results.get('unfamiliar'), '')} of them unlike the "
         f"training molecules; best of {results['epochs']} epochs\n{text}.\n"
         f"training {results['training_seconds']:.0f} s; waiting for data "
         f"{results['input_wait_share']:.1%} of a step; reconstruction error "
