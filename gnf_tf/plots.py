@@ -80,7 +80,7 @@ def calibration(coverages: Sequence[float], shares: np.ndarray, names: Sequence[
         )
     figure = Figure(figsize=(5.2, 4.0), layout="constrained")
     axis = figure.subplots()
-    axis.set_prop_cycle(color=colormaps["tab20"].colors)
+    axis.set_prop_cycle(color=list(colormaps["tab20"](np.arange(20))))
     axis.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     axis.plot(coverages, shares, "o-", markersize=3, linewidth=1, label=names)
     axis.set(xlabel="stated share", ylabel="share within the intervals", aspect="equal")

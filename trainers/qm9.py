@@ -202,14 +202,15 @@ def table(results: dict, config: Config) -> str:
         ("in 90 %", "within_90", ".1%"),
     )
     text += "\nmean: predicts the training mean; ratio: mean over test MAE; composition: least\n"
-    text += "squares on atom counts; in 90 %: test molecules within their intervals of 90 %"
+    text += "squares on atom counts; in 90 %: test molecules within their intervals of 90 %\n"
     if config.data is None:
-        text += f"; paper: its {config.network.model}, from bonds, on its own split"
+        text += f"paper: its {config.network.model}, from bonds, on its own split"
         if any(row["target"] in ATOMIZATION for row in results["rows"]):
-            text += ".\nu0, u, h, g: atomization energies; the total ones have the same MAE"
+            text += "; u0, u, h, g: atomization energies; the total ones have the same MAE"
+    unfamiliar = report.text(results.get("unfamiliar"), "")
     return (
-        f"{results['test_molecules']} test molecules, {report.text(results.get('unfamiliar'), '')} of them unlike the "
-        f"training molecules; best of {results['epochs']} epochs\n{text}.\n"
+        f"{results['test_molecules']} test molecules, {unfamiliar} of them unlike the training "
+        f"molecules; best of {results['epochs']} epochs\n{text}.\n"
         f"training {results['training_seconds']:.0f} s; waiting for data "
         f"{results['input_wait_share']:.1%} of a step; reconstruction error "
         f"{report.text(results['reconstruction_error'], '.1e')}"
