@@ -1,4 +1,4 @@
-"""Layouts of small graphs: `gnf_tf.plots` against networkx's Kamada-Kawai and spring layouts.
+"""Layouts of small graphs: `gnf_tf.layouts` against networkx's Kamada-Kawai and spring layouts.
 
     python -m benchmarks.layout
 
@@ -13,7 +13,7 @@ import time
 import networkx as nx
 import numpy as np
 
-from gnf_tf import datasets, plots
+from gnf_tf import datasets, layouts
 
 
 def stress(positions: np.ndarray, graph: nx.Graph) -> float:
@@ -27,7 +27,7 @@ def stress(positions: np.ndarray, graph: nx.Graph) -> float:
 def ours(graph: nx.Graph) -> np.ndarray:
     """The positions in a drawing by `plots.graph_gallery`, [num_nodes, 2]."""
     row = {node: i for i, node in enumerate(graph)}
-    return plots._layout(len(graph), np.array([(row[a], row[b]) for a, b in graph.edges]))
+    return layouts.layout(len(graph), np.array([(row[a], row[b]) for a, b in graph.edges]))
 
 
 LAYOUTS = {

@@ -58,7 +58,8 @@ ALLOWED = {
     },
     "datasets": {"errors", "files", "graphs", "seeds"},
     "metrics": {"graphs", "seeds"},
-    "plots": {"graphs"},
+    "layouts": set(),
+    "plots": {"graphs", "layouts"},
 }
 
 

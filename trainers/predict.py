@@ -5,17 +5,19 @@
     python trainers/predict.py runs/density/seed0/model.npz sets.csv --out log_probs.csv
     python trainers/predict.py runs/generation/seed0/model.npz 1000 --out graphs.g6
 
-A MoleculeRegressor predicts targets of molecules, a NodeClassifier predicts classes of nodes and
-their probabilities. A GraphDensity computes log-densities of node features in nats, where low ones
-indicate anomalies; if --out is a file of graphs, it samples new features for the input's graphs. A
-GraphGenerator generates a number of graphs, or graphs of the sizes of the input's; if --out is a
-csv file, it computes log-densities of the embeddings of the input's graphs, or, if
-trainers/autoencoder.py trained the auto-encoder alone, how well it reconstructs each graph.
+A MoleculeRegressor predicts targets of molecules; the column "unfamiliar" is above 0 for a molecule
+unlike the training molecules. A NodeClassifier predicts classes of nodes and their probabilities. A
+GraphDensity computes log-densities of node features in nats, where low ones indicate anomalies; if
+--out is a file of graphs, it samples new features for the input's graphs. A GraphGenerator
+generates a number of graphs, or graphs of the sizes of the input's; if --out is a csv file, it
+computes log-densities of the embeddings of the input's graphs, or, if trainers/autoencoder.py
+trained the auto-encoder alone, how well it reconstructs each graph.
 """
 
 import dataclasses
 import pathlib
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,6 +52,9 @@ class Config:
     """file to be written, .csv, or graphs with a suffix that gnf_tf.datasets.write_graphs knows"""
     seed: options.Seed = 0
     """seed of samples and of an encoder's noise"""
+    coverage: float | None = None
+    """share of true values within intervals, such as 0.9, for a MoleculeRegressor: the output then
+    has two more columns for each target, the ends of its intervals"""
 
     def __post_init__(self):
         options.check(self)
@@ -81,11 +86,30 @@ def main() -> None:
 
 
 def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
-    """Predicts the targets of molecules."""
-    predicted = model.predict(datasets.read_molecules(config.input))
-    units = [f" [{unit}]" if unit else "" for unit in model.target_units]
-    names = [name + unit for name, unit in zip(model.target_names, units, strict=True)]
-    return pd.DataFrame(predicted, columns=names).rename_axis("molecule")
+    """Predicts the targets of molecules, and how unlike the training molecules they are."""
+    molecules = datasets.read_molecules(config.input)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        columns = {"": model.predict(molecules)}
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    if config.coverage is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it has been printed
+            ends = model.predict_interval(molecules, config.coverage)
+        columns |= dict(zip((" lower", " upper"), ends, strict=True))
+    table = pd.DataFrame(
+        {
+            f"{name}{end}{f' [{unit}]' if unit else ''}": values[:, i]
+            for i, (name, unit) in enumerate(
+                zip(model.target_names, model.target_units, strict=True)
+            )
+            for end, values in columns.items()
+        }
+    )
+    if model.training_ranges is not None:
+        table["unfamiliar"] = model.unfamiliar(molecules)
+    return table.rename_axis("molecule")
 
 
 def classify(model: models.NodeClassifier, config: Config) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import pathlib
 import sys
+import warnings
 from typing import Annotated, ClassVar, Literal
 
 if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
@@ -34,6 +35,7 @@ PAPER = {
 }
 TARGETS = tuple(datasets.QM9_TARGETS)
 ATOMIZATION = ("u0", "u", "h", "g")
+COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,15 +141,26 @@ def train_and_evaluate(
         f"run folder {config.run_dir}"
     )
     history = report.fit(model, train, validation, config, config.seed)
-    predicted = model.predict(test, config.settings.batch_size)
+    model.calibrate(validation)
+    model.save(config.run_dir / "model.npz")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the results have the number of unfamiliar molecules
+        predicted = model.predict(test, config.settings.batch_size)
+        ends = model.predict_interval(test, COVERAGES)
+    shares = ((ends[0] <= test.targets) & (test.targets <= ends[1])).mean(axis=1)
     rows = evaluate(config, model, train, test, predicted)
+    for row, share in zip(rows, shares[COVERAGES.index(0.9)].tolist(), strict=True):
+        row["within_90"] = share
     figure = plots.predicted_against_true(
         test.targets, predicted, test.target_names, test.target_units
     )
     figure.savefig(config.run_dir / "predicted_against_true.png", dpi=110)
+    figure = plots.calibration(COVERAGES, shares, test.target_names)
+    figure.savefig(config.run_dir / "calibration.png", dpi=110)
     scores = {f"test/mae/{row['target']} [{row['unit']}]": row["mae"] for row in rows}
     training.write_scores(config.run_dir, scores, history.epochs)
-    return {"rows": rows, "test_molecules": len(test)} | report.trained(history)
+    counts = {"test_molecules": len(test), "unfamiliar": int((model.unfamiliar(test) > 0).sum())}
+    return {"rows": rows} | counts | report.trained(history)
 
 
 def evaluate(
@@ -186,15 +199,18 @@ def table(results: dict, config: Config) -> str:
         ("ratio", "ratio", ".1f"),
         ("composition", "mae_of_composition", ".4f"),
         ("paper", "paper", ".3f"),
+        ("in 90 %", "within_90", ".1%"),
     )
     text += "\nmean: predicts the training mean; ratio: mean over test MAE; composition: least\n"
-    text += "squares on atom counts"
+    text += "squares on atom counts; in 90 %: test molecules within their intervals of 90 %\n"
     if config.data is None:
-        text += f"; paper: its {config.network.model}, from bonds, on its own split"
+        text += f"paper: its {config.network.model}, from bonds, on its own split"
         if any(row["target"] in ATOMIZATION for row in results["rows"]):
-            text += ".\nu0, u, h, g: atomization energies; the total ones have the same MAE"
+            text += "; u0, u, h, g: atomization energies; the total ones have the same MAE"
+    unfamiliar = report.text(results.get("unfamiliar"), "")
     return (
-        f"{results['test_molecules']} test molecules, best of {results['epochs']} epochs\n{text}.\n"
+        f"{results['test_molecules']} test molecules, {unfamiliar} of them unlike the training "
+        f"molecules; best of {results['epochs']} epochs\n{text}.\n"
         f"training {results['training_seconds']:.0f} s; waiting for data "
         f"{results['input_wait_share']:.1%} of a step; reconstruction error "
         f"{report.text(results['reconstruction_error'], '.1e')}"

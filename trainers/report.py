@@ -65,7 +65,7 @@ def table(rows: Sequence[Mapping[str, Any]], *columns: tuple[str, str, str]) -> 
         which is flush left.
     """
     cells = [[heading for heading, _, _ in columns]]
-    cells += [[text(row[name], form) for _, name, form in columns] for row in rows]
+    cells += [[text(row.get(name), form) for _, name, form in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     aligned = [f"{'>' if form else '<'}{w}" for (*_, form), w in zip(columns, widths, strict=True)]
     return "\n".join("  ".join(map(format, line, aligned)).rstrip() for line in cells)

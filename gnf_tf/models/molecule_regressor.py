@@ -10,9 +10,11 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, networks, options
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import familiarity, saving
 from gnf_tf.models import readouts as kinds
-from gnf_tf.models import saving
 from gnf_tf.models.grevnet import GRevNet
+from gnf_tf.models.intervals import Intervals
+from gnf_tf.models.molecule_predictions import MoleculePredictions
 
 __all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
 
@@ -62,7 +64,7 @@ def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.nd
     return np.concatenate([counts, np.ones([len(molecules), 1])], axis=1)
 
 
-class MoleculeRegressor(saving.Model):
+class MoleculeRegressor(MoleculePredictions, saving.Model):
     """Predicts targets of molecules from atoms and their positions, by a GRevNet.
 
     For a molecule with atom counts n_e of the elements e, and atoms a with one-hot elements o_a,
@@ -96,6 +98,7 @@ class MoleculeRegressor(saving.Model):
 
         model = MoleculeRegressor.for_data(train)
         gnf_tf.training.fit(model, train, validation, epochs=20)
+        model.calibrate(validation)                  # for `predict_interval`
         model.predict(molecules)                     # [num_molecules, num_targets]
 
     Use `NodeClassifier` for categorical targets of nodes.
@@ -114,6 +117,8 @@ class MoleculeRegressor(saving.Model):
         extent_weights: np.ndarray | None = None,
         config: RegressorConfig = RegressorConfig(),
         name: str = "molecule_regressor",
+        training_ranges: np.ndarray | None = None,
+        **intervals: np.ndarray,
     ):
         """Makes the networks and their variables; `for_data` derives the arguments from molecules.
 
@@ -130,6 +135,8 @@ class MoleculeRegressor(saving.Model):
             per angstrom^2; None for 0.
           config: sizes and choices.
           name: name of the module.
+          training_ranges: see `familiarity.training_ranges`; None for no warnings.
+          **intervals: the arguments of `Intervals`, or none before `calibrate`.
 
         Raises:
           ValueError: if `elements` is not ascending, an array has another shape or values that are
@@ -164,6 +171,8 @@ class MoleculeRegressor(saving.Model):
         self.composition_weights = np.asarray(composition_weights, np.float32)
         self.extent_weights = np.asarray(extent_weights, np.float32)
         self.spread = np.asarray(spread, np.float32)
+        self.training_ranges = training_ranges
+        self.intervals = Intervals(**intervals) if intervals else None
         self.embed = snt.Linear(config.node_size)
         width = config.node_size + 6 * config.num_vectors
         self.net = GRevNet(
@@ -247,6 +256,7 @@ class MoleculeRegressor(saving.Model):
             readouts=chosen,
             extent_weights=weights[size:],
             config=config,
+            training_ranges=familiarity.training_ranges(train, elements),
         )
 
     def arguments(self) -> dict[str, Any]:
@@ -259,6 +269,8 @@ class MoleculeRegressor(saving.Model):
             "spread": self.spread,
             "readouts": self.readouts,
             "extent_weights": self.extent_weights,
+            "training_ranges": self.training_ranges,
+            **(self.intervals.arrays() if self.intervals else {}),
         }
 
     def _make_conditioner(self, output_size):
@@ -364,25 +376,6 @@ class MoleculeRegressor(saving.Model):
           graph: molecules, see `embedded`.
         """
         return self.baseline(graph) + self.spread * self(graph)
-
-    def predict(self, molecules: datasets.Molecules, batch_size: int = 64) -> np.ndarray:
-        """Returns predictions [num_molecules, num_targets] float64, in `target_units`.
-
-        Args:
-          molecules: any number, of elements in `elements`.
-          batch_size: number of molecules evaluated at a time.
-
-        Raises:
-          ValueError: if a molecule has another element, or `batch_size` is below 1.
-        """
-        molecules.element_counts(self.elements)  # raises for other elements
-        result = np.zeros([len(molecules), len(self.target_names)])
-        if not len(molecules):
-            return result
-        for rows in datasets.plan_batches(molecules, batch_size):
-            graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
-            result[rows] = self._predict(graph)
-        return result
 
 
 # A hydrogen molecule, which makes the variables.

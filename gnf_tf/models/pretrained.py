@@ -18,7 +18,7 @@ def pretrained(name: str) -> saving.Model:
     Args:
       name: "qm9", a `MoleculeRegressor` of the twelve targets of QM9, for molecules of up to 29
         atoms of H, C, N, O and F in their B3LYP geometry; its u0, u, h and g are atomization
-        energies.
+        energies. Its intervals are those of 10,000 validation molecules in such geometries.
 
     Raises:
       ValueError: if `name` is unknown.

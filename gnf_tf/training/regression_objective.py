@@ -1,6 +1,7 @@
 """Training of a `MoleculeRegressor` by mean absolute errors."""
 
 import dataclasses
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -95,7 +96,9 @@ class RegressionObjective(Objective):
         from gnf_tf import plots
 
         sample = self._validation.select(np.arange(min(len(self._validation), SHOWN)))
-        predicted = self.module.predict(sample, self.settings.batch_size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the user chose these molecules
+            predicted = self.module.predict(sample, self.settings.batch_size)
         for i, (name, unit) in enumerate(
             zip(sample.target_names, sample.target_units, strict=True)
         ):

@@ -1,0 +1,140 @@
+"""Ranges of simple features of training molecules, outside of which molecules are unfamiliar."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gnf_tf.datasets.molecules import SYMBOLS, Molecules
+
+__all__ = ["excess", "feature_names", "features", "problem", "training_ranges"]
+
+_TOLERANCE = 0.05  # angstrom, by which training ranges of distances are widened
+_CHUNK = 1000  # molecules whose pairs of atoms are in memory at a time
+
+
+def feature_names(elements: Sequence[int]) -> list[str]:
+    """Returns the names of the columns of `features`."""
+    symbols = [SYMBOLS[number - 1] for number in elements]
+    pairs = [f"{a}-{b}" for i, a in enumerate(symbols) for b in symbols[i:]]
+    return [
+        "number of atoms",
+        "number of heavy atoms",
+        *(f"number of {symbol} atoms" for symbol in symbols),
+        *(f"number of {pair} bonds" for pair in pairs),
+        *(
+            f"{which} distance of {symbol} to its nearest atom in angstrom"
+            for which in ("smallest", "largest")
+            for symbol in symbols
+        ),
+    ]
+
+
+def features(molecules: Molecules, elements: Sequence[int]) -> np.ndarray:
+    """Returns simple features of molecules, [num_molecules, num_features] float64.
+
+    They are counts of atoms and bonds, and, by element, the smallest and the largest distance of an
+    atom to its nearest atom in angstrom, which is NaN without such an atom; see `feature_names`.
+
+    Args:
+      molecules: any number.
+      elements: [num_elements] ascending atomic numbers.
+
+    Raises:
+      ValueError: if a molecule has another element.
+    """
+    counts = molecules.element_counts(elements)
+    heavy = counts[:, np.asarray(elements) > 1].sum(axis=1)
+    parts = [
+        _of_pairs(molecules, np.arange(start, min(start + _CHUNK, len(molecules))), elements)
+        for start in range(0, len(molecules), _CHUNK)
+    ]
+    width = len(feature_names(elements)) - 2 - len(elements)
+    pairs = np.concatenate([np.zeros([0, width]), *parts])
+    return np.c_[molecules.n_atoms, heavy, counts, pairs]
+
+
+def _of_pairs(molecules, rows, elements):
+    """[len(rows), any], the features of pairs of atoms: bonds and nearest distances."""
+    graph = molecules.graph(rows)
+    distance, bonded = graph.edges.T
+    kind = np.searchsorted(elements, graph.nodes[:, 0])
+    owner = np.repeat(np.arange(len(rows)), graph.n_node)
+    size = len(elements)
+
+    # A bond has two edges, of which one goes from the element of the smaller number, or both do.
+    sender, receiver = kind[graph.senders], kind[graph.receivers]
+    weight = bonded * np.where(sender == receiver, 0.5, sender < receiver)
+    place = (owner[graph.senders] * size + sender) * size + receiver
+    bonds = np.bincount(place, weight, minlength=len(rows) * size**2)
+    bonds = bonds.reshape(len(rows), size, size)[:, *np.triu_indices(size)]
+
+    nearest = np.full(len(kind), np.inf)
+    np.minimum.at(nearest, graph.receivers, distance)
+    nearest[np.isinf(nearest)] = np.nan  # a single atom
+    extremes = np.full([2, len(rows), size], np.nan)
+    np.fmin.at(extremes[0], (owner, kind), nearest)
+    np.fmax.at(extremes[1], (owner, kind), nearest)
+    return np.c_[bonds, *extremes]
+
+
+def training_ranges(train: Molecules, elements: Sequence[int]) -> np.ndarray:
+    """Returns the smallest and the largest value of each feature, [2, num_features] float32.
+
+    Ranges of distances are wider by 0.05 angstrom on both sides. A feature that no training
+    molecule has is NaN.
+
+    Args:
+      train: the training molecules, at least one.
+      elements: [num_elements] ascending atomic numbers.
+    """
+    values = features(train, elements)
+    ranges = np.stack([np.fmin.reduce(values), np.fmax.reduce(values)])
+    is_distance = [name.endswith("angstrom") for name in feature_names(elements)]
+    ranges += np.outer([-_TOLERANCE, _TOLERANCE], is_distance)
+    return ranges.astype(np.float32)
+
+
+def excess(values: np.ndarray, ranges: np.ndarray) -> np.ndarray:
+    """Returns how far features are outside of their ranges, [num_molecules, num_features] float64.
+
+    The unit is the width of the range, or 1 if it is larger, so that a count of a constant feature
+    has a finite excess; 0 is within the range, or that the feature has no value.
+
+    Args:
+      values: [num_molecules, num_features], from `features`.
+      ranges: [2, num_features], from `training_ranges`.
+    """
+    least, largest = ranges
+    outside = np.fmax(np.fmax(least - values, values - largest), 0.0)
+    return np.nan_to_num(outside / np.fmax(largest - least, 1.0))
+
+
+def problem(
+    values: np.ndarray, ranges: np.ndarray, elements: Sequence[int], shown: int = 5
+) -> str | None:
+    """Returns what to say about unfamiliar molecules, or None if there are none.
+
+    Args:
+      values: [num_molecules, num_features], from `features`.
+      ranges: [2, num_features], from `training_ranges`.
+      elements: [num_elements] ascending atomic numbers.
+      shown: largest number of molecules that the text names; it names three features at most.
+    """
+    outside = excess(values, ranges)
+    rows = np.flatnonzero(outside.any(axis=1))
+    if not len(rows):
+        return None
+    frequent = np.argsort(-(outside > 0).sum(axis=0), kind="stable")[:3]
+    reasons = []
+    for column in frequent[outside[:, frequent].any(axis=0)]:
+        row = outside[:, column].argmax()
+        least, largest = ranges[:, column]
+        reasons.append(
+            f"{feature_names(elements)[column]} is {values[row, column]:.4g} for molecule {row}, "
+            f"{least:.4g} to {largest:.4g} in training"
+        )
+    names = ", ".join(map(str, rows[:shown])) + (", ..." if len(rows) > shown else "")
+    return (
+        f"errors may be large for {len(rows)} of {len(values)} molecules, which are unlike the "
+        f"training molecules (numbers {names}): {'; '.join(reasons)}"
+    )

@@ -1,0 +1,159 @@
+"""Predictions for molecules: values, intervals, and warnings about unfamiliar molecules."""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from gnf_tf import datasets
+from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import familiarity
+from gnf_tf.models.intervals import Intervals
+
+__all__ = ["MoleculePredictions"]
+
+
+class MoleculePredictions:
+    """The methods of `MoleculeRegressor` that apply a trained model.
+
+    Attributes:
+      training_ranges: [2, num_features], from `familiarity.training_ranges`, or None for a
+        file of an earlier version, whose model gives no warnings.
+      intervals: set by `calibrate`; None before.
+    """
+
+    elements: tuple[int, ...]
+    target_names: tuple[str, ...]
+    readouts: tuple[str, ...]
+    spread: np.ndarray
+    training_ranges: np.ndarray | None
+    intervals: Intervals | None
+    _predict: Callable[[GraphsTuple], tf.Tensor]
+
+    def predict(self, molecules: datasets.Molecules, batch_size: int = 64) -> np.ndarray:
+        """Returns predictions [num_molecules, num_targets] float64, in `target_units`.
+
+        It warns, once a call, about molecules that are unlike the training molecules; see
+        `unfamiliar`.
+
+        Args:
+          molecules: any number, of elements in `elements`.
+          batch_size: number of molecules evaluated at a time.
+
+        Raises:
+          ValueError: if a molecule has another element, or `batch_size` is below 1.
+        """
+        self._features(molecules, stacklevel=3)
+        return self._predicted(molecules, batch_size)
+
+    def predict_interval(
+        self,
+        molecules: datasets.Molecules,
+        coverage: float | Sequence[float] = 0.9,
+        batch_size: int = 64,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the lower and upper ends of intervals that contain the true values.
+
+        For each target, a share of `coverage` of molecules like the validation molecules, or more,
+        has its true value within the interval. The intervals are wider for molecules whose errors
+        were larger in validation, and infinite if the validation molecules were too few. Nothing is
+        promised for molecules about which `predict` warns, or whose positions are from another
+        source than the positions of the validation molecules.
+
+        Args:
+          molecules: any number, of elements in `elements`.
+          coverage: the share, in (0, 0.999], or several.
+          batch_size: number of molecules evaluated at a time.
+
+        Returns:
+          lower, upper: [num_molecules, num_targets] float64 each, in `target_units`; for several
+            coverages, [num_coverages, num_molecules, num_targets].
+
+        Raises:
+          ValueError: if the model is not calibrated, a molecule has another element, `coverage` is
+            out of its range, or `batch_size` is below 1.
+        """
+        if self.intervals is None:
+            raise ValueError(
+                "the model has no intervals: call `calibrate` with validation molecules first"
+            )
+        features = self._features(molecules, stacklevel=3)
+        predicted = self._predicted(molecules, batch_size)
+        half = self.intervals.half_widths(self._difficulty(features, predicted), coverage)
+        lower, upper = predicted - half, predicted + half
+        norms = [readout in ("dipole", "extent") for readout in self.readouts]
+        lower[..., norms] = np.maximum(lower[..., norms], 0.0)
+        return lower, np.maximum(upper, lower)
+
+    def calibrate(self, validation: datasets.Molecules, batch_size: int = 64) -> None:
+        """Measures the errors on validation molecules, which `predict_interval` needs.
+
+        Call it after training; `save` keeps the result. Intervals of coverage 0.9 need 18 molecules
+        or more; hundreds make them narrower. It can be called again with molecules whose positions
+        are from another source, such as a force field.
+
+        Args:
+          validation: molecules with the model's targets, none of them a training molecule.
+          batch_size: number of molecules evaluated at a time.
+
+        Raises:
+          ValueError: if there is no molecule, or there are other targets or other elements.
+        """
+        if validation.target_names != self.target_names:
+            raise ValueError(
+                f"`validation` must have the model's targets, {', '.join(self.target_names)}, "
+                f"got {', '.join(validation.target_names) or 'none'}"
+            )
+        features = familiarity.features(validation, self.elements)
+        predicted = self._predicted(validation, batch_size)
+        errors = np.abs(predicted - validation.targets)
+        self.intervals = Intervals.fit(self._difficulty(features, predicted), errors)
+
+    def unfamiliar(self, molecules: datasets.Molecules) -> np.ndarray:
+        """Returns how unlike the training molecules the molecules are, [num_molecules] float64.
+
+        It is the largest distance of a feature from its range in training, in units of the width of
+        the range, and 0 if all features are within their ranges. The features are numbers of atoms
+        and bonds by element, and the smallest and largest distance of an atom to its nearest atom
+        by element, whose ranges are widened by 0.05 angstrom. So it is positive for larger
+        molecules, bonds of other elements, distorted geometries, and positions in a wrong unit, but
+        says nothing about new arrangements of familiar bonds.
+
+        Args:
+          molecules: any number, of elements in `elements`.
+
+        Raises:
+          ValueError: if a molecule has another element, or the model's file is of a version that
+            kept no ranges.
+        """
+        if self.training_ranges is None:
+            raise ValueError(
+                "the model's file has no ranges of training molecules: set "
+                "`model.training_ranges = familiarity.training_ranges(train, model.elements)`"
+            )
+        features = familiarity.features(molecules, self.elements)
+        return familiarity.excess(features, self.training_ranges).max(axis=1)
+
+    def _features(self, molecules, stacklevel):
+        """The features of `familiarity`, with a warning about unfamiliar molecules."""
+        features = familiarity.features(molecules, self.elements)  # raises for other elements
+        if self.training_ranges is not None:
+            problem = familiarity.problem(features, self.training_ranges, self.elements)
+            if problem:
+                warnings.warn(problem, stacklevel=stacklevel)
+        return features
+
+    def _difficulty(self, features, predicted):
+        """[num_molecules, any] float64, what the sizes of errors depend on."""
+        # An element that a molecule lacks has no distances; 1.2 angstrom are between all of them.
+        return np.c_[np.nan_to_num(features, nan=1.2), predicted / self.spread]
+
+    def _predicted(self, molecules, batch_size):
+        result = np.zeros([len(molecules), len(self.target_names)])
+        if not len(molecules):
+            return result
+        for rows in datasets.plan_batches(molecules, batch_size):
+            graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
+            result[rows] = self._predict(graph)
+        return result

@@ -1,0 +1,227 @@
+"""What a chemist gets besides numbers: warnings about unfamiliar molecules, and intervals."""
+
+import dataclasses
+import pathlib
+import warnings
+
+import numpy as np
+import pytest
+
+from gnf_tf import datasets, models, plots, training
+from gnf_tf.models import familiarity
+from gnf_tf.models.intervals import LEVELS, Intervals
+from trainers import predict
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+CONFIG = models.RegressorConfig(num_steps=1, node_size=6, message_size=4, num_basis=4)
+NAMES = ("mu", "alpha")
+# Positions in angstrom of molecules with angles of 90 degrees.
+WATER = ([8, 1, 1], [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [0.0, 0.96, 0.0]])
+PEROXIDE = ([8, 8, 1, 1], [[0.0, 0.0, 0.0], [1.45, 0.0, 0.0], [0.0, 0.96, 0.0], [1.45, 0.96, 0.0]])
+
+
+def molecules(*atoms, scale=1.0):
+    numbers, positions = zip(*atoms, strict=True)
+    positions = scale * np.concatenate(positions)
+    sizes = [len(n) for n in numbers]
+    targets = np.zeros([len(atoms), 0])
+    numbers = np.concatenate(numbers)
+    return datasets.Molecules(sizes, numbers, positions, targets, (), (), np.arange(len(atoms)))
+
+
+@pytest.fixture(scope="module")
+def train():
+    return datasets.qm9("train", size=300, targets=NAMES)
+
+
+@pytest.fixture(scope="module")
+def validation():
+    """Without the one molecule of seven C-O bonds, about which a call would warn."""
+    some = datasets.qm9("validation", size=121, targets=NAMES)
+    return some.select(np.delete(np.arange(121), 115))
+
+
+@pytest.fixture(scope="module")
+def model(train, validation):
+    training.set_seed(0)
+    model = models.MoleculeRegressor.for_data(train, CONFIG)
+    model.calibrate(validation)
+    return model
+
+
+def test_features_are_counts_of_atoms_and_bonds_and_nearest_distances():
+    names = familiarity.feature_names((1, 8))
+    values = familiarity.features(molecules(WATER, PEROXIDE, ([8], [[0, 0, 0]])), (1, 8))
+    expected = [
+        [3, 1, 2, 1, 0, 2, 0, 0.96, 0.96, 0.96, 0.96],
+        [4, 2, 2, 2, 0, 2, 1, 0.96, 0.96, 0.96, 0.96],
+        [1, 1, 0, 1, 0, 0, 0, np.nan, np.nan, np.nan, np.nan],
+    ]
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    assert names[1] == "number of heavy atoms" and names[6] == "number of O-O bonds"
+    assert len(names) == values.shape[1]
+    assert familiarity.features(molecules(WATER).select(np.arange(0)), (1, 8)).shape == (0, 11)
+
+
+def test_what_is_outside_of_the_ranges_is_named():
+    ranges = familiarity.training_ranges(molecules(WATER), (1, 8))
+    known = molecules(WATER, (WATER[0], 1.02 * np.array(WATER[1])))
+    assert familiarity.problem(familiarity.features(known, (1, 8)), ranges, (1, 8)) is None
+    text = familiarity.problem(
+        familiarity.features(molecules(WATER, PEROXIDE), (1, 8)), ranges, (1, 8)
+    )
+    assert text.startswith(
+        "errors may be large for 1 of 2 molecules, which are unlike the training"
+    )
+    assert "(numbers 1): number of atoms is 4 for molecule 1, 3 to 3 in training; " in text
+    assert text.count("in training") == 3
+    bohr = familiarity.features(molecules(WATER, scale=1.89), (1, 8))
+    text = familiarity.problem(bohr, ranges, (1, 8))
+    assert "smallest distance of H to its nearest atom in angstrom is 1.814 for molecule 0" in text
+    excess = familiarity.excess(bohr, ranges)[0]  # in units of 1, which no range exceeds
+    np.testing.assert_allclose(excess[5], 2)  # no bond of two is left
+    np.testing.assert_allclose(excess[7:], 1.89 * 0.96 - 1.01, rtol=1e-4)
+
+
+def test_distorted_molecules_are_unfamiliar_and_others_are_not(model, train):
+    assert (model.unfamiliar(train) == 0).all()
+    fresh = datasets.qm9("test", size=400, targets=NAMES)
+    assert (model.unfamiliar(fresh) > 0).mean() < 0.06
+    noise = 0.2 * np.random.default_rng(0).normal(size=fresh.positions.shape)
+    for positions in (fresh.positions + noise, 1.89 * fresh.positions, 0.53 * fresh.positions):
+        moved = dataclasses.replace(fresh, positions=positions)
+        assert (model.unfamiliar(moved) > 0).mean() > 0.99
+
+
+def test_a_call_warns_once_and_where_it_stands(model, train):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(train)
+    for call in (model.predict, model.predict_interval):
+        with pytest.warns(UserWarning, match=r"2 of 2 molecules.* number of") as caught:
+            call(molecules(WATER, PEROXIDE, scale=3.0))
+        assert len(caught) == 1 and caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("call", ["predict", "predict_interval", "unfamiliar"])
+def test_an_unknown_element_is_refused(call, model):
+    sulfide = molecules(WATER, ([16, 1, 1], WATER[1]))
+    with pytest.raises(ValueError, match=r"molecule 1 has the element S .* one of H, C, N, O"):
+        getattr(model, call)(sulfide)
+
+
+def synthetic(num, seed):
+    """Features, and errors whose scale depends on the first one; the last one is constant."""
+    rng = np.random.default_rng(seed)
+    features = np.c_[rng.normal(size=[num, 3]), np.ones(num)]
+    return features, np.abs(rng.laplace(size=[num, 2]) * np.exp(0.8 * features[:, [0]]) * [1, 50])
+
+
+def test_intervals_have_the_stated_coverage_and_are_wide_where_errors_are_large():
+    intervals = Intervals.fit(*synthetic(4000, 0))
+    features, errors = synthetic(20000, 1)
+    coverages = [0.1, 0.5, 0.9, 0.99]
+    half = intervals.half_widths(features, coverages)
+    shares = (errors <= half).mean(axis=1)
+    np.testing.assert_allclose(shares, np.array([coverages] * 2).T, atol=0.03)
+    np.testing.assert_allclose(intervals.scale_weights[0], 0.8, atol=0.1)
+    one = intervals.half_widths(features, 0.5)
+    np.testing.assert_array_equal(one, half[1])
+    # In the fifth with the largest errors, too, unlike intervals of one width.
+    large = features[:, 0] > np.quantile(features[:, 0], 0.8)
+    assert (errors[large] <= half[2][large]).mean() > 0.87
+    assert (errors[large] <= np.quantile(errors, 0.9, axis=0)).mean() < 0.75
+
+
+def test_few_molecules_give_wide_or_infinite_intervals_and_no_low_coverage():
+    features, errors = synthetic(20000, 2)
+    shares = []
+    for seed in range(25):
+        intervals = Intervals.fit(*synthetic(18, seed + 3))
+        shares.append((errors[:500] <= intervals.half_widths(features[:500], 0.9)).mean())
+    assert np.mean(shares) > 0.87
+    assert np.isinf(intervals.half_widths(features, 0.901)).all()  # 9 / 10 is the most of 9
+    assert np.isinf(Intervals.fit(*synthetic(1, 0)).half_widths(features, 0.5)).all()
+    with pytest.raises(ValueError, match="need validation molecules, got none"):
+        Intervals.fit(*synthetic(0, 0))
+
+
+def test_intervals_are_around_predictions_and_norms_are_not_negative(model, validation):
+    lower, upper = model.predict_interval(validation, [0.2, 0.9])
+    predicted = model.predict(validation)
+    assert lower.shape == upper.shape == (2, 120, 2)
+    assert (lower[1] <= lower[0]).all() and (upper[0] <= upper[1]).all()
+    middle = (lower + upper) / 2
+    np.testing.assert_allclose(middle[..., 1], [predicted[:, 1]] * 2, rtol=1e-6)
+    assert lower[..., 0].min() == 0 and lower[..., 1].min() > 0
+    inside = (lower <= validation.targets) & (validation.targets <= upper)
+    np.testing.assert_allclose(inside.mean(axis=1), [[0.2] * 2, [0.9] * 2], atol=0.12)
+
+
+def test_a_file_keeps_ranges_and_intervals(model, validation, tmp_path):
+    model.save(tmp_path / "model.npz")
+    loaded = models.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(loaded.unfamiliar(validation), model.unfamiliar(validation))
+    for again, before in zip(
+        loaded.predict_interval(validation), model.predict_interval(validation), strict=True
+    ):
+        np.testing.assert_allclose(again, before, rtol=1e-4, atol=1e-5)  # kept in float32
+    loaded.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "model.npz").read_bytes()
+
+
+def test_an_old_file_predicts_without_warnings_and_says_what_it_lacks(train):
+    old = models.load(GOLDEN / "molecule_regressor.npz")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        old.predict(molecules(PEROXIDE, scale=3.0))
+    with pytest.raises(ValueError, match=r"no ranges .* `model.training_ranges = "):
+        old.unfamiliar(molecules(WATER))
+    with pytest.raises(ValueError, match="no intervals: call `calibrate`"):
+        old.predict_interval(molecules(WATER))
+
+
+@pytest.mark.parametrize("coverage", [0.0, -0.1, 1.0, 90, float("nan"), [0.5, 1.0]])
+def test_a_wrong_coverage_is_named(coverage, model, validation):
+    with pytest.raises(ValueError, match=r"`coverage` must be in \(0, 0.999\], got "):
+        model.predict_interval(validation, coverage)
+
+
+def test_wrong_arguments_are_named(model, train):
+    with pytest.raises(ValueError, match="`validation` must have the model's targets, mu, alpha"):
+        model.calibrate(dataclasses.replace(train, target_names=("mu", "x")))
+    with pytest.raises(ValueError, match=r"`quantiles` must have shape \(999, 2\), got \(3, 2\)"):
+        Intervals(np.zeros([5, 2]), np.zeros([2, 2]), np.zeros([3, 2]))
+    with pytest.raises(ValueError, match=r"`shares` must have shape \(2, 1\), got \(1, 2\)"):
+        plots.calibration([0.1, 0.9], np.zeros([1, 2]), ["mu"])
+
+
+def test_the_shipped_model_warns_and_has_intervals():
+    model = models.pretrained("qm9")
+    test = datasets.qm9("test", size=200)
+    lower, upper = model.predict_interval(test, [0.5, 0.9])
+    shares = ((lower <= test.targets) & (test.targets <= upper)).mean(axis=(1, 2))
+    np.testing.assert_allclose(shares, [0.5, 0.9], atol=0.06)
+    assert len(LEVELS) == len(model.intervals.quantiles)
+    with pytest.warns(UserWarning, match="O-O bonds is 1 for molecule 0, 0 to 0 in training"):
+        model.predict(molecules(PEROXIDE))
+
+
+def test_the_command_line_writes_intervals_and_what_is_unfamiliar(model, tmp_path, capsys):
+    model.save(tmp_path / "model.npz")
+    lines = ["3", "", "O 0 0 0", "H 0.96 0 0", "H 0 0.96 0"]
+    (tmp_path / "two.xyz").write_text("\n".join(lines + lines[:-1] + ["H 0 3 0"]))
+    config = predict.Config(
+        tmp_path / "model.npz", str(tmp_path / "two.xyz"), tmp_path / "out.csv", coverage=0.5
+    )
+    table = predict.regress(model, config)
+    columns = [
+        f"{name}{end} [{unit}]"
+        for name, unit in zip(NAMES, model.target_units, strict=True)
+        for end in ("", " lower", " upper")
+    ]
+    assert list(table) == [*columns, "unfamiliar"]
+    assert (table["alpha lower [bohr^3]"] < table["alpha upper [bohr^3]"]).all()
+    again = model.unfamiliar(datasets.read_molecules(tmp_path / "two.xyz"))
+    np.testing.assert_array_equal(table["unfamiliar"], again)
+    assert capsys.readouterr().err.count("warning: errors may be large for 2 of 2") == 1
