@@ -1,6 +1,5 @@
 """What concerns the tests' seconds: how XLA compiles, and which files run first."""
 
-import gc
 import os
 
 # LLVM's optimizations take half of the seconds of a compilation, and the newer generators of fused
@@ -35,28 +34,3 @@ def pytest_collection_modifyitems(items):
     """Keeps the order within files, and of all others."""
     place = {name: i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
-
-
-def pytest_collection_finish():
-    """Makes the processes that run tests quick; the one that only hands them out has none."""
-    be_quick()
-
-
-def be_quick() -> None:
-    """Leaves out what takes a fifth of the seconds of a test and changes no result of it."""
-    import tensorflow as tf  # which takes seconds, and reads the flags above
-
-    # A graph runs a few times here, which does not repay that its arithmetic is optimized. Unused
-    # nodes are still removed, since they take memory. The processes that run users' commands
-    # optimize all.
-    tf.config.optimizer.set_experimental_options(
-        {
-            "arithmetic_optimization": False,
-            "constant_folding": False,
-            "layout_optimizer": False,
-            "loop_optimization": False,
-            "remapping": False,
-            "shape_optimization": False,
-        }
-    )
-    gc.freeze()  # a collection need not look at the million objects of the libraries

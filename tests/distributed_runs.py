@@ -18,7 +18,6 @@ import tensorflow as tf
 from gnf_tf.errors import UserError
 from gnf_tf.options import OptionError
 from gnf_tf.training.state import TrainingState
-from tests import conftest
 from trainers import cli, ppi, qm9
 
 # Batches of 14, 13 and 13 molecules, so that the replicas' parts differ.
@@ -110,6 +109,5 @@ def multi_worker(folder: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    conftest.be_quick()
     runs = {"mirrored": mirrored, "multi-worker": multi_worker}[sys.argv[2]]
     cli.run(lambda: runs(pathlib.Path(sys.argv[1])))

@@ -57,7 +57,7 @@ def read_json(path):
 def numbers(value):
     """Every number of a JSON value but times, in order."""
     if isinstance(value, dict):
-        timed = ("seconds", "training_seconds", "input_wait_share")
+        timed = ("seconds", "training_seconds", "input_wait_share", "graphs_per_second")
         return [n for key, part in value.items() if key not in timed for n in numbers(part)]
     if isinstance(value, list):
         return [n for part in value for n in numbers(part)]
