@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 import gnf_tf
-from gnf_tf import graphs, networks
+from gnf_tf import graphs, models, networks, training
 
 NODE_SIZE = 4
 EDGE_SIZE = 2
@@ -133,3 +133,12 @@ def randomise_after(module, graph, seed=0):
     """`randomise` for a network whose variables are made at the first call."""
     module(graph)
     return randomise(module, seed)
+
+
+def random_regressor(molecules, config):
+    """Its weights are not those of a new one, whose predictions are the fit on compositions."""
+    training.set_seed(1)
+    model = models.MoleculeRegressor.for_data(molecules, config)
+    for i, variable in enumerate(model.trainable_variables):
+        variable.assign(0.5 * tf.random.stateless_normal(variable.shape, [i, 7]))
+    return model

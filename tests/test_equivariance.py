@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gnf_tf import datasets, graphs, models, networks, training
+from gnf_tf import datasets, graphs, models, networks
 from gnf_tf.networks import equivariant
 from tests import cases, checks
 from tests.network_cases import three_nodes
@@ -109,11 +109,7 @@ def test_set():
 
 @pytest.fixture(scope="module")
 def regressor(test_set):
-    training.set_seed(1)
-    model = models.MoleculeRegressor.for_data(test_set, CONFIG)
-    for i, variable in enumerate(model.trainable_variables):
-        variable.assign(0.5 * tf.random.stateless_normal(variable.shape, [i, 7]))
-    return model
+    return cases.random_regressor(test_set, CONFIG)
 
 
 @every_space

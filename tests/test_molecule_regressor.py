@@ -12,6 +12,7 @@ from gnf_tf import datasets, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import readouts
 from gnf_tf.models.molecule_regressor import composition
+from tests import cases
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 CONFIG = models.RegressorConfig(num_steps=1, node_size=6, message_size=4, num_basis=4)
@@ -27,12 +28,7 @@ def test_set():
 
 @pytest.fixture(scope="module")
 def model(test_set):
-    """Its weights are not those of a new one, whose predictions are the fit on compositions."""
-    training.set_seed(1)
-    model = models.MoleculeRegressor.for_data(test_set, CONFIG)
-    for i, variable in enumerate(model.trainable_variables):
-        variable.assign(0.5 * tf.random.stateless_normal(variable.shape, [i, 7]))
-    return model
+    return cases.random_regressor(test_set, CONFIG)
 
 
 def test_a_new_model_predicts_about_the_least_squares_fits(test_set):
