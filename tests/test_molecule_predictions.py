@@ -188,8 +188,17 @@ def test_a_wrong_coverage_is_named(coverage, model, validation):
 
 
 def test_wrong_arguments_are_named(model, train):
-    with pytest.raises(ValueError, match="`validation` must have the model's targets, mu, alpha"):
-        model.calibrate(dataclasses.replace(train, target_names=("mu", "x")))
+    for changes in (
+        {"target_names": ("mu", "x")},
+        {"target_names": ("alpha", "mu")},
+        {"target_units": ("D", "angstrom^3")},
+        {"target_units": ("", "angstrom^3")},
+    ):
+        with pytest.raises(
+            ValueError, match=r"`validation` must .* mu \[D\], alpha \[bohr\^3\], got"
+        ):
+            model.calibrate(dataclasses.replace(train, **changes))
+    model.check_targets(dataclasses.replace(train, target_units=("D", "")), "unstated")
     with pytest.raises(ValueError, match=r"`quantiles` must have shape \(999, 2\), got \(3, 2\)"):
         Intervals(np.zeros([5, 2]), np.zeros([2, 2]), np.zeros([3, 2]))
     with pytest.raises(ValueError, match=r"`shares` must have shape \(2, 1\), got \(1, 2\)"):

@@ -25,6 +25,7 @@ class MoleculePredictions:
 
     elements: tuple[int, ...]
     target_names: tuple[str, ...]
+    target_units: tuple[str, ...]
     readouts: tuple[str, ...]
     spread: np.ndarray
     training_ranges: np.ndarray | None
@@ -98,17 +99,39 @@ class MoleculePredictions:
           batch_size: number of molecules evaluated at a time.
 
         Raises:
-          ValueError: if there is no molecule, or there are other targets or other elements.
+          ValueError: if there is no molecule, or there are other targets, units or elements.
         """
-        if validation.target_names != self.target_names:
-            raise ValueError(
-                f"`validation` must have the model's targets, {', '.join(self.target_names)}, "
-                f"got {', '.join(validation.target_names) or 'none'}"
-            )
+        self.check_targets(validation, "validation")
         features = familiarity.features(validation, self.elements)
         predicted = self._predicted(validation, batch_size)
         errors = np.abs(predicted - validation.targets)
         self.intervals = Intervals.fit(self._difficulty(features, predicted), errors)
+
+    def check_targets(self, molecules: datasets.Molecules, argument: str) -> None:
+        """Checks that molecules have the targets of the model, in its units.
+
+        Args:
+          molecules: any number, whose targets may have no unit.
+          argument: name of the molecules in an error.
+
+        Raises:
+          ValueError: if there are other targets or other units.
+        """
+        pairs = zip(self.target_units, molecules.target_units, strict=False)
+        same_units = all("" in (own, other) or own == other for own, other in pairs)
+        if molecules.target_names != self.target_names or not same_units:
+            expected, given = (
+                ", ".join(
+                    f"{name} [{unit}]" if unit else name for name, unit in zip(*of, strict=True)
+                )
+                for of in (
+                    (self.target_names, self.target_units),
+                    (molecules.target_names, molecules.target_units),
+                )
+            )
+            raise ValueError(
+                f"`{argument}` must have the model's targets, {expected}, got {given or 'none'}"
+            )
 
     def unfamiliar(self, molecules: datasets.Molecules) -> np.ndarray:
         """Returns how unlike the training molecules the molecules are, [num_molecules] float64.

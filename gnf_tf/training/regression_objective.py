@@ -48,11 +48,7 @@ class RegressionObjective(Objective):
     ):
         validation = train if validation is None else validation
         for name, molecules in (("train", train), ("validation", validation)):
-            if molecules.target_names != module.target_names:
-                raise ValueError(
-                    f"`{name}` must have the model's targets, {', '.join(module.target_names)}, "
-                    f"got {', '.join(molecules.target_names) or 'none'}"
-                )
+            module.check_targets(molecules, name)
             molecules.element_counts(module.elements)  # raises for other elements
         names = [f"mae/{name}" for name in module.target_names]
         maes = [tf_keras.metrics.Mean(name=name) for name in names]
