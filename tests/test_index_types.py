@@ -25,9 +25,11 @@ def signature(graph):
 
 MODES = {
     "eager": lambda function, graph: function,
-    "graph": lambda function, graph: tf.function(function),
-    "dynamic": lambda function, graph: tf.function(function, input_signature=[signature(graph)]),
-    "xla": lambda function, graph: tf.function(function, jit_compile=True),
+    "graph": lambda function, graph: tf.function(function, autograph=False),
+    "dynamic": lambda function, graph: tf.function(
+        function, autograph=False, input_signature=[signature(graph)]
+    ),
+    "xla": lambda function, graph: tf.function(function, autograph=False, jit_compile=True),
 }
 
 

@@ -1,6 +1,7 @@
 """A loop over stacked weights against the same layers one by one."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -69,34 +70,38 @@ def outputs_and_gradients(layers, graph, variables, **options):
     return [out.nodes, log_det], tape.gradient(loss, sources, unconnected_gradients="zero")
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
-@pytest.mark.parametrize(
-    "inverse, network, memory",
-    [
-        (False, dropping, "reversible"),
-        (True, dropping, "reversible"),
-        (False, in_a_closure, "reversible"),
-        (False, dropping, "stored"),
-    ],
-    ids=["forward", "inverse", "closure", "stored"],
-)
-def test_same_numbers_as_one_by_one(inverse, network, memory, execution):
-    """Outputs and gradients, with dropout, which draws by the index of a layer."""
+@functools.cache
+def loop_and_expected(inverse, network):
+    """(a loop, its options, the results of the layers one by one: outputs and gradients)."""
     loop, layers, created = make_both(lambda: make_layers(network))
-    graph = cases.mixed_graph()
     options = {"inverse": inverse, "is_training": True, "seed": 5}
-    outputs, gradients = outputs_and_gradients(layers, graph, created, memory="stored", **options)
+    outputs, gradients = outputs_and_gradients(
+        layers, cases.mixed_graph(), created, memory="stored", **options
+    )
     of_inputs, of_weights = gradients[:4], gradients[4:]
     each = len(created) // NUM_STEPS
     stacked = [tf.stack(of_weights[i::each]) for i in range(each)]
     assert all(np.abs(g).max() > 0 for g in stacked)
-    found_outputs, found_gradients = EXECUTIONS[execution](
+    return loop, options, [*outputs, *of_inputs, *stacked]
+
+
+@pytest.mark.parametrize(
+    "inverse, network, memory, execution",
+    [
+        *itertools.product([False, True], [dropping], ["reversible"], EXECUTIONS),
+        *itertools.product([False], [in_a_closure], ["reversible"], ["eager", "function"]),
+        *itertools.product([False], [dropping], ["stored"], EXECUTIONS),
+    ],
+)
+def test_same_numbers_as_one_by_one(inverse, network, memory, execution):
+    """Outputs and gradients, with dropout, which draws by the index of a layer."""
+    loop, options, expected = loop_and_expected(inverse, network)
+    graph = cases.mixed_graph()
+    outputs, gradients = EXECUTIONS[execution](
         lambda: outputs_and_gradients(loop, graph, loop.stacked, memory=memory, **options)
     )()
-    for found, expected in zip(
-        [*found_outputs, *found_gradients], [*outputs, *of_inputs, *stacked], strict=True
-    ):
-        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
+    for found, one_by_one in zip([*outputs, *gradients], expected, strict=True):
+        np.testing.assert_allclose(found, one_by_one, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("memory", reversible.MEMORY_MODES)

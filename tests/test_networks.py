@@ -61,7 +61,7 @@ def test_padding_changes_neither_values_nor_gradients(name, dtype):
 @every_network
 def test_compiled_equals_eager_on_a_padded_batch(name, jit_compile):
     network, graph = make_network(name), padded_with_noise(cases.mixed_graph())
-    compiled = tf.function(value_and_gradients, jit_compile=jit_compile)
+    compiled = tf.function(value_and_gradients, autograph=False, jit_compile=jit_compile)
     num_nodes = len(graph.nodes)
     actual = compiled(network, graph, num_nodes)
     all_close(actual, value_and_gradients(network, graph, num_nodes), tf.float64)

@@ -63,7 +63,7 @@ def test_exact_at_every_width(name, width):
 
 @pytest.mark.parametrize(
     "options, width",
-    [*(({}, width) for width in WIDTHS), ({"loop": True}, 5), ({"batch_norm": True}, 5)],
+    [({}, 2), ({}, 3), ({"loop": True}, 5), ({"batch_norm": True}, 5)],
     ids=repr,
 )
 def test_grevnet_at_every_width(options, width):
@@ -82,7 +82,7 @@ def test_grevnet_at_every_width(options, width):
                 loss = tf.reduce_sum(tf.sin(net(graph, is_training=True).nodes))
             return tape.gradient(loss, [graph.nodes, *net.trainable_variables])
 
-        results.append((tf.function(gradients) if memory == "reversible" else gradients)())
+        results.append((tf.function(gradients, autograph=False) if memory == "reversible" else gradients)())
     for found, expected in zip(*results, strict=True):
         assert np.abs(expected).max() > 0.0
         np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
