@@ -13,6 +13,8 @@ import gnf_tf
 from gnf_tf import networks
 from tests import cases
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 WIDTH = cases.NODE_SIZE // 2
 KERAS_3 = tf.keras  # TensorFlow's own, which tracks none of Sonnet's variables
 
@@ -109,13 +111,13 @@ HOLDERS = {
     "coupling": (lambda make, memory: gnf_tf.GraphCoupling(make, 4, memory=memory), 1),
     "gnf": (
         lambda make, memory: gnf_tf.GNF(
-            2, 4, make_conditioner=make, normalization=None, memory=memory
+            1, 4, make_conditioner=make, normalization=None, memory=memory
         ),
-        4,
+        2,
     ),
     "grevnet": (
-        lambda make, memory: gnf_tf.models.GRevNet(2, 4, make_conditioner=make, memory=memory),
-        4,
+        lambda make, memory: gnf_tf.models.GRevNet(1, 4, make_conditioner=make, memory=memory),
+        2,
     ),
 }
 

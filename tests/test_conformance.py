@@ -12,6 +12,8 @@ import gnf_tf
 from gnf_tf import graphs
 from tests import cases, checks
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 DTYPES = (tf.float32, tf.float64)
 CHECKS = (
     checks.round_trip,

@@ -12,6 +12,8 @@ import tensorflow as tf
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NAMES = ("left", "middle", "right")
 SMALL = {"num_steps": 2, "node_size": 4, "message_size": 4}

@@ -20,6 +20,8 @@ from gnf_tf import graphs, networks, reversible
 from gnf_tf.substitution import held_values, substituted
 from tests import cases
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 WIDTH = 2
 EXECUTIONS = {
     "eager": lambda f: f,

@@ -10,6 +10,8 @@ import gnf_tf
 from gnf_tf import graphs, networks, reversible
 from tests import cases, checks
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 MODES = {
     "eager": lambda function: function,
     "function": lambda function: tf.function(function, autograph=False),

@@ -11,6 +11,8 @@ import gnf_tf
 from gnf_tf import reversible
 from tests import cases, checks
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 WIDTHS = (2, 3, 5)
 BIJECTORS = {
     "first half": functools.partial(gnf_tf.GraphCoupling, cases.message_passing),
@@ -82,7 +84,9 @@ def test_grevnet_at_every_width(options, width):
                 loss = tf.reduce_sum(tf.sin(net(graph, is_training=True).nodes))
             return tape.gradient(loss, [graph.nodes, *net.trainable_variables])
 
-        results.append((tf.function(gradients, autograph=False) if memory == "reversible" else gradients)())
+        results.append(
+            (tf.function(gradients, autograph=False) if memory == "reversible" else gradients)()
+        )
     for found, expected in zip(*results, strict=True):
         assert np.abs(expected).max() > 0.0
         np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
