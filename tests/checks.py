@@ -132,7 +132,7 @@ def same_in_every_execution_mode(bijector, graph):
         return bijector.forward(graph).nodes, bijector.forward_log_det_jacobian(graph)
 
     eager = value_and_log_det(copied(graph))
-    for options in ({}, {"jit_compile": True}):
+    for options in ({}, {"jit_compile": True, "autograph": False}):
         compiled = tf.function(value_and_log_det, **options)(copied(graph))
         for actual, expected in zip(compiled, eager, strict=True):
             close(actual, expected, dtype)
