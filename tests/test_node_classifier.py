@@ -233,7 +233,7 @@ def test_the_start_has_one_size_however_small_the_features(kind, scale):
 def test_weights_of_many_steps_move_the_state_as_those_of_few(conditioner):
     """Or else the learning rate would have to fall with depth."""
     moved = []
-    for num_steps in (5, 50):
+    for num_steps in (5, 30):
         training.set_seed(0)
         sizes = SMALL | {"num_steps": num_steps}
         config = models.ClassifierConfig(loop=True, conditioner=conditioner, **sizes)
