@@ -82,7 +82,7 @@ def test_gradients_at_depth(num_steps, dtype, bound):
 def test_batch_norm_in_training_between_steps(compiled):
     """The gradient runs through the batch statistics, and the averages move once."""
     graph = cases.mixed_graph()
-    nets = make_pair(batch_norm=True, make_conditioner=networks.GraphConvolution)
+    nets = make_pair(batch_norm=True)
     results = []
     for net in nets:
         call = tf.function(net) if compiled else net
