@@ -35,6 +35,9 @@ def additive_attention(output_size):
     return networks.AdditiveAttention(num_heads=output_size, value_size=1)
 
 
+# Random weights make steep splines; how steep is what float32 pays for in the inverse.
+spline = gnf_tf.bijectors.Spline(num_bins=4, bound=2.0, min_slope=0.2)
+
 # name -> constructor(dtype). A new bijector is one line here; test_conformance fails without it.
 BIJECTORS = {
     "coupling_attention": lambda dtype: gnf_tf.GraphCoupling(
@@ -58,7 +61,7 @@ BIJECTORS = {
     "coupling_spline": lambda dtype: gnf_tf.GraphCoupling(
         transformer,
         NODE_SIZE,
-        coupling=gnf_tf.bijectors.Spline(num_bins=5, bound=2.0),
+        coupling=spline,
         dtype=dtype,
         **WIDTHS,
     ),
@@ -76,8 +79,7 @@ BIJECTORS = {
         2,
         NODE_SIZE,
         make_conditioner=transformer,
-        # Random weights make steep splines; how steep is what float32 pays for in the inverse.
-        coupling=gnf_tf.bijectors.Spline(num_bins=4, bound=2.0, min_slope=0.2),
+        coupling=spline,
         normalization="act_norm",
         mean_scaling=True,
         mixing=True,

@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 # LLVM's optimizations take half of the seconds of a compilation, and the newer generators of fused
 # loops a quarter of what is left and more memory. Both are left out here and in the processes that
 # tests start, but for those of `test_benchmarks` that measure the memory of a step
@@ -28,6 +30,19 @@ LONGEST = (
     "test_node_objective",
     "test_dropout",
 )
+
+
+@pytest.fixture(scope="module")
+def kept_half_steps():
+    """Keeps what is traced of a layer for later tests of a file, whose layers are often alike.
+
+    Otherwise it is freed with the model of each test.
+    """
+    from gnf_tf.reversible import half_step  # TensorFlow reads `XLA_FLAGS` as it is imported
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(half_step, "_HALF_STEPS", {})
+        yield
 
 
 def pytest_collection_modifyitems(items):

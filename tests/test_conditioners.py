@@ -13,6 +13,8 @@ import gnf_tf
 from gnf_tf import networks
 from tests import cases
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 WIDTH = cases.NODE_SIZE // 2
 KERAS_3 = tf.keras  # TensorFlow's own, which tracks none of Sonnet's variables
 
@@ -107,15 +109,9 @@ TRACKED = {
 
 HOLDERS = {
     "coupling": (lambda make, memory: gnf_tf.GraphCoupling(make, 4, memory=memory), 1),
-    "gnf": (
-        lambda make, memory: gnf_tf.GNF(
-            2, 4, make_conditioner=make, normalization=None, memory=memory
-        ),
-        4,
-    ),
     "grevnet": (
-        lambda make, memory: gnf_tf.models.GRevNet(2, 4, make_conditioner=make, memory=memory),
-        4,
+        lambda make, memory: gnf_tf.models.GRevNet(1, 4, make_conditioner=make, memory=memory),
+        2,
     ),
 }
 
@@ -393,8 +389,8 @@ class TestSeeds:
         )
         return cases.randomise(gnf)
 
-    @pytest.mark.parametrize("seed", [7, np.int64(7), [0, 7], (0, 7), np.array([0, 7])], ids=repr)
-    def test_every_kind_of_seed_in_both_directions(self, seed):
+    @pytest.mark.parametrize("seed", [7, np.array([0, 7])], ids=repr)
+    def test_a_number_and_a_pair_in_both_directions(self, seed):
         gnf, graph = self.make(), graph_of_four()
         plain = gnf.forward(graph).nodes
         dropped = gnf.forward(graph, is_training=True, seed=seed)

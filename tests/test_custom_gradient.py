@@ -22,6 +22,14 @@ MODELS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_objects():
+    """Garbage is searched among what these tests make, not among all that was imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.mark.parametrize(
     "name, jit_compile", [*((name, False) for name in MODELS), ("reversible", True), ("loop", True)]
 )

@@ -10,6 +10,8 @@ from gnf_tf import networks, reversible
 from gnf_tf.networks.dropout import dropout
 from tests import cases
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 SEED = [3, 5]
 MODES = {"eager": None, "function": {}, "xla": {"jit_compile": True}}
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -19,12 +21,12 @@ def call_in(mode, fn, *args):
     return fn(*args) if MODES[mode] is None else tf.function(fn, **MODES[mode])(*args)
 
 
-def make_pair(rate=0.4, num_steps=4, **options):
+def make_pair(rate=0.4, **options):
     """The same network with dropout twice, with the two ways to the gradient."""
     return [
         cases.randomise(
             gnf_tf.models.GRevNet(
-                num_steps,
+                2,
                 cases.NODE_SIZE,
                 dropout=rate,
                 memory=memory,
@@ -77,7 +79,7 @@ def test_rate_zero_and_no_seed_are_the_identity():
 @every_mode
 def test_gradients_equal_stored_ones(mode):
     graph = cases.mixed_graph()
-    reversible_net, stored_net = make_pair(num_steps=2)
+    reversible_net, stored_net = make_pair()
 
     def run(seed):
         return gradients(reversible_net, graph, seed)
@@ -102,7 +104,7 @@ def test_gradients_equal_stored_ones_with_shared_weights_and_batch_norm():
 @every_mode
 def test_the_inverse_by_the_same_seed_restores(mode):
     graph = cases.mixed_graph()
-    net, _ = make_pair(num_steps=3)
+    net, _ = make_pair()
     out = net(graph, is_training=True, seed=SEED)
 
     def inverse(seed):
@@ -153,7 +155,7 @@ def test_no_two_masks_need_be_there_at_once(mode):
     Else a compiler draws them all at first, or hands those of the forward pass to the backward one,
     and memory grows with the number of steps.
     """
-    (net, _), graph = make_pair(num_steps=3), cases.mixed_graph()
+    (net, _), graph = make_pair(), cases.mixed_graph()
     traced = tf.function(lambda seed: gradients(net, graph, seed), **MODES[mode])
     traced = traced.get_concrete_function(tf.TensorSpec([2], tf.int32))
     functions = traced.graph.as_graph_def().library.function

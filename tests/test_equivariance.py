@@ -12,6 +12,8 @@ from gnf_tf.networks import equivariant
 from tests import cases, checks
 from tests.network_cases import three_nodes
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 NUM_SCALARS, NUM_VECTORS = 3, 2  # of a half
 HALF = NUM_SCALARS + 3 * NUM_VECTORS
 

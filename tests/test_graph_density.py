@@ -1,5 +1,6 @@
 """`GraphDensity`: exact densities of any graphs' features in the data's units, kept in a file."""
 
+import functools
 import json
 import pathlib
 
@@ -10,6 +11,8 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
+
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 SMALL = {"num_steps": 1, "width": 4, "num_heads": 2, "key_size": 2, "num_bins": 4}
@@ -54,10 +57,13 @@ def new_model(name="edges"):
     return model
 
 
+kept_model = functools.cache(new_model)  # for what does not change it
+
+
 @pytest.fixture(scope="module", params=CONFIGS)
 def case(request):
     """(name, model)"""
-    return request.param, new_model(request.param)
+    return request.param, kept_model(request.param)
 
 
 def test_graphs_are_asked_one_by_one_as_together(case, monkeypatch):
@@ -166,7 +172,7 @@ def test_statistics_are_those_of_the_data():
 
 
 def test_nothing_is_asked_about_nothing():
-    model = new_model()
+    model = kept_model("edges")
     assert model.log_prob([]).shape == (0,)
     small = [nx.empty_graph(0), nx.empty_graph(0), rings(1)[0]]
     small[0].graph["features"] = small[1].graph["features"] = [1.0]
@@ -201,7 +207,7 @@ def without(attribute):
     ],
 )
 def test_what_are_no_graphs_is_named(verb, given, message):
-    model = models.GraphDensity if verb == "for_data" else new_model()
+    model = models.GraphDensity if verb == "for_data" else kept_model("edges")
     options = {"seed": 1} if verb == "sample" else {}
     with pytest.raises((ValueError, TypeError), match=message):
         getattr(model, verb)(given, **options)
@@ -231,7 +237,7 @@ def test_data_without_a_density_are_named(given, message):
 )
 def test_graphs_of_another_kind_are_named(given, message):
     with pytest.raises(ValueError, match=message):
-        new_model().log_prob(given)
+        kept_model("edges").log_prob(given)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +296,7 @@ def test_the_golden_file_loads_for_ever():
 
 def test_it_can_be_exported(tmp_path):
     """As BUILD.md shows it."""
-    model, graph = new_model(), graphs.from_networkx(rings(3))
+    model, graph = kept_model("edges"), graphs.from_networkx(rings(3))
 
     def log_prob(**fields):
         return {"log_prob": model(GraphsTuple(**fields))}

@@ -9,6 +9,8 @@ from gnf_tf import datasets, graphs, models, networks, training
 from gnf_tf.models import GRevNet
 from tests import cases
 
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
 WIDTH = 16
 
 

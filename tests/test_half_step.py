@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.python.platform import tf_logging as logging
 
 import gnf_tf
-from gnf_tf import graphs, reversible
+from gnf_tf import graphs, networks, reversible
 from gnf_tf.reversible import half_step
 from gnf_tf.substitution import described
 from tests import cases
@@ -33,7 +33,6 @@ class Scaled(snt.Module):
 
 @pytest.fixture(autouse=True)
 def no_half_steps():
-    gc.collect()
     half_step._HALF_STEPS.clear()
 
 
@@ -51,17 +50,20 @@ def test_many_half_steps_are_no_retracing(monkeypatch):
     """For which TensorFlow warns, as it counts those of different layers as one function."""
     warnings = []
     monkeypatch.setattr(logging, "warning", lambda *message, **_: warnings.append(message))
-    for width in range(4, 12):
-        gradients(gnf_tf.models.GRevNet(1, width), graphs.fully_connected([3], width))
+    for width in range(4, 8):
+        net = gnf_tf.models.GRevNet(1, width, make_conditioner=networks.GraphConvolution)
+        gradients(net, graphs.fully_connected([3], width))
     assert not warnings
 
 
 @pytest.mark.parametrize("memory", reversible.MEMORY_MODES)
 def test_traces_do_not_grow_with_depth_or_with_the_batches(memory):
     counts = set()
-    for num_steps in (1, 4):
+    for num_steps in (1, 3):
         half_step._HALF_STEPS.clear()
-        net = gnf_tf.models.GRevNet(num_steps, cases.NODE_SIZE, memory=memory)
+        net = gnf_tf.models.GRevNet(
+            num_steps, cases.NODE_SIZE, memory=memory, make_conditioner=networks.GraphConvolution
+        )
         for sizes in ([3], [2, 5], [1, 1, 4]):
             gradients(net, graphs.fully_connected(sizes, cases.NODE_SIZE))
         counts.add((len(half_step._HALF_STEPS), num_traces()))
@@ -79,10 +81,10 @@ def test_a_graph_function_calls_what_is_shared(memory):
         in_functions = sum(len(each.node_def) for each in definition.library.function)
         return len(definition.node), in_functions
 
-    (few, few_within), (many, many_within) = size(2), size(12)
+    (few, few_within), (many, many_within) = size(1), size(5)
     assert many_within == few_within
     # What a step adds is calls and the sums of their gradients, not the operations of a half step.
-    assert (many - few) / 10 < few_within / 4
+    assert (many - few) / 4 < few_within / 4
 
 
 def test_layers_of_other_structure_have_their_own():
@@ -101,20 +103,20 @@ def test_layers_of_other_structure_have_their_own():
 
 
 def test_an_attribute_that_changes_is_seen():
-    networks = []
+    made = []
 
     def make(output_size):
-        networks.append(Scaled(output_size))
-        return networks[-1]
+        made.append(Scaled(output_size))
+        return made[-1]
 
     coupling = gnf_tf.GraphCoupling(make, 4, coupling="additive")
     graph = graphs.edgeless([3], 4).replace(nodes=tf.ones([3, 4]))
     shift = coupling.forward(graph).nodes - graph.nodes
-    networks[0].factor = 3.0
+    made[0].factor = 3.0
     again = graph.replace(nodes=tf.identity(graph.nodes))
     np.testing.assert_allclose(coupling.forward(again).nodes - graph.nodes, 3.0 * shift, rtol=1e-5)
-    networks[0]._linear = snt.Linear(2, w_init=snt.initializers.Zeros())
-    networks[0](graph.replace(nodes=graph.nodes[:, :2]))
+    made[0]._linear = snt.Linear(2, w_init=snt.initializers.Zeros())
+    made[0](graph.replace(nodes=graph.nodes[:, :2]))
     again = graph.replace(nodes=tf.identity(graph.nodes))
     np.testing.assert_array_equal(coupling.forward(again).nodes, graph.nodes)
 
@@ -198,11 +200,13 @@ def sorts(net, graph):
 @pytest.mark.parametrize("loop", [False, True], ids=["steps", "loop"])
 def test_edges_are_sorted_once_and_only_where_sums_need_it(loop):
     graph = graphs.fully_connected([3], cases.NODE_SIZE)
-    net = gnf_tf.models.GRevNet(3, cases.NODE_SIZE, loop=loop)
+    net = gnf_tf.models.GRevNet(
+        2, cases.NODE_SIZE, loop=loop, make_conditioner=networks.GraphConvolution
+    )
     gradients(net, graph)
     assert sorts(net, graph) == [2, 0]  # by sender and by receiver
     dense = functools.partial(gnf_tf.networks.AttentionBlock, 2, 3, (4,), fully_connected=True)
-    net = gnf_tf.models.GRevNet(3, cases.NODE_SIZE, loop=loop, make_conditioner=dense)
+    net = gnf_tf.models.GRevNet(2, cases.NODE_SIZE, loop=loop, make_conditioner=dense)
     gradients(net, graph)
     assert sorts(net, graph) == [0, 0]
 

@@ -7,18 +7,28 @@ import pytest
 import tensorflow as tf
 
 import gnf_tf
-from gnf_tf import graphs, reversible
+from gnf_tf import graphs, networks, reversible
 from tests import cases, checks
+
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
 
 MODES = {
     "eager": lambda function: function,
-    "function": tf.function,
-    "xla": lambda function: tf.function(function, jit_compile=True),
+    "function": lambda function: tf.function(function, autograph=False),
+    "xla": lambda function: tf.function(function, autograph=False, jit_compile=True),
 }
+
+
+def perceptron(output_size):
+    return networks.MLP((3, output_size))
+
+
 MODELS = {
     "batch norm": lambda memory, **options: gnf_tf.GraphBatchNorm(4, **options).copy(memory=memory),
-    "gnf": lambda **options: gnf_tf.GNF(2, 4, make_conditioner=cases.attention, **options),
-    "grevnet": lambda **options: gnf_tf.models.GRevNet(2, 4, batch_norm=True, **options),
+    "gnf": lambda **options: gnf_tf.GNF(2, 4, make_conditioner=perceptron, **options),
+    "grevnet": lambda **options: gnf_tf.models.GRevNet(
+        2, 4, batch_norm=True, make_conditioner=perceptron, **options
+    ),
 }
 # name -> (graph, whether it is padded)
 EMPTY = {
