@@ -32,7 +32,7 @@ MOLECULES = (
 ).split()
 # Batches of two networks and of one: of these a replica has no node at all.
 NETWORKS = (
-    "--epochs 2 --batch-size 2 --num-steps 2 --node-size 6 --message-size 5 --l2 1e-3 "
+    "--epochs 2 --batch-size 2 --num-steps 1 --node-size 6 --message-size 5 --l2 1e-3 "
     "--ema-decay 0.9 --learning-rate 1e-2"
 ).split()
 
