@@ -7,7 +7,7 @@ import pytest
 # LLVM's optimizations take half of the seconds of a compilation, and the newer generators of fused
 # loops a quarter of what is left and more memory. Both are left out here and in the processes that
 # tests start, but for those of `test_benchmarks` that measure the memory of a step
-# as users compile it. Flags of the user's own replace this one.
+# with the fused loops that users have. Flags of the user's own replace this one.
 QUICK_XLA = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", QUICK_XLA)  # before TensorFlow is imported
 
@@ -42,6 +42,14 @@ def kept_half_steps():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(half_step, "_HALF_STEPS", {})
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_are_compared():
+    """A generator that is trained draws so few graphs after each epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gnf_tf.training.generator_objective.COMPARED", 20)
         yield
 
 

@@ -1,14 +1,19 @@
 """The runs that tests/test_distribution.py compares with those of one replica.
 
-    python -m tests.distributed_runs FOLDER mirrored|multi-worker
+    python -m tests.distributed_runs FOLDER TF_CONFIG...
 
-Mirrored are two virtual CPUs. FOLDER has the files of PPI.
+One process has two virtual CPUs, which are mirrored, and one is a worker for each TF_CONFIG. All
+are forks of one, so that TensorFlow is imported once; it starts its threads only when it is used.
+FOLDER has the files of PPI.
 """
 
 import json
+import multiprocessing
 import os
 import pathlib
+import signal
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,16 +23,16 @@ import tensorflow as tf
 from gnf_tf.errors import UserError
 from gnf_tf.options import OptionError
 from gnf_tf.training.state import TrainingState
-from trainers import cli, ppi, qm9
+from trainers import ppi, qm9
 
 # Batches of 14, 13 and 13 molecules, so that the replicas' parts differ.
 MOLECULES = (
     "--target alpha --train-size 40 --validation-size 23 --test-size 16 --epochs 2 --num-steps 1 "
-    "--node-size 8 --message-size 8 --num-basis 6 --l2 1e-3"
+    "--node-size 8 --num-vectors 0 --message-size 8 --num-basis 6 --l2 1e-3"
 ).split()
 # Batches of two networks and of one: of these a replica has no node at all.
 NETWORKS = (
-    "--epochs 2 --batch-size 2 --num-steps 2 --node-size 6 --message-size 5 --l2 1e-3 "
+    "--epochs 2 --batch-size 2 --num-steps 1 --node-size 6 --message-size 5 --l2 1e-3 "
     "--ema-decay 0.9 --learning-rate 1e-2"
 ).split()
 
@@ -93,9 +98,12 @@ def mirrored(folder: pathlib.Path) -> None:
     run_ppi(folder / "ppi-mirrored", "mirrored")
 
 
-def multi_worker(folder: pathlib.Path) -> None:
+def multi_worker(folder: pathlib.Path, tf_config: str) -> None:
     """Both kinds of batches; on networks, cut off in the second epoch and resumed."""
-    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    index = json.loads(tf_config)["task"]["index"]
+    os.environ["TF_CONFIG"] = tf_config
+    tempfile.tempdir = str(folder / f"temporary{index}")
+    pathlib.Path(tempfile.tempdir).mkdir()
     refused(folder, f"different{index}", "multi-worker", patience=5 + index)
     run_qm9(folder / "qm9-multi-worker", "multi-worker")
     cut_off(3)
@@ -109,5 +117,16 @@ def multi_worker(folder: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    runs = {"mirrored": mirrored, "multi-worker": multi_worker}[sys.argv[2]]
-    cli.run(lambda: runs(pathlib.Path(sys.argv[1])))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends its daemons
+    folder, *configs = sys.argv[1:]
+    folder = pathlib.Path(folder)
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=mirrored, args=(folder,), daemon=True)]
+    processes += [
+        fork.Process(target=multi_worker, args=(folder, config), daemon=True) for config in configs
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    sys.exit(any(process.exitcode for process in processes))

@@ -41,37 +41,23 @@ def folder(tmp_path_factory):
     """With the runs of one replica, of two in a process, and of two workers."""
     folder = tmp_path_factory.mktemp("runs")
     write_splits(folder)
-    command = [sys.executable, "-m", "tests.distributed_runs", str(folder)]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     addresses = [f"127.0.0.1:{port}" for port in free_ports(WORKERS)]
-    starts = [(["mirrored"], {})]
-    for index in range(WORKERS):
-        (folder / f"temporary{index}").mkdir()
-        own = {
-            "TF_CONFIG": cluster(addresses, index),
-            "TMPDIR": str(folder / f"temporary{index}"),
-        }
-        starts.append((["multi-worker"], own))
-    processes = [
-        subprocess.Popen(
-            command + words,
-            cwd=ROOT,
-            env=environment | own,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for words, own in starts
-    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.distributed_runs", folder]
+        + [cluster(addresses, index) for index in range(WORKERS)],
+        cwd=ROOT,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         run_qm9(folder / "qm9-none", "none")
         run_ppi(folder / "ppi-none", "none")
-        for process in processes:
-            output, _ = process.communicate(timeout=600)
-            assert process.returncode == 0, output
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output
     finally:
-        for process in processes:
-            process.kill()
+        process.terminate()
     return folder
 
 

@@ -16,6 +16,8 @@ SMALL = (
     "--width 4 --execution eager --num-bins 4"
 ).split()
 
+pytestmark = pytest.mark.usefixtures("few_are_compared")
+
 
 def run(monkeypatch, trainer, *words):
     """The command line of a small model."""

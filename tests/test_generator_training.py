@@ -24,6 +24,8 @@ CONFIG = models.GeneratorConfig(
 SETTINGS = {"batch_size": 12, "execution": "eager"}
 STAGES = {"network": ["auto_encoder", "flow"], "flow": ["end_to_end"]}
 
+pytestmark = pytest.mark.usefixtures("few_are_compared")
+
 
 @pytest.fixture(scope="module")
 def train():

@@ -1,6 +1,7 @@
 """One rule for all seeds: what is one, what is none, and that different ones are different."""
 
 import ast
+import functools
 import pathlib
 
 import networkx as nx
@@ -17,17 +18,20 @@ GRAPHS = [nx.path_graph(4), nx.star_graph(4), nx.cycle_graph(5)]
 POINTS = datasets.POINT_SETS["mog_ring"]
 
 
+@functools.cache
 def _flow():
     return tfp.distributions.TransformedDistribution(
         gnf_tf.NodePrior(TOPOLOGY), tfp.bijectors.Invert(gnf_tf.GNF(1, 4))
     )
 
 
+@functools.cache
 def _generator():
     tf.random.set_seed(0)
     return models.GraphGenerator([4, 5], models.GeneratorConfig(2, encoder_blocks=1, num_steps=1))
 
 
+@functools.cache
 def _dropout_net():
     tf.random.set_seed(0)
     return models.GRevNet(1, 4, dropout=0.5)

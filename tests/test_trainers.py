@@ -29,6 +29,8 @@ IMAGE = 5  # least deviation of the pixels of a picture that isn't blank
 EAGER = ("--execution", "eager")  # takes half of the seconds of a small run
 COMPILED = ("--execution", "function")
 
+pytestmark = pytest.mark.usefixtures("few_are_compared")
+
 
 def main(monkeypatch, module, *words):
     """The trainer's command line, in this process."""

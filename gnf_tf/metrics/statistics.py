@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import scipy.sparse
 from scipy.spatial.distance import cdist
 
 from gnf_tf.metrics.orbits import NUM_ORBITS, orbit_counts, triangle_counts
@@ -124,10 +123,11 @@ def _spectrum(graphs):
 
 
 def _eigenvalues(adjacency):
+    adjacency = adjacency.toarray().astype(np.float64)  # sparse products of few nodes are slow
     degree = adjacency.sum(axis=1)
-    scale = scipy.sparse.diags_array(1.0 / np.sqrt(np.maximum(degree, 1)))  # 1 if isolated
-    laplacian = scale @ (scipy.sparse.diags_array(degree, dtype=np.float64) - adjacency) @ scale
-    return np.minimum(np.linalg.eigvalsh(laplacian.toarray()), SPECTRUM_RANGE[1])
+    scale = 1.0 / np.sqrt(np.maximum(degree, 1.0))  # 1 if isolated
+    laplacian = scale[:, np.newaxis] * (np.diag(degree) - adjacency) * scale
+    return np.minimum(np.linalg.eigvalsh(laplacian), SPECTRUM_RANGE[1])
 
 
 def _orbit(graphs):
