@@ -1,6 +1,7 @@
 """Systems of particles with known energies, and samples of them by annealed Hamiltonian MCMC."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -138,7 +139,7 @@ def anneal(
     log_z = 0.5 * system.degrees * np.log(2.0 * np.pi / system.start)
     weights = np.concatenate([[0.0], np.logspace(system.first, 0.0, steps)])
     log_w = np.zeros(num_chains)
-    for before, after in zip(weights[:-1], weights[1:], strict=True):
+    for before, after in itertools.pairwise(weights):
         log_w -= (after - before) * system.annealed(x, before)[2]
         share = np.exp(log_w - log_w.max())
         if share.sum() ** 2 < 0.5 * num_chains * np.square(share).sum() or after == 1.0:

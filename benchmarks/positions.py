@@ -172,9 +172,10 @@ def main(config: Config) -> None:
     parts = np.split(data.positions, [8 * config.chains // 10, 9 * config.chains // 10], axis=1)
     rng = np.random.default_rng(config.seed)
     flat = (part.reshape(-1, *part.shape[2:]) for part in parts)
-    train, validation, test = (rng.permutation(part)[:limit] for part, limit in zip(
-        flat, (None, 512, config.num_test), strict=True
-    ))
+    train, validation, test = (
+        rng.permutation(part)[:limit]
+        for part, limit in zip(flat, (None, 512, config.num_test), strict=True)
+    )
 
     training.set_seed(config.seed)
     model = models.PositionFlow.for_data(

@@ -159,3 +159,85 @@ def test_particles_at_one_place_have_finite_densities_and_gradients(bijector):
         tape.watch(nodes)
         value = log_prob(bijector, GRAPH.replace(nodes=nodes))
     assert np.isfinite(value).all() and np.isfinite(tape.gradient(value, nodes)).all()
+
+
+def data(node_size=5, scale=2.0):
+    graph = random_graph(node_size, n_node=(3, 4) * 8 + (1,), dtype=tf.float32)
+    return graph.replace(nodes=scale * graph.nodes + 7.0)
+
+
+def new_model():
+    config = models.PositionConfig(num_steps=1, width=4)
+    return cases.randomise(models.PositionFlow.for_data(data(), config=config), scale=0.3)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return new_model()
+
+
+def test_a_model_of_the_identity_is_the_fitted_normal_density():
+    graph = data()
+    identity = cases.randomise(models.PositionFlow.for_data(graph, config=SMALL), scale=0.0)
+    nodes = graph.nodes[:3, :3].numpy().astype(np.float64)
+    square = np.square(nodes - nodes.mean(axis=0)).sum()
+    expected = -3.0 * np.log(2 * np.pi * identity.scale**2) - 0.5 * square / identity.scale**2
+    for num_samples in (1, 3):
+        found = identity.log_prob(graph, num_samples=num_samples, seed=0)
+        np.testing.assert_allclose(found[[0, -1]], [expected, 0.0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_ignores_the_place_and_its_bound_rises(model):
+    graph = data()
+    few, many = (model.log_prob(graph, num_samples=k, seed=0) for k in (1, 30))
+    place = tf.concat([tf.fill([3], 4.0), tf.zeros([2])], axis=0)
+    elsewhere = model.log_prob(graph.replace(nodes=graph.nodes + place), num_samples=1, seed=0)
+    np.testing.assert_allclose(elsewhere, few, atol=1e-3)
+    assert many.mean() > few.mean() + 0.1
+    np.testing.assert_array_equal(model.log_prob(graph, num_samples=1, seed=0), few)
+
+
+def test_samples_have_the_density_that_they_are_drawn_from(model):
+    """The weights r(x) q(a) / p(x, a) of samples average to 1, for a normal density r."""
+    topology = graphs.fully_connected([2] * 4000, 5)
+    topology = topology.replace(edges=tf.ones([16_000, EDGE_SIZE]))
+    sample = model.sample(topology, seed=3)
+    np.testing.assert_allclose(graphs.sum_nodes(sample.nodes[:, :3], sample), 0.0, atol=1e-4)
+    np.testing.assert_array_equal(sample.nodes[:, 3:], topology.nodes[:, 3:])
+    x = np.sqrt(2.0) * sample.nodes[::2, :3]  # the coordinates without the mean
+    reference = scipy.stats.norm.logpdf(x, scale=0.7 * np.std(x)).sum(axis=1)
+    ratio = np.exp(reference - model.log_prob(sample, num_samples=100, seed=4))
+    error = ratio.std() / np.sqrt(len(ratio))
+    assert error < 0.03
+    assert abs(ratio.mean() - 1.0) < 4.0 * error + 0.01
+
+
+def test_a_model_is_trained():
+    graph = data()
+    config = models.PositionConfig(num_steps=1, width=4)
+    made = models.PositionFlow.for_data(graph, config=config)
+    settings = {"batch_size": 17, "learning_rate": 1e-2, "ema_decay": 0.0}
+    history = training.fit(made, graph, epochs=15, verbose=0, **settings)
+    losses = history.history["loss"]
+    assert losses[-1] < losses[0] - 0.1
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda: models.PositionFlow(0), "`dimension` must be at least 1, got 0"),
+        (lambda: models.PositionFlow(scale=0.0), "`scale` must be positive and finite, got 0.0"),
+        (lambda: models.PositionFlow.for_data(data(2)), "at least 3 wide, .* got 2"),
+        (lambda: models.PositionFlow(config=SMALL).rows(data()), "nodes must be 3 wide, got 5"),
+        (lambda: networks.PositionMessages(4, 6), "`output_size` must be a multiple of 4, got 6"),
+        (lambda: gnf_tf.bijectors.VectorAffine(-1.0), "`max_log_scale` .* got -1.0"),
+    ],
+)
+def test_what_does_not_fit_is_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong()
+
+
+def test_a_bound_needs_a_draw(model):
+    with pytest.raises(ValueError, match="`num_samples` must be at least 1, got 0"):
+        model.log_prob(data(), num_samples=0, seed=0)

@@ -47,7 +47,7 @@ class VectorAffine:
 
     def forward(self, x, params):
         """x' and equal shares of log|det|, both [num_nodes, d]."""
-        log_scale, factor, weight, center, shift, unit = params
+        log_scale, factor, _, center, shift, unit = params
         x = x - center
         x = x + factor * _product(unit, x) * unit
         return center + shift + tf.exp(log_scale) * x, _shares(x, params)

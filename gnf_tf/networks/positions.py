@@ -104,7 +104,10 @@ class PositionMessages(snt.Module):
         )
         update = tf.nn.silu(self._update(tf.concat([nodes, total], axis=-1)))
         numbers, factors = tf.split(self._of_nodes(update), [self._dimension, 3], axis=-1)
-        from_mean = factors[..., tf.newaxis] * (positions - graphs.mean_nodes(positions, graph))[:, tf.newaxis]
+        from_mean = (
+            factors[..., tf.newaxis]
+            * (positions - graphs.mean_nodes(positions, graph))[:, tf.newaxis]
+        )
         vectors += tf.reshape(from_mean, tf.shape(vectors))
         center = positions + vectors[:, : self._dimension]
         output = [numbers, center, vectors[:, self._dimension :]]

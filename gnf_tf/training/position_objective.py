@@ -48,21 +48,13 @@ class PositionObjective(Objective):
         validation = train if validation is None else module.rows(validation)
         super().__init__(module, settings, seed, train, validation, [])
 
-    def default_execution(self):
-        """Returns "function", since batches differ in size."""
-        return "function"
-
-    def batches(self, data, **options):
-        """See `Objective.batches`."""
-        return super().batches(data, padded=False, **options)
-
     def batch_loss(self, data, is_training):
         """See `Objective.batch_loss`."""
-        graph = GraphsTuple(**data[0])
+        inputs, _, weights = data  # 0 for padding graphs
         if is_training:
             seed = self.step_seed()
         else:
             seed = distribution.seed_of_replica(tf.constant([0, VALIDATION]))
-        total = -tf.reduce_sum(self.module(graph, seed))
-        num_graphs = tf.cast(tf.shape(graph.n_node)[0], total.dtype)
+        total = -tf.reduce_sum(weights * self.module(GraphsTuple(**inputs), seed))
+        num_graphs = tf.reduce_sum(weights)
         return tf.math.divide_no_nan(total, num_graphs), num_graphs, {}
