@@ -37,11 +37,11 @@ class Config:
     """number of chains; 80 % are for training, 10 % for validation and 10 % for test"""
     rounds: int = 50
     """number of samples of each chain"""
-    epochs: int = 8
+    epochs: int = 5
     """number of passes over the training samples"""
     learning_rate: float = 2e-3
     """peak learning rate"""
-    num_steps: int = 6
+    num_steps: int = 10
     """number of steps of the flow"""
     width: int = 32
     """width of its messages"""
@@ -75,8 +75,10 @@ def to_graph(positions: np.ndarray) -> graphs.GraphsTuple:
 def gaussian_nll(train: np.ndarray, test: np.ndarray) -> float:
     """Mean NLL of `test` by a Gaussian without the mean, of the variance of `train`."""
     degrees = test.shape[2] * (test.shape[1] - 1)
-    variance = np.square(train).sum(axis=(1, 2)).mean() / degrees
-    square = np.square(test).sum(axis=(1, 2)).mean()
+    variance, square = (
+        float(np.square(x).sum(axis=(1, 2), dtype=np.float64).mean()) for x in (train, test)
+    )
+    variance /= degrees
     return 0.5 * (degrees * math.log(2.0 * math.pi * variance) + square / variance)
 
 

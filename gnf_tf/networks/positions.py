@@ -10,7 +10,7 @@ from gnf_tf.networks.linear import Linear, output_layer
 
 __all__ = ["PositionMessages"]
 
-_SPACING, _NUM_CENTERS = 0.3, 16  # of the basis of distances, for positions of standard deviation 1
+_SPACING, _NUM_CENTERS = 0.2, 24  # of the basis of distances, for positions of standard deviation 1
 
 
 class PositionMessages(snt.Module):
