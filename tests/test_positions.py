@@ -197,19 +197,26 @@ def test_a_model_ignores_the_place_and_its_bound_rises(model):
     np.testing.assert_array_equal(model.log_prob(graph, num_samples=1, seed=0), few)
 
 
-def test_samples_have_the_density_that_they_are_drawn_from(model):
-    """The weights r(x) q(a) / p(x, a) of samples average to 1, for a normal density r."""
-    topology = graphs.fully_connected([2] * 4000, 5)
-    topology = topology.replace(edges=tf.ones([16_000, EDGE_SIZE]))
-    sample = model.sample(topology, seed=3)
+def test_samples_have_mean_zero_and_keep_attributes(model):
+    sample = model.sample(data(), seed=3)
     np.testing.assert_allclose(graphs.sum_nodes(sample.nodes[:, :3], sample), 0.0, atol=1e-4)
-    np.testing.assert_array_equal(sample.nodes[:, 3:], topology.nodes[:, 3:])
-    x = np.sqrt(2.0) * sample.nodes[::2, :3]  # the coordinates without the mean
-    reference = scipy.stats.norm.logpdf(x, scale=0.7 * np.std(x)).sum(axis=1)
-    ratio = np.exp(reference - model.log_prob(sample, num_samples=100, seed=4))
+    np.testing.assert_array_equal(sample.nodes[:, 3:], data().nodes[:, 3:])
+
+
+def test_samples_have_the_density_that_they_are_drawn_from():
+    """The weights r(x) q(a) / p(x, a) of samples average to 1, for normal densities r and q."""
+    model = cases.randomise(models.PositionFlow(config=SMALL), scale=0.15)
+    flow = model.distribution(graphs.fully_connected([2] * 20_000, 3))
+    sample = flow.sample(seed=3)
+    log_prob = flow.log_prob(checks.copied(sample))
+    a, x = (values.reshape(-1, 2, 3) for values in np.split(sample.nodes.numpy(), 2, axis=1))
+    a, x = a - x.mean(axis=1, keepdims=True), (x[:, 0] - x[:, 1]) / np.sqrt(2.0)
+    log_ratio = scipy.stats.norm.logpdf(a).sum(axis=(1, 2)) - log_prob
+    log_ratio += scipy.stats.norm.logpdf(x, scale=np.std(x)).sum(axis=1)
+    ratio = np.exp(log_ratio)
     error = ratio.std() / np.sqrt(len(ratio))
-    assert error < 0.03
-    assert abs(ratio.mean() - 1.0) < 4.0 * error + 0.01
+    assert np.abs(ratio - 1.0).mean() > 0.1 and error < 0.02
+    assert abs(ratio.mean() - 1.0) < 4.0 * error
 
 
 def test_a_model_is_trained():
