@@ -183,7 +183,8 @@ def test_a_flow_over_positions_is_compared_with_a_gaussian_and_the_entropy():
     x = np.random.default_rng(0).normal(size=[300, 4, 2])
     x -= x.mean(axis=1, keepdims=True)
     config = positions.Config(num_samples=2, num_test=100)
-    model = gnf_tf.models.PositionFlow.for_data(positions.to_graph(x[:200]), 2)
+    small = gnf_tf.models.PositionConfig(num_steps=1, width=4)
+    model = gnf_tf.models.PositionFlow.for_data(positions.to_graph(x[:200]), 2, small)
     for variable in model.trainable_variables:
         variable.assign(tf.zeros_like(variable))
     row, samples = positions.evaluate(config, system, model, x[:200], x[200:], 1.0)

@@ -21,7 +21,7 @@ __all__ = ["PositionConfig", "PositionFlow"]
 class PositionConfig:
     """The sizes and choices of a `PositionFlow`."""
 
-    num_steps: options.Count = 6
+    num_steps: options.Count = 10
     """number of flow steps, of two couplings each"""
     width: options.Count = 32
     """width of the messages"""
