@@ -31,6 +31,11 @@ def equivariant(output_size):
     return networks.EquivariantMessages(5, output_size, num_vectors=1, dimension=1)
 
 
+def positions(output_size):
+    """Each half is one vector in the plane."""
+    return networks.PositionMessages(5, output_size, output_scale=0.5)
+
+
 def additive_attention(output_size):
     return networks.AdditiveAttention(num_heads=output_size, value_size=1)
 
@@ -51,6 +56,9 @@ BIJECTORS = {
     ),
     "coupling_equivariant": lambda dtype: gnf_tf.GraphCoupling(
         equivariant, NODE_SIZE, dtype=dtype, **WIDTHS
+    ),
+    "coupling_positions": lambda dtype: gnf_tf.GraphCoupling(
+        positions, NODE_SIZE, coupling=gnf_tf.bijectors.VectorAffine(), dtype=dtype, **WIDTHS
     ),
     "coupling_volume_preserving": lambda dtype: gnf_tf.GraphCoupling(
         message_passing, NODE_SIZE, coupling="additive", dtype=dtype, **WIDTHS

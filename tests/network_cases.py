@@ -43,6 +43,7 @@ NETWORKS = {
     "messages_scaled": lambda: networks.Scaled(networks.MessagePassing((5, 6), 3), 0.3),
     "messages_equivariant": lambda: networks.EquivariantMessages(5, 8, 1, dimension=2),
     "messages_equivariant_shift": lambda: networks.EquivariantMessages(5, 4, 2, dimension=1),
+    "messages_positions": lambda: networks.PositionMessages(5, 8),
     "convolution": lambda: networks.GraphConvolution(3),
     "convolution_diagonal": lambda: networks.GraphConvolution(4, diagonal=True),
 }

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import depth, depth_models, flows, generation, memory, planted, scale
+import gnf_tf
+from benchmarks import (
+    depth,
+    depth_models,
+    flows,
+    generation,
+    memory,
+    particles,
+    planted,
+    positions,
+    scale,
+)
 from benchmarks.peak import MEGABYTE, peak_mb
 from gnf_tf import datasets
 from tests.conftest import QUICK_XLA
@@ -141,3 +152,45 @@ def test_a_planted_graph_is_written_with_and_without_edges(tmp_path, capsys):
     np.testing.assert_array_equal(graph.labels, edgeless.labels)
     np.testing.assert_array_equal(graph.test, edgeless.test)
     assert capsys.readouterr().out.count("hops") == 2
+
+
+@pytest.mark.parametrize("name", particles.SYSTEMS)
+def test_forces_are_the_gradients_of_energies(name):
+    system, rng = particles.SYSTEMS[name](), np.random.default_rng(0)
+    x, direction = rng.normal(size=[2, 3, system.num_particles, system.dimension])
+    x -= x.mean(axis=1, keepdims=True)
+    above, below = (system.annealed(x + h * direction, 0.3)[0] for h in (1e-6, -1e-6))
+    slope = (direction * system.annealed(x, 0.3)[1]).sum(axis=(1, 2))
+    np.testing.assert_allclose((above - below) / 2e-6, slope, rtol=1e-4)
+
+
+def test_annealing_finds_the_normalization_and_the_variance():
+    class Springs(particles.DW4):
+        """Springs between all pairs: normal, of precision 4 particles."""
+
+        def pair(self, r):
+            return 0.5 * r**2, r
+
+    system = Springs()
+    found = particles.anneal(system, num_chains=500, num_rounds=5, seed=0, steps=50, thin=5)
+    exact = 0.5 * system.degrees * np.log(2.0 * np.pi / system.num_particles)
+    assert found.log_z == pytest.approx(exact, abs=0.2)
+    square = np.square(found.positions).sum(axis=(2, 3)).mean() / system.degrees
+    assert square == pytest.approx(1.0 / system.num_particles, rel=0.1)
+
+
+def test_a_flow_over_positions_is_compared_with_a_gaussian_and_the_entropy():
+    """The flow is the identity here, and so the Gaussian."""
+    system = particles.DW4()
+    x = np.random.default_rng(0).normal(size=[300, 4, 2])
+    x -= x.mean(axis=1, keepdims=True)
+    config = positions.Config(num_samples=2, num_test=100)
+    small = gnf_tf.models.PositionConfig(num_steps=1, width=4)
+    model = gnf_tf.models.PositionFlow.for_data(positions.to_graph(x[:200]), 2, small)
+    for variable in model.trainable_variables:
+        variable.assign(tf.zeros_like(variable))
+    row, samples = positions.evaluate(config, system, model, x[:200], x[200:], 1.0)
+    assert samples.shape == (100, 4, 2)
+    assert row["flow_1"] == pytest.approx(row["gaussian"], rel=1e-4)
+    assert row["entropy"] == pytest.approx(1.0 + system.energy(x[200:]).mean())
+    assert 0.01 <= row["ess"] <= 1.0

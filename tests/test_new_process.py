@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 
 from gnf_tf import datasets, models
-from tests import test_graph_density, test_node_classifier
+from tests import test_graph_density, test_node_classifier, test_positions
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -20,6 +20,7 @@ def makers():
         "regressor": models.load(GOLDEN / "molecule_regressor.npz"),
         "generator": models.load(GOLDEN / "generator-2-flow.npz"),
         "density": test_graph_density.new_model("attention to all"),
+        "positions": test_positions.new_model(),
     }
     for kind in test_node_classifier.KINDS:
         made[kind] = test_node_classifier.make(kind, multi_label=kind == "gnn")
@@ -35,6 +36,9 @@ def numbers(model):
     elif isinstance(model, models.GraphDensity):
         data = test_graph_density.rings(5)
         answers = [model.log_prob(data), model.sample(data, seed=1).nodes]
+    elif isinstance(model, models.PositionFlow):
+        data = test_positions.data()
+        answers = [model.log_prob(data, num_samples=2, seed=0), model.sample(data, seed=1).nodes]
     else:
         generated = model.generate(4, seed=7)
         answers = [model.log_prob([nx.path_graph(3), nx.cycle_graph(4)])]

@@ -8,6 +8,7 @@ from gnf_tf.bijectors.gnf import GNF, GNFStep
 from gnf_tf.bijectors.mean_scale import GraphMeanScale
 from gnf_tf.bijectors.mixing import GraphMixing
 from gnf_tf.bijectors.spline import Spline
+from gnf_tf.bijectors.vector_affine import VectorAffine
 from gnf_tf.networks.conditioner import MakeConditioner
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "GraphMixing",
     "MakeConditioner",
     "Spline",
+    "VectorAffine",
 ]

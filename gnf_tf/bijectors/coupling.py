@@ -18,7 +18,8 @@ class Elementwise(Protocol):
     """What `GraphCoupling` asks of an invertible map of single features.
 
     It maps features of shape [num_nodes, width] by `num_params` numbers for each; where they are
-    zero it must be the identity or near it. `Affine` is the paper's map, and the simplest one.
+    zero it must be the identity or near it. `Affine` is the paper's map, and the simplest one. A
+    map of whole rows, such as `VectorAffine`, divides its log-determinant among the features.
     """
 
     num_params: int
@@ -134,7 +135,7 @@ class GraphCoupling(GraphLayer):
             [log_scale, shift].
           node_size: width of the node features, at least 2; see `reversible.half_sizes`.
           updates: which half changes, 0 (the first) or 1.
-          coupling: "affine", "additive", "spline", or an `Elementwise` map.
+          coupling: "affine", "additive", "spline", or an `Elementwise` map such as `VectorAffine`.
           max_log_scale: bound of the log-scale of "affine", see `Affine`.
           conditional_size: width of the `conditional_input`, which every call must then have.
           edge_size: width of the edge features.

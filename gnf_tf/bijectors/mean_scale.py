@@ -77,7 +77,7 @@ class GraphMeanScale(GraphLayer):
         unit = tf.maximum(tf.reduce_max(tf.abs(graph.nodes), axis=0), 1.0)
         nodes = graph.nodes / unit
         # The sum over nodes has the mean of a graph n_node times.
-        size = tf.reduce_sum(tf.square(_means(nodes, graph)), axis=0) / num_graphs
+        size = tf.reduce_sum(tf.square(graphs.mean_nodes(nodes, graph)), axis=0) / num_graphs
         # A mean of 0 is not exactly 0 after rounding.
         tiny = 1e-10 * (tf.square(1.0 / unit) + tf.reduce_mean(tf.square(nodes), axis=0))
         log_scale = tf.where(size > tiny, -0.5 * tf.math.log(size) - tf.math.log(unit), 0.0)
@@ -102,11 +102,4 @@ class GraphMeanScale(GraphLayer):
 def _scaled(x, log_scale, graph):
     # Each node has an equal share in the log-determinant of its graph.
     log_det = tf.reduce_sum(log_scale) / graphs.to_nodes(tf.cast(graph.n_node, x.dtype), graph)
-    return x + tf.math.expm1(log_scale) * _means(x, graph), log_det
-
-
-def _means(x, graph):
-    """For each node the mean of its graph, [num_nodes, node_size]."""
-    n_node = tf.cast(tf.maximum(graph.n_node, 1), x.dtype)
-    means = graphs.sum_nodes(x, graph) / n_node[:, tf.newaxis]
-    return graphs.to_nodes(means, graph)
+    return x + tf.math.expm1(log_scale) * graphs.mean_nodes(x, graph), log_det

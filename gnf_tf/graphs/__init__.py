@@ -23,6 +23,7 @@ from gnf_tf.graphs.padding import edge_mask, graph_mask, node_mask, pad, unpad
 from gnf_tf.graphs.segments import (
     edge_graph_ids,
     gather,
+    mean_nodes,
     node_graph_ids,
     propagate,
     scatter_sum,
@@ -57,6 +58,7 @@ __all__ = [
     "gather",
     "graph_mask",
     "map_fields",
+    "mean_nodes",
     "node_graph_ids",
     "node_mask",
     "pad",

@@ -13,6 +13,7 @@ __all__ = [
     "EdgeOrder",
     "edge_graph_ids",
     "gather",
+    "mean_nodes",
     "node_graph_ids",
     "propagate",
     "scatter_sum",
@@ -109,6 +110,13 @@ def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
     if shape:
         return tf.reduce_sum(tf.reshape(values, [*shape, *values.shape[1:]]), axis=1)
     return tf.math.unsorted_segment_sum(values, node_graph_ids(graph), tf.shape(graph.n_node)[0])
+
+
+def mean_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
+    """Gives each node the mean of `values` over its graph: [num_nodes, ...], as `values`."""
+    n_node = tf.cast(tf.maximum(graph.n_node, 1), values.dtype)
+    means = sum_nodes(values, graph) / tf.reshape(n_node, [-1] + [1] * (values.shape.rank - 1))
+    return to_nodes(means, graph)
 
 
 def to_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:

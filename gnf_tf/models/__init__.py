@@ -8,6 +8,7 @@ from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.molecule_regressor import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.neumann_rbp import NeumannRBP
 from gnf_tf.models.node_classifier import ClassifierConfig, NodeClassifier
+from gnf_tf.models.position_flow import PositionConfig, PositionFlow
 from gnf_tf.models.pretrained import pretrained
 from gnf_tf.models.saving import Model, load
 
@@ -24,6 +25,8 @@ __all__ = [
     "MoleculeRegressor",
     "NeumannRBP",
     "NodeClassifier",
+    "PositionConfig",
+    "PositionFlow",
     "RegressorConfig",
     "load",
     "pretrained",

@@ -6,6 +6,7 @@ from gnf_tf.networks.equivariant import EquivariantMessages
 from gnf_tf.networks.half import HalfPrecision
 from gnf_tf.networks.message_passing import MessagePassing
 from gnf_tf.networks.mlp import MLP
+from gnf_tf.networks.positions import PositionMessages
 from gnf_tf.networks.scaled import Scaled
 from gnf_tf.networks.transformer import GraphTransformer
 
@@ -19,5 +20,6 @@ __all__ = [
     "GraphTransformer",
     "HalfPrecision",
     "MessagePassing",
+    "PositionMessages",
     "Scaled",
 ]

@@ -12,6 +12,7 @@ from gnf_tf.training.node_evaluation import evaluate_nodes
 from gnf_tf.training.node_objective import NodeObjective, NodeSettings
 from gnf_tf.training.objective import Objective, Settings
 from gnf_tf.training.objectives import OBJECTIVES
+from gnf_tf.training.position_objective import PositionObjective, PositionSettings
 from gnf_tf.training.regression_objective import RegressionObjective, RegressionSettings
 from gnf_tf.training.run_folder import environment, number, open_run, read_json, write_json
 from gnf_tf.training.tensorboard import show_figure, write_projector, write_scores
@@ -26,6 +27,8 @@ __all__ = [
     "NodeObjective",
     "NodeSettings",
     "Objective",
+    "PositionObjective",
+    "PositionSettings",
     "RegressionObjective",
     "RegressionSettings",
     "Settings",

@@ -84,7 +84,8 @@ def fit(
     flow, each with `epochs` epochs and a folder within the folder.
 
     Args:
-      model: a `MoleculeRegressor`, `NodeClassifier`, `GraphDensity` or `GraphGenerator`.
+      model: a `MoleculeRegressor`, `NodeClassifier`, `GraphDensity`, `PositionFlow` or
+        `GraphGenerator`.
       train: training data, of a type that `for_data` of the model takes.
       validation: validation data of such a type, which select the best weights. Default: the
         validation nodes of the training data, if they are marked, else the training data.
@@ -96,8 +97,8 @@ def fit(
         configuration of the model and the settings.
       verbose: 0: silent; 1: a progress bar; 2: one line an epoch; "auto": the bar on a terminal,
         else the lines.
-      **settings: fields of `RegressionSettings`, `NodeSettings`, `DensitySettings` or
-        `GeneratorSettings`.
+      **settings: fields of `RegressionSettings`, `NodeSettings`, `DensitySettings`,
+        `PositionSettings` or `GeneratorSettings`.
 
     Returns:
       The metrics of all epochs, and what else there is to know of the training.

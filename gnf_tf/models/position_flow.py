@@ -1,0 +1,264 @@
+"""Densities of the positions of particles or atoms, the same in every place and orientation."""
+
+import dataclasses
+import functools
+import math
+from typing import Any, Literal, Self
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from gnf_tf import bijectors, datasets, distributions, graphs, networks, options, seeds
+from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import flow_parts, saving
+from gnf_tf.networks.conditioner import sample_graph
+
+__all__ = ["PositionConfig", "PositionFlow"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PositionConfig:
+    """The sizes and choices of a `PositionFlow`."""
+
+    num_steps: options.Count = 10
+    """number of flow steps, of two couplings each"""
+    width: options.Count = 32
+    """width of the messages"""
+    memory: Literal["reversible", "stored"] = "stored"
+    """reversible: activations are reconstructed for the gradient; stored: they are kept, which is
+    faster and fits into memory for small graphs"""
+
+    def __post_init__(self):
+        options.check(self)
+
+
+class PositionFlow(saving.Model):
+    """The density of the positions of a graph's nodes given the rest of the graph.
+
+    It is invariant to rotations, reflections and translations of the positions and to permutations
+    of the nodes. The nodes of a graph have positions in their first d columns, and attributes that
+    are given, such as elements, in the others. With N nodes, the density is that of the d (N - 1)
+    coordinates of the positions in an orthonormal basis of the vectors whose mean is 0.
+
+    An augmented flow (Huang, Dinh, Courville, "Augmented normalizing flows", 2020) has an auxiliary
+    vector a_i beside each position x_i, which is drawn from q(a) = N(0, I). With z = x / scale, a
+    `GNF` maps [a, z], both relative to the mean of z, to those of a `PositionPrior`:
+
+        log p(x, a) = log PositionPrior(GNF([a, z])) + log|det dGNF| - d (N - 1) log scale
+
+    Its couplings change a given z, then z given a, by a `VectorAffine` whose parameters are
+    `PositionMessages`; Midgley et al., "SE(3) equivariant augmented coupling flows", NeurIPS 2023,
+    have splines in local frames. log p(x, a) is exact, and log p(x) has a lower bound in
+    expectation, the importance-weighted one of `log_prob`. Edges say which nodes see each other;
+    particles are best fully connected.
+
+        model = PositionFlow.for_data(graphs, dimension=3)
+        gnf_tf.training.fit(model, graphs, epochs=20)
+        model.log_prob(graphs, num_samples=20, seed=0)   # [n_graphs], in nats
+        model.sample(topology, seed=1)                   # a GraphsTuple with new positions
+
+    Use `GraphDensity` for features that have no orientation in space.
+    """
+
+    config_class = PositionConfig
+
+    def __init__(
+        self,
+        dimension: int = 3,
+        attribute_size: int = 0,
+        edge_size: int = 0,
+        scale: float = 1.0,
+        config: PositionConfig | None = None,
+        name: str = "position_flow",
+    ):
+        """Makes the flow and its variables; `for_data` derives the arguments from graphs.
+
+        Args:
+          dimension: d, the number of coordinates of a position.
+          attribute_size: width of the other node features.
+          edge_size: width of the edge features.
+          scale: unit of the positions within the flow, positive.
+          config: sizes and choices.
+          name: name of the module.
+
+        Raises:
+          ValueError: if a size or the scale is out of its range.
+        """
+        super().__init__(name=name)
+        if dimension < 1:
+            raise ValueError(f"`dimension` must be at least 1, got {dimension}")
+        if not 0 < scale < math.inf:
+            raise ValueError(f"`scale` must be positive and finite, got {scale}")
+        self.config = config = config or PositionConfig()
+        self.dimension, self.attribute_size, self.edge_size = dimension, attribute_size, edge_size
+        self.scale = float(scale)
+        self.gnf = bijectors.GNF(
+            config.num_steps,
+            2 * dimension,
+            make_conditioner=functools.partial(
+                networks.PositionMessages, config.width, output_scale=0.1 / config.num_steps
+            ),
+            coupling=bijectors.VectorAffine(),
+            normalization=None,
+            conditional_size=attribute_size,
+            edge_size=edge_size,
+            memory=config.memory,
+        )
+        signature = graphs.specs(sample_graph(dimension + attribute_size, edge_size, 0))
+        seed = tf.TensorSpec([2], tf.int32)
+        self._log_prob = tf.function(
+            self.__call__, input_signature=[signature, seed], autograph=False
+        )
+        joint = graphs.specs(sample_graph(2 * dimension, edge_size, 0))
+        attributes = tf.TensorSpec([None, attribute_size], tf.float32)
+        self._to_data = tf.function(
+            self._positions, input_signature=[joint, attributes], autograph=False
+        )
+
+    @classmethod
+    def for_data(
+        cls, train: GraphsTuple, dimension: int = 3, config: PositionConfig | None = None
+    ) -> Self:
+        """Makes a model for graphs with the widths of `train`, and the size of their positions.
+
+        Args:
+          train: the training graphs; their nodes have positions in the first `dimension` columns.
+          dimension: number of coordinates of a position.
+          config: sizes and choices.
+
+        Raises:
+          ValueError: if `train` has no graph, its nodes are narrower than `dimension`, or all its
+            nodes are at the mean position of their graph.
+        """
+        whole = datasets.GraphRows(train).whole
+        node_size, edge_size = whole.nodes.shape[1], whole.edges.shape[1]
+        if node_size < dimension:
+            raise ValueError(
+                f"the nodes must be at least {dimension} wide, to begin with positions, "
+                f"got {node_size}"
+            )
+        positions = whole.nodes[:, :dimension].astype(np.float64)
+        deviations = positions - graphs.mean_nodes(tf.constant(positions), _tensors(whole)).numpy()
+        degrees = dimension * np.maximum(whole.n_node - 1, 0).sum()
+        scale = math.sqrt(np.square(deviations).sum() / max(degrees, 1))
+        return cls(dimension, node_size - dimension, edge_size, scale, config)
+
+    def arguments(self) -> dict[str, Any]:
+        """See `saving.Model.arguments`."""
+        names = ("dimension", "attribute_size", "edge_size", "scale")
+        return {name: getattr(self, name) for name in names}
+
+    def distribution(self, topology: GraphsTuple) -> tfp.distributions.TransformedDistribution:
+        """Returns the density of [a, z] as a TFP distribution, z = x / scale.
+
+        Its events are GraphsTuples with nodes [num_nodes, 2 d], up to translations. If there are
+        attributes, its methods need `bijector_kwargs={"conditional_input": attributes}`.
+
+        Args:
+          topology: graphs that samples are drawn for; node features are ignored.
+        """
+        nodes = tf.zeros([tf.shape(topology.nodes)[0], 2 * self.dimension])
+        prior = distributions.PositionPrior(topology.replace(nodes=nodes))
+        return tfp.distributions.TransformedDistribution(prior, tfp.bijectors.Invert(self.gnf))
+
+    def __call__(self, graph: GraphsTuple, seed: seeds.Seed) -> tf.Tensor:
+        """Returns log p(x, a) - log q(a) for one draw of a, [n_graphs] float32, in nats.
+
+        Its expectation is at most log p(x). Maximize it to train the model.
+
+        Args:
+          graph: graphs with nodes [num_nodes, d + attribute_size].
+          seed: seed of a, see `gnf_tf.seeds`.
+        """
+        positions, attributes = tf.split(
+            graph.nodes, [self.dimension, self.attribute_size], axis=-1
+        )
+        positions = (positions - graphs.mean_nodes(positions, graph)) / self.scale
+        noise = seeds.normal(tf.shape(positions), seed)
+        joint = graph.replace(
+            nodes=tf.concat([noise, positions], axis=-1), globals=graph.globals[:, :0]
+        )
+        log_prob = self.distribution(joint).log_prob(
+            joint, bijector_kwargs=self._conditions(attributes)
+        )
+        log_noise = -0.5 * (tf.square(noise) + math.log(2.0 * math.pi))
+        degrees = self.dimension * tf.maximum(graph.n_node - 1, 0)
+        log_prob -= graphs.sum_nodes(tf.reduce_sum(log_noise, axis=-1), graph)
+        return log_prob - math.log(self.scale) * tf.cast(degrees, log_prob.dtype)
+
+    def log_prob(
+        self, given: GraphsTuple, *, num_samples: int = 20, seed: seeds.Seed
+    ) -> np.ndarray:
+        """Returns estimates of the log-densities log p(x), [n_graphs] float32, in nats.
+
+        With K = `num_samples` draws of a, the estimate is log (1/K) sum_k p(x, a_k) / q(a_k), whose
+        expectation is a lower bound that rises to log p(x) with K (Burda, Grosse, Salakhutdinov,
+        "Importance weighted autoencoders", ICLR 2016).
+
+        Args:
+          given: any number of graphs.
+          num_samples: K, at least 1.
+          seed: seed of all a, see `gnf_tf.seeds`.
+
+        Raises:
+          ValueError: if `given` is malformed or does not fit the model, or K is below 1.
+        """
+        if num_samples < 1:
+            raise ValueError(f"`num_samples` must be at least 1, got {num_samples}")
+        rows = self.rows(given)
+        result = np.zeros([len(rows)], np.float32)
+        for i, chunk in enumerate(flow_parts.chunks(*rows.sizes.T)):
+            graph, own = _tensors(rows.graph(chunk)), tf.random.fold_in(seeds.as_pair(seed), i)
+            ratios = [self._log_prob(graph, tf.random.fold_in(own, k)) for k in range(num_samples)]
+            result[chunk] = tf.reduce_logsumexp(ratios, axis=0) - math.log(num_samples)
+        return result
+
+    def sample(self, topology: GraphsTuple, *, seed: seeds.Seed) -> GraphsTuple:
+        """Returns `topology` with positions drawn from the density, whose mean in a graph is 0.
+
+        Args:
+          topology: any number of graphs; their positions are ignored, their attributes are kept.
+          seed: see `gnf_tf.seeds`; the same seed draws the same positions.
+
+        Raises:
+          ValueError: if `topology` has no graph or does not fit the model.
+        """
+        rows = self.rows(topology)
+        attributes = rows.whole.nodes[:, self.dimension :]
+        latent = self.distribution(_tensors(rows.whole)).distribution.sample(seed=seed)
+        latent = datasets.GraphRows(latent)
+        positions = np.zeros([len(attributes), self.dimension], np.float32)
+        for chunk in flow_parts.chunks(*rows.sizes.T):
+            nodes = rows.node_rows(chunk)
+            made = self._to_data(_tensors(latent.graph(chunk)), tf.constant(attributes[nodes]))
+            positions[nodes] = made
+        nodes = np.concatenate([positions, attributes], axis=-1)
+        return _tensors(rows.whole.replace(nodes=nodes))
+
+    def rows(self, given: GraphsTuple) -> datasets.GraphRows:
+        """Returns graphs as a data set, after validation.
+
+        Raises:
+          ValueError: if `given` is malformed or does not fit the model.
+        """
+        rows = datasets.GraphRows(given)
+        widths = {"nodes": self.dimension + self.attribute_size, "edges": self.edge_size}
+        for field, width in widths.items():
+            values = getattr(rows.whole, field)
+            if values.shape[1] != width:
+                raise ValueError(f"{field} must be {width} wide, got {values.shape[1]}")
+        rows.whole = rows.whole.replace(globals=np.zeros([len(rows), 0], np.float32))
+        return rows
+
+    def _conditions(self, attributes):
+        return {"conditional_input": attributes if self.attribute_size else None}
+
+    def _positions(self, latent, attributes):
+        graph = self.gnf.inverse(latent, **self._conditions(attributes))
+        positions = graph.nodes[:, self.dimension :]
+        return self.scale * (positions - graphs.mean_nodes(positions, graph))
+
+
+def _tensors(graph):
+    return graph.map(tf.constant, GraphsTuple._fields)

@@ -1,0 +1,250 @@
+"""Flows over positions: the same density in every place, orientation and numbering of nodes."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import gnf_tf
+from gnf_tf import distributions, graphs, models, networks, training
+from tests import cases, checks
+
+NUM_ATTRIBUTES, EDGE_SIZE = 2, 1
+SMALL = models.PositionConfig(num_steps=2, width=6)
+
+
+def flow(memory="reversible"):
+    """Two steps on [a, x] in space, with attributes and edge features, of random weights."""
+    made = gnf_tf.GNF(
+        2,
+        6,
+        make_conditioner=lambda size: networks.PositionMessages(5, size),
+        coupling=gnf_tf.bijectors.VectorAffine(),
+        normalization=None,
+        conditional_size=NUM_ATTRIBUTES,
+        edge_size=EDGE_SIZE,
+        dtype=tf.float64,
+        memory=memory,
+    )
+    return cases.randomise(made)
+
+
+def random_graph(node_size=6, n_node=(4, 1, 0, 3), dtype=tf.float64):
+    graph, rng = graphs.fully_connected(n_node, node_size, dtype=dtype), np.random.default_rng(1)
+    edges = rng.normal(size=[len(graph.senders), EDGE_SIZE])
+    nodes = rng.normal(size=graph.nodes.shape)
+    return graph.replace(nodes=tf.constant(nodes, dtype), edges=tf.constant(edges, dtype))
+
+
+@pytest.fixture(scope="module")
+def bijector():
+    return flow()
+
+
+GRAPH = random_graph()
+ATTRIBUTES = tf.constant(np.random.default_rng(2).normal(size=[8, NUM_ATTRIBUTES]))
+
+
+def density(bijector, graph):
+    return tfp.distributions.TransformedDistribution(
+        distributions.PositionPrior(graph), tfp.bijectors.Invert(bijector)
+    )
+
+
+def log_prob(bijector, graph, attributes=ATTRIBUTES):
+    conditions = {"conditional_input": attributes}
+    return density(bijector, graph).log_prob(checks.copied(graph), bijector_kwargs=conditions)
+
+
+def moved(nodes, space, place):
+    """Both vectors of each node turned by `space` and moved by `place`."""
+    vectors = tf.reshape(nodes, [-1, 2, 3]) @ tf.constant(space) + place
+    return tf.reshape(vectors, [-1, 6])
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["rotation", "reflection"])
+def test_the_flow_moves_with_space_and_its_density_stays(bijector, sign):
+    rng = np.random.default_rng(3)
+    space = np.linalg.qr(rng.normal(size=[3, 3]))[0]
+    space *= np.cbrt(sign * np.sign(np.linalg.det(space)))
+    place = graphs.to_nodes(tf.constant(rng.normal(size=[4, 3])), GRAPH)[:, tf.newaxis]
+    other = GRAPH.replace(nodes=moved(GRAPH.nodes, space, place))
+    for method in (bijector.forward, bijector.inverse):
+        before, after = (
+            method(graph, conditional_input=ATTRIBUTES).nodes for graph in (GRAPH, other)
+        )
+        np.testing.assert_allclose(after, moved(before, space, place), atol=1e-9)
+        assert np.abs(before - GRAPH.nodes).max() > 0.1
+    np.testing.assert_allclose(log_prob(bijector, other), log_prob(bijector, GRAPH), atol=1e-9)
+
+
+def test_the_density_does_not_depend_on_the_numbering(bijector):
+    other, order = checks.relabelled(GRAPH)
+    numbered = log_prob(bijector, other, tf.gather(ATTRIBUTES, order))
+    np.testing.assert_allclose(numbered, log_prob(bijector, GRAPH), atol=1e-9)
+
+
+def without_mean(num_nodes):
+    """An orthonormal basis of the vectors of mean 0, [num_nodes, num_nodes - 1]."""
+    shifted = np.concatenate([np.ones([num_nodes, 1]), np.eye(num_nodes)[:, 1:]], axis=1)
+    return np.linalg.qr(shifted)[0][:, 1:]
+
+
+def test_the_log_det_is_that_of_the_map_without_the_mean(bijector):
+    """Of the coordinates of x - m in a basis, and of a - m, by autodiff."""
+    num_nodes = 3
+    graph, attributes = random_graph(n_node=(num_nodes,)), ATTRIBUTES[:num_nodes]
+    basis = tf.constant(without_mean(num_nodes))
+    relative = tf.reshape(graph.nodes, [num_nodes, 2, 3])
+    relative -= tf.reduce_mean(relative[:, 1], axis=0)
+    parts = [relative[:, 0], tf.matmul(basis, relative[:, 1], transpose_a=True)]
+    coordinates = tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(coordinates)
+        a, x = tf.split(coordinates, [3 * num_nodes, 3 * (num_nodes - 1)], axis=0)
+        nodes = tf.concat([tf.reshape(a, [-1, 3]), basis @ tf.reshape(x, [-1, 3])], axis=1)
+        mapped = bijector.forward(graph.replace(nodes=nodes), conditional_input=attributes).nodes
+        mean = tf.reduce_mean(mapped[:, 3:], axis=0)
+        a, x = mapped[:, :3] - mean, tf.matmul(basis, mapped[:, 3:] - mean, transpose_a=True)
+        mapped = tf.concat([tf.reshape(a, [-1]), tf.reshape(x, [-1])], axis=0)
+    jacobian = tape.jacobian(mapped, coordinates, experimental_use_pfor=False)
+    expected = np.linalg.slogdet(jacobian)[1]
+    log_det = bijector.forward_log_det_jacobian(graph, conditional_input=attributes)
+    np.testing.assert_allclose(log_det, [expected], rtol=1e-10)
+    assert abs(expected) > 0.1
+    latent = scipy.stats.norm.logpdf(mapped).sum()
+    np.testing.assert_allclose(log_prob(bijector, graph, attributes), [latent + expected])
+
+
+def test_the_prior_is_normal_without_the_mean():
+    topology = graphs.fully_connected([4] * 20_000, 6)
+    prior = distributions.PositionPrior(topology)
+    sample = prior.sample(seed=1)
+    nodes = sample.nodes.numpy().reshape(-1, 4, 2, 3).astype(np.float64)
+    a, x = nodes[:, :, 0], nodes[:, :, 1]
+    np.testing.assert_allclose(x.mean(axis=1), 0.0, atol=1e-6)
+    for values, covariance in ((a, np.eye(4)), (x, np.eye(4) - 0.25)):
+        found = np.einsum("gid,gjd->ij", values, values) / (3 * len(values))
+        np.testing.assert_allclose(found, covariance, atol=0.03)
+    coordinates = [a[:3].reshape(3, -1), np.einsum("ik,gid->gkd", without_mean(4), x[:3])]
+    flat = np.concatenate([part.reshape(3, -1) for part in coordinates], axis=1)
+    expected = scipy.stats.multivariate_normal(np.zeros(21)).logpdf(flat)
+    np.testing.assert_allclose(prior.log_prob(sample)[:3], expected, rtol=1e-5)
+    moved = sample.replace(nodes=sample.nodes + 1.5)
+    np.testing.assert_allclose(prior.log_prob(moved)[:3], expected, rtol=1e-5)
+
+
+def test_empty_and_single_graphs_have_densities():
+    """A single node has no relative position, and a graph without nodes has density 1."""
+    prior = distributions.PositionPrior(GRAPH)
+    single = scipy.stats.norm.logpdf(GRAPH.nodes[4, :3] - GRAPH.nodes[4, 3:]).sum()
+    np.testing.assert_allclose(prior.log_prob(GRAPH)[1:3], [single, 0.0], atol=1e-12)
+
+
+def test_reversible_gradients_are_the_stored_ones(bijector):
+    results = []
+    for made in (bijector, flow("stored")):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(log_prob(made, GRAPH))
+        results.append(tape.gradient(loss, made.trainable_variables))
+    for reversible, stored in zip(*results, strict=True):
+        np.testing.assert_allclose(reversible, stored, rtol=1e-7, atol=1e-9)
+
+
+def test_particles_at_one_place_have_finite_densities_and_gradients(bijector):
+    nodes = tf.zeros_like(GRAPH.nodes)
+    with tf.GradientTape() as tape:
+        tape.watch(nodes)
+        value = log_prob(bijector, GRAPH.replace(nodes=nodes))
+    assert np.isfinite(value).all() and np.isfinite(tape.gradient(value, nodes)).all()
+
+
+def data(node_size=5, scale=2.0):
+    graph = random_graph(node_size, n_node=(3, 4) * 8 + (1,), dtype=tf.float32)
+    return graph.replace(nodes=scale * graph.nodes + 7.0)
+
+
+def new_model():
+    config = models.PositionConfig(num_steps=1, width=4)
+    return cases.randomise(models.PositionFlow.for_data(data(), config=config), scale=0.3)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return new_model()
+
+
+def test_a_model_of_the_identity_is_the_fitted_normal_density():
+    graph = data()
+    identity = cases.randomise(models.PositionFlow.for_data(graph, config=SMALL), scale=0.0)
+    nodes = graph.nodes[:3, :3].numpy().astype(np.float64)
+    square = np.square(nodes - nodes.mean(axis=0)).sum()
+    expected = -3.0 * np.log(2 * np.pi * identity.scale**2) - 0.5 * square / identity.scale**2
+    for num_samples in (1, 3):
+        found = identity.log_prob(graph, num_samples=num_samples, seed=0)
+        np.testing.assert_allclose(found[[0, -1]], [expected, 0.0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_ignores_the_place_and_its_bound_rises(model):
+    graph = data()
+    few, many = (model.log_prob(graph, num_samples=k, seed=0) for k in (1, 30))
+    place = tf.concat([tf.fill([3], 4.0), tf.zeros([2])], axis=0)
+    elsewhere = model.log_prob(graph.replace(nodes=graph.nodes + place), num_samples=1, seed=0)
+    np.testing.assert_allclose(elsewhere, few, atol=1e-3)
+    assert many.mean() > few.mean() + 0.1
+    np.testing.assert_array_equal(model.log_prob(graph, num_samples=1, seed=0), few)
+
+
+def test_samples_have_mean_zero_and_keep_attributes(model):
+    sample = model.sample(data(), seed=3)
+    np.testing.assert_allclose(graphs.sum_nodes(sample.nodes[:, :3], sample), 0.0, atol=1e-4)
+    np.testing.assert_array_equal(sample.nodes[:, 3:], data().nodes[:, 3:])
+
+
+def test_samples_have_the_density_that_they_are_drawn_from():
+    """The weights r(x) q(a) / p(x, a) of samples average to 1, for normal densities r and q."""
+    model = cases.randomise(models.PositionFlow(config=SMALL), scale=0.15)
+    flow = model.distribution(graphs.fully_connected([2] * 20_000, 3))
+    sample = flow.sample(seed=3)
+    log_prob = flow.log_prob(checks.copied(sample))
+    a, x = (values.reshape(-1, 2, 3) for values in np.split(sample.nodes.numpy(), 2, axis=1))
+    a, x = a - x.mean(axis=1, keepdims=True), (x[:, 0] - x[:, 1]) / np.sqrt(2.0)
+    log_ratio = scipy.stats.norm.logpdf(a).sum(axis=(1, 2)) - log_prob
+    log_ratio += scipy.stats.norm.logpdf(x, scale=np.std(x)).sum(axis=1)
+    ratio = np.exp(log_ratio)
+    error = ratio.std() / np.sqrt(len(ratio))
+    assert np.abs(ratio - 1.0).mean() > 0.03 and error < 0.02
+    assert abs(ratio.mean() - 1.0) < 4.0 * error
+
+
+def test_a_model_is_trained():
+    graph = data()
+    config = models.PositionConfig(num_steps=1, width=4)
+    made = models.PositionFlow.for_data(graph, config=config)
+    settings = {"batch_size": 17, "learning_rate": 1e-2, "execution": "eager"}
+    history = training.fit(made, graph, epochs=10, verbose=0, **settings)
+    losses = history.history["loss"]
+    assert losses[-1] < losses[0] - 0.1
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda: models.PositionFlow(0), "`dimension` must be at least 1, got 0"),
+        (lambda: models.PositionFlow(scale=0.0), "`scale` must be positive and finite, got 0.0"),
+        (lambda: models.PositionFlow.for_data(data(2)), "at least 3 wide, .* got 2"),
+        (lambda: models.PositionFlow(config=SMALL).rows(data()), "nodes must be 3 wide, got 5"),
+        (lambda: networks.PositionMessages(4, 6), "`output_size` must be a multiple of 4, got 6"),
+        (lambda: gnf_tf.bijectors.VectorAffine(-1.0), "`max_log_scale` .* got -1.0"),
+    ],
+)
+def test_what_does_not_fit_is_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong()
+
+
+def test_a_bound_needs_a_draw(model):
+    with pytest.raises(ValueError, match="`num_samples` must be at least 1, got 0"):
+        model.log_prob(data(), num_samples=0, seed=0)
