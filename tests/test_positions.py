@@ -230,7 +230,7 @@ def test_a_model_is_trained():
     made = models.PositionFlow.for_data(graph, config=config)
     before = made.log_prob(graph, num_samples=5, seed=0).mean()
     settings = {"batch_size": 30, "learning_rate": 1e-2, "execution": "function"}
-    training.fit(made, graph, epochs=20, verbose=0, **settings)
+    training.fit(made, graph, epochs=12, verbose=0, **settings)
     assert made.log_prob(graph, num_samples=5, seed=0).mean() > before + 0.3
 
 
