@@ -28,6 +28,7 @@ from gnf_tf.graphs.segments import (
     propagate,
     scatter_sum,
     sum_nodes,
+    sum_of_ends,
     to_nodes,
 )
 from gnf_tf.graphs.structure import (
@@ -67,6 +68,7 @@ __all__ = [
     "scatter_sum",
     "specs",
     "sum_nodes",
+    "sum_of_ends",
     "to_networkx",
     "to_nodes",
     "unbatch",

@@ -18,6 +18,7 @@ __all__ = [
     "propagate",
     "scatter_sum",
     "sum_nodes",
+    "sum_of_ends",
     "to_nodes",
     "with_edge_order",
 ]
@@ -203,6 +204,17 @@ def _sum_in_xla(values, index, size):
     # runs: O(nodes x steps) of memory. So each buffer of zeros is made to depend on its values.
     zeros = tf.fill(tf.concat([[size], tf.shape(values)[1:]], axis=0), _zero_after(values))
     return tf.tensor_scatter_nd_add(zeros, index[:, tf.newaxis], values)
+
+
+def sum_of_ends(sent: tf.Tensor, received: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
+    """Adds, for each edge, a row of its sender and a row of its receiver, [num_edges, ...].
+
+    Args:
+      sent: [num_nodes, ...], of which edges take the rows of their senders.
+      received: [num_nodes, ...], of which edges take the rows of their receivers.
+      graph: the graphs.
+    """
+    return gather(sent, graph.senders) + gather(received, graph.receivers)
 
 
 def propagate(values: tf.Tensor, senders: tf.Tensor, receivers: tf.Tensor) -> tf.Tensor:

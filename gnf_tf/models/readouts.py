@@ -102,7 +102,7 @@ class AtomicDipoles(snt.Module):
           graph: nodes h [num_nodes, any] and edges d [num_edges, any].
         """
         sent, received = tf.split(self._from_nodes(graph.nodes), 2, axis=-1)
-        hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
+        hidden = graphs.sum_of_ends(sent, received, graph)
         weights = self._output(tf.nn.relu(hidden + self._from_edges(graph.edges)))
         size = tf.shape(graph.nodes)[0]
         ends = (graphs.scatter_sum(weights, end, size) for end in (graph.senders, graph.receivers))

@@ -144,7 +144,7 @@ class EquivariantMessages(snt.Module):
 
         state = tf.concat([scalars, norms(vectors)], axis=-1)
         sent, received = tf.split(self._from_nodes(state), 2, axis=-1)
-        hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
+        hidden = graphs.sum_of_ends(sent, received, graph)
         if features.shape[-1]:
             hidden += self._from_edges(features)
         hidden = tf.nn.relu(hidden)

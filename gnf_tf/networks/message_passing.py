@@ -121,7 +121,7 @@ class MessagePassing(snt.Module):
         else:
             sent, received = tf.split(self._from_nodes(nodes), 2, axis=-1)
             received = self._bias(received)  # of nodes, which are fewer than edges
-            hidden = graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
+            hidden = graphs.sum_of_ends(sent, received, graph)
         if self._edge_size:
             hidden += self._from_edges(graph.edges)
         hidden = self._activated(graph, hidden)

@@ -86,7 +86,7 @@ class PositionMessages(snt.Module):
         lengths = tf.sqrt(tf.reduce_sum(tf.square(differences), -1, keepdims=True) + 1e-6)
 
         edges = self._distances(_basis(lengths))
-        if graph.edges is not None and graph.edges.shape[-1]:
+        if self._edge_size:
             edges += self._features(graph.edges)
         if attributes.shape[-1]:
             edges += _to_edges(self._attributes(attributes), graph)
@@ -124,7 +124,7 @@ def _basis(lengths):
 def _to_edges(nodes, graph):
     """The sum of the first half of `nodes` at the sender and the second half at the receiver."""
     sent, received = tf.split(nodes, 2, axis=-1)
-    return graphs.gather(sent, graph.senders) + graphs.gather(received, graph.receivers)
+    return graphs.sum_of_ends(sent, received, graph)
 
 
 def _total(edges, graph):
