@@ -11,15 +11,14 @@ from gnf_tf.datasets import GraphRows, PointSets
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.graph_density import GraphDensity, Graphs
 from gnf_tf.training import distribution
-from gnf_tf.training.objective import Objective, Settings, cosine_adam
+from gnf_tf.training.objective import VALIDATION, Objective, Settings, cosine_adam
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["DensityObjective", "DensitySettings", "samples_figure"]
 
-# Second numbers of the seeds of sets that no training step draws: those of training are positive.
-VALIDATION, FIGURES = -1, -3
+FIGURES = -3  # second number of the seed of sets in figures, like VALIDATION
 DIAGNOSED, SHOWN = 200, 1000  # graphs in diagnostics and in figures
 SAMPLED_STEPS = 300  # default number of training steps in an epoch of drawn sets
 MOST_STEPS = 10  # training steps in one call of the compiled program
@@ -139,8 +138,8 @@ class DensityObjective(Objective):
             if is_training:
                 graph = self._drawn(sets, self.settings.batch_size, self.step_seed())
             else:
-                seed = distribution.seed_of_replica(tf.constant([0, VALIDATION]))
-                graph = self._drawn(sets, self.settings.validation_sets, seed)
+                count = self.settings.validation_sets
+                graph = self._drawn(sets, count, self.validation_seed())
         else:
             graph = GraphsTuple(**data[0])
         total = tf.reduce_sum(self.module(graph, is_training=is_training))

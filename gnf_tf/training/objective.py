@@ -16,6 +16,7 @@ from gnf_tf.training.input_wait import InputWait
 
 __all__ = ["Objective", "Settings", "cosine_adam", "step_seed"]
 
+VALIDATION = -1  # second number of the seed of validation; those of training are positive
 Execution = Literal["xla", "function", "eager"]
 Stream: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
 
@@ -366,6 +367,10 @@ class Objective(tf_keras.Model, abc.ABC):
         """
         seed = step_seed(self.seed, 1 + tf.cast(self.optimizer.iterations, tf.int32))
         return distribution.seed_of_replica(seed)
+
+    def validation_seed(self) -> tf.Tensor:
+        """Returns the seed, int32 [2], of every validation on this replica."""
+        return distribution.seed_of_replica(tf.constant([0, VALIDATION]))
 
     def save_weights(self, filepath, overwrite=True, save_format=None, options=None):
         """Saves a TensorFlow checkpoint, see `tf_keras.Model`; other formats are a ValueError."""

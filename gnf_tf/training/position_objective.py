@@ -8,12 +8,9 @@ import tensorflow as tf
 from gnf_tf import options
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.position_flow import PositionFlow
-from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective, Settings
 
 __all__ = ["PositionObjective", "PositionSettings"]
-
-VALIDATION = -1  # second number of the seed of validation; those of training are positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +48,7 @@ class PositionObjective(Objective):
     def batch_loss(self, data, is_training):
         """See `Objective.batch_loss`."""
         inputs, _, weights = data  # 0 for padding graphs
-        if is_training:
-            seed = self.step_seed()
-        else:
-            seed = distribution.seed_of_replica(tf.constant([0, VALIDATION]))
+        seed = self.step_seed() if is_training else self.validation_seed()
         total = -tf.reduce_sum(weights * self.module(GraphsTuple(**inputs), seed))
         num_graphs = tf.reduce_sum(weights)
         return tf.math.divide_no_nan(total, num_graphs), num_graphs, {}
