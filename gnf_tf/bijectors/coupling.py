@@ -11,7 +11,7 @@ from gnf_tf.bijectors.base import GraphLayer
 from gnf_tf.bijectors.spline import Spline
 from gnf_tf.networks.conditioner import MakeConditioner, make_conditioner_variables
 
-__all__ = ["Additive", "Affine", "Coupling", "Elementwise", "GraphCoupling"]
+__all__ = ["Additive", "Affine", "BoundedScale", "Coupling", "Elementwise", "GraphCoupling"]
 
 
 class Elementwise(Protocol):
@@ -34,15 +34,11 @@ class Elementwise(Protocol):
         """x and log(dx/dy), both [num_nodes, width]."""
 
 
-class Affine:
-    """The map of equations 3 and 4, as in RealNVP: y = x * exp(log_scale) + shift.
+class BoundedScale:
+    """A map whose log-scale is bounded smoothly: b tanh(s / b) for a number s of the network.
 
-    The log-scale that the network gives, s, is bounded smoothly: log_scale = b tanh(s / b) with
-    b = `max_log_scale`. A single coupling stretches by at most exp(b); that keeps a deep stack
-    invertible in floating point.
+    The bound b is `max_log_scale`.
     """
-
-    num_params = 2
 
     def __init__(self, max_log_scale: float = 2.0):
         """Raises a ValueError if `max_log_scale` is not positive and finite."""
@@ -50,10 +46,25 @@ class Affine:
             raise ValueError(f"`max_log_scale` must be positive and finite, got {max_log_scale}")
         self._max_log_scale = max_log_scale
 
+    def bounded(self, log_scale: tf.Tensor) -> tf.Tensor:
+        """b tanh(log_scale / b), of the same shape."""
+        return self._max_log_scale * tf.tanh(log_scale / self._max_log_scale)
+
+
+class Affine(BoundedScale):
+    """The map of equations 3 and 4, as in RealNVP: y = x * exp(log_scale) + shift.
+
+    The log-scale that the network gives, s, is bounded smoothly: log_scale = b tanh(s / b) with
+    b = `max_log_scale`, see `BoundedScale`. A single coupling stretches by at most exp(b); that
+    keeps a deep stack invertible in floating point.
+    """
+
+    num_params = 2
+
     def parameters(self, raw):
         """(log_scale, shift), each [num_nodes, width]."""
         log_scale, shift = tf.unstack(raw, axis=1)
-        return self._max_log_scale * tf.tanh(log_scale / self._max_log_scale), shift
+        return self.bounded(log_scale), shift
 
     def forward(self, x, params):
         """Equation 3: h' = h * exp(log_scale) + shift; its log-derivative is log_scale."""

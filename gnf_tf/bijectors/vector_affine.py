@@ -1,13 +1,13 @@
 """An affine map of vectors, such as positions, for couplings that commute with rotations."""
 
-import math
-
 import tensorflow as tf
+
+from gnf_tf.bijectors.coupling import BoundedScale
 
 __all__ = ["VectorAffine"]
 
 
-class VectorAffine:
+class VectorAffine(BoundedScale):
     """An affine map of the changing half x of each node, which is one vector of d coordinates.
 
     A network gives numbers s and r, and vectors c (center), t (shift) and v (direction). With
@@ -30,16 +30,10 @@ class VectorAffine:
 
     num_params = 4
 
-    def __init__(self, max_log_scale: float = 2.0):
-        """Raises a ValueError if `max_log_scale` is not positive and finite."""
-        if not 0 < max_log_scale < math.inf:
-            raise ValueError(f"`max_log_scale` must be positive and finite, got {max_log_scale}")
-        self._max_log_scale = max_log_scale
-
     def parameters(self, raw):
         """(s, f, w), each [num_nodes, 1], and (c, t, n), each [num_nodes, d]."""
         numbers, center, shift, direction = tf.unstack(raw, axis=1)
-        numbers = self._max_log_scale * tf.tanh(numbers / self._max_log_scale)
+        numbers = self.bounded(numbers)
         square = tf.reduce_sum(tf.square(direction), axis=-1, keepdims=True)
         factor = tf.math.expm1(numbers[:, -1:])
         scales = (numbers[:, :1], factor, square / (1.0 + square))
