@@ -1,15 +1,16 @@
-"""What the flows of `GraphDensity` and `GraphGenerator` have in common."""
+"""What the flows of `GraphDensity`, `GraphGenerator` and `PositionFlow` have in common."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from gnf_tf import bijectors, distributions, options
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["check_heads", "chunks", "coupling", "density", "num_fitting"]
+__all__ = ["check_heads", "chunks", "coupling", "density", "num_fitting", "tensors"]
 
 MAX_COST = 2**20  # which bounds the memory of one evaluation
 
@@ -36,6 +37,11 @@ def density(gnf: bijectors.GNF, graph: GraphsTuple) -> tfp.distributions.Transfo
     """
     prior = distributions.NodePrior(graph)
     return tfp.distributions.TransformedDistribution(prior, tfp.bijectors.Invert(gnf))
+
+
+def tensors(graph: GraphsTuple) -> GraphsTuple:
+    """The graph with tensors in place of NumPy arrays."""
+    return graph.map(tf.constant, GraphsTuple._fields)
 
 
 def num_fitting(n_node: np.ndarray, n_edge: np.ndarray | None, max_cost: int) -> int:

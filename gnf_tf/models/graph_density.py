@@ -167,7 +167,7 @@ class GraphDensity(saving.Model):
         rows = self.rows(given)
         result = np.zeros([len(rows)], np.float32)
         for chunk in self._chunks(rows):
-            result[chunk] = self._log_prob(_tensors(rows.graph(chunk)))
+            result[chunk] = self._log_prob(flow_parts.tensors(rows.graph(chunk)))
         return result
 
     def sample(self, topology: Graphs, *, seed: seeds.Seed) -> GraphsTuple:
@@ -186,7 +186,7 @@ class GraphDensity(saving.Model):
         rows = self.rows(latent)
         nodes = np.zeros(rows.whole.nodes.shape, np.float32)
         for chunk in self._chunks(rows):
-            made = self._to_data(_tensors(rows.graph(chunk)))
+            made = self._to_data(flow_parts.tensors(rows.graph(chunk)))
             nodes[rows.node_rows(chunk)] = made
         return topology.replace(nodes=tf.constant(nodes))
 
@@ -220,7 +220,7 @@ class GraphDensity(saving.Model):
         order = np.random.default_rng(0).permutation(len(rows))[:num_graphs]
         n_node, n_edge = self._costs(rows.sizes[order])
         order = order[: flow_parts.num_fitting(n_node, n_edge, _STATISTICS_COST)]
-        return _tensors(rows.graph(np.sort(order)))
+        return flow_parts.tensors(rows.graph(np.sort(order)))
 
     def draw(self, sets: datasets.PointSets, num_sets: int, *, seed: seeds.Seed) -> GraphsTuple:
         """Draws point sets, as graphs that have edges only if the model uses them.
@@ -260,7 +260,7 @@ class GraphDensity(saving.Model):
     def _topology(self, given):
         whole = datasets.GraphRows(given).whole
         nodes = np.zeros([len(whole.nodes), self.node_size], np.float32)
-        return _tensors(self._widened(whole.replace(nodes=nodes)))
+        return flow_parts.tensors(self._widened(whole.replace(nodes=nodes)))
 
     def _widened(self, graph):
         """Returns `graph`, in which fields without rows get the model's feature widths."""
@@ -273,10 +273,6 @@ class GraphDensity(saving.Model):
                     f"{field} features must have the model's width {size}, got {values.shape[1]}"
                 )
         return graph
-
-
-def _tensors(graph):
-    return graph.map(tf.constant, GraphsTuple._fields)
 
 
 def _resolved(config, edge_size, is_set):

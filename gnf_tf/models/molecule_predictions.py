@@ -122,12 +122,10 @@ class MoleculePredictions:
         if molecules.target_names != self.target_names or not same_units:
             expected, given = (
                 ", ".join(
-                    f"{name} [{unit}]" if unit else name for name, unit in zip(*of, strict=True)
+                    f"{name} [{unit}]" if unit else name
+                    for name, unit in zip(of.target_names, of.target_units, strict=True)
                 )
-                for of in (
-                    (self.target_names, self.target_units),
-                    (molecules.target_names, molecules.target_units),
-                )
+                for of in (self, molecules)
             )
             raise ValueError(
                 f"`{argument}` must have the model's targets, {expected}, got {given or 'none'}"

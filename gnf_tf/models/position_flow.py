@@ -139,7 +139,9 @@ class PositionFlow(saving.Model):
                 f"got {node_size}"
             )
         positions = whole.nodes[:, :dimension].astype(np.float64)
-        deviations = positions - graphs.mean_nodes(tf.constant(positions), _tensors(whole)).numpy()
+        deviations = (
+            positions - graphs.mean_nodes(tf.constant(positions), flow_parts.tensors(whole)).numpy()
+        )
         degrees = dimension * np.maximum(whole.n_node - 1, 0).sum()
         scale = math.sqrt(np.square(deviations).sum() / max(degrees, 1))
         return cls(dimension, node_size - dimension, edge_size, scale, config)
@@ -209,7 +211,10 @@ class PositionFlow(saving.Model):
         rows = self.rows(given)
         result = np.zeros([len(rows)], np.float32)
         for i, chunk in enumerate(flow_parts.chunks(*rows.sizes.T)):
-            graph, own = _tensors(rows.graph(chunk)), tf.random.fold_in(seeds.as_pair(seed), i)
+            graph, own = (
+                flow_parts.tensors(rows.graph(chunk)),
+                tf.random.fold_in(seeds.as_pair(seed), i),
+            )
             ratios = [self._log_prob(graph, tf.random.fold_in(own, k)) for k in range(num_samples)]
             result[chunk] = tf.reduce_logsumexp(ratios, axis=0) - math.log(num_samples)
         return result
@@ -226,15 +231,17 @@ class PositionFlow(saving.Model):
         """
         rows = self.rows(topology)
         attributes = rows.whole.nodes[:, self.dimension :]
-        latent = self.distribution(_tensors(rows.whole)).distribution.sample(seed=seed)
+        latent = self.distribution(flow_parts.tensors(rows.whole)).distribution.sample(seed=seed)
         latent = datasets.GraphRows(latent)
         positions = np.zeros([len(attributes), self.dimension], np.float32)
         for chunk in flow_parts.chunks(*rows.sizes.T):
             nodes = rows.node_rows(chunk)
-            made = self._to_data(_tensors(latent.graph(chunk)), tf.constant(attributes[nodes]))
+            made = self._to_data(
+                flow_parts.tensors(latent.graph(chunk)), tf.constant(attributes[nodes])
+            )
             positions[nodes] = made
         nodes = np.concatenate([positions, attributes], axis=-1)
-        return _tensors(rows.whole.replace(nodes=nodes))
+        return flow_parts.tensors(rows.whole.replace(nodes=nodes))
 
     def rows(self, given: GraphsTuple) -> datasets.GraphRows:
         """Returns graphs as a data set, after validation.
@@ -258,7 +265,3 @@ class PositionFlow(saving.Model):
         graph = self.gnf.inverse(latent, **self._conditions(attributes))
         positions = graph.nodes[:, self.dimension :]
         return self.scale * (positions - graphs.mean_nodes(positions, graph))
-
-
-def _tensors(graph):
-    return graph.map(tf.constant, GraphsTuple._fields)
