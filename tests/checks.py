@@ -150,3 +150,19 @@ def every_variable_has_a_gradient(bijector, graph):
         for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
             assert gradient is not None, f"{method}: {variable.name}"
             assert np.abs(gradient).max() > 0.0, f"{method}: {variable.name}"
+
+
+def padding_changes_no_prediction_and_no_gradient(regressor, molecules):
+    """Of four molecules, by all variables and node features."""
+    graph = tf.nest.map_structure(tf.constant, molecules.graph(np.arange(4)))
+    padded = graphs.pad(graph, *(np.array([len(graph.nodes), len(graph.edges), 4]) + 5))
+    results = []
+    for batch in (graph, padded):
+        with tf.GradientTape() as tape:
+            tape.watch(batch.nodes)
+            predicted = regressor.predict_graphs(batch)[:4]
+            loss = tf.reduce_sum(predicted / regressor.spread)
+        by_nodes, *gradients = tape.gradient(loss, [batch.nodes, *regressor.trainable_variables])
+        results.append((predicted, by_nodes[: len(graph.nodes)], *gradients))
+    for plain, same in zip(*results, strict=True):
+        np.testing.assert_allclose(same, plain, rtol=1e-3, atol=1e-3 * np.abs(plain).max())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gnf_tf import datasets, graphs, models, networks
+from gnf_tf import datasets, models, networks
 from gnf_tf.networks import equivariant
 from tests import cases, checks
 from tests.network_cases import three_nodes
@@ -124,18 +124,7 @@ def test_predictions_depend_on_no_frame(regressor, test_set, sign):
 
 
 def test_padding_changes_no_prediction_and_no_gradient(regressor, test_set):
-    graph = tf.nest.map_structure(tf.constant, test_set.graph(np.arange(4)))
-    padded = graphs.pad(graph, *(np.array([len(graph.nodes), len(graph.edges), 4]) + 5))
-    results = []
-    for batch in (graph, padded):
-        with tf.GradientTape() as tape:
-            tape.watch(batch.nodes)
-            predicted = regressor.predict_graphs(batch)[:4]
-            loss = tf.reduce_sum(predicted / regressor.spread)
-        by_nodes, *gradients = tape.gradient(loss, [batch.nodes, *regressor.trainable_variables])
-        results.append((predicted, by_nodes[: len(graph.nodes)], *gradients))
-    for plain, same in zip(*results, strict=True):
-        np.testing.assert_allclose(same, plain, rtol=1e-3, atol=1e-3 * np.abs(plain).max())
+    checks.padding_changes_no_prediction_and_no_gradient(regressor, test_set)
 
 
 def test_atoms_at_one_place_have_finite_predictions_and_gradients(regressor):
