@@ -1,6 +1,9 @@
 """Every notebook runs from top to bottom in its quick mode, and is kept with its outputs."""
 
+import concurrent.futures
 import json
+import multiprocessing
+import os
 import pathlib
 
 import matplotlib
@@ -19,21 +22,31 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_in_quick_mode(path, monkeypatch):
-    """The cells are plain Python: no kernel is needed to run them.
+def run(path):
+    """Runs the cells, which are plain Python: no kernel is needed.
 
     Nor is a process for each size whose memory is measured, as `test_benchmarks` starts them.
     """
-    monkeypatch.setenv("GNF_QUICK", "1")
-    monkeypatch.setattr(
-        depth, "in_process", lambda worker, *arguments, limit_mb: worker(*arguments)
-    )
+    os.environ["GNF_QUICK"] = "1"
+    depth.in_process = lambda worker, *arguments, limit_mb: worker(*arguments)
     matplotlib.use("agg")
     names: dict = {"__name__": "__main__"}
     for cell in code_cells(path):
         exec(compile("".join(cell["source"]), str(path), "exec"), names)
     assert names["QUICK"]
+
+
+@pytest.fixture(scope="module")
+def process():
+    """A process for the notebooks, whose memory later tests don't have on top of theirs."""
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs_in_quick_mode(path, process):
+    process.submit(run, path).result()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
