@@ -101,7 +101,7 @@ def test_results_and_pictures(finished):
     results = read_json(finished.run_dir / "results.json")
     assert len(numbers(results)) > 3
     history = read_json(finished.stage / "history.json")
-    assert len(history) == 3 and all(np.isfinite(numbers(history)))
+    assert len(history) == 2 and all(np.isfinite(numbers(history)))
     for path in finished.run_dir.rglob("*.png"):
         assert np.std(tf.image.decode_png(path.read_bytes())) > IMAGE, path
     assert list(finished.run_dir.rglob("loss.png"))
@@ -164,7 +164,7 @@ def test_tensorboard_compares_runs(finished):
     assert set(found["validation"]) >= {"loss", *finished.case.tags}
     history = read_json(finished.stage / "history.json")
     steps = found["validation"]["loss"]
-    assert len(steps) == len(history) == 3 and set(steps) <= set(found["train"]["loss"])
+    assert len(steps) == len(history) == 2 and set(steps) <= set(found["train"]["loss"])
     assert "_hparams_/session_start_info" in found[finished.stage.name]
     found, images = events(finished.run_dir)
     assert set(finished.case.images) <= images
@@ -305,7 +305,7 @@ def test_resumes_after_sigkill(tmp_path):
     own = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=own)
     assert done.returncode == 0 and done.stderr == ""
-    assert len(read_json(folder / "history.json")) == 3
+    assert len(read_json(folder / "history.json")) == 2
 
 
 @pytest.mark.parametrize(

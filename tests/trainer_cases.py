@@ -132,7 +132,7 @@ def protein_files(folder):
 
 
 GENERATOR = (
-    "--epochs 3 --steps 6 --batch-size 100 --embedding-size 4 --encoder-width 8 --encoder-blocks 1 "
+    "--epochs 2 --steps 4 --batch-size 100 --embedding-size 4 --encoder-width 8 --encoder-blocks 1 "
     "--num-heads 2"
 ).split()
 HIDDEN = ("encoder", "directed", "steps_per_epoch", "stage")
@@ -140,7 +140,7 @@ HIDDEN = ("encoder", "directed", "steps_per_epoch", "stage")
 CASES = (
     Case(
         "qm9",
-        "--epochs 3 --batch-size 16 --num-steps 1 --node-size 8 --num-vectors 2 --message-size 8 "
+        "--epochs 2 --batch-size 16 --num-steps 1 --node-size 8 --num-vectors 2 --message-size 8 "
         "--num-basis 6".split(),
         lambda _: "--target alpha --train-size 32 --validation-size 24 --test-size 40".split(),
         molecules,
@@ -151,7 +151,7 @@ CASES = (
     ),
     Case(
         "citation",
-        "--steps 6 --steps-per-epoch 2 --num-steps 1 --node-size 4 --learning-rate 1e-2".split(),
+        "--steps 4 --steps-per-epoch 2 --num-steps 1 --node-size 4 --learning-rate 1e-2".split(),
         nothing,
         labeled_graph,
         "NodeClassifier",
@@ -160,7 +160,7 @@ CASES = (
     ),
     Case(
         "ppi",
-        "--epochs 3 --num-steps 1 --node-size 6 --message-size 5 --dropout 0.2".split(),
+        "--epochs 2 --num-steps 1 --node-size 6 --message-size 5 --dropout 0.2".split(),
         protein_files,
         labeled_graphs,
         "NodeClassifier",
@@ -169,7 +169,7 @@ CASES = (
     ),
     Case(
         "density",
-        "--epochs 3 --steps 6 --batch-size 8 --validation-sets 32 --test-sets 50 --num-steps 1 "
+        "--epochs 2 --steps 4 --batch-size 8 --validation-sets 32 --test-sets 50 --num-steps 1 "
         "--width 8 --num-heads 2 --num-bins 4".split(),
         nothing,
         sets,
