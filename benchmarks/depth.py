@@ -26,14 +26,9 @@ and writes them, with a plot, to `--out`.
 
 import dataclasses
 import json
-import multiprocessing
-import os
 import pathlib
-import resource
 import time
-from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from unittest import mock
 
 import numpy as np
 import tyro
@@ -47,10 +42,9 @@ from benchmarks.depth_models import (
     pyg_trainer,
     tensorflow_trainer,
 )
-from benchmarks.peak import MEGABYTE, peak_mb
+from benchmarks.processes import in_process, peak_mb
 
 TOLERANCE = 1e-3  # of the loss between frameworks, relative
-POLL_SECONDS = 0.05
 
 # Under an eager program's blocks of changing sizes glibc's heap fragments, whatever is kept; blocks
 # from this size on, less than the features of Cora's nodes, come from the system instead, slowly.
@@ -140,36 +134,6 @@ def train(config: Config, network: Network, depth: int) -> dict:
         "largest_class": float(most),
         "inverse_error": trainer.inverse_error(),
     }
-
-
-def _answer(sender, worker, arguments):
-    sender.send(worker(*arguments))
-
-
-def in_process(
-    worker: Callable, *arguments, limit_mb: int, environment: Mapping[str, str] | None = None
-) -> Any:
-    """A worker's answer, from a fresh process; None if that grows beyond the limit.
-
-    Raises:
-      RuntimeError: if it fails; its traceback is printed.
-    """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(sender, worker, arguments))
-    with mock.patch.dict(os.environ, environment or {}):
-        process.start()
-    try:
-        while not receiver.poll(POLL_SECONDS):
-            if not process.is_alive() and not receiver.poll():
-                raise RuntimeError(f"{worker.__name__} failed")
-            pages = pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()
-            if len(pages) > 1 and int(pages[1]) * resource.getpagesize() > limit_mb * MEGABYTE:
-                return None
-        return receiver.recv()
-    finally:
-        process.kill()
-        process.join()
 
 
 def report_memory(config: Config, network: Network, small: Network) -> dict:

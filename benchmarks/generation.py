@@ -8,17 +8,15 @@ up, and then `--repeats` times, of which the median counts. *program* is the pea
 generating one graph of two nodes. The table is printed and written, with a plot, to `--out`.
 """
 
-import concurrent.futures
 import dataclasses
 import json
-import multiprocessing
 import pathlib
 import statistics
 import time
 
 import tyro
 
-from benchmarks.peak import peak_mb
+from benchmarks.processes import in_process, peak_mb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,14 +66,6 @@ def generation_point(config: Config, size: int, num_graphs: int) -> dict:
         lambda: generator.generate(n_node=[size] * num_graphs, seed=0), config.repeats
     )
     return {"nodes": size, "graphs": num_graphs, "seconds": seconds, "peak_mb": peak_mb()}
-
-
-def in_process(worker, *arguments) -> dict:
-    """A worker's answer, from a fresh process."""
-    with concurrent.futures.ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn")
-    ) as pool:
-        return pool.submit(worker, *arguments).result()
 
 
 def plot(rows: list[dict], program_mb: float, path: pathlib.Path) -> None:

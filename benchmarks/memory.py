@@ -15,7 +15,6 @@ import os
 import pathlib
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from typing import Literal
 import numpy as np
 import tyro
 
-from benchmarks.peak import MEGABYTE, peak_mb
+from benchmarks.processes import MEGABYTE, in_process, peak_mb
 
 Mode = Literal["xla", "function", "eager"]
 
@@ -112,7 +111,7 @@ def make_step(num_steps: int, memory: str, mode: str, graph, is_mixed: bool = Fa
     return net, step
 
 
-def measure_peak(config: Config, num_steps: int, memory: str, mode: str) -> dict:
+def measure_peak(config: Config, num_steps: int, memory: str, mode: str) -> float:
     """Worker: peak memory [MB] of two training steps (eager: of one)."""
     import tensorflow as tf
 
@@ -120,7 +119,7 @@ def measure_peak(config: Config, num_steps: int, memory: str, mode: str) -> dict
     _, step = make_step(num_steps, memory, mode, graph)
     for _ in range(1 if mode == "eager" else 2):
         step(graph)[0].numpy()
-    return {"peak_mb": peak_mb()}
+    return peak_mb()
 
 
 def measure_times(config: Config, mode: str) -> dict:
@@ -170,24 +169,6 @@ def measure_accuracy(config: Config, num_steps: int, dtype_name: str) -> dict:
     return row
 
 
-WORKERS = {f.__name__: f for f in (measure_peak, measure_times, measure_accuracy)}
-
-
-def in_process(config: Config, worker: str, environment=None, **arguments) -> dict:
-    """Runs a worker in a fresh process; its last line of output is its answer."""
-    values = dataclasses.asdict(config) | {"out": str(config.out)}
-    order = json.dumps({"config": values, "worker": worker, "arguments": arguments})
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.memory", "--worker", order],
-        capture_output=True,
-        text=True,
-        env=os.environ | (environment or {}),
-    )
-    if done.returncode:
-        return {"error": done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
 def memory_point(config: Config, mode: str, depth: int, memory: str) -> dict:
     """`measure_peak` in its process; under XLA with the buffers [MB] of the compiled step."""
     environment = dict(ENVIRONMENT.get(mode, {}))
@@ -195,13 +176,12 @@ def memory_point(config: Config, mode: str, depth: int, memory: str) -> dict:
         if mode == "xla":
             flags = os.environ.get("XLA_FLAGS", "")
             environment["XLA_FLAGS"] = f"{flags} --xla_dump_to={folder} --xla_dump_hlo_as_text"
-        point = in_process(
-            config, "measure_peak", environment, num_steps=depth, memory=memory, mode=mode
-        )
+        peak = in_process(measure_peak, config, depth, memory, mode, environment=environment)
         totals = [
             re.search(r"Total bytes used: (\d+)", path.read_text())
             for path in pathlib.Path(folder).glob("*memory-usage-report*")
         ]
+    point = {"peak_mb": peak}
     if totals:
         point["buffers_mb"] = max(int(total[1]) for total in totals) / MEGABYTE
     return point
@@ -228,9 +208,10 @@ def report_memory(config: Config, mode: str) -> dict:
         ):
             if memory == "stored" and depth not in config.depths:
                 continue
-            point = memory_point(sizes, mode, depth, memory)
-            if "error" in point:
-                print(f"  {depth} steps, {column}: {point['error']}", file=sys.stderr)
+            try:
+                point = memory_point(sizes, mode, depth, memory)
+            except RuntimeError as error:  # with too little memory
+                print(f"  {depth} steps, {column}: {error}", file=sys.stderr)
                 continue
             peaks[column][depth] = point["peak_mb"]
             if f"{column} buffers" in peaks and "buffers_mb" in point:
@@ -283,10 +264,7 @@ def plot(results: dict, path: pathlib.Path) -> None:
 
 def report_times(config: Config, mode: str) -> dict:
     """Measures and prints one line of the table of times."""
-    row = in_process(config, "measure_times", mode=mode)
-    if "error" in row:
-        print(f"{mode:>9} failed: {row['error']}")
-        return row
+    row = in_process(measure_times, config, mode)
     a, b = row["reversible"], row["stored"]
     print(f"{mode:>9} reversible {a:.3f}, stored {b:.3f}, ratio {a / b:.2f}", flush=True)
     return row
@@ -294,10 +272,7 @@ def report_times(config: Config, mode: str) -> dict:
 
 def report_accuracy(config: Config, dtype: str, depth: int) -> dict:
     """Measures and prints one line of the table of accuracy."""
-    row = in_process(config, "measure_accuracy", num_steps=depth, dtype_name=dtype)
-    if "error" in row:
-        print(f"{dtype:>8} {depth:>6} failed: {row['error']}")
-        return row
+    row = in_process(measure_accuracy, config, depth, dtype)
     rounding = f"{row['rounding_difference']:>20.2e}" if "rounding_difference" in row else ""
     print(
         f"{dtype:>8} {depth:>6} {row['reconstruction_error']:>15.2e} "
@@ -339,10 +314,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        order = json.loads(sys.argv[2])
-        worker_config = Config(**order["config"])
-        answer = WORKERS[order["worker"]](worker_config, **order["arguments"])
-        print(json.dumps(answer))
-    else:
-        main(tyro.cli(Config, description=__doc__))
+    main(tyro.cli(Config, description=__doc__))

@@ -25,10 +25,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import tyro
 
-from benchmarks.depth import in_process
 from benchmarks.depth_models import Network, make_trainer
 from benchmarks.memory import make_graph
-from benchmarks.peak import peak_mb
+from benchmarks.processes import in_process, peak_mb
 
 Model = Literal["messages", "messages_stored", "grevnet", "pyg"]
 Results = dict[str, dict[str, dict[str, dict[str, float] | None]]]  # model -> nodes -> depth

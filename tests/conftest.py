@@ -1,5 +1,7 @@
 """What concerns the tests' seconds: how XLA compiles, and which files run first."""
 
+import concurrent.futures
+import multiprocessing
 import os
 
 import pytest
@@ -43,6 +45,14 @@ def kept_half_steps():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(half_step, "_HALF_STEPS", {})
         yield
+
+
+@pytest.fixture(scope="module")
+def process():
+    """A process for a file's tests, whose memory later files don't have on top of theirs."""
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as executor:
+        yield executor
 
 
 @pytest.fixture(scope="module")

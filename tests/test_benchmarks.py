@@ -18,9 +18,10 @@ from benchmarks import (
     particles,
     planted,
     positions,
+    processes,
     scale,
 )
-from benchmarks.peak import MEGABYTE, peak_mb
+from benchmarks.processes import MEGABYTE, peak_mb
 from gnf_tf import datasets
 from tests.conftest import QUICK_XLA
 
@@ -93,13 +94,12 @@ def test_a_process_beyond_its_memory_is_stopped():
     config = depth.Config(state=4)
     network = depth_models.first_nodes(depth_models.load("cora"), 30)
     arguments = (depth.measure_peak, config, network, "grevnet", 2)
-    assert depth.in_process(*arguments, limit_mb=200) is None  # TensorFlow alone takes more
-    assert 200 < depth.in_process(*arguments, limit_mb=4000) < 4000
+    assert processes.in_process(*arguments, limit_mb=200) is None  # TensorFlow alone takes more
+    assert 200 < processes.in_process(*arguments, limit_mb=4000) < 4000
 
 
 def test_a_peak_is_that_of_the_process_and_not_of_its_parent():
-    held = np.ones(2**27)
-    assert depth.in_process(peak_mb, limit_mb=4000) < held.nbytes / MEGABYTE < peak_mb()
+    assert 0.0 < processes.in_process(peak_mb) < 400.0 < peak_mb()  # TensorFlow takes more
 
 
 def test_a_peak_on_a_gpu_is_that_of_its_allocator(monkeypatch):

@@ -1,15 +1,13 @@
 """Every notebook runs from top to bottom in its quick mode, and is kept with its outputs."""
 
-import concurrent.futures
 import json
-import multiprocessing
 import os
 import pathlib
 
 import matplotlib
 import pytest
 
-from benchmarks import depth
+from benchmarks import processes
 
 NOTEBOOKS = sorted((pathlib.Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 
@@ -28,20 +26,12 @@ def run(path):
     Nor is a process for each size whose memory is measured, as `test_benchmarks` starts them.
     """
     os.environ["GNF_QUICK"] = "1"
-    depth.in_process = lambda worker, *arguments, limit_mb: worker(*arguments)
+    processes.in_process = lambda worker, *arguments, limit_mb: worker(*arguments)
     matplotlib.use("agg")
     names: dict = {"__name__": "__main__"}
     for cell in code_cells(path):
         exec(compile("".join(cell["source"]), str(path), "exec"), names)
     assert names["QUICK"]
-
-
-@pytest.fixture(scope="module")
-def process():
-    """A process for the notebooks, whose memory later tests don't have on top of theirs."""
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as executor:
-        yield executor
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
