@@ -183,6 +183,29 @@ def test_embeddings_have_noise_that_the_encoder_does_not_see():
     np.testing.assert_allclose(np.cov(nodes.T), 0.3 + 0.25 * np.eye(4), atol=0.03)
 
 
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_ranks_number_the_nodes_of_each_graph_by_their_noise(is_compiled):
+    """This encoder returns its input, two noise features and the one-hot ranks."""
+    encoder = models.GraphAutoEncoder(
+        2 + SIZE,
+        SIZE,
+        make_encoder=lambda size: lambda graph: graph,
+        noise_size=2,
+        noise_ranks=True,
+    )
+    graph = graphs.pad(embedded(), num_nodes=25, num_edges=30, num_graphs=6)
+    noise = encoder.draw_noise(25, seed=3)
+    encode = tf.function(encoder.encode, jit_compile=True) if is_compiled else encoder.encode
+    nodes = encode(graph, noise=noise).nodes.numpy()
+    np.testing.assert_allclose(nodes[:, :2], math.sqrt(0.3) * noise, rtol=1e-6)
+    start = 0
+    for size in map(len, members()):
+        of_graph = slice(start, start + size)
+        order = np.argsort(noise[of_graph, 0])
+        np.testing.assert_array_equal(nodes[of_graph, 2:][order], np.eye(SIZE)[:size])
+        start += size
+
+
 def test_the_distance_may_be_divided_by_the_root_of_the_width():
     graph = embedded()
     scaled = models.GraphAutoEncoder(4, SIZE, scaled_distance=True).edge_logits(graph)

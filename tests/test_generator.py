@@ -238,7 +238,7 @@ def test_a_saved_model_of_tensorflow(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"noise_size": 1, "embedding_noise": 0.1, "scaled_distance": True},
+        {"noise_size": 1, "noise_ranks": True, "embedding_noise": 0.1, "scaled_distance": True},
         {"encoder": "flow"},
         {"coupling": "spline"},
         {"directed": True},
@@ -327,6 +327,10 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypat
         (
             lambda _: models.GeneratorConfig(encoder="flow", noise_size=2),
             "`noise_size` must be left out for the encoder 'flow', got 2",
+        ),
+        (
+            lambda _: models.GeneratorConfig(encoder="flow", noise_ranks=True),
+            "`noise_ranks` must be left out for the encoder 'flow', got True",
         ),
         (lambda _: models.GeneratorConfig(temperature=0.0), "`temperature` must be positive"),
         (lambda _: models.GraphGenerator([3], stage="x"), "`stage` must be one of .* got 'x'"),

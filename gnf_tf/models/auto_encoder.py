@@ -21,7 +21,8 @@ class GraphAutoEncoder(snt.Module):
     For a graph with N nodes and embedding width k:
 
         H ~ N(0, noise_variance I)                                    [N, noise_size]
-        X = encoder(H, edges) + embedding_noise E,  E ~ N(0, I)       [N, k]
+        R = the rank of H_i1 in its graph, one-hot, with `noise_ranks` [N, max_num_nodes]
+        X = encoder(H, R, edges) + embedding_noise E,  E ~ N(0, I)    [N, k]
         Y = X, or X + decoder(X) with `make_decoder`                  [N, k]
         p(i ~ j) = sigmoid(-C (|y_i - y_j|^2 - 1)),  C = temperature  equation 6
         cross entropy = -sum over pairs i < j of
@@ -29,8 +30,9 @@ class GraphAutoEncoder(snt.Module):
 
     a_ij is 1 if an edge joins i and j, else 0. Each call of `encode` draws new noise H, which
     distinguishes nodes with identical neighborhoods, and new E, with which the decoder learns to
-    allow for errors of embeddings; the paper has no E. The encoder is permutation equivariant, so
-    the distribution of X is too. The embeddings of a graph do not depend on the rest of its batch.
+    allow for errors of embeddings. Ranks R distinguish nodes more clearly: each node of a graph has
+    its own. The paper has neither E nor R. The encoder is permutation equivariant, so the
+    distribution of X is too. The embeddings of a graph do not depend on the rest of its batch.
 
     The paper's decoder has no network. A decoder network sees all nodes of a graph and can amplify
     small differences between embeddings, so the embeddings can have a simpler density.
@@ -54,6 +56,7 @@ class GraphAutoEncoder(snt.Module):
         directed: bool = False,
         noise_variance: float = 0.3,
         noise_size: int | None = None,
+        noise_ranks: bool = False,
         embedding_noise: float = 0.0,
         temperature: float = 10.0,
         scaled_distance: bool = False,
@@ -71,6 +74,7 @@ class GraphAutoEncoder(snt.Module):
           directed: whether edges have a direction.
           noise_variance: variance of each noise feature, positive; 0.3 in the paper.
           noise_size: number of noise features; default: `embedding_size`, as in the paper.
+          noise_ranks: whether the encoder also gets the rank R of each node, see above.
           embedding_noise: standard deviation of the noise on each embedding feature, 0 or more.
           temperature: C in equation 6, positive; 10 in the paper.
           scaled_distance: whether equation 6 has |y_i - y_j|^2 / sqrt(k), as in the authors' code.
@@ -95,6 +99,7 @@ class GraphAutoEncoder(snt.Module):
         if not embedding_noise >= 0.0:
             raise ValueError(f"`embedding_noise` must be at least 0, got {embedding_noise}")
         self._embedding_noise = embedding_noise
+        self._noise_ranks = noise_ranks
         self.embedding_size = embedding_size
         self.max_num_nodes = max_num_nodes
         self.directed = directed
@@ -115,7 +120,7 @@ class GraphAutoEncoder(snt.Module):
         """Makes all variables in the dtype of the first graph, and checks that they are tracked."""
         self._float_type = dtype
         for label, network, size in (
-            ("encoder", self._encoder, self._noise_size),
+            ("encoder", self._encoder, self._noise_size + self._noise_ranks * self.max_num_nodes),
             ("decoder", self._decoder, self.embedding_size),
         ):
             if network is not None and not isinstance(network, bijectors.GraphBijector):
@@ -211,10 +216,22 @@ class GraphAutoEncoder(snt.Module):
         graph = self.checked(graph)
         noise = self._noise(graph, seed, noise)
         h, e = noise.nodes[:, : self._noise_size], noise.nodes[:, self._noise_size :]
-        embedded = self._encoder(noise.replace(nodes=self._noise_scale * h)).nodes
+        h *= self._noise_scale
+        if self._noise_ranks:
+            h = tf.concat([h, self._ranks(noise)], axis=-1)
+        embedded = self._encoder(noise.replace(nodes=h)).nodes
         if self._embedding_noise:
             embedded += self._embedding_noise * e
         return graph.replace(nodes=embedded[1:])
+
+    def _ranks(self, noise):
+        """Returns R, one-hot [num_nodes, max_num_nodes]."""
+        blocks = graphs.Blocks.of(noise, self.max_num_nodes)
+        first = blocks.stack(noise.nodes[:, 0])
+        is_smaller = first[:, tf.newaxis, :] < first[:, :, tf.newaxis]
+        is_smaller &= blocks.is_node[:, tf.newaxis, :]
+        rank = tf.reduce_sum(tf.cast(is_smaller, tf.int32), axis=-1)
+        return blocks.unstack(tf.one_hot(rank, self.max_num_nodes, dtype=noise.nodes.dtype))
 
     def edge_logits(self, graph: GraphsTuple) -> tf.Tensor:
         """Returns the logit of p(i ~ j), equation 6, for all pairs of nodes of each graph.

@@ -11,6 +11,8 @@ from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
 
 __all__ = ["GeneratorConfig", "make_auto_encoder", "make_gnf"]
 
+NOISE = ("embedding_noise", "noise_size", "noise_ranks")  # options of a network encoder alone
+
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorConfig:
@@ -40,6 +42,9 @@ class GeneratorConfig:
     """number of noise features of a network encoder; default: embedding_size, as in the paper.
     Two still tell nodes with identical neighborhoods apart, and the fewer there are, the less the
     embeddings depend on besides the edges, so that the flow can learn their density"""
+    noise_ranks: bool = False
+    """whether a network encoder also gets the rank of each node's first noise feature in its graph,
+    one-hot, which tells nodes with identical neighborhoods apart without error"""
     embedding_noise: options.NotNegative = 0.0
     """standard deviation of the noise on each embedding feature of a network encoder, 0 in the
     paper. With it the decoder learns to allow for errors of the flow's samples, and no direction is
@@ -70,9 +75,10 @@ class GeneratorConfig:
     def __post_init__(self):
         options.check(self)
         flow_parts.check_heads(self, "encoder_width", "width")
-        if self.encoder == "flow" and (self.embedding_noise or self.noise_size):
-            name = "embedding_noise" if self.embedding_noise else "noise_size"
-            raise options.OptionError(name, "left out for the encoder 'flow'", getattr(self, name))
+        for name in NOISE:
+            value = getattr(self, name)
+            if self.encoder == "flow" and value:
+                raise options.OptionError(name, "left out for the encoder 'flow'", value)
 
 
 def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoEncoder:
@@ -101,7 +107,7 @@ def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoE
         options["make_encoder"] = functools.partial(
             make_transformer, num_blocks=config.encoder_blocks, output_scale=0.3
         )
-        options |= {"noise_size": config.noise_size, "embedding_noise": config.embedding_noise}
+        options |= {name: getattr(config, name) for name in NOISE}
         return GraphAutoEncoder(config.embedding_size, max_num_nodes, **options)
     options["make_flow"] = functools.partial(
         _make_flow,
