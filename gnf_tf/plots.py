@@ -214,11 +214,14 @@ def _limits(points):
     return points.min(axis=0) - margin, points.max(axis=0) + margin
 
 
-def feature_histograms(sets: Mapping[str, np.ndarray], *, columns: int = 4) -> Figure:
+def feature_histograms(
+    sets: Mapping[str, np.ndarray], *, titles: Sequence[str] | None = None, columns: int = 4
+) -> Figure:
     """Draws a panel for each feature, with one histogram for each entry of `sets`.
 
     Args:
       sets: for each name, features [n, width]; the first entry sets the ranges of the axes.
+      titles: one for each feature; default: their numbers.
       columns: number of panels in a row.
     """
     first = next(iter(sets.values()))
@@ -230,7 +233,7 @@ def feature_histograms(sets: Mapping[str, np.ndarray], *, columns: int = 4) -> F
         bins = np.linspace(low, high, 41).tolist()
         for name, values in sets.items():
             axis.hist(values[:, feature], bins, density=True, histtype="step", label=name)
-        axis.set(title=f"feature {feature}", yticks=[])
+        axis.set(title=titles[feature] if titles else f"feature {feature}", yticks=[])
     figure.axes[0].legend(fontsize=7)
     return figure
 

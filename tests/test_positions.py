@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 import gnf_tf
 from gnf_tf import distributions, graphs, models, networks, training
+from gnf_tf.graphs import GraphsTuple
 from tests import cases, checks
 
 NUM_ATTRIBUTES, EDGE_SIZE = 2, 1
@@ -219,7 +220,23 @@ def test_samples_have_the_density_that_they_are_drawn_from():
     assert abs(ratio.mean() - 1.0) < 4.0 * error
 
 
-def test_a_model_is_trained():
+def test_it_can_be_exported(model, tmp_path):
+    """As BUILD.md shows it."""
+
+    def bound(seed, **fields):
+        return {"bound": model(GraphsTuple(**fields), seed)}
+
+    fields = graphs.fill_missing(data())._asdict()
+    specs = graphs.specs(data())._asdict() | {"seed": tf.TensorSpec([2], tf.int32)}
+    signature = tf.function(bound).get_concrete_function(**specs)
+    tf.saved_model.save(model, tmp_path / "exported", signatures=signature)
+    served = tf.saved_model.load(tmp_path / "exported").signatures["serving_default"]
+    seed = tf.constant([3, 4])
+    expected = model(GraphsTuple(**fields), seed)
+    np.testing.assert_allclose(served(**fields, seed=seed)["bound"], expected, rtol=1e-5)
+
+
+def test_a_model_is_trained(tmp_path):
     """It learns that two particles keep their distance, which no Gaussian knows."""
     rng, graph = np.random.default_rng(0), graphs.fully_connected([2] * 300, 3)
     ends = rng.normal(size=[300, 3])
@@ -230,8 +247,12 @@ def test_a_model_is_trained():
     made = models.PositionFlow.for_data(graph, config=config)
     before = made.log_prob(graph, num_samples=5, seed=0).mean()
     settings = {"batch_size": 30, "learning_rate": 1e-2, "execution": "function"}
-    training.fit(made, graph, epochs=12, verbose=0, **settings)
+    history = training.fit(made, graph, epochs=12, verbose=0, **settings)
+    assert 0.0 < history.diagnostics["reconstruction_error"] < 1e-4
     assert made.log_prob(graph, num_samples=5, seed=0).mean() > before + 0.3
+    training.fit(made, graph, epochs=1, folder=tmp_path, verbose=0, **settings)
+    [events] = (tmp_path / "validation").glob("*tfevents*")
+    assert b"distances" in events.read_bytes()
 
 
 @pytest.mark.parametrize(

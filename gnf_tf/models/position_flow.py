@@ -173,21 +173,34 @@ class PositionFlow(saving.Model):
           graph: graphs with nodes [num_nodes, d + attribute_size].
           seed: seed of a, see `gnf_tf.seeds`.
         """
-        positions, attributes = tf.split(
-            graph.nodes, [self.dimension, self.attribute_size], axis=-1
-        )
-        positions = (positions - graphs.mean_nodes(positions, graph)) / self.scale
-        noise = seeds.normal(tf.shape(positions), seed)
-        joint = graph.replace(
-            nodes=tf.concat([noise, positions], axis=-1), globals=graph.globals[:, :0]
-        )
-        log_prob = self.distribution(joint).log_prob(
-            joint, bijector_kwargs=self._conditions(attributes)
-        )
+        joint, conditions = self.augmented(graph, seed)
+        log_prob = self.distribution(joint).log_prob(joint, bijector_kwargs=conditions)
+        noise = joint.nodes[:, : self.dimension]
         log_noise = -0.5 * (tf.square(noise) + math.log(2.0 * math.pi))
         degrees = self.dimension * tf.maximum(graph.n_node - 1, 0)
         log_prob -= graphs.sum_nodes(tf.reduce_sum(log_noise, axis=-1), graph)
         return log_prob - math.log(self.scale) * tf.cast(degrees, log_prob.dtype)
+
+    def augmented(
+        self, graph: GraphsTuple, seed: seeds.Seed
+    ) -> tuple[GraphsTuple, dict[str, Any]]:
+        """Returns [a, z] for one draw of a, and what `gnf` is conditioned on.
+
+        Args:
+          graph: graphs with nodes [num_nodes, d + attribute_size].
+          seed: seed of a, see `gnf_tf.seeds`.
+
+        Returns:
+          joint: graphs with nodes [num_nodes, 2 d].
+          conditions: arguments of the methods of `gnf`.
+        """
+        positions, attributes = tf.split(
+            graph.nodes, [self.dimension, self.attribute_size], axis=-1
+        )
+        positions = (positions - graphs.mean_nodes(positions, graph)) / self.scale
+        nodes = tf.concat([seeds.normal(tf.shape(positions), seed), positions], axis=-1)
+        joint = graph.replace(nodes=nodes, globals=graph.globals[:, :0])
+        return joint, self._conditions(attributes)
 
     def log_prob(
         self, given: GraphsTuple, *, num_samples: int = 20, seed: seeds.Seed

@@ -3,14 +3,18 @@
 import dataclasses
 from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 
-from gnf_tf import options
+from gnf_tf import graphs, options
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import flow_parts
 from gnf_tf.models.position_flow import PositionFlow
 from gnf_tf.training.objective import Objective, Settings
 
 __all__ = ["PositionObjective", "PositionSettings"]
+
+SHOWN = 200  # graphs in diagnostics and in figures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,3 +56,34 @@ class PositionObjective(Objective):
         total = -tf.reduce_sum(weights * self.module(GraphsTuple(**inputs), seed))
         num_graphs = tf.reduce_sum(weights)
         return tf.math.divide_no_nan(total, num_graphs), num_graphs, {}
+
+    def diagnose(self) -> dict[str, float]:
+        """Returns `reconstruction_error`, max |u - inverse(flow(u))| over the augmented nodes u.
+
+        It is in units of the model's `scale`.
+        """
+        joint, conditions = self.module.augmented(self._some(), self.validation_seed())
+        latent = self.module.gnf.forward(joint, **conditions)
+        latent = latent.replace(nodes=tf.identity(latent.nodes))  # TFP caches inverses of a tensor
+        back = self.module.gnf.inverse(latent, **conditions)
+        return {"reconstruction_error": float(tf.reduce_max(tf.abs(back.nodes - joint.nodes)))}
+
+    def summarize(self) -> None:
+        """Draws the distances of nodes that an edge joins, of data and of samples."""
+        from gnf_tf import plots
+
+        data = self._some()
+        both = {"data": data, "samples": self.module.sample(data, seed=self.validation_seed())}
+        distances = {name: self._distances(graph) for name, graph in both.items()}
+        if len(distances["data"]):
+            figure = plots.feature_histograms(distances, titles=["distance along edges"])
+            tf.summary.image("distances", plots.to_image(figure))
+
+    def _some(self):
+        rows = np.arange(min(len(self._validation), SHOWN))
+        return flow_parts.tensors(self._validation.graph(rows))
+
+    def _distances(self, graph):
+        positions = graph.nodes[:, : self.module.dimension]
+        ends = (graphs.gather(positions, end) for end in (graph.senders, graph.receivers))
+        return tf.norm(tf.subtract(*ends), axis=-1).numpy()[:, np.newaxis]
