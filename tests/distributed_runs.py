@@ -99,13 +99,12 @@ def mirrored(folder: pathlib.Path) -> None:
 
 
 def multi_worker(folder: pathlib.Path, tf_config: str) -> None:
-    """Both kinds of batches; on networks, cut off in the second epoch and resumed."""
+    """Networks, cut off in the second epoch and resumed."""
     index = json.loads(tf_config)["task"]["index"]
     os.environ["TF_CONFIG"] = tf_config
     tempfile.tempdir = str(folder / f"temporary{index}")
     pathlib.Path(tempfile.tempdir).mkdir()
     refused(folder, f"different{index}", "multi-worker", patience=5 + index)
-    run_qm9(folder / "qm9-multi-worker", "multi-worker")
     cut_off(3)
     try:
         run_ppi(folder / "ppi-multi-worker", "multi-worker", checkpoint_minutes=0.0)

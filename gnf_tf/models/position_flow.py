@@ -181,9 +181,7 @@ class PositionFlow(saving.Model):
         log_prob -= graphs.sum_nodes(tf.reduce_sum(log_noise, axis=-1), graph)
         return log_prob - math.log(self.scale) * tf.cast(degrees, log_prob.dtype)
 
-    def augmented(
-        self, graph: GraphsTuple, seed: seeds.Seed
-    ) -> tuple[GraphsTuple, dict[str, Any]]:
+    def augmented(self, graph: GraphsTuple, seed: seeds.Seed) -> tuple[GraphsTuple, dict[str, Any]]:
         """Returns [a, z] for one draw of a, and what `gnf` is conditioned on.
 
         Args:
