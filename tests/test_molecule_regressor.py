@@ -153,6 +153,7 @@ def test_another_element_is_named(model, test_set):
         ({"readouts": ("scalar",)}, r"`readouts` must have shape \(6,\), got \(1,\)"),
         ({"extent_weights": np.full([4, 6], np.inf)}, "`extent_weights` must be finite"),
         ({"target_units": ("eV",)}, "`target_units` must have shape"),
+        ({"training_ranges": np.ones([2, 3])}, r"`training_ranges` must have shape \(2, "),
         ({"composition_weights": np.full([5, 6], np.nan)}, "`composition_weights` must be finite"),
     ],
 )

@@ -31,7 +31,7 @@ SHOWN = 6  # graphs of each kind in a picture
 
 
 PRESETS = {
-    "quick": Config(),
+    "quick": Config(network=Network(noise_ranks=True)),
     "paper": Config(  # section 5.2.1, for a GPU
         **PAPER_OPTIONS,
         network=Network(encoder_width=2048, encoder_blocks=10, num_heads=8),
@@ -40,7 +40,7 @@ PRESETS = {
     "best": Config(
         steps=30_000,
         epochs=30,
-        network=Network(encoder_blocks=8, decoder_blocks=2, num_heads=8),
+        network=Network(encoder_blocks=8, num_heads=8, noise_ranks=True),
         settings=Training(patience=30),
     ),
 }

@@ -160,6 +160,9 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
             "readouts": (np.asarray(self.readouts), (num_targets,)),
             "extent_weights": (extent_weights, (len(self.elements), num_targets)),
         }
+        if training_ranges is not None:
+            width = len(familiarity.feature_names(self.elements))
+            shapes["training_ranges"] = (training_ranges, (2, width))
         for field, (values, shape) in shapes.items():
             if np.shape(values) != shape:
                 raise ValueError(f"`{field}` must have shape {shape}, got {np.shape(values)}")
@@ -334,17 +337,11 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
         columns = tf.unstack(graphs.sum_nodes(outputs, graph), axis=1)
         num_targets = len(self.readouts)
         columns, corrections = columns[:num_targets], tf.unstack(outputs[:, num_targets:], axis=1)
-        if "dipole" in self.readouts:
-            if self.config.num_vectors:
-                atomic = tf.unstack(self.vector_dipoles(hidden, vectors), axis=-1)
-            else:
-                charges = tf.unstack(self.atomic_dipoles(hidden), axis=1)
+        dipoles = self._dipoles(hidden, vectors) if "dipole" in self.readouts else []
         for target, readout in enumerate(self.readouts):
             if readout == "dipole":
-                if self.config.num_vectors:
-                    columns[target] = kinds.dipole(outputs[:, target], graph, atomic.pop(0))
-                else:
-                    columns[target] = kinds.dipole(outputs[:, target] + charges.pop(0), graph)
+                charges, atomic = dipoles.pop(0)
+                columns[target] = kinds.dipole(outputs[:, target] + charges, graph, atomic)
             elif readout == "extent":
                 # |r_a|^2 is about 10 angstrom^2, so that both terms start with the same size.
                 extents = 0.1 * corrections.pop(0) * kinds.squared_radius(graph)
@@ -355,6 +352,12 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
                 gap = self.spread[lumo] * columns[lumo] - self.spread[homo] * columns[homo]
                 columns[target] = gap / self.spread[target]
         return tf.stack(columns, axis=1)
+
+    def _dipoles(self, hidden, vectors):
+        """Returns charges to be added and dipoles of atoms, for each target that is a dipole."""
+        if self.config.num_vectors:
+            return [(0.0, d) for d in tf.unstack(self.vector_dipoles(hidden, vectors), axis=-1)]
+        return [(charges, None) for charges in tf.unstack(self.atomic_dipoles(hidden), axis=1)]
 
     def baseline(self, graph: GraphsTuple) -> tf.Tensor:
         """Returns the least-squares fit [n_graphs, num_targets], in units of the targets."""
