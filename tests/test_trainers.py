@@ -28,6 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 IMAGE = 5  # least deviation of the pixels of a picture that isn't blank
 EAGER = ("--execution", "eager")  # takes half of the seconds of a small run
 COMPILED = ("--execution", "function")
+TWINS = ("autoencoder", "ppi")  # generation and citation compile the same objectives
 
 pytestmark = pytest.mark.usefixtures("few_are_compared")
 
@@ -205,11 +206,11 @@ def test_resumes_in_the_middle_of_an_epoch_as_if_uninterrupted(finished, monkeyp
 
 @pytest.fixture(scope="module", params=CASES, ids=str)
 def own(request, tmp_path_factory):
-    """A small compiled run on a file of the user's own, and that file."""
+    """A small run on a file of the user's own, compiled as by default, and that file."""
     case, folder = request.param, tmp_path_factory.mktemp(f"own-{request.param.trainer}")
     module = importlib.import_module(f"trainers.{case.trainer}")
     words, path = case.own(folder)
-    words = [*case.words, *COMPILED, *words]
+    words = [*case.words, *(EAGER if case.trainer in TWINS else COMPILED), *words]
     with pytest.MonkeyPatch.context() as patch:
         main(patch, module, *words, "--run-dir", folder / "run")
     return Run(case, module, words, folder / "run"), path
