@@ -13,6 +13,8 @@ SETS = {
     "ego_small": (200, 4, 20),
     "grid": (100, 100, 361),
     "community": (510, 60, 160),
+    "planar": (200, 64, 64),
+    "stochastic_blocks": (200, 40, 200),
 }
 
 
@@ -53,7 +55,9 @@ def test_split_is_of_80_and_20_percent(sets, name):
         datasets.GRAPH_SETS[name]("valid")
 
 
-@pytest.mark.parametrize("name", ["community_small", "two_communities", "ego_small"])
+@pytest.mark.parametrize(
+    "name", ["community_small", "two_communities", "ego_small", "planar", "stochastic_blocks"]
+)
 def test_seed(sets, name):
     again, other = (datasets.GRAPH_SETS[name](seed=seed) for seed in (0, 1))
     assert [edges(g) for g in again] == [edges(g) for g in sets[name]]
@@ -140,9 +144,32 @@ def test_grids_are_grids(sets):
     assert nx.is_isomorphic(small[1], nx.ladder_graph(3))
 
 
+def test_planar_graphs_are_triangulations(sets):
+    """All faces but the outer one are triangles: with h nodes outside, 3 n - 3 - h edges."""
+    for graph in sets["planar"]:
+        assert nx.is_planar(graph)
+        assert 3 <= 3 * 64 - 3 - graph.number_of_edges() < 30
+        assert min(nx.triangles(graph).values()) >= 1
+    [triangle] = datasets.planar(num_graphs=1, num_nodes=3)
+    assert edges(triangle) == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_stochastic_blocks_have_the_edges_of_their_recipe():
+    """With one size and two blocks, k = 30: 0.3 k (k - 1) inside and 0.005 k^2 across."""
+    made = datasets.stochastic_blocks(num_graphs=100, num_blocks=[2], block_sizes=[30])
+    across = [sum((a < 30) != (b < 30) for a, b in g.edges) for g in made]
+    assert min(across) >= 1
+    # Graphs without an edge across are drawn again: 4.5 / (1 - (1 - 0.005)^900).
+    np.testing.assert_allclose(np.mean(across), 4.5 / (1 - 0.995**900), atol=0.8)
+    np.testing.assert_allclose(mean_edges(made) - np.mean(across), 0.3 * 870, rtol=0.03)
+
+
 @pytest.mark.parametrize(
     "name, options, message",
     [
+        ("planar", {"num_nodes": 2}, "`num_nodes` must be at least 3, got 2"),
+        ("stochastic_blocks", {"num_blocks": []}, "`num_blocks` must be numbers of at least 1"),
+        ("stochastic_blocks", {"between_probability": 0.0}, "`between_probability` must be in"),
         ("community_small", {"num_per_size": 0}, "`num_per_size` must be at least 1, got 0"),
         ("community_small", {"community_sizes": [0]}, "`community_sizes` must be numbers of at"),
         ("community_small", {"keep_probability": 0.0}, r"`keep_probability` must be in \(0, 1\]"),

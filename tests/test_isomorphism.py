@@ -126,6 +126,24 @@ def test_connected():
     assert not metrics.is_connected(nx.Graph())
 
 
+def test_planar():
+    for graph in (nx.complete_graph(4), nx.grid_2d_graph(3, 4), nx.empty_graph(1)):
+        assert metrics.is_planar(graph)
+    for graph in (nx.complete_graph(5), nx.complete_bipartite_graph(3, 3), nx.empty_graph(2)):
+        assert not metrics.is_planar(graph)
+    assert not metrics.is_planar(nx.Graph())
+
+
+def test_valid_unique_and_novel_together():
+    """A path that is known, one that is new and repeated, a star, and a graph that is no tree."""
+    known, new, star = nx.path_graph(4), nx.path_graph(5), nx.star_graph(3)
+    several = [relabelled(known), new, relabelled(new), star, nx.complete_graph(3)]
+    assert metrics.valid_unique_novel(several, [known], nx.is_tree) == 2 / 5
+    assert metrics.valid_unique_novel(several, several, nx.is_tree) == 0.0
+    both = (graphs.from_networkx(part) for part in (several, [nx.complete_graph(5)]))
+    assert metrics.valid_unique_novel(*both, nx.is_tree) == 3 / 5
+
+
 def test_ego():
     for graph in (nx.star_graph(5), nx.complete_graph(4), nx.wheel_graph(6), nx.empty_graph(1)):
         assert metrics.is_ego(graph)
@@ -209,7 +227,9 @@ def test_structure_of_a_set_is_the_narrowest_that_nearly_all_graphs_have():
     grids = [nx.grid_2d_graph(2, n) for n in range(2, 6)]
     communities = [random_halves(size, np.random.default_rng(size)) for size in range(6, 11)]
     assert metrics.shared_structure(stars + paths[:1]) is metrics.is_ego
-    assert metrics.shared_structure(stars + paths[:2]) is metrics.is_connected
+    assert metrics.shared_structure(stars + paths[:2]) is metrics.is_planar
+    crossing = [nx.complete_bipartite_graph(3, n) for n in range(3, 13)]
+    assert metrics.shared_structure(crossing) is metrics.is_connected
     assert metrics.shared_structure(grids) is metrics.is_grid
     assert metrics.shared_structure(communities) is metrics.is_two_communities
     assert metrics.shared_structure([nx.empty_graph(2), *paths[:8]]) is None

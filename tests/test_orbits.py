@@ -136,6 +136,7 @@ MEASURES = {
     "clustering": lambda graph: metrics.describe([graph], "clustering"),
     "is_ego": metrics.is_ego,
     "is_grid": metrics.is_grid,
+    "is_planar": metrics.is_planar,
     "is_two_communities": metrics.is_two_communities,
     "wrong_edges": lambda graph: metrics.wrong_edges([graph], [graph]),
 }

@@ -89,6 +89,7 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
                 "graphs_per_second": len(generated) / seconds,
                 "connected": metrics.validity(generated, metrics.is_connected),
                 "valid": structure and metrics.validity(generated, structure),
+                "all_three": structure and metrics.valid_unique_novel(generated, train, structure),
             }
         )
         rows = rng.choice(len(train), config.num_generated)
@@ -156,6 +157,7 @@ def table(summary: dict) -> str:
         "not in training": found["gnf"]["novelty"],
         "connected": found["connected"],
         f"valid ({summary['runs'][0]['structure']})": found["valid"],
+        "valid, unique and not in training": found.get("all_three"),  # not in earlier results
     }
     lines.append(
         ", ".join(f"{name} {share['mean']:.1%}" for name, share in shares.items() if share)

@@ -30,7 +30,10 @@ __all__ = [
 ]
 
 Sets = tuple[list[nx.Graph], list[nx.Graph] | None, list[nx.Graph]]
-EMBEDDING_SIZE = {"ego_small": 14, "community_small": 30, "two_communities": 30}  # the paper's
+# Of ego_small and community_small the paper's.
+EMBEDDING_SIZE = {"ego_small": 14} | dict.fromkeys(
+    ("community_small", "two_communities", "planar", "stochastic_blocks"), 30
+)
 DRAWS = 5  # of the encoder's noise, as in the paper's table 3
 
 
@@ -60,9 +63,12 @@ class Training(GeneratorSettings):
 class Options(cli.Options):
     """The options that both trainers have."""
 
-    dataset: Literal["community_small", "ego_small", "two_communities"] | None = None
-    """the set of graphs, see gnf_tf.datasets: the paper's two, and another one that is also called
-    community-small; default: ego_small"""
+    dataset: (
+        Literal["community_small", "ego_small", "two_communities", "planar", "stochastic_blocks"]
+        | None
+    ) = None
+    """the set of graphs, see gnf_tf.datasets: the paper's two, another one that is also called
+    community-small, and two of larger graphs; default: ego_small"""
     data: Annotated[
         pathlib.Path | None, tyro.conf.arg(metavar="PATH", aliases=["--graphs-file"])
     ] = None

@@ -30,7 +30,9 @@ from gnf_tf.datasets.random_graphs import (
     community_small,
     ego_small,
     grid,
+    planar,
     split_graphs,
+    stochastic_blocks,
     two_communities,
 )
 from gnf_tf.datasets.set_files import read_sets
@@ -72,6 +74,7 @@ __all__ = [
     "node_graph",
     "node_graph_from_networkx",
     "plan_batches",
+    "planar",
     "ppi",
     "pubmed",
     "qm9",
@@ -82,6 +85,7 @@ __all__ = [
     "read_node_graph",
     "read_sets",
     "split_graphs",
+    "stochastic_blocks",
     "two_communities",
     "write_graphs",
 ]

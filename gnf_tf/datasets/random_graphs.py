@@ -1,8 +1,8 @@
-"""Sets of graphs for graph generation (5.2.2): communities, ego networks of Citeseer, and grids.
+"""Sets of graphs for graph generation (5.2.2): communities, ego networks, grids, planar graphs.
 
 Each function returns a list of undirected networkx graphs without self loops, with nodes 0 to
 n - 1. The sets are made as in GraphRNN (You et al., ICML 2018), from which the paper takes its
-sets, and as in EDP-GNN (Niu et al., AISTATS 2020).
+sets, as in EDP-GNN (Niu et al., AISTATS 2020), and as in SPECTRE (Martinkus et al., ICML 2022).
 """
 
 import itertools
@@ -13,6 +13,7 @@ from typing import Literal
 
 import networkx as nx
 import numpy as np
+import scipy.spatial
 
 from gnf_tf import seeds
 from gnf_tf.datasets import planetoid
@@ -24,7 +25,9 @@ __all__ = [
     "community_small",
     "ego_small",
     "grid",
+    "planar",
     "split_graphs",
+    "stochastic_blocks",
     "two_communities",
 ]
 
@@ -176,7 +179,7 @@ def two_communities(
     graphs = []
     for total in rng.choice(num_nodes, num_graphs):
         size = int(total) // 2
-        communities = [_connected_gnp(rng, size, edge_probability) for _ in range(2)]
+        communities = [_connected_graph(rng, size, edge_probability) for _ in range(2)]
         linked = rng.random([size, size]) < 2 * link_share / size
         if not linked.any():
             linked[tuple(rng.integers(size, size=2))] = True
@@ -184,14 +187,6 @@ def two_communities(
         graph.add_edges_from((np.argwhere(linked) + [0, size]).tolist())
         graphs.append(graph)
     return split_graphs(graphs, split)
-
-
-def _connected_gnp(rng, size, probability):
-    while True:
-        graph = nx.empty_graph(size)
-        graph.add_edges_from(_random_pairs(rng, size, probability).tolist())
-        if nx.is_connected(graph):
-            return graph
 
 
 def ego_small(
@@ -270,9 +265,98 @@ def grid(
     return split_graphs([_numbered(nx.grid_2d_graph(*shape)) for shape in shapes], split)
 
 
+def planar(
+    split: GraphSplit = "all", *, seed: int = 0, num_graphs: int = 200, num_nodes: int = 64
+) -> list[nx.Graph]:
+    """200 connected planar graphs of 64 nodes: SPECTRE's `planar`.
+
+    A graph is the Delaunay triangulation of points that are drawn uniformly from the unit square.
+    `metrics.is_planar` says whether a generated graph is valid.
+
+    Args:
+      split: "train", "test" or "all"; see `split_graphs`.
+      seed: seed of the points.
+      num_graphs: the number of graphs.
+      num_nodes: the number of nodes of each graph, at least 3.
+
+    Raises:
+      ValueError: if an argument is out of its range.
+    """
+    _check("num_graphs", num_graphs)
+    if num_nodes < 3:
+        raise ValueError(f"`num_nodes` must be at least 3, got {num_nodes}")
+    rng, graphs = seeds.generator(seed), []
+    for _ in range(num_graphs):
+        triangles = scipy.spatial.Delaunay(rng.random([num_nodes, 2])).simplices
+        graph = nx.empty_graph(num_nodes)
+        for pair in ([0, 1], [1, 2], [2, 0]):
+            graph.add_edges_from(triangles[:, pair].tolist())
+        graphs.append(graph)
+    return split_graphs(graphs, split)
+
+
+def stochastic_blocks(
+    split: GraphSplit = "all",
+    *,
+    seed: int = 0,
+    num_graphs: int = 200,
+    num_blocks: Sequence[int] = range(2, 6),
+    block_sizes: Sequence[int] = range(20, 41),
+    inside_probability: float = 0.3,
+    between_probability: float = 0.005,
+) -> list[nx.Graph]:
+    """200 connected graphs of 2 to 5 communities, 44 to 187 nodes: SPECTRE's `sbm`.
+
+    A graph has a random number of blocks of random sizes. Each pair of nodes is joined with
+    probability 0.3 within a block and 0.005 between blocks; a graph that is not connected is drawn
+    again. Use `community` for two communities of a size each.
+
+    Args:
+      split: "train", "test" or "all"; see `split_graphs`.
+      seed: seed of the graphs.
+      num_graphs: the number of graphs.
+      num_blocks: the numbers of blocks, each at least 1.
+      block_sizes: the sizes of blocks, each at least 1.
+      inside_probability: the probability of an edge within a block, in (0, 1].
+      between_probability: the probability of an edge between blocks, in (0, 1].
+
+    Raises:
+      ValueError: if an argument is out of its range.
+    """
+    _check("num_graphs", num_graphs)
+    for name, numbers in (("num_blocks", num_blocks), ("block_sizes", block_sizes)):
+        if not len(numbers) or min(numbers) < 1:
+            raise ValueError(f"`{name}` must be numbers of at least 1, got {numbers}")
+    for name, probability in (
+        ("inside_probability", inside_probability),
+        ("between_probability", between_probability),
+    ):
+        if not 0 < probability <= 1:
+            raise ValueError(f"`{name}` must be in (0, 1], got {probability}")
+    rng, graphs = seeds.generator(seed), []
+    for count in rng.choice(num_blocks, num_graphs):
+        block = np.repeat(np.arange(count), rng.choice(block_sizes, count))
+        same = block[:, np.newaxis] == block
+        probabilities = np.where(same, inside_probability, between_probability)
+        graphs.append(_connected_graph(rng, len(block), probabilities))
+    return split_graphs(graphs, split)
+
+
+def _connected_graph(rng, size, probability):
+    while True:
+        graph = nx.empty_graph(size)
+        graph.add_edges_from(_random_pairs(rng, size, probability).tolist())
+        if nx.is_connected(graph):
+            return graph
+
+
 def _random_pairs(rng, size, probability):
-    """[num_pairs, 2]: pairs of `size` nodes, the smaller first, each with this probability."""
+    """Pairs of `size` nodes, [num_pairs, 2], the smaller first, each with its probability.
+
+    The probability is a number, or one for each pair, [size, size].
+    """
     pairs = np.stack(np.triu_indices(size, 1), axis=1)
+    probability = np.broadcast_to(probability, [size, size])[*pairs.T]
     return pairs[rng.random(len(pairs)) < probability]
 
 
@@ -300,4 +384,6 @@ GRAPH_SETS: dict[str, Callable[..., list[nx.Graph]]] = {
     "ego_small": ego_small,
     "grid": grid,
     "community": community,
+    "planar": planar,
+    "stochastic_blocks": stochastic_blocks,
 }

@@ -24,8 +24,10 @@ from gnf_tf.metrics.validity import (
     is_connected,
     is_ego,
     is_grid,
+    is_planar,
     is_two_communities,
     shared_structure,
+    valid_unique_novel,
     validity,
 )
 
@@ -46,6 +48,7 @@ __all__ = [
     "is_connected",
     "is_ego",
     "is_grid",
+    "is_planar",
     "is_two_communities",
     "isomorphism_classes",
     "kernel_matrix",
@@ -59,6 +62,7 @@ __all__ = [
     "published",
     "shared_structure",
     "uniqueness",
+    "valid_unique_novel",
     "validity",
     "wrong_edges",
 ]

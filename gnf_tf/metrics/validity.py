@@ -14,8 +14,10 @@ __all__ = [
     "is_connected",
     "is_ego",
     "is_grid",
+    "is_planar",
     "is_two_communities",
     "shared_structure",
+    "valid_unique_novel",
     "validity",
 ]
 
@@ -42,6 +44,35 @@ def validity(
     return sum(map(bool, map(is_valid, graphs))) / len(graphs)
 
 
+def valid_unique_novel(
+    graphs: Sequence[nx.Graph] | GraphsTuple,
+    train: Sequence[nx.Graph] | GraphsTuple,
+    is_valid: Callable[[nx.Graph], bool],
+) -> float:
+    """The share of graphs that are valid and isomorphic to no earlier graph and no training graph.
+
+    SPECTRE (Martinkus et al., ICML 2022) calls it V.U.N. No generator gains by repeating graphs.
+
+    >>> import networkx as nx
+    >>> stars = [nx.star_graph(n) for n in (2, 3, 4, 4)]
+    >>> valid_unique_novel([*stars, nx.path_graph(5)], [nx.star_graph(2)], is_ego)
+    0.4
+
+    Args:
+      graphs: the generated graphs.
+      train: the training graphs.
+      is_valid: whether a graph is valid, the same for isomorphic graphs.
+
+    Raises:
+      TypeError, ValueError: if `graphs` or `train` are not what `mmd` accepts.
+    """
+    both = union(graph_set(graphs, "graphs"), graph_set(train, "train"))
+    graphs, classes = simple_graphs(graphs, "graphs"), isomorphism_classes(both)
+    known = set(classes[len(graphs) :])
+    new = {c: graph for graph, c in zip(graphs, classes, strict=False) if c not in known}
+    return sum(map(bool, map(is_valid, new.values()))) / len(graphs)
+
+
 def shared_structure(graphs: Sequence[nx.Graph] | GraphsTuple) -> Callable[[nx.Graph], bool] | None:
     """The structure that the graphs of a set have in common, by which generated graphs are valid.
 
@@ -50,19 +81,24 @@ def shared_structure(graphs: Sequence[nx.Graph] | GraphsTuple) -> Callable[[nx.G
     'is_ego'
 
     Returns:
-      The first of `is_grid`, `is_two_communities`, `is_ego` and `is_connected` that is true of at
-      least 90 % of the graphs, or None.
+      The first of `is_grid`, `is_two_communities`, `is_ego`, `is_planar` and `is_connected` that is
+      true of at least 90 % of the graphs, or None.
 
     Raises:
       TypeError, ValueError: if `graphs` are not what `mmd` accepts.
     """
-    structures = (is_grid, is_two_communities, is_ego, is_connected)
+    structures = (is_grid, is_two_communities, is_ego, is_planar, is_connected)
     return next((one for one in structures if validity(graphs, one) >= MIN_SHARED), None)
 
 
 def is_connected(graph: nx.Graph) -> bool:
     """Whether the graph has a node, and a path from this node to every other."""
     return len(graph) > 0 and nx.is_connected(graph)
+
+
+def is_planar(graph: nx.Graph) -> bool:
+    """Whether the graph is connected and can be drawn in the plane without crossing edges."""
+    return is_connected(graph) and nx.is_planar(graph)
 
 
 def is_ego(graph: nx.Graph) -> bool:
