@@ -13,21 +13,23 @@ import pytest
 QUICK_XLA = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", QUICK_XLA)  # before TensorFlow is imported
 
-# So that no process works on one of them while the others have finished.
+# So that no process works on one of them while the others have finished. XLA's programs stay in
+# the memory of a process; the files that compile most come first, each to a process of its own,
+# and then those whose work is done by processes of their own.
 LONGEST = (
     "test_trainers",
     "test_reversible_inputs",
+    "test_conformance",
     "test_distribution",
     "test_notebooks",
     "test_readme",
     "test_auto_encoder",
+    "test_loop",
     "test_benchmarks",
     "test_generator_training",
     "test_fit",
-    "test_conformance",
     "test_density_objective",
     "test_reversible",
-    "test_loop",
     "test_generation_trainer",
     "test_node_objective",
     "test_dropout",
