@@ -305,7 +305,7 @@ def stochastic_blocks(
     inside_probability: float = 0.3,
     between_probability: float = 0.005,
 ) -> list[nx.Graph]:
-    """200 connected graphs of 2 to 5 communities, 44 to 187 nodes: SPECTRE's `sbm`.
+    """200 connected graphs of 2 to 5 communities, 41 to 185 nodes, as SPECTRE's `sbm`.
 
     A graph has a random number of blocks of random sizes. Each pair of nodes is joined with
     probability 0.3 within a block and 0.005 between blocks; a graph that is not connected is drawn
