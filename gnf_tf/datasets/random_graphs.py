@@ -119,10 +119,8 @@ def community(
 
 
 def _relaxed_caves(sizes, keep_probability, seed):
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"`community_sizes` must be numbers of at least 1, got {sizes}")
-    if not 0 < keep_probability <= 1:
-        raise ValueError(f"`keep_probability` must be in (0, 1], got {keep_probability}")
+    _check_numbers("community_sizes", sizes)
+    _check_probability("keep_probability", keep_probability)
     rng = seeds.generator(seed)
     graphs = []
     for size in sizes:
@@ -169,10 +167,8 @@ def two_communities(
       ValueError: if an argument is out of its range.
     """
     _check("num_graphs", num_graphs)
-    if not len(num_nodes) or min(num_nodes) < 2:
-        raise ValueError(f"`num_nodes` must be numbers of at least 2, got {num_nodes}")
-    if not 0 < edge_probability <= 1:
-        raise ValueError(f"`edge_probability` must be in (0, 1], got {edge_probability}")
+    _check_numbers("num_nodes", num_nodes, least=2)
+    _check_probability("edge_probability", edge_probability)
     if not link_share >= 0:
         raise ValueError(f"`link_share` must be at least 0, got {link_share}")
     rng = seeds.generator(seed)
@@ -283,8 +279,7 @@ def planar(
       ValueError: if an argument is out of its range.
     """
     _check("num_graphs", num_graphs)
-    if num_nodes < 3:
-        raise ValueError(f"`num_nodes` must be at least 3, got {num_nodes}")
+    _check("num_nodes", num_nodes, least=3)
     rng, graphs = seeds.generator(seed), []
     for _ in range(num_graphs):
         triangles = scipy.spatial.Delaunay(rng.random([num_nodes, 2])).simplices
@@ -324,15 +319,10 @@ def stochastic_blocks(
       ValueError: if an argument is out of its range.
     """
     _check("num_graphs", num_graphs)
-    for name, numbers in (("num_blocks", num_blocks), ("block_sizes", block_sizes)):
-        if not len(numbers) or min(numbers) < 1:
-            raise ValueError(f"`{name}` must be numbers of at least 1, got {numbers}")
-    for name, probability in (
-        ("inside_probability", inside_probability),
-        ("between_probability", between_probability),
-    ):
-        if not 0 < probability <= 1:
-            raise ValueError(f"`{name}` must be in (0, 1], got {probability}")
+    _check_numbers("num_blocks", num_blocks)
+    _check_numbers("block_sizes", block_sizes)
+    _check_probability("inside_probability", inside_probability)
+    _check_probability("between_probability", between_probability)
     rng, graphs = seeds.generator(seed), []
     for count in rng.choice(num_blocks, num_graphs):
         block = np.repeat(np.arange(count), rng.choice(block_sizes, count))
@@ -372,9 +362,19 @@ def _numbered(graph):
     return result
 
 
-def _check(name, number):
-    if number < 1:
-        raise ValueError(f"`{name}` must be at least 1, got {number}")
+def _check(name, number, least=1):
+    if number < least:
+        raise ValueError(f"`{name}` must be at least {least}, got {number}")
+
+
+def _check_numbers(name, numbers, least=1):
+    if not len(numbers) or min(numbers) < least:
+        raise ValueError(f"`{name}` must be numbers of at least {least}, got {numbers}")
+
+
+def _check_probability(name, value):
+    if not 0 < value <= 1:
+        raise ValueError(f"`{name}` must be in (0, 1], got {value}")
 
 
 # The sets that the trainers know by name.

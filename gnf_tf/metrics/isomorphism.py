@@ -7,7 +7,7 @@ from scipy.sparse.csgraph import connected_components
 from gnf_tf.metrics.orbits import NUM_ORBITS, orbit_counts
 from gnf_tf.metrics.simple import Graphs, GraphSet, graph_set, union
 
-__all__ = ["isomorphism_classes", "novelty", "uniqueness"]
+__all__ = ["isomorphism_classes", "new_classes", "novelty", "uniqueness"]
 
 
 def uniqueness(graphs: Graphs) -> float:
@@ -34,10 +34,20 @@ def novelty(graphs: Graphs, train: Graphs) -> float:
     Raises:
       TypeError, ValueError: if `graphs` or `train` are not what `mmd` accepts.
     """
+    new = [c is not None for c in new_classes(graphs, train)]
+    return sum(new) / len(new)
+
+
+def new_classes(graphs: Graphs, train: Graphs) -> list[int | None]:
+    """The isomorphism class of each graph; None for the classes of training graphs.
+
+    Raises:
+      TypeError, ValueError: if `graphs` or `train` are not what `mmd` accepts.
+    """
     graphs, train = graph_set(graphs, "graphs"), graph_set(train, "train")
     classes = isomorphism_classes(union(graphs, train))
     known = set(classes[len(graphs) :])
-    return sum(c not in known for c in classes[: len(graphs)]) / len(graphs)
+    return [None if c in known else c for c in classes[: len(graphs)]]
 
 
 def isomorphism_classes(graphs: Graphs) -> list[int]:

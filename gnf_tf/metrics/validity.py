@@ -7,7 +7,7 @@ import networkx as nx
 import numpy as np
 
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.metrics.isomorphism import isomorphism_classes
+from gnf_tf.metrics.isomorphism import isomorphism_classes, new_classes
 from gnf_tf.metrics.simple import graph_set, simple_graphs, union
 
 __all__ = [
@@ -66,10 +66,9 @@ def valid_unique_novel(
     Raises:
       TypeError, ValueError: if `graphs` or `train` are not what `mmd` accepts.
     """
-    both = union(graph_set(graphs, "graphs"), graph_set(train, "train"))
-    graphs, classes = simple_graphs(graphs, "graphs"), isomorphism_classes(both)
-    known = set(classes[len(graphs) :])
-    new = {c: graph for graph, c in zip(graphs, classes, strict=False) if c not in known}
+    graphs = simple_graphs(graphs, "graphs")
+    new = dict(zip(new_classes(graphs, train), graphs, strict=True))
+    new.pop(None, None)
     return sum(map(bool, map(is_valid, new.values()))) / len(graphs)
 
 

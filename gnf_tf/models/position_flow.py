@@ -222,10 +222,8 @@ class PositionFlow(saving.Model):
         rows = self.rows(given)
         result = np.zeros([len(rows)], np.float32)
         for i, chunk in enumerate(flow_parts.chunks(*rows.sizes.T)):
-            graph, own = (
-                flow_parts.tensors(rows.graph(chunk)),
-                tf.random.fold_in(seeds.as_pair(seed), i),
-            )
+            graph = flow_parts.tensors(rows.graph(chunk))
+            own = tf.random.fold_in(seeds.as_pair(seed), i)
             ratios = [self._log_prob(graph, tf.random.fold_in(own, k)) for k in range(num_samples)]
             result[chunk] = tf.reduce_logsumexp(ratios, axis=0) - math.log(num_samples)
         return result

@@ -85,5 +85,5 @@ class PositionObjective(Objective):
 
     def _distances(self, graph):
         positions = graph.nodes[:, : self.module.dimension]
-        ends = (graphs.gather(positions, end) for end in (graph.senders, graph.receivers))
-        return tf.norm(tf.subtract(*ends), axis=-1).numpy()[:, np.newaxis]
+        differences = graphs.sum_of_ends(positions, -positions, graph)
+        return tf.norm(differences, axis=-1).numpy()[:, np.newaxis]
