@@ -30,10 +30,6 @@ __all__ = [
 ]
 
 Sets = tuple[list[nx.Graph], list[nx.Graph] | None, list[nx.Graph]]
-# Of ego_small and community_small the paper's.
-EMBEDDING_SIZE = {"ego_small": 14} | dict.fromkeys(
-    ("community_small", "two_communities", "planar", "stochastic_blocks"), 30
-)
 DRAWS = 5  # of the encoder's noise, as in the paper's table 3
 
 
@@ -102,7 +98,8 @@ def resolve(config: Options, *names: str, **defaults: Any) -> Options:
     """
     if config.data is None:
         config = dataclasses.replace(config, dataset=config.dataset or "ego_small")
-        defaults = {"embedding_size": EMBEDDING_SIZE[config.dataset]} | defaults
+        size = 14 if config.dataset == "ego_small" else 30  # the paper's
+        defaults = {"embedding_size": size} | defaults
     elif config.dataset is None:
         defaults = {"embedding_size": GeneratorConfig.embedding_size} | defaults
     else:

@@ -314,9 +314,9 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
         nodes, edges = self.embed(self._one_hot(graph)), [basis, bonded]
         if self.config.num_vectors:
             positions = graph.nodes[:, 1:]
-            ends = (graphs.gather(positions, end) for end in (graph.senders, graph.receivers))
+            differences = graphs.sum_of_ends(positions, -positions, graph)
             # Near atoms have the largest weight; it is 0 where two atoms coincide.
-            edges.append(tf.subtract(*ends) / (distance**3 + 0.1))
+            edges.append(differences / (distance**3 + 0.1))
             first, second = tf.split(nodes, 2, axis=-1)
             vectors = tf.zeros([tf.shape(nodes)[0], 3 * self.config.num_vectors])
             nodes = tf.concat([first, vectors, second, vectors], axis=-1)

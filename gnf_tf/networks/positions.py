@@ -78,10 +78,7 @@ class PositionMessages(snt.Module):
         self._initialize(graph)
         check_edge_size(graph, self._edge_size)
         positions, attributes = graph.nodes[:, : self._dimension], graph.nodes[:, self._dimension :]
-        received, sent = (
-            graphs.gather(positions, index) for index in (graph.receivers, graph.senders)
-        )
-        differences = received - sent
+        differences = graphs.sum_of_ends(-positions, positions, graph)  # receiver minus sender
         # The gradient of the length is infinite at 0.
         lengths = tf.sqrt(tf.reduce_sum(tf.square(differences), -1, keepdims=True) + 1e-6)
 
