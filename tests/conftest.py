@@ -1,6 +1,7 @@
-"""What concerns the tests' seconds: how XLA compiles, and which files run first."""
+"""What concerns the tests' seconds and memory: how XLA compiles, and where and when files run."""
 
 import concurrent.futures
+import inspect
 import multiprocessing
 import os
 
@@ -36,25 +37,45 @@ LONGEST = (
 )
 
 
+def keep_half_steps(patch=setattr):
+    from gnf_tf.reversible import half_step  # TensorFlow reads `XLA_FLAGS` as it is imported
+
+    patch(half_step, "_HALF_STEPS", {})
+
+
 @pytest.fixture(scope="module")
 def kept_half_steps():
     """Keeps what is traced of a layer for later tests of a file, whose layers are often alike.
 
     Otherwise it is freed with the model of each test.
     """
-    from gnf_tf.reversible import half_step  # TensorFlow reads `XLA_FLAGS` as it is imported
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(half_step, "_HALF_STEPS", {})
+        keep_half_steps(patch.setattr)
         yield
 
 
 @pytest.fixture(scope="module")
-def process():
-    """A process for a file's tests, whose memory later files don't have on top of theirs."""
+def process(request):
+    """The process in which the tests of a file run that use this fixture, see below.
+
+    It is for files that compile much: later files don't have its memory on top of theirs.
+    """
+    prepare = keep_half_steps if "kept_half_steps" in request.fixturenames else None
     spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as executor:
+    with concurrent.futures.ProcessPoolExecutor(1, spawn, prepare) as executor:
         yield executor
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Runs a test that uses the fixture `process` there, with its other arguments."""
+    arguments = pyfuncitem.funcargs
+    if "process" not in arguments:
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    kept = {name: arguments[name] for name in names}
+    arguments["process"].submit(pyfuncitem.obj, **kept).result()
+    return True
 
 
 @pytest.fixture(scope="module")

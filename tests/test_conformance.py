@@ -12,7 +12,7 @@ import gnf_tf
 from gnf_tf import graphs
 from tests import cases, checks
 
-pytestmark = pytest.mark.usefixtures("kept_half_steps")
+pytestmark = pytest.mark.usefixtures("process", "kept_half_steps")
 
 DTYPES = (tf.float32, tf.float64)
 CHECKS = (

@@ -14,7 +14,7 @@ from gnf_tf import graphs, networks, reversible
 from gnf_tf.reversible.loop import repeated
 from tests import cases, checks
 
-pytestmark = pytest.mark.usefixtures("kept_half_steps")
+pytestmark = pytest.mark.usefixtures("process", "kept_half_steps")
 
 NUM_STEPS = 3
 EXECUTIONS = {

@@ -20,8 +20,10 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-def run(path):
-    """Runs the cells, which are plain Python: no kernel is needed.
+@pytest.mark.usefixtures("process")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs_in_quick_mode(path):
+    """The cells are plain Python: no kernel is needed.
 
     Nor is a process for each size whose memory is measured, as `test_benchmarks` starts them.
     """
@@ -32,11 +34,6 @@ def run(path):
     for cell in code_cells(path):
         exec(compile("".join(cell["source"]), str(path), "exec"), names)
     assert names["QUICK"]
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_in_quick_mode(path, process):
-    process.submit(run, path).result()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -16,21 +16,12 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 
 
-def run_block(code, folder):
-    """Runs a block in a folder, where it may save files."""
-    with contextlib.chdir(folder):
-        exec(compile(code, "README.md", "exec"), {})
-
-
-def run_command(script, words, folder):
-    """Runs a command of a trainer in a folder."""
-    with contextlib.chdir(folder), mock.patch("sys.argv", [script, *words]):
-        importlib.import_module(script.removesuffix(".py").replace("/", ".")).main()
-
-
+@pytest.mark.usefixtures("process")
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
-def test_python_block(code, process, tmp_path):
-    process.submit(run_block, code, tmp_path).result()
+def test_python_block(code, tmp_path):
+    """In a folder where it may save files."""
+    with contextlib.chdir(tmp_path):
+        exec(compile(code, "README.md", "exec"), {})
 
 
 def test_no_block_escapes():
@@ -50,7 +41,8 @@ def test_commands_set_up_what_they_need(marker, job):
     assert command == f"{set_up} && {job}"
 
 
-def test_own_molecules_to_predictions(process, tmp_path):
+@pytest.mark.usefixtures("process")
+def test_own_molecules_to_predictions(tmp_path):
     """The chemist's two commands, in a folder with such files."""
     [block] = re.findall(r"```bash\n([^`]*--data[^`]*)```", README)
     _, path = trainer_cases.molecules(tmp_path)
@@ -58,7 +50,8 @@ def test_own_molecules_to_predictions(process, tmp_path):
     for line in block.splitlines():
         program, script, *words = line.split()
         assert program == ".venv/bin/python" and (ROOT / script).exists()
-        process.submit(run_command, script, words, tmp_path).result()
+        with contextlib.chdir(tmp_path), mock.patch("sys.argv", [script, *words]):
+            importlib.import_module(script.removesuffix(".py").replace("/", ".")).main()
     with open(tmp_path / "predictions.csv", newline="") as file:
         heads, *rows = csv.reader(file)
     assert heads == ["molecule", "energy [eV]", "unfamiliar"] and len(rows) == 30

@@ -20,7 +20,7 @@ from gnf_tf import graphs, networks, reversible
 from gnf_tf.substitution import held_values, substituted
 from tests import cases
 
-pytestmark = pytest.mark.usefixtures("kept_half_steps")
+pytestmark = pytest.mark.usefixtures("process", "kept_half_steps")
 
 WIDTH = 2
 EXECUTIONS = {
