@@ -137,6 +137,7 @@ MEASURES = {
     "is_ego": metrics.is_ego,
     "is_grid": metrics.is_grid,
     "is_planar": metrics.is_planar,
+    "is_stochastic_blocks": metrics.is_stochastic_blocks,
     "is_two_communities": metrics.is_two_communities,
     "wrong_edges": lambda graph: metrics.wrong_edges([graph], [graph]),
 }

@@ -87,17 +87,15 @@ def main() -> None:
 
 def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
     """Predicts the targets of molecules, and how unlike the training molecules they are."""
-    molecules = datasets.read_molecules(config.input)
+    molecules, columns = datasets.read_molecules(config.input), {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        columns = {"": model.predict(molecules)}
-    for warning in caught:
-        print(f"warning: {warning.message}", file=sys.stderr)
-    if config.coverage is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it has been printed
+        if config.coverage is not None:  # first, since it may be wrong
             ends = model.predict_interval(molecules, config.coverage)
-        columns |= dict(zip((" lower", " upper"), ends, strict=True))
+            columns = dict(zip((" lower", " upper"), ends, strict=True))
+        columns = {"": model.predict(molecules)} | columns
+    for message in {str(warning.message): None for warning in caught}:
+        print(f"warning: {message}", file=sys.stderr)
     table = pd.DataFrame(
         {
             f"{name}{end}{f' [{unit}]' if unit else ''}": values[:, i]

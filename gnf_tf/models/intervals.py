@@ -100,11 +100,21 @@ class Intervals:
         Raises:
           ValueError: if `coverage` is out of its range.
         """
+        return self.of_coverage(coverage)[..., np.newaxis, :] * self.scales(features)
+
+    def of_coverage(self, coverage: float | Sequence[float]) -> np.ndarray:
+        """Returns the quantiles of errors by their scales, [..., num_targets].
+
+        Args:
+          coverage: any shape [...], in (0, 0.999].
+
+        Raises:
+          ValueError: if `coverage` is out of its range.
+        """
         asked = np.asarray(coverage, np.float64)
         if not ((asked > 0) & (asked <= LEVELS[-1])).all():
             raise ValueError(f"`coverage` must be in (0, {LEVELS[-1]}], got {coverage}")
-        quantiles = self.quantiles[np.searchsorted(LEVELS, asked - 1e-9)]
-        return quantiles[..., np.newaxis, :] * self.scales(features)
+        return self.quantiles[np.searchsorted(LEVELS, asked - 1e-9)]
 
     def arrays(self) -> dict[str, Any]:
         """Returns the constructor's arguments in float32."""

@@ -79,6 +79,7 @@ class MoleculePredictions:
             raise ValueError(
                 "the model has no intervals: call `calibrate` with validation molecules first"
             )
+        self.intervals.of_coverage(coverage)  # raises before the molecules are evaluated
         features = self._features(molecules, stacklevel=3)
         predicted = self._predicted(molecules, batch_size)
         half = self.intervals.half_widths(self._difficulty(features, predicted), coverage)
