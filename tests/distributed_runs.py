@@ -18,10 +18,14 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import networkx as nx
+import numpy as np
 import tensorflow as tf
 
+from gnf_tf import datasets, models, training
 from gnf_tf.errors import UserError
 from gnf_tf.options import OptionError
+from gnf_tf.training import distribution
 from gnf_tf.training.state import TrainingState
 from trainers import ppi, qm9
 
@@ -57,6 +61,29 @@ def run_ppi(folder: pathlib.Path, strategy: str, checkpoint_minutes: float = 5.0
     """Trains on networks."""
     words = ["--data-dir", folder.parent, "--checkpoint-minutes", checkpoint_minutes]
     _run(ppi, folder, strategy, *NETWORKS, *words)
+
+
+def components() -> datasets.LabeledGraph:
+    """A graph of components of one size, so that subgraphs cut no edge."""
+    rng, grids = np.random.default_rng(0), nx.disjoint_union_all([nx.grid_2d_graph(3, 4)] * 4)
+    features, classes = rng.normal(size=[len(grids), 4]), rng.integers(3, size=len(grids))
+    return datasets.node_graph(features, np.array(grids.edges).T, classes)
+
+
+def run_subgraphs(folder: pathlib.Path, strategy: str) -> None:
+    """Trains on subgraphs of `components`, each step on all; without a strategy, on the whole."""
+    network = components()
+    settings = {"epochs": 3, "l2": 1e-3, "learning_rate": 1e-2, "batch_size": 2}
+    sets: tuple = (network, network)
+    if strategy == "none":
+        settings["steps_per_epoch"] = 1
+    else:
+        sets = tuple(datasets.subgraphs(network, 2, marked=m) for m in ("train", "validation"))
+    with distribution.joined(strategy, folder, batch_size=2, values={}) as own:
+        training.set_seed(0)
+        config = models.ClassifierConfig(num_steps=2, node_size=6)
+        model = models.NodeClassifier.for_data(network, config)
+        training.fit(model, *sets, folder=own, **settings)
 
 
 def _run(module, folder, strategy, *words):
@@ -113,6 +140,7 @@ def multi_worker(folder: pathlib.Path, tf_config: str) -> None:
             time.sleep(1.0)
             (folder / "ppi-multi-worker" / "seed0" / "checkpoints" / "late").touch()
         run_ppi(folder / "ppi-multi-worker", "multi-worker")
+    run_subgraphs(folder / "subgraphs-multi-worker", "multi-worker")
 
 
 if __name__ == "__main__":

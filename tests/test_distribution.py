@@ -14,7 +14,7 @@ from gnf_tf import datasets
 from gnf_tf.errors import UserError
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.training import distribution
-from tests.distributed_runs import run_ppi, run_qm9
+from tests.distributed_runs import run_ppi, run_qm9, run_subgraphs
 from tests.ppi_files import write_splits
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -54,6 +54,7 @@ def folder(tmp_path_factory):
     try:
         run_qm9(folder / "qm9-none", "none")
         run_ppi(folder / "ppi-none", "none")
+        run_subgraphs(folder / "subgraphs-none", "none")
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output
     finally:
@@ -67,6 +68,19 @@ def files(folder):
     return {str(p).split("tfevents")[0] for p in paths if "checkpoints" not in p.parts}
 
 
+def assert_same_history(one, several, epochs):
+    histories = [json.loads((path / "history.json").read_text()) for path in (one, several)]
+    assert len(histories[0]) == len(histories[1]) == epochs
+    for expected, actual in zip(*histories, strict=True):
+        assert expected.keys() == actual.keys() >= {"loss", "val_loss", "gradient_norm"}
+        for name, value in expected.items():
+            np.testing.assert_allclose(actual[name], value, rtol=1e-5, err_msg=name)
+
+
+def test_two_workers_train_on_closed_subgraphs_as_one_does_on_the_whole_graph(folder):
+    assert_same_history(*(folder / f"subgraphs-{s}" for s in ("none", "multi-worker")), epochs=3)
+
+
 @pytest.mark.parametrize(
     "run, strategy",
     [("qm9-{}", "mirrored"), ("ppi-{}/seed0", "mirrored"), ("ppi-{}/seed0", "multi-worker")],
@@ -74,12 +88,7 @@ def files(folder):
 def test_trains_as_one_replica_does(folder, run, strategy):
     """The same loss, gradient, scores and results, though the replicas' parts differ in size."""
     one, several = folder / run.format("none"), folder / run.format(strategy)
-    histories = [json.loads((path / "history.json").read_text()) for path in (one, several)]
-    assert len(histories[0]) == len(histories[1]) == 2
-    for expected, actual in zip(*histories, strict=True):
-        assert expected.keys() == actual.keys() >= {"loss", "val_loss", "gradient_norm"}
-        for name, value in expected.items():
-            np.testing.assert_allclose(actual[name], value, rtol=1e-5, err_msg=name)
+    assert_same_history(one, several, epochs=2)
     results = [json.loads((path / "results.json").read_text()) for path in (one, several)]
     if "rows" in results[0]:
         errors = [[row["mae"] for row in result["rows"]] for result in results]

@@ -37,6 +37,7 @@ from gnf_tf.datasets.random_graphs import (
 )
 from gnf_tf.datasets.set_files import read_sets
 from gnf_tf.datasets.splits import random_split
+from gnf_tf.datasets.subgraphs import subgraphs
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
 from gnf_tf.errors import DataError
 
@@ -86,6 +87,7 @@ __all__ = [
     "read_sets",
     "split_graphs",
     "stochastic_blocks",
+    "subgraphs",
     "two_communities",
     "write_graphs",
 ]
