@@ -224,13 +224,14 @@ def test_the_package_declares_what_it_imports():
         return {canonical(re.split(r"[<>=\[]", line)[0]) for line in lines}
 
     dependencies = names(project["dependencies"])
-    extras = names(project["optional-dependencies"]["molecules"])
+    optional = project["optional-dependencies"]
+    extras = names(optional["molecules"]) | names(optional["subgraphs"])
     assert set(distributions(["gnf_tf"], at_the_top)) <= dependencies
     assert set(distributions(["gnf_tf"])) <= dependencies | extras
 
 
 # What few need, or what takes a second to import.
-LAZY = {"matplotlib", "pandas", "pooch", "tqdm", "rdkit", "qm9pack", "tensorboard"}
+LAZY = {"matplotlib", "pandas", "pooch", "tqdm", "rdkit", "pymetis", "qm9pack", "tensorboard"}
 
 
 def at_the_top(source):

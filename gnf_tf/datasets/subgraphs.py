@@ -4,10 +4,10 @@ from typing import Literal
 
 import numpy as np
 import scipy.sparse
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.ranges import ranges
+from gnf_tf.errors import DataError
 
 __all__ = ["subgraphs"]
 
@@ -21,10 +21,10 @@ def subgraphs(
 ) -> LabeledGraphs:
     """Divides a graph that is too large for a training step, or for one machine, into subgraphs.
 
-    Each node of `network` belongs to one subgraph, in which it has its class if it is marked. The
-    nodes are divided in the reverse Cuthill-McKee order, in which neighbors are near each other, so
-    that few edges are cut. Around these nodes a subgraph has all nodes from which at most `halo`
-    edges lead to one of them, without classes, and all edges between its nodes.
+    Each node of `network` belongs to one subgraph, in which it has its class if it is marked. METIS
+    (Karypis and Kumar 1998, by the package pymetis) divides the nodes into sets of nearly equal
+    sizes, so that few edges are cut. Around these nodes a subgraph has all nodes from which at most
+    `halo` edges lead to one of them, without classes, and all edges between its nodes.
 
     Training on batches of subgraphs without a halo is that of Cluster-GCN (Chiang et al. 2019). If
     no edge between subgraphs is cut, or the halo is at least as wide as a model sees, the gradient
@@ -39,14 +39,14 @@ def subgraphs(
 
     Args:
       network: the graph, with one class a node.
-      num_subgraphs: the number of subgraphs, from 1 to the number of nodes; they have equal numbers
-        of nodes, up to one node and the halo.
+      num_subgraphs: the number of subgraphs, from 1 to the number of nodes.
       halo: the number of edges to the farthest nodes around a subgraph, at least 0.
       marked: the nodes that keep their class: those for training, validation or test.
 
     Raises:
       ValueError: if `network` has any number of labels a node, which can't be left out, or another
         argument is out of its range.
+      DataError: if pymetis is not installed.
     """
     num_nodes = len(network.labels)
     if network.is_multi_label:
@@ -69,8 +69,8 @@ def subgraphs(
     place = np.full(num_nodes, -1)  # of a node in the present subgraph
     chosen, edges, kept = [], [], []
     total = 0
-    for own in np.array_split(_local_order(senders, receivers, num_nodes), num_subgraphs):
-        nodes = np.sort(own)
+    for nodes in _partition(senders, receivers, num_nodes, num_subgraphs):
+        own = len(nodes)
         place[nodes] = np.arange(len(nodes))
         latest = nodes
         for _ in range(halo):
@@ -81,7 +81,7 @@ def subgraphs(
         incoming = ranges(firsts[nodes], counts[nodes])
         incoming = incoming[place[senders[incoming]] >= 0]
         edges.append(total + np.stack([place[senders[incoming]], place[receivers[incoming]]], 1))
-        kept.append(np.where(np.arange(len(nodes)) < len(own), labels[nodes], np.int32(-1)))
+        kept.append(np.where(np.arange(len(nodes)) < own, labels[nodes], np.int32(-1)))
         chosen.append(nodes)
         place[nodes] = -1
         total += len(nodes)
@@ -95,8 +95,21 @@ def subgraphs(
     )
 
 
-def _local_order(senders, receivers, num_nodes):
-    """The nodes in an order in which neighbors are near each other, [num_nodes]."""
-    ones = np.ones(len(senders), bool)
-    adjacency = scipy.sparse.csr_array((ones, (senders, receivers)), [num_nodes, num_nodes])
-    return reverse_cuthill_mckee((adjacency + adjacency.T).tocsr(), symmetric_mode=True)
+def _partition(senders, receivers, num_nodes, num_parts):
+    """The nodes of each part, in increasing order, of which each part has at least one."""
+    try:
+        import pymetis
+    except ImportError as error:
+        raise DataError("subgraphs need pymetis: pip install pymetis") from error
+    proper = senders != receivers
+    ends = (senders[proper], receivers[proper])
+    directed = scipy.sparse.csr_array((np.ones(len(ends[0]), bool), ends), [num_nodes, num_nodes])
+    both = scipy.sparse.csr_array(directed + directed.T)
+    adjacency = pymetis.CSRAdjacency(both.indptr, both.indices)
+    part = np.array(pymetis.part_graph(num_parts, adjacency).vertex_part)
+    sizes = np.bincount(part, minlength=num_parts)
+    for empty in np.flatnonzero(sizes == 0):  # of few nodes METIS may give none to a part
+        largest = sizes.argmax()
+        part[np.flatnonzero(part == largest)[0]] = empty
+        sizes[[largest, empty]] += [-1, 1]
+    return np.split(np.argsort(part, kind="stable"), np.cumsum(sizes)[:-1])
