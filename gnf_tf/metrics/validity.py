@@ -96,8 +96,12 @@ def shared_structure(graphs: Sequence[nx.Graph] | GraphsTuple) -> Callable[[nx.G
       TypeError, ValueError: if `graphs` are not what `mmd` accepts.
     """
     structures = (
-        *(is_grid, is_two_communities, is_stochastic_blocks),
-        *(is_ego, is_planar, is_connected),
+        is_grid,
+        is_two_communities,
+        is_stochastic_blocks,
+        is_ego,
+        is_planar,
+        is_connected,
     )
     return next((one for one in structures if validity(graphs, one) >= MIN_SHARED), None)
 
