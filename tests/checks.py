@@ -166,3 +166,17 @@ def padding_changes_no_prediction_and_no_gradient(regressor, molecules):
         results.append((predicted, by_nodes[: len(graph.nodes)], *gradients))
     for plain, same in zip(*results, strict=True):
         np.testing.assert_allclose(same, plain, rtol=1e-3, atol=1e-3 * np.abs(plain).max())
+
+
+def noise_of_validation(objective):
+    """The batches of a validation get different noise, and the next validation gets it again."""
+    batch = next(iter(objective.validation_stream()[0]))
+
+    def loss():
+        return float(objective.batch_loss(batch, is_training=False)[0])
+
+    of_first_batch = loss()
+    objective.test_step(batch)
+    assert loss() != of_first_batch
+    objective.reset_metrics()
+    assert loss() == of_first_batch

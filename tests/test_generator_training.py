@@ -10,7 +10,7 @@ from gnf_tf import datasets, graphs, models, training
 from gnf_tf.training import GeneratorObjective, GeneratorSettings
 from gnf_tf.training.generator_objective import generator_losses
 from gnf_tf.training.state import TrainingState
-from tests import cases
+from tests import cases, checks
 
 CONFIG = models.GeneratorConfig(
     embedding_size=4,
@@ -160,6 +160,15 @@ def test_the_rate_weighs_less_at_first(beta, train):
         assert total == 24 and abs(rate) > 1
         np.testing.assert_allclose(loss, entropy + share * beta * rate, rtol=1e-4)
         np.testing.assert_allclose(reported, entropy + beta * rate, rtol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", STAGES)
+def test_a_validation_has_new_noise_for_each_batch_and_the_next_one_the_same(encoder, train):
+    generator = new_generator(train, encoder=encoder)
+    settings = GeneratorSettings(stage=STAGES[encoder][0], batch_size=5, execution="eager")
+    objective = GeneratorObjective(generator, settings, 0, train, train[:5])
+    objective.compile(1)
+    checks.noise_of_validation(objective)
 
 
 def test_steps_are_rounded_up_to_whole_passes(train):

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 import gnf_tf
 from gnf_tf import distributions, graphs, models, networks, training
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.training import PositionObjective, PositionSettings
 from tests import cases, checks
 
 NUM_ATTRIBUTES, EDGE_SIZE = 2, 1
@@ -234,6 +235,14 @@ def test_it_can_be_exported(model, tmp_path):
     seed = tf.constant([3, 4])
     expected = model(GraphsTuple(**fields), seed)
     np.testing.assert_allclose(served(**fields, seed=seed)["bound"], expected, rtol=1e-5)
+
+
+def test_a_validation_has_new_noise_for_each_batch_and_the_next_one_the_same():
+    graph = random_graph(3, (2, 3), tf.float32)
+    made = models.PositionFlow.for_data(graph, config=models.PositionConfig(num_steps=1, width=8))
+    objective = PositionObjective(made, PositionSettings(execution="eager"), 0, graph, None)
+    objective.compile(1)
+    checks.noise_of_validation(objective)
 
 
 def test_a_model_is_trained(tmp_path):

@@ -12,7 +12,6 @@ import tf_keras
 from gnf_tf import graphs, metrics, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.generator import GraphGenerator, Graphs, Stage
-from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective, Settings, cosine_adam
 
 __all__ = ["GeneratorObjective", "GeneratorSettings", "generator_losses"]
@@ -144,9 +143,7 @@ class GeneratorObjective(Objective):
     def batch_loss(self, data, is_training):
         """Returns means over the real graphs of a padded batch, see `Objective.batch_loss`."""
         inputs, _, weights = data
-        seed = self.step_seed()
-        if not is_training:
-            seed = distribution.seed_of_replica(tf.constant([0, -1]))
+        seed = self.step_seed() if is_training else self.validation_seed()
         losses = generator_losses(
             self.module,
             GraphsTuple(**inputs),

@@ -369,8 +369,12 @@ class Objective(tf_keras.Model, abc.ABC):
         return distribution.seed_of_replica(seed)
 
     def validation_seed(self) -> tf.Tensor:
-        """Returns the seed, int32 [2], of every validation on this replica."""
-        return distribution.seed_of_replica(tf.constant([0, VALIDATION]))
+        """Returns the seed, int32 [2], of a batch in validation, on this replica.
+
+        The seeds of the batches differ, and are the same in each validation.
+        """
+        seen = tf.cast(self.metric_of["loss"].count, tf.int32)  # number of graphs or nodes so far
+        return distribution.seed_of_replica(tf.stack([seen, VALIDATION]))
 
     def save_weights(self, filepath, overwrite=True, save_format=None, options=None):
         """Saves a TensorFlow checkpoint, see `tf_keras.Model`; other formats are a ValueError."""
