@@ -11,7 +11,8 @@ from gnf_tf.datasets import GraphRows, PointSets
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.graph_density import GraphDensity, Graphs
 from gnf_tf.training import distribution
-from gnf_tf.training.objective import VALIDATION, Objective, Settings, cosine_adam
+from gnf_tf.training.adam import cosine_adam
+from gnf_tf.training.objective import VALIDATION, Objective, Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

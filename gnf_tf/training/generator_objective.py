@@ -12,7 +12,8 @@ import tf_keras
 from gnf_tf import graphs, metrics, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.generator import GraphGenerator, Graphs, Stage
-from gnf_tf.training.objective import Objective, Settings, cosine_adam
+from gnf_tf.training.adam import cosine_adam
+from gnf_tf.training.objective import Objective, Settings
 
 __all__ = ["GeneratorObjective", "GeneratorSettings", "generator_losses"]
 

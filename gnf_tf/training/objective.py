@@ -12,9 +12,10 @@ import tf_keras
 from gnf_tf import datasets, options, seeds
 from gnf_tf.models import saving
 from gnf_tf.training import distribution
+from gnf_tf.training.adam import cosine_adam
 from gnf_tf.training.input_wait import InputWait
 
-__all__ = ["Objective", "Settings", "cosine_adam", "step_seed"]
+__all__ = ["Objective", "Settings", "step_seed"]
 
 VALIDATION = -1  # second number of the seed of validation; those of training are positive
 Execution = Literal["xla", "function", "eager"]
@@ -57,30 +58,6 @@ def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
     if seed < 2**31:
         return tf.stack([seed, step])
     return tf.random.fold_in(seeds.as_pair(seed), step)
-
-
-def cosine_adam(
-    learning_rate: float, total_steps: int, *, global_clipnorm: float, beta_2: float = 0.999
-) -> tf_keras.optimizers.Adam:
-    """Makes Adam with a linear warmup in the first 5 % of the steps, then a cosine decay to 0.
-
-    Args:
-      learning_rate: the peak learning rate.
-      total_steps: number of training steps.
-      global_clipnorm: largest global norm of the gradient.
-      beta_2: decay rate of Adam's second moment.
-    """
-    warmup = max(1, total_steps // 20)
-    schedule = tf_keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=learning_rate / 20,
-        decay_steps=max(1, total_steps - warmup),
-        warmup_target=learning_rate,
-        warmup_steps=warmup,
-    )
-    # With `jit_compile` the optimizer would compile one XLA program for each shape of variable.
-    return tf_keras.optimizers.Adam(
-        schedule, beta_2=beta_2, global_clipnorm=global_clipnorm, jit_compile=False
-    )
 
 
 _FORMAT_RULE = (
