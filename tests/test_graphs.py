@@ -1,5 +1,7 @@
 """The GraphsTuple door."""
 
+import re
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -204,6 +206,21 @@ def test_segments(options):
     np.testing.assert_array_equal(spread[:, 0], nodes)
     expected = [graph.nodes[:3], graph.nodes[3:4], graph.nodes[:0], graph.nodes[4:]]
     np.testing.assert_allclose(sums, [np.sum(part, axis=0) for part in expected])
+
+
+def test_work_of_segments_is_linear_under_xla():
+    """No tensor of the compiled program has a number for each pair of a node and a graph."""
+    graph = cases.mixed_graph(n_node=[4] * 300)
+
+    @tf.function(jit_compile=True)
+    def spread_sums(graph):
+        sums = graphs.sum_nodes(graph.nodes, graph)
+        return sums, graphs.to_nodes(sums, graph), graphs.edge_graph_ids(graph)
+
+    program = spread_sums.experimental_get_compiler_ir(graph)(stage="optimized_hlo")
+    shapes = re.findall(r"[a-z]+[0-9]+\[([0-9,]+)\]", program)
+    largest = max(np.prod([int(n) for n in shape.split(",")]) for shape in shapes)
+    assert tf.size(graph.nodes) <= largest < 300 * 1200 / 10
 
 
 def test_missing_fields_are_filled_and_restored():

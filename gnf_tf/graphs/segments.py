@@ -38,10 +38,11 @@ def _segment_ids(counts, total):
     known = tf.get_static_value(counts)
     if known is not None:
         return tf.constant(np.repeat(np.arange(len(known)), known), tf.int32)
-    # tf.repeat has an output of unknown size, which XLA can't compile. The search counts, for each
-    # row, the graphs that end before it.
-    ends = tf.cumsum(counts)
-    return tf.searchsorted(ends, tf.range(total, dtype=ends.dtype), side="right")
+    # tf.repeat has an output of unknown size, which XLA can't compile, and XLA's tf.searchsorted
+    # compares each row with each graph. This counts, for each row, the graphs that end before it.
+    ends = tf.minimum(tf.cumsum(counts), tf.cast(total, counts.dtype))
+    ending = tf.math.unsorted_segment_sum(tf.ones_like(ends, tf.int32), ends, total + 1)
+    return tf.cumsum(ending)[:-1]
 
 
 class EdgeOrder(NamedTuple):
