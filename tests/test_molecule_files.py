@@ -269,7 +269,25 @@ WRONG_FILES = [
     ("xyz", EXTENDED.replace("R:3", "R"), "line 2: Properties are 'species:S:1:pos:R'"),
     ("xyz", EXTENDED.replace("R:3", "R:x"), "line 2: Properties are 'species:S:1:pos:R:x'"),
     ("xyz", EXTENDED.replace("0.1", "0.1 2"), "line 3: expected an atom in 4 columns, got 'O"),
+    (
+        "xyz",
+        EXTENDED.replace("e=1", "e=9 e=-1.5"),
+        "line 2: the field `e` is given for the second time",
+    ),
     ("sdf", "", " is empty"),
+    (
+        "sdf",
+        block() * 3,
+        "line 20: molecule 0 has a second M  END, expected $$$$ between molecules",
+    ),
+    ("sdf", (block() + "$$$$\n") + block() * 2, "line 31: molecule 1 has a second M  END"),
+    ("sdf", block() + "> <e>\n1\n\n" + block() + "$$$$\n", "line 23: molecule 0 has a second M"),
+    ("mol", block() * 2, "line 20: molecule 0 has a second M  END, expected $$$$ between"),
+    (
+        "sdf",
+        block() + "> <e>\n1\n\n>  3 <e>\n2\n\n$$$$\n",
+        "line 15: the field `e` is given for the second time",
+    ),
     ("sdf", "water\n$$$$\n", "line 1: molecule 0 can't be read by rdkit, expected a mol block"),
     ("sdf", block() + "$$$$\n" + block()[:150], "molecule 1 doesn't end in $$$$"),
     ("sdf", block() + "> <e>\n-40.4", "line 12: molecule 0 doesn't end in $$$$"),
@@ -350,7 +368,7 @@ def test_wrong_targets_are_refused_with_file_and_line(content, message, tmp_path
             ["e"],
             EXTENDED.replace("e=1", "e=x"),
             datasets.DataError,
-            "line 6: expected a fin",
+            "line 7: expected a finite number as `e`, got 'x'",
         ),
         (["e [eV]", "e"], EXTENDED, ValueError, "`targets` must be distinct names"),
         ([1], EXTENDED, ValueError, r"`targets` must be names, got \[1\]"),
@@ -366,6 +384,15 @@ def test_fields_that_are_not_there(wanted, second, error, message, tmp_path):
         return
     with pytest.raises(error, match=message):
         datasets.read_molecules(path, wanted)
+
+
+def test_a_wrong_data_item_is_named_with_its_line(tmp_path):
+    path = tmp_path / "mine.sdf"
+    record = block() + "> <note>\n> <e>\nb\n\n>  <e>  (1)\n{}\n\n$$$$\n"
+    path.write_text(record.format(1) + record.format("x"))
+    assert path.read_text().split("\n")[33] == "x"
+    with pytest.raises(datasets.DataError, match="line 34: expected a finite number as `e`, got"):
+        datasets.read_molecules(path, ["e"])
 
 
 @pytest.mark.parametrize("make, message", [("mkdir", "Is a directory"), ("nothing", "is missing")])

@@ -35,7 +35,7 @@ def read_molecules(
       title of a molecule is the field `id`, `name`, `title` or `index`, or in a plain frame the
       comment up to a tab. The original files of QM9 are read without their properties.
     - `.sdf`, `.mol`: read by rdkit, with the data items as fields. All atoms, also hydrogens, must
-      have 3-D positions.
+      have 3-D positions. Between molecules, a line `$$$$` is needed.
     - `.csv`: a table with a column `smiles`; `molecules_from_smiles` makes the positions. All
       columns are fields; the column `id`, `name`, `title` or `index` is the title.
 
@@ -122,17 +122,28 @@ def _xyz(path):
 
 
 def _frame(path, row, comment, lines):
-    fields = {
-        match["key"] or match["quoted"]: match["value"].strip("\"'")
+    pairs = [
+        (match["key"] or match["quoted"], match["value"].strip("\"'"))
         for match in _PAIR.finditer(comment)
-    }
+    ]
+    fields, places = _distinct(path, [(row + 2, *pair) for pair in pairs])
     title = "" if "Properties" in fields else comment.split("\t")[0].strip()
     for name in titles(fields)[:1]:
         title = fields[name]
     columns = _columns(path, row + 2, fields.pop("Properties", None))
     atoms = [_atom(path, row + 3 + k, line.split(), *columns) for k, line in enumerate(lines)]
     numbers, positions = zip(*atoms, strict=True)
-    return Record(row + 1, title, fields, (np.array(numbers), np.array(positions)))
+    return Record(row + 1, title, fields, (np.array(numbers), np.array(positions)), places)
+
+
+def _distinct(path, items):
+    """({name: text}, {name: line}) of fields, each (line, name, text)."""
+    fields, places = {}, {}
+    for line, name, text in items:
+        if name in fields:
+            raise wrong_line(path, line, f"the field `{name}` is given for the second time")
+        fields[name], places[name] = text, line
+    return fields, places
 
 
 def _columns(path, line, properties):
@@ -189,6 +200,13 @@ def _sdf(path):
         ends.append(len(lines))
     records = []
     for start, end in itertools.pairwise([0, *ends]):
+        blocks = [row for row in range(start, end) if lines[row].split() == ["M", "END"]]
+        if len(blocks) > 1:  # rdkit would read the first alone
+            raise wrong_line(
+                path,
+                blocks[1] + 1,
+                f"molecule {len(records)} has a second M  END, expected $$$$ between molecules",
+            )
         supplier = chem.SDMolSupplier()
         with rdBase.BlockLogs():  # the errors below say the same in one line
             # Sanitizing is not needed, because only the number of hydrogens matters.
@@ -199,9 +217,25 @@ def _sdf(path):
             raise wrong_line(path, start + 1, f"molecule {len(records)} {problem}")
         numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
         positions = molecule.GetConformer().GetPositions()
-        fields = {name: molecule.GetProp(name) for name in molecule.GetPropNames()}
-        records.append(Record(start + 1, lines[start].strip(), fields, (numbers, positions)))
+        fields, places = _distinct(path, _data_items(lines, blocks[0] + 1, end))
+        title = lines[start].strip()
+        records.append(Record(start + 1, title, fields, (numbers, positions), places))
     return records
+
+
+def _data_items(lines, row, end):
+    """(line, name, text) of each data item of a molecule; the text ends before a blank line."""
+    while row < end:
+        match = re.match(r">[^<]*<(.*)>", lines[row])
+        row += 1
+        if match:
+            text = list(itertools.takewhile(_is_data, lines[row:end]))
+            yield row + 1, match[1], "\n".join(text)
+            row += len(text)
+
+
+def _is_data(line):
+    return line.strip() and not line.startswith("$$$$")
 
 
 def _problem(molecule):

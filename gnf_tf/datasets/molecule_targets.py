@@ -3,7 +3,7 @@
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ class Record(NamedTuple):
     title: str
     fields: dict[str, str]
     atoms: Atoms | str  # a SMILES string if the positions are not known
+    places: Mapping[str, int] = {}  # numbers of the lines of fields that are not in `line`
 
 
 def titles(names: Sequence[str]) -> list[str]:
@@ -47,6 +48,7 @@ def read_targets(
                 f"`targets` must be a .csv file or a list of names, got {os.fspath(targets)!r}"
             )
         wanted, rows = _target_file(path, records, source)
+        places = [{} for _ in rows]
         names = [_name_and_unit(column)[0] for column in wanted]
         if len(set(names)) < len(names):
             raise wrong_line(
@@ -60,6 +62,7 @@ def read_targets(
         if len(set(names)) < len(names):
             raise ValueError(f"`targets` must be distinct names, got {wanted}")
         rows = [(record.line, record.fields) for record in records]
+        places = [record.places for record in records]
     line, fields = rows[0]
     keys = [_key(source, line, fields, name) for name in wanted]
     values = np.zeros([len(rows), len(keys)])
@@ -69,7 +72,7 @@ def read_targets(
                 raise wrong_line(
                     source, line, f"molecule {row} lacks `{key}`, which molecule 0 has"
                 )
-            values[row, column] = number(source, line, fields, key)
+            values[row, column] = number(source, places[row].get(key, line), fields, key)
     pairs = zip(wanted, keys, strict=True)
     return values, names, [_name_and_unit(name)[1] or _name_and_unit(key)[1] for name, key in pairs]
 
