@@ -293,6 +293,9 @@ def test_several_networkx_graphs_share_their_classes():
     graph, labels = found.graph(1)
     np.testing.assert_array_equal(labels, [0, 1, 0, 1, 2])
     np.testing.assert_array_equal(graph.nodes, FEATURES)
+    nx.set_node_attributes(first, [0, 1], "class")
+    with pytest.raises(ValueError, match="`labels` must be known .* for node 0 of graph 1"):
+        datasets.labeled_graphs_from_networkx([first, second])
     nx.set_node_attributes(second, -1.0, "z")
     with pytest.raises(ValueError, match="node 'a' of graph 0 has no 'z', others have"):
         datasets.labeled_graphs_from_networkx([first, second])

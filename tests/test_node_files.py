@@ -1,5 +1,6 @@
 """Graphs with labeled nodes, and sets of points, from a user's files."""
 
+import io
 import json
 
 import networkx as nx
@@ -21,9 +22,21 @@ MASK = {"train": np.isin(range(4), [0, 1]), "test": np.isin(range(4), [3])}
 
 
 def csr(prefix, matrix):
-    matrix = scipy.sparse.csr_array(matrix)
-    parts = {name: getattr(matrix, name) for name in ("data", "indices", "indptr", "shape")}
-    return {f"{prefix}{name}": values for name, values in parts.items()}
+    """The arrays of older files, which don't say that their format is CSR."""
+    found = saved("csr", matrix, prefix)
+    del found[f"{prefix}format"]
+    return found
+
+
+def saved(form, matrix, prefix=""):
+    """The arrays that `scipy.sparse.save_npz` writes."""
+    file = io.BytesIO()
+    scipy.sparse.save_npz(file, scipy.sparse.csr_matrix(matrix).asformat(form))
+    file.seek(0)
+    return {f"{prefix}{name}": values for name, values in np.load(file).items()}
+
+
+SQUARE = np.array([[0.0, 2, 0, 0], [1, 0, 0, 5], [0, 0, 0, 0], [3, 4, 0, 0]])  # not symmetric
 
 
 def save(path, arrays, **changes):
@@ -67,6 +80,15 @@ def test_arrays_by_any_of_their_names(arrays, tmp_path):
         np.testing.assert_array_equal(getattr(network, field), getattr(expected, field))
 
 
+@pytest.mark.parametrize("prefix", ["", "feat_"])
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_sparse_features_in_any_format_are_not_transposed(form, prefix, tmp_path):
+    path = save(tmp_path / "a.npz", without("features"), **saved(form, SQUARE, prefix))
+    np.testing.assert_array_equal(datasets.read_node_graph(path).graph.nodes, SQUARE)
+    path = save(tmp_path / "a.npz", without("edges"), **saved(form, np.eye(4, k=1), "adj_"))
+    assert datasets.read_node_graph(path).graph.senders.numpy().tolist() == [0, 1, 2, 1, 2, 3]
+
+
 def test_sets_and_labels_that_a_file_lacks(tmp_path):
     path = save(tmp_path / "a.npz", without("train", "test") | {"features": np.ones([4, 1])})
     with pytest.raises(ValueError, match="`fractions` must be positive"):
@@ -97,6 +119,19 @@ def test_sets_and_labels_that_a_file_lacks(tmp_path):
         (
             {"features": None} | csr("", ARRAYS["features"]) | {"indices": np.array([9, 0, 0, 1])},
             "data, indices, indptr, shape are not a CSR matrix",
+        ),
+        (
+            {"features": None} | saved("csc", SQUARE) | {"indices": np.full(5, 9)},
+            "data, indices, indptr, shape are not a CSC matrix",
+        ),
+        (
+            {"features": None} | saved("coo", SQUARE, "attr_") | {"attr_col": np.full(5, 9)},
+            "attr_data, attr_row, attr_col, attr_shape are not a COO matrix",
+        ),
+        ({"features": None} | saved("dia", SQUARE), "format csr, csc, coo, got 'dia' as format"),
+        (
+            {"edges": None} | saved("bsr", np.eye(4), "adj_"),
+            "format csr, csc, coo, got 'bsr' as adj_format",
         ),
         (
             {"features": None} | csr("", ARRAYS["features"]) | {"shape": np.array([4.0, 2.0])},
@@ -224,6 +259,14 @@ def test_several_graphs(labels, tmp_path):
     assert len(own) == 3 and found.is_multi_label == (np.ndim(labels) == 2)
 
 
+@pytest.mark.parametrize("dtype", ["u8", "i8", "u4", "i2"])
+def test_whole_numbers_of_any_type(dtype, tmp_path):
+    names = ("n_nodes", "n_edges", "edges", "node_labels")
+    whole = {name: SEVERAL[name].astype(dtype) for name in names[: 3 if dtype[0] == "u" else 4]}
+    found = datasets.read_labeled_graphs(save(tmp_path / "a.npz", SEVERAL | whole))
+    assert found.sizes.tolist() == [[2, 2], [3, 4]]
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -238,6 +281,18 @@ def test_several_graphs(labels, tmp_path):
         ({"edges": SEVERAL["edges"].T}, "`n_edges` must be .* that add up"),
         ({"node_labels": np.zeros(4, int)}, "`node_labels` must have shape"),
         ({"node_attributes": np.full([5, 2], np.inf)}, "got inf as feature 0 of node 0 of graph 0"),
+        ({"node_attributes": np.array(1.0)}, r"`node_attributes` must be .* of shape \(\)"),
+        ({"n_nodes": np.array(5)}, "`n_nodes` must have a number for each graph"),
+        ({"n_edges": np.array(4)}, r"`n_edges` must be .* got int64 \(\)"),
+        ({"n_edges": np.array(["1", "3"])}, "`n_edges` must be .* got <U1"),
+        ({"n_edges": np.array([2**64 - 1, 5], np.uint64)}, "`n_edges` must be .* at least 0"),
+        ({"edges": np.array(4)}, r"`edges` .2, E., got uint8 .* and \(\)"),
+        ({"node_labels": np.array(4)}, "`node_labels` must have shape"),
+        ({"class_names": np.array("a")}, "`class_names` must be a sequence"),
+        (
+            {"node_labels": np.array([[0, 1], [1, 0], [0, 0], [-1, -1], [-1, -1]])},
+            "`node_labels` must be known of each node .* for node 1 of graph 1",
+        ),
     ],
 )
 def test_damaged_files_of_several_graphs(change, message, tmp_path):
@@ -263,6 +318,12 @@ def test_sets_of_points(tmp_path):
             np.testing.assert_array_equal(getattr(found, field), getattr(expected, field))
 
 
+def test_the_row_numbers_of_pandas_are_no_feature(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(",set,index,x\n0,a,5,6\n1,a,7,8\n")  # "index" is a name that the user gave
+    np.testing.assert_array_equal(datasets.read_sets(path).nodes, [[5, 6], [7, 8]])
+
+
 def test_graphs_whose_nodes_have_features(tmp_path):
     path = save(tmp_path / "a.npz", SEVERAL, n_edges=[1, 2], edges=[[0, 0, 1], [1, 1, 2]])
     found = datasets.read_sets(path)
@@ -277,6 +338,8 @@ def test_graphs_whose_nodes_have_features(tmp_path):
         (b"set,x\n", "line 1: expected rows below the names of the columns, got none"),
         (b"x,y\n1,2\n", "line 1: expected a column 'set' and columns of features, got 'x, y'"),
         (b"set\n1\n", "line 1: expected a column 'set' and columns of features, got 'set'"),
+        (b",set\n0,1\n", "line 1: expected a column 'set' and columns of features, got ', set'"),
+        (b",set,\n0,1,2\n", "line 1: expected a distinct name of each column, got ', set, '"),
         (b"set,x,x\n1,2,3\n", "line 1: expected a distinct name of each column, got 'set, x, x'"),
         (b"x,set,y\n1,1,2\n1,1,two\n", "line 3: expected a finite number as `y`, got 'two'"),
         (b"x,set,y\n1,1,2\n\n,1,2\n", "line 4: expected a finite number as `x`, got ''"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-__all__ = ["as_array", "as_labels", "as_mask", "distinct_pairs"]
+__all__ = ["as_array", "as_labels", "as_labels_of_graphs", "as_mask", "distinct_pairs"]
 
 
 def as_labels(
@@ -54,6 +54,34 @@ def as_labels(
     if labels.ndim == 2:
         return labels > 0, names, ~unknown
     return labels.astype(np.int64), names, labels >= 0
+
+
+def as_labels_of_graphs(
+    given: Any, class_names: Sequence[str] | None, n_node: np.ndarray
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of several graphs, converted to those of `LabeledGraphs`.
+
+    Args:
+      given: the labels of all nodes, as `node_graph` takes them.
+      class_names: the names as `node_graph` takes them.
+      n_node: [num_graphs], the number of nodes of each graph.
+
+    Returns:
+      (labels, class names).
+
+    Raises:
+      ValueError: if `node_graph` does not take them; or if a node's many labels are unknown, which
+        the bool labels of `LabeledGraphs` can't tell from none.
+    """
+    labels, names, known = as_labels(given, class_names, int(n_node.sum()))
+    if labels.ndim == 2 and not known.all():
+        row, ends = int(known.argmin()), np.cumsum(n_node)
+        graph = int(np.searchsorted(ends, row, side="right"))
+        raise ValueError(
+            "`labels` must be known of each node where a node has any number of labels, got none "
+            f"(or -1) for node {row - (ends[graph] - n_node[graph])} of graph {graph}"
+        )
+    return labels, names
 
 
 def _from_names(labels, names):

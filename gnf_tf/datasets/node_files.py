@@ -11,7 +11,7 @@ import scipy.sparse
 from gnf_tf import seeds
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.networkx_files import read_attributed_graphs
-from gnf_tf.datasets.node_arrays import as_labels, distinct_pairs
+from gnf_tf.datasets.node_arrays import as_labels_of_graphs, distinct_pairs
 from gnf_tf.datasets.node_graphs import (
     FRACTIONS,
     labeled_graphs_from_networkx,
@@ -38,8 +38,10 @@ _NAMES = {
     "test": ("test", "test_mask", "test_idx"),
     "class_names": ("class_names",),
 }
-# Prefixes of the arrays of a CSR matrix; `scipy.sparse.save_npz` writes none.
+# Prefixes of the arrays of a sparse matrix; `scipy.sparse.save_npz` writes none.
 _SPARSE = {"features": ("feat_", "attr_", ""), "edges": ("adj_",)}
+# Format of a sparse matrix -> the arrays that it has besides data and shape.
+_INDICES = {"csr": ("indices", "indptr"), "csc": ("indices", "indptr"), "coo": ("row", "col")}
 
 
 def read_node_graph(
@@ -52,10 +54,10 @@ def read_node_graph(
 
     - `.npz`: the arrays that `node_graph` takes: features (or x), edges (or edge_index), and
       optionally labels (or label, y), train, validation (or valid, val) and test, the last three
-      also with _mask or _idx at the end, and class_names. Features may be the arrays data, indices,
-      indptr and shape of a CSR matrix, as `scipy.sparse.save_npz` writes them, also with the prefix
-      feat_ or attr_; with the prefix adj_ they are an adjacency matrix, which gives the edges.
-      Other arrays are ignored.
+      also with _mask or _idx at the end, and class_names. Features may be the arrays of a CSR, CSC
+      or COO matrix, as `scipy.sparse.save_npz` writes them, also with the prefix feat_ or attr_;
+      with the prefix adj_ they are an adjacency matrix, which gives the edges. Without an array
+      format the matrix is CSR. Other arrays are ignored.
     - `.graphml`, `.gexf`, `.gml`, `.json` (node-link): one graph with the attributes that
       `node_graph_from_networkx` takes. In GML and GEXF, the attribute "label" is ignored, because
       it is the name of a node.
@@ -91,8 +93,8 @@ def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
     suffix gives the format:
 
     - `.npz`: the format of `read_graphs`, with the features in node_attributes and the labels in
-      node_labels, as `node_graph` takes them, and optionally class_names. Each edge may be given in
-      one direction or in both.
+      node_labels, as `node_graph` takes them, and optionally class_names. Labels [N, L] must be
+      known of each node. Each edge may be given in one direction or in both.
     - `.json` (node-link): one graph or a list of graphs with the attributes that
       `node_graph_from_networkx` takes; `.graphml`, `.gexf`, `.gml`: one such graph.
     - a folder: the files of PPI, as in `ppi`; the result has the graphs of all three splits.
@@ -134,17 +136,18 @@ def _joined(parts):
 
 def _from_arrays(n_nodes, n_edges, edges, node_attributes, node_labels=None, class_names=None, **_):
     """LabeledGraphs from the arrays of an npz file, where each graph's nodes begin with 0."""
-    # Checks the numbers of nodes, which the checks of the edges need.
-    labels, names, _ = as_labels(node_labels, class_names, len(node_attributes))
-    LabeledGraphs(n_nodes, np.zeros_like(n_nodes), node_attributes, labels, np.zeros([0, 2]), names)
-    counts = np.asarray(n_edges)
-    total = int(counts.sum()) if counts.dtype.kind in "iu" else -1
-    if counts.shape != n_nodes.shape or (counts < 0).any() or edges.shape != (2, total):
+    # Checks the numbers of nodes, which the checks of the edges and labels need.
+    unlabeled = np.full(node_attributes.shape[:1], -1)
+    LabeledGraphs(n_nodes, np.zeros_like(n_nodes), node_attributes, unlabeled, np.zeros([0, 2]))
+    n_nodes = n_nodes.astype(np.int64)
+    labels, names = as_labels_of_graphs(node_labels, class_names, n_nodes)
+    is_whole = n_edges.dtype.kind in "iu"
+    counts = n_edges.astype(np.int64) if is_whole else np.full(n_edges.shape, -1)
+    if counts.shape != n_nodes.shape or (counts < 0).any() or edges.shape != (2, counts.sum()):
         raise ValueError(
             f"`n_edges` must be {n_nodes.shape} whole numbers, at least 0, that add up to the E of "
-            f"`edges` [2, E], got {counts.dtype} {counts.shape} and {edges.shape}"
+            f"`edges` [2, E], got {n_edges.dtype} {n_edges.shape} and {edges.shape}"
         )
-    n_nodes = n_nodes.astype(np.int64)
     owner = np.repeat(np.arange(len(n_nodes)), counts)
     if edges.size and edges.dtype.kind not in "iu":
         raise ValueError(f"`edges` must be whole numbers, got {edges.dtype}")
@@ -171,9 +174,8 @@ def _named(path, arrays):
     for argument, names in _NAMES.items():
         present = [(name, arrays[name]) for name in names if name in arrays]
         for prefix in _SPARSE.get(argument, ()):
-            parts = [f"{prefix}{part}" for part in ("data", "indices", "indptr", "shape")]
-            if all(part in arrays for part in parts):
-                matrix = _sparse(path, parts, [arrays[part] for part in parts])
+            matrix = _sparse(path, arrays, prefix)
+            if matrix is not None:
                 if argument == "edges":
                     matrix = np.stack(matrix.nonzero())
                 present.append((f"{prefix}*" if prefix else "data", matrix))
@@ -192,15 +194,32 @@ def _named(path, arrays):
     return found
 
 
-def _sparse(path, names, arrays):
-    """The CSR matrix from the arrays data, indices, indptr and shape."""
-    *csr, shape = arrays
+def _sparse(path, arrays, prefix):
+    """The sparse matrix in the arrays with this prefix, as CSR or CSC; None if there is none."""
+    if not {f"{prefix}data", f"{prefix}shape"} <= set(arrays):
+        return None
+    given = arrays.get(f"{prefix}format", np.array("csr"))
+    is_text = given.dtype.kind == "S" and not given.ndim
+    form = given.item().decode(errors="replace") if is_text else str(given)
+    if form not in _INDICES:
+        raise DataError(
+            f"the data file {path} must hold a sparse matrix in the format "
+            f"{', '.join(_INDICES)}, got {form!r} as {prefix}format"
+        )
+    names = [f"{prefix}{part}" for part in ("data", *_INDICES[form], "shape")]
+    if not set(names) <= set(arrays):
+        return None
+    data, *indices, shape = (arrays[name] for name in names)
     try:
-        matrix = scipy.sparse.csr_array(tuple(csr), shape=tuple(shape.tolist()))
+        if form == "coo":
+            return scipy.sparse.coo_array((data, tuple(indices)), tuple(shape.tolist())).tocsr()
+        kind = scipy.sparse.csr_array if form == "csr" else scipy.sparse.csc_array
+        matrix = kind((data, *indices), tuple(shape.tolist()))
         matrix.check_format()
     except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise DataError(
-            f"the data file {path} is damaged: {', '.join(names)} are not a CSR matrix ({error})"
+            f"the data file {path} is damaged: {', '.join(names)} are not a {form.upper()} matrix "
+            f"({error})"
         ) from error
     return matrix
 

@@ -14,7 +14,13 @@ from gnf_tf.datasets.labeled_graphs import (
     LabeledGraphs,
     check_features,
 )
-from gnf_tf.datasets.node_arrays import as_array, as_labels, as_mask, distinct_pairs
+from gnf_tf.datasets.node_arrays import (
+    as_array,
+    as_labels,
+    as_labels_of_graphs,
+    as_mask,
+    distinct_pairs,
+)
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, from_networkx
 
@@ -165,16 +171,17 @@ def labeled_graphs_from_networkx(
     """Several graphs with labeled nodes from networkx graphs with attributes.
 
     The attributes, the arguments and the errors are those of `node_graph_from_networkx`, but for
-    the attribute "split", which is ignored.
+    the attribute "split", which is ignored. If labels are vectors, each node must have one.
     """
     graphs = list(graphs)
     whole = graphs_with_features(graphs, label=label)
     senders, receivers = whole.senders.numpy(), whole.receivers.numpy()
     distinct = senders != receivers
     graph_of_edge = np.repeat(np.arange(len(graphs)), whole.n_edge)[distinct]
-    labels, names, _ = as_labels(_labels_of(graphs, label), class_names, len(whole.nodes))
+    n_node = whole.n_node.numpy()
+    labels, names = as_labels_of_graphs(_labels_of(graphs, label), class_names, n_node)
     return LabeledGraphs(
-        n_node=whole.n_node.numpy(),
+        n_node=n_node,
         n_edge=np.bincount(graph_of_edge, minlength=len(graphs)),
         features=whole.nodes.numpy(),
         labels=labels,
