@@ -142,6 +142,15 @@ def test_a_list_is_evaluated_a_few_at_a_time_as_all_at_once(ask, generator, monk
     assert np.shape(ask([])) in ((0,), (2, 0))
 
 
+@pytest.mark.parametrize("kind", [nx.MultiGraph, nx.MultiDiGraph])
+def test_parallel_edges_count_once(kind):
+    simple = nx.DiGraph([(0, 1), (1, 2)]) if kind is nx.MultiDiGraph else nx.path_graph(3)
+    several = [kind([(0, 1), (0, 1), (1, 2)])]
+    generator = make(directed=simple.is_directed())
+    np.testing.assert_array_equal(generator.log_prob(several), generator.log_prob([simple]))
+    assert models.GraphGenerator.for_data(several, generator.config).n_node.tolist() == [3]
+
+
 def test_the_bound_is_below_the_log_likelihood_of_all_graphs():
     """exp of a bound that were above it would sum to more than 1 over the graphs of 3 nodes."""
     pairs = [(0, 1), (0, 2), (1, 2)]

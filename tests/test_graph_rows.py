@@ -31,6 +31,14 @@ def test_rows_are_the_graphs_themselves(rows):
     np.testing.assert_array_equal(nodes, found.nodes)
 
 
+@pytest.mark.parametrize("kind", [nx.Graph, nx.DiGraph, nx.MultiGraph, nx.MultiDiGraph])
+def test_parallel_edges_and_self_loops_count_once(kind):
+    whole = datasets.Topologies([kind([(0, 1), (0, 1), (1, 2), (1, 1), (1, 1)])]).whole
+    pairs = np.stack([whole.senders, whole.receivers], axis=1).tolist()
+    there, back, loops = [[0, 1], [1, 2]], [[1, 0], [2, 1]], [[0, 0], [1, 1], [2, 2]]
+    assert sorted(pairs) == sorted(there + back * ("Di" not in kind.__name__) + loops)
+
+
 def test_batches_without_padding_hold_every_graph():
     data = datasets.GraphRows(rings(7))
     stream = datasets.batches(data, 3, padded=False, seed=1)

@@ -84,8 +84,9 @@ class GraphRows:
 class Topologies(GraphRows):
     """The edges of networkx graphs as a `GraphDataset`: features of width 0, and no targets.
 
-    An undirected edge becomes two edges, one in each direction. Every node has a self loop, as in
-    the code of the paper's authors, so that a node receives its own message too.
+    An undirected edge becomes two edges, one in each direction. Parallel edges become one. Every
+    node has one self loop, whether its graph has it or not, as in the code of the paper's authors,
+    so that a node receives its own message too.
 
     >>> topologies = Topologies([nx.path_graph(2)])
     >>> topologies.whole.senders.tolist(), topologies.whole.receivers.tolist()
@@ -126,7 +127,7 @@ class Topologies(GraphRows):
 def _edges(graph):
     """[num_edges, 2], the sender and the receiver of each edge, numbered in the graph's order."""
     row = {label: i for i, label in enumerate(graph)}
-    pairs = [(row[a], row[b]) for a, b in graph.edges if a != b]
+    pairs = [(row[a], row[b]) for a, b in graph.edges() if a != b]  # without keys
     back = [] if graph.is_directed() else [(b, a) for a, b in pairs]
     return np.array(sorted({*pairs, *back}) + [(i, i) for i in range(len(row))])
 
