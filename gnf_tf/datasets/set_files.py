@@ -27,7 +27,8 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
     are read from two formats:
 
     - `.csv`: a line for each point, below a line with the names of the columns. The column "set"
-      has the number or the name of the set of a point, and each other column is a feature.
+      has the number or the name of the set of a point, and each other column is a feature. A first
+      column without a name, such as the row numbers that pandas writes, is left out.
     - `.npz`: arrays features [num_nodes, F] and set [num_nodes].
 
     Each set becomes a fully connected graph with self loops, as in `graphs.fully_connected`. The
@@ -99,9 +100,9 @@ def _joined(features, sets):
 
 def _read_csv(path):
     """(features [num_points, F], the name of each point's set)."""
-    header, rows = read_table(path)
-    names = [name for name in header if name != _SET]
-    if len(names) == len(header) or not names:
+    header, rows = read_table(path, index="")
+    names = [name for name in header if name not in ("", _SET)]
+    if _SET not in header or not names:
         raise wrong_line(
             path,
             1,

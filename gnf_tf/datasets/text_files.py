@@ -32,10 +32,14 @@ def read_text(path: pathlib.Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_table(path: pathlib.Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def read_table(
+    path: pathlib.Path, *, index: str = "index"
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """A csv file with a header, as (names of the columns, (line, {name: text}) for each row).
 
-    A first column without a name, such as the index that pandas writes, is named "index".
+    Args:
+      path: path of the file.
+      index: name of a first column without a name, such as the index that pandas writes.
 
     Raises:
       DataError: as `read_text`; if a column has no name, two columns have the same name, a row has
@@ -49,8 +53,8 @@ def read_table(path: pathlib.Path) -> tuple[list[str], list[tuple[int, dict[str,
             path, reader.line_num, f"{error}, expected cells between commas"
         ) from error
     (first, header), *rows = (row for row in rows if any(row[1])) or [(1, [""])]
-    header[0] = header[0] or "index"
-    if not all(header) or len(set(header)) < len(header):
+    header[0] = header[0] or index
+    if not all(header[1:]) or len(set(header)) < len(header):
         raise wrong_line(
             path, first, f"expected a distinct name of each column, got {short(', '.join(header))}"
         )
