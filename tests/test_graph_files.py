@@ -58,6 +58,8 @@ DIRECTED = [nx.DiGraph([(1, 0), (1, 2)])]
         *[(suffix, DIRECTED) for suffix in (".json", ".graphml", ".gml")],
         (".gml", attributed(node=FEATURES, edge=FEATURES, graph=FEATURES)[:1]),
         (".json", attributed(node={"label": lambda row: np.array([row, 1.5])})),
+        (".json", attributed(node={"label": lambda row: "a\0\r\n\x1b\ud800\uffff"})),
+        (".graphml", attributed(node={"label": lambda row: "a\t\nb\x7f\x85 <&\U0001f600"})),
     ],
 )
 def test_what_is_written_is_read_again(tmp_path, suffix, expected):
@@ -299,6 +301,16 @@ MULTI, LOOP = nx.MultiGraph([(0, 1)]), nx.Graph([(0, 1), (1, 1)])
             "node 0 of graph 0 has the label 'C0'; an npz file holds numb",
         ),
         ("a.npz", [TEXTS[0], KARATE], ValueError, "label"),
+        *[
+            (
+                "a.graphml",
+                [TEXTS[0], *attributed(**{kind: {"label": lambda row, text=text: text}})],
+                ValueError,
+                f"{what} of graph 1 has the label 'a.*b', with control characters that GraphML",
+            )
+            for kind, what in (("node", "node 0"), ("edge", "edge .0, 1."), ("graph", "the whole"))
+            for text in ("a\x1bb", "a\0b", "a\r\nb", "a\ud800b", "a\ufffeb")
+        ],
         ("a.npz", attributed(node={"label": lambda row: 2**70}), ValueError, "at most 64 bits"),
         ("a.json", [EVERYTHING[0], KARATE], ValueError, "node 0 of graph 1 has no features, exp"),
         (
@@ -320,7 +332,7 @@ MULTI, LOOP = nx.MultiGraph([(0, 1)]), nx.Graph([(0, 1), (1, 1)])
             "has the suffix '.gexf', expected .npz, .* or .json",
         ),
         ("a", [KARATE], datasets.DataError, "has the suffix '', expected .npz, .* or .json"),
-        ("absent/a.g6", [KARATE], datasets.DataError, "a.g6 can't be written .No such file"),
+        ("absent/a.g6", [KARATE], datasets.DataError, "a.g6 can't be written .*[Nn]o such f"),
     ],
 )
 def test_what_cannot_be_written(tmp_path, name, given, error, message):

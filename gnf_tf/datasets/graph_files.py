@@ -179,8 +179,8 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
     - `.npz`: undirected graphs with features, and with labels that are numbers.
     - `.g6`, `.graph6`, `.s6`, `.sparse6`: undirected graphs without attributes.
     - `.json`: all graphs.
-    - `.graphml`: all graphs but those with vectors as labels. `networkx.read_graphml` reads only
-      the first graph of a file.
+    - `.graphml`: all graphs but those with vectors, or texts with control characters, as labels.
+      `networkx.read_graphml` reads only the first graph of a file.
     - `.gml`: one graph without labels.
 
     Args:

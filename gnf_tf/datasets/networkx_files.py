@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import networkx as nx
 import numpy as np
 
-from gnf_tf.datasets.attributed_graphs import vector
+from gnf_tf.datasets.attributed_graphs import items, vector
 from gnf_tf.datasets.contents import content_of
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
@@ -82,9 +82,20 @@ def _read_graphml(content):
     return graphs
 
 
+# What a reader of XML refuses, and "\r", which it replaces by "\n".
+_NOT_IN_XML = re.compile("[\0-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
 def _write_graphml(graphs):
     writer = nx.GraphMLWriter()
-    for graph in graphs:
+    for index, graph in enumerate(graphs):
+        for what, data in (member for members in items(graph).values() for member in members):
+            label = data.get("label")
+            if isinstance(label, str) and _NOT_IN_XML.search(label):
+                raise ValueError(
+                    f"{what} of graph {index} has the label {label!r:.80}, with control characters "
+                    "that GraphML doesn't hold; use .json"
+                )
         writer.add_graph_element(_plain(graph, str))
         writer.attributes.clear()  # otherwise those of earlier graphs are written again
     file = io.BytesIO()
