@@ -7,6 +7,7 @@ import pytest
 from rdkit import Chem
 
 from gnf_tf import datasets
+from molecule_texts import EXTENDED, WATER, block
 
 # Ethanol and hydrogen cyanide; made once by rdkit, then rounded to what every format holds.
 SMILES = ("CCO", "C#N")
@@ -217,19 +218,6 @@ def test_without_rdkit_one_line_says_how_to_get_it(name, write, monkeypatch):
         datasets.read_molecules(path)
 
 
-WATER = "3\n\nO 0 0 0.1\nH 0 0.8 -0.5\nH 0 -0.8 -0.5\n"
-EXTENDED = WATER.replace("\n\n", "\nProperties=species:S:1:pos:R:3 e=1\n")
-
-
-def block(atoms="O 0.1 1;H 0.6 2;H 0.3 3", bonds="  1  2  1  0\n  1  3  1  0\n", dimension="3D"):
-    lines = [atom.split() for atom in atoms.split(";")]
-    text = "".join(
-        f"{float(x):10.4f}{float(y):10.4f}    0.0000 {symbol:<3} 0  0\n" for symbol, x, y in lines
-    )
-    counts = f"{len(lines):3d}{bonds.count(chr(10)):3d}  0  0  0  0  0  0  0  0999 V2000\n"
-    return f"water\n  -made-  0101260000{dimension}\n\n{counts}{text}{bonds}M  END\n"
-
-
 @pytest.mark.parametrize("dimension", ["3D", "  "])
 def test_a_planar_molecule_is_read(dimension, tmp_path):
     path = tmp_path / "mine.mol"
@@ -319,80 +307,6 @@ def test_a_wrong_file_is_refused_with_its_name_and_line(suffix, content, message
         datasets.read_molecules(path)
     text = str(info.value)
     assert text.startswith(f"the data file {path} ") and message in text and "\n" not in text
-
-
-WRONG_TARGETS = [
-    # (content of the csv file, what the error says)
-    ("a\n1\n", "has 1 rows of targets, expected 2, one for each molecule of"),
-    ("a\n1\n2\n3\n", "has 3 rows of targets, expected 2"),
-    ("a\n1\nnan\n", "line 3: expected a finite number as `a`, got 'nan'"),
-    ("a,b\n1,\n2,3\n", "line 2: expected a finite number as `b`, got ''"),
-    ("a\n1\n1e39\n", "line 3: expected a finite number as `a`, got '1e39'"),
-    ("a,b\n1,2\n3,x\n", "line 3: expected a finite number as `b`, got 'x'"),
-    ("a [eV],a (D)\n1,2\n3,4\n", "line 1: expected distinct targets, got 'a [eV], a (D)'"),
-    ("a,a\n1,2\n3,4\n", "line 1: expected a distinct name of each column, got 'a, a'"),
-    ("name\nwater\nmethane\n", "line 1: expected a column of targets, got 'name'"),
-    ("name,a\nwater,1\nwater,2\n", "line 3: `name` is 'water' for the second time"),
-    ("name,a\nwater,1\ngold,2\n", "line 3: no molecule of"),
-    ("name,a\nwater,1\n", "has no row with 'heavy' as `name`, for the molecule in line 6 of"),
-    ("", "is empty"),
-    (b"a\n\xff\n", "line 2: expected text in UTF-8"),
-]
-
-
-def test_a_second_molecule_of_one_title_cannot_be_joined(tmp_path):
-    path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
-    path.write_text(WATER.replace("\n\n", "\nwater\n") * 2)
-    targets.write_text("name,a\nwater,1\n")
-    with pytest.raises(datasets.DataError, match="mine.xyz is wrong in line 6: a second molecule"):
-        datasets.read_molecules(path, targets)
-
-
-@pytest.mark.parametrize("content, message", WRONG_TARGETS)
-def test_wrong_targets_are_refused_with_file_and_line(content, message, tmp_path):
-    path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
-    path.write_text(WATER.replace("\n\n", "\nwater\n") + WATER.replace("\n\n", "\nheavy\n"))
-    targets.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(datasets.DataError) as info:
-        datasets.read_molecules(path, targets)
-    assert str(info.value).startswith(f"the data file {targets} ") and message in str(info.value)
-
-
-@pytest.mark.parametrize(
-    "wanted, second, error, message",
-    [
-        (["f"], EXTENDED, datasets.DataError, "mine.xyz is wrong in line 1: expected a field `f`"),
-        (["e [eV]"], EXTENDED, None, None),
-        (["e"], WATER, datasets.DataError, "line 6: molecule 1 lacks `e`, which molecule 0 has"),
-        (
-            ["e"],
-            EXTENDED.replace("e=1", "e=x"),
-            datasets.DataError,
-            "line 7: expected a finite number as `e`, got 'x'",
-        ),
-        (["e [eV]", "e"], EXTENDED, ValueError, "`targets` must be distinct names"),
-        ([1], EXTENDED, ValueError, r"`targets` must be names, got \[1\]"),
-        ("e", EXTENDED, ValueError, "`targets` must be a .csv file or a list of names, got 'e'"),
-        ("no.csv", EXTENDED, datasets.DataError, "the data file no.csv is missing"),
-    ],
-)
-def test_fields_that_are_not_there(wanted, second, error, message, tmp_path):
-    path = tmp_path / "mine.xyz"
-    path.write_text(EXTENDED + second)
-    if error is None:
-        assert datasets.read_molecules(path, wanted).target_units == ("eV",)
-        return
-    with pytest.raises(error, match=message):
-        datasets.read_molecules(path, wanted)
-
-
-def test_a_wrong_data_item_is_named_with_its_line(tmp_path):
-    path = tmp_path / "mine.sdf"
-    record = block() + "> <note>\n> <e>\nb\n\n>  <e>  (1)\n{}\n\n$$$$\n"
-    path.write_text(record.format(1) + record.format("x"))
-    assert path.read_text().split("\n")[33] == "x"
-    with pytest.raises(datasets.DataError, match="line 34: expected a finite number as `e`, got"):
-        datasets.read_molecules(path, ["e"])
 
 
 @pytest.mark.parametrize("make, message", [("mkdir", "Is a directory"), ("nothing", "is missing")])

@@ -52,11 +52,13 @@ def read_molecules(
       path: path of the file.
       targets: None for no targets; or a list with names of fields; or the path of a csv file, in
         which all columns but `smiles` and the titles are targets. The first column of the csv file
-        with the name `id`, `name`, `title` or `index`, or the first column if it has no name,
-        assigns a row to the molecule with this title, or, if no molecule has a title, with this
-        number, from 0. Without such a column, the rows are in the order of the molecules. The name
-        of a target may be followed by its unit, in the file or in the list: "energy [eV]" or
-        "energy (eV)".
+        with the name `id`, `name`, `title` or `index`, or the first column if it has no name
+        (`index`), assigns a row to the molecule with this text in the field of the same name. If
+        the molecules lack this field, it is their title, and if none has a title, their number,
+        from 0. Without such a column, the rows are in the order of the molecules, and SMILES
+        strings in both files must be equal. The name of a target may be followed by its unit, in
+        the file or in the list: "energy [eV]" or "energy (eV)", the latter with a space; log(P) is
+        a name.
 
     Returns:
       The molecules in the order of the file, with `index` 0, 1, ...

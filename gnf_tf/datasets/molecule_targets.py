@@ -3,7 +3,7 @@
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +55,8 @@ def read_targets(
                 source, 1, f"expected distinct targets, got {short(', '.join(wanted))}"
             )
     else:
+        if not isinstance(targets, Iterable):
+            raise ValueError(f"`targets` must be a .csv file or a list of names, got {targets!r}")
         source, wanted = path, list(targets)
         if not all(isinstance(name, str) for name in wanted):
             raise ValueError(f"`targets` must be names, got {wanted}")
@@ -78,19 +80,29 @@ def read_targets(
 
 
 def _name_and_unit(text):
-    match = re.fullmatch(r"(.+?)\s*(?:\[(.*)\]|\((.*)\))", text.strip())
+    # Parentheses without a space before are of the name: log(P), E(HF).
+    match = re.fullmatch(r"(.+?)(?:\s*\[(.*)\]|\s+\((.*)\))", text.strip())
     return (match[1], (match[2] or match[3] or "").strip()) if match else (text.strip(), "")
 
 
 def _key(path, line, fields, wanted):
     """The field with the name of a target, and with the same unit if both have a unit."""
     name, unit = _name_and_unit(wanted)
-    fits = [key for key in fields if _name_and_unit(key) in ((name, unit), (name, ""))]
-    fits += [key for key in fields if _name_and_unit(key)[0] == name and not unit]
-    if not fits:
-        there = short(", ".join(fields)) if fields else "none"
-        raise wrong_line(path, line, f"expected a field `{wanted}`, got {there}")
-    return wanted if wanted in fields else fits[0]
+    if wanted in fields:
+        return wanted
+    parts = {key: _name_and_unit(key) for key in fields}
+    fits = [key for key, (n, u) in parts.items() if n == name and (not unit or u in (unit, ""))]
+    if len(fits) != 1:
+        there = short(", ".join(fits or fields)) if fields else "none"
+        one = "one field" if fits else "a field"
+        raise wrong_line(path, line, f"expected {one} `{wanted}`, got {there}")
+    return fits[0]
+
+
+def _any_case(fields, name):
+    """The field with a name, or with this name in another case, or None."""
+    same = [field for field in fields if field.lower() == name.lower()]
+    return name if name in same else next(iter(same), None)
 
 
 def _target_file(path, records, source):
@@ -107,13 +119,39 @@ def _target_file(path, records, source):
             f"the data file {source} has {len(rows)} rows of targets, expected {len(records)}, one "
             f"for each molecule of {path}"
         )
+    if not named:
+        _check_smiles(path, records, source, rows)
     return columns, rows
 
 
+def _check_smiles(path, records, source, rows):
+    """If both files have SMILES strings, rows in the order of the molecules have the same."""
+    for record, (line, cells) in zip(records, rows, strict=True):
+        own, other = _any_case(record.fields, "smiles"), _any_case(cells, "smiles")
+        if own and other and record.fields[own] != cells[other]:
+            raise wrong_line(
+                source,
+                line,
+                f"`{other}` is {short(cells[other])}, expected {short(record.fields[own])} as for "
+                f"the molecule in line {record.line} of {path}, because no column has titles",
+            )
+
+
 def _joined(path, records, source, rows, column):
-    """The rows in the order of the molecules, whose titles are in `column`."""
+    """The rows in the order of the molecules, whose fields or titles are in `column`."""
+    keys = [_any_case(record.fields, column) for record in records]
     of_molecule, kind = [record.title for record in records], "the title"
-    if not any(of_molecule):
+    if any(keys):
+        if None in keys:
+            row = keys.index(None)
+            raise wrong_line(
+                path,
+                records[row].line,
+                f"molecule {row} lacks the field `{column}`, by which {source} names molecules",
+            )
+        pairs = zip(records, keys, strict=True)
+        of_molecule, kind = [record.fields[key] for record, key in pairs], f"the {column}"
+    elif not any(of_molecule):
         of_molecule, kind = [str(number) for number in range(len(records))], "the number"
     record_of, row_of = {}, {}
     for record, title in zip(records, of_molecule, strict=True):
@@ -121,7 +159,7 @@ def _joined(path, records, source, rows, column):
             raise wrong_line(
                 path,
                 record.line,
-                f"a second molecule has the title {short(title)}, by which {source} names them",
+                f"a second molecule has {kind} {short(title)}, by which {source} names them",
             )
     for line, cells in rows:
         title = cells[column]

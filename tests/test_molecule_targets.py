@@ -1,0 +1,136 @@
+"""Targets of users' molecules: fields, and rows of csv files, which belong to a molecule."""
+
+import numpy as np
+import pytest
+
+from gnf_tf import datasets
+from molecule_texts import EXTENDED, WATER, block
+
+UNITS = EXTENDED.replace("e=1", '"f [eV]"=1 "f [Ha]"=2')
+
+WRONG_TARGETS = [
+    # (content of the csv file, what the error says)
+    ("a\n1\n", "has 1 rows of targets, expected 2, one for each molecule of"),
+    ("a\n1\n2\n3\n", "has 3 rows of targets, expected 2"),
+    ("a\n1\nnan\n", "line 3: expected a finite number as `a`, got 'nan'"),
+    ("a,b\n1,\n2,3\n", "line 2: expected a finite number as `b`, got ''"),
+    ("a\n1\n1e39\n", "line 3: expected a finite number as `a`, got '1e39'"),
+    ("a,b\n1,2\n3,x\n", "line 3: expected a finite number as `b`, got 'x'"),
+    ("a [eV],a (D)\n1,2\n3,4\n", "line 1: expected distinct targets, got 'a [eV], a (D)'"),
+    ("a,a\n1,2\n3,4\n", "line 1: expected a distinct name of each column, got 'a, a'"),
+    ("name\nwater\nmethane\n", "line 1: expected a column of targets, got 'name'"),
+    ("name,a\nwater,1\nwater,2\n", "line 3: `name` is 'water' for the second time"),
+    ("name,a\nwater,1\ngold,2\n", "line 3: no molecule of"),
+    ("name,a\nwater,1\n", "has no row with 'heavy' as `name`, for the molecule in line 6 of"),
+    ("", "is empty"),
+    (b"a\n\xff\n", "line 2: expected text in UTF-8"),
+]
+
+
+def test_a_second_molecule_of_one_title_cannot_be_joined(tmp_path):
+    path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
+    path.write_text(WATER.replace("\n\n", "\nwater\n") * 2)
+    targets.write_text("name,a\nwater,1\n")
+    with pytest.raises(datasets.DataError, match="mine.xyz is wrong in line 6: a second molecule"):
+        datasets.read_molecules(path, targets)
+
+
+IDS = [
+    ("xyz", EXTENDED.replace("e=1", "id={} index={}")),
+    ("sdf", block() + "> <id>\n{}\n\n> <Index>\n{}\n\n$$$$\n"),
+    ("csv", "O,{},{}\n"),
+]
+
+
+@pytest.mark.parametrize("suffix, record", IDS)
+@pytest.mark.parametrize("column, expected", [("index", [10, 11]), ("ID", [11, 10])])
+def test_a_column_is_joined_with_the_field_of_its_name(suffix, record, column, expected, tmp_path):
+    path, targets = tmp_path / f"mine.{suffix}", tmp_path / "targets.csv"
+    header = "smiles,id,index\n" if suffix == "csv" else ""
+    path.write_text(header + record.format(1, 0) + record.format(0, 1))
+    targets.write_text(f"{column},a\n0,10\n1,11\n")
+    np.testing.assert_array_equal(datasets.read_molecules(path, targets).targets[:, 0], expected)
+
+
+def test_a_molecule_without_the_field_of_a_column_is_named(tmp_path):
+    path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
+    path.write_text(EXTENDED.replace("e=1", "id=0") + EXTENDED.replace("e=1", "name=1"))
+    targets.write_text("id,a\n0,10\n1,11\n")
+    with pytest.raises(datasets.DataError, match="line 6: molecule 1 lacks the field `id`, by"):
+        datasets.read_molecules(path, targets)
+
+
+@pytest.mark.parametrize(
+    "suffix, content",
+    [
+        ("csv", "smiles\nO\nC\n"),
+        ("sdf", "".join(block() + f"> <SMILES>\n{text}\n\n$$$$\n" for text in "OC")),
+    ],
+)
+def test_rows_of_other_smiles_are_refused(suffix, content, tmp_path):
+    path, targets = tmp_path / f"mine.{suffix}", tmp_path / "targets.csv"
+    path.write_text(content)
+    targets.write_text("Smiles,a\nO,1\nC,2\n")
+    np.testing.assert_array_equal(datasets.read_molecules(path, targets).targets, [[1], [2]])
+    targets.write_text("Smiles,a\nC,1\nO,2\n")
+    with pytest.raises(datasets.DataError, match="targets.csv is .* line 2: `Smiles` is 'C', exp"):
+        datasets.read_molecules(path, targets)
+
+
+def test_parentheses_without_a_space_are_of_the_name(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("smiles,log(P),log(D),E(HF) [Ha],x (eV)\nO,1,2,3,4\n")
+    for targets in (path, ["log(P)", "log(D)", "E(HF)", "x"]):
+        molecules = datasets.read_molecules(path, targets)
+        assert molecules.target_names == ("log(P)", "log(D)", "E(HF)", "x")
+        assert molecules.target_units == ("", "", "Ha", "eV")
+
+
+@pytest.mark.parametrize("content, message", WRONG_TARGETS)
+def test_wrong_targets_are_refused_with_file_and_line(content, message, tmp_path):
+    path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
+    path.write_text(WATER.replace("\n\n", "\nwater\n") + WATER.replace("\n\n", "\nheavy\n"))
+    targets.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(datasets.DataError) as info:
+        datasets.read_molecules(path, targets)
+    assert str(info.value).startswith(f"the data file {targets} ") and message in str(info.value)
+
+
+@pytest.mark.parametrize(
+    "wanted, second, error, message",
+    [
+        (["f"], EXTENDED, datasets.DataError, "mine.xyz is wrong in line 1: expected a field `f`"),
+        (["e [eV]"], EXTENDED, None, None),
+        (["e"], WATER, datasets.DataError, "line 6: molecule 1 lacks `e`, which molecule 0 has"),
+        (
+            ["e"],
+            EXTENDED.replace("e=1", "e=x"),
+            datasets.DataError,
+            "line 7: expected a finite number as `e`, got 'x'",
+        ),
+        (["e [eV]", "e"], EXTENDED, ValueError, "`targets` must be distinct names"),
+        (["f"], UNITS, datasets.DataError, "line 1: expected one field `f`, got 'f .eV., f .Ha.'"),
+        (["f [J]"], UNITS, datasets.DataError, "line 1: expected a field `f .J.`, got 'f"),
+        (3, EXTENDED, ValueError, "`targets` must be a .csv file or a list of names, got 3"),
+        ([1], EXTENDED, ValueError, r"`targets` must be names, got \[1\]"),
+        ("e", EXTENDED, ValueError, "`targets` must be a .csv file or a list of names, got 'e'"),
+        ("no.csv", EXTENDED, datasets.DataError, "the data file no.csv is missing"),
+    ],
+)
+def test_fields_that_are_not_there(wanted, second, error, message, tmp_path):
+    path = tmp_path / "mine.xyz"
+    path.write_text(second if second == UNITS else EXTENDED + second)
+    if error is None:
+        assert datasets.read_molecules(path, wanted).target_units == ("eV",)
+        return
+    with pytest.raises(error, match=message):
+        datasets.read_molecules(path, wanted)
+
+
+def test_a_wrong_data_item_is_named_with_its_line(tmp_path):
+    path = tmp_path / "mine.sdf"
+    record = block() + "> <note>\n> <e>\nb\n\n>  <e>  (1)\n{}\n\n$$$$\n"
+    path.write_text(record.format(1) + record.format("x"))
+    assert path.read_text().split("\n")[33] == "x"
+    with pytest.raises(datasets.DataError, match="line 34: expected a finite number as `e`, got"):
+        datasets.read_molecules(path, ["e"])
