@@ -7,7 +7,7 @@ import pytest
 from rdkit import Chem
 
 from gnf_tf import datasets
-from molecule_texts import EXTENDED, WATER, block
+from tests.molecule_texts import EXTENDED, WATER, block
 
 # Ethanol and hydrogen cyanide; made once by rdkit, then rounded to what every format holds.
 SMILES = ("CCO", "C#N")

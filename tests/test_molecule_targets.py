@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gnf_tf import datasets
-from molecule_texts import EXTENDED, WATER, block
+from tests.molecule_texts import EXTENDED, WATER, block
 
 UNITS = EXTENDED.replace("e=1", '"f [eV]"=1 "f [Ha]"=2')
 

@@ -48,7 +48,7 @@ def read_targets(
                 f"`targets` must be a .csv file or a list of names, got {os.fspath(targets)!r}"
             )
         wanted, rows = _target_file(path, records, source)
-        places = [{} for _ in rows]
+        places: list[Mapping[str, int]] = [{}] * len(rows)
         names = [_name_and_unit(column)[0] for column in wanted]
         if len(set(names)) < len(names):
             raise wrong_line(
