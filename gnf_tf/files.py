@@ -1,6 +1,7 @@
 """Paths of the user, and files that are replaced atomically."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import tempfile
@@ -26,13 +27,20 @@ def cache_folder() -> pathlib.Path:
 def whole_file(path: str | os.PathLike) -> Iterator[IO[bytes]]:
     """A context manager that writes a binary file, which replaces `path` only when it is complete.
 
-    If an error, a signal or a full disk interrupts the writing, `path` remains unchanged.
+    If an error, a signal or a full disk interrupts the writing, `path` remains unchanged. A link
+    remains a link, whose target is replaced.
 
     Raises:
-      OSError: if the file can't be written.
+      OSError: if the file can't be written; at once, if the folder does not exist, or `path` is a
+        folder, a device or another thing that is no file.
     """
-    path = user_path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+    path = pathlib.Path(os.path.realpath(user_path(path)))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "this is no file, and is not replaced", str(path))
+    # Not named after the file, whose name may be as long as names can be.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(handle, 0o644)  # readable by others, unlike other temporary files

@@ -56,11 +56,17 @@ def predicted_against_true(
         error = np.abs(true[:, i] - predicted[:, i]).mean()
         axis.plot(ends, ends, color="0.6", linewidth=1)
         axis.plot(true[:, i], predicted[:, i], ".", markersize=2, alpha=0.4)
+        name, unit = _plain(name), _plain(unit)
         axis.set_title(f"{name}  (MAE {error:.3g} {unit})", fontsize=9)
         axis.set_xlabel(f"true [{unit}]", fontsize=8)
         axis.set_ylabel(f"predicted [{unit}]", fontsize=8)
         axis.tick_params(labelsize=7)
     return figure
+
+
+def _plain(text):
+    """The text as it stands: matplotlib would read what is between two dollars as a formula."""
+    return text.replace("$", r"\$")
 
 
 def calibration(coverages: Sequence[float], shares: np.ndarray, names: Sequence[str]) -> Figure:
@@ -82,7 +88,7 @@ def calibration(coverages: Sequence[float], shares: np.ndarray, names: Sequence[
     axis = figure.subplots()
     axis.set_prop_cycle(color=list(colormaps["tab20"](np.arange(20))))
     axis.plot([0, 1], [0, 1], color="0.6", linewidth=1)
-    axis.plot(coverages, shares, "o-", markersize=3, linewidth=1, label=names)
+    axis.plot(coverages, shares, "o-", markersize=3, linewidth=1, label=[*map(_plain, names)])
     axis.set(xlabel="stated share", ylabel="share within the intervals", aspect="equal")
     axis.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize=8)

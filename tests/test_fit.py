@@ -185,6 +185,10 @@ def test_what_is_damaged_or_not_finite_is_one_error(molecules, monkeypatch, tmp_
     "changes, message",
     [
         ({"epochs": 0}, "`epochs` must be at least 1, got 0"),
+        ({"epochs": 1.5}, "`epochs` must be a whole number, got 1.5"),
+        ({"epochs": "3"}, "`epochs` must be a whole number, got '3'"),
+        ({"seed": -1}, "`seed` must be a whole number from 0 to 9223372036854775807, got -1"),
+        ({"seed": None}, "`seed` must be a whole number, got None"),
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ({"learning_rate": math.nan}, "`learning_rate` must be a finite number, got nan"),
         ({"batch_size": 2.5}, "`batch_size` must be a whole number, got 2.5"),

@@ -23,6 +23,14 @@ def test_predicted_against_true():
         plots.predicted_against_true(true, true, ["a", "b"], ["", ""])
 
 
+def test_names_are_no_formulas():
+    """What a user calls a target is drawn as it stands."""
+    names = [r"$\alpha_{$", "a$b"]
+    values = np.arange(4.0).reshape([2, 2])
+    plots.to_image(plots.predicted_against_true(values, values, names, ["$^$", "eV"]))
+    plots.to_image(plots.calibration([0.5, 0.9], values / 4, names))
+
+
 def test_loss_curves():
     figure = plots.loss_curves({"training": [3.0, 2.0], "validation": [3.0, 2.5]})
     lines = figure.axes[0].get_lines()

@@ -1,6 +1,7 @@
 """Model files: weights by name, whole or not at all, and files of before that load for ever."""
 
 import json
+import os
 import pathlib
 
 import networkx as nx
@@ -172,5 +173,53 @@ def test_what_interrupts_the_writing_leaves_the_file_before(error, tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         load(GOLDEN / "generator-2-network.npz").save(tmp_path / "none" / "one.npz")
+    assert caught.value.filename == str(tmp_path / "none")
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    """Such as a device; and a link remains a link."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(OSError, match=f"this is no file.*{name}"), whole_file(tmp_path / name):
+            raise AssertionError("it was opened")
+    target, link = tmp_path / "target", tmp_path / "link"
+    link.symlink_to(target)
+    for content in (b"first", b"second"):
+        with whole_file(link) as file:
+            file.write(content)
+        assert link.is_symlink() and target.read_bytes() == content
+    longest = tmp_path / ("n" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    with whole_file(longest) as file:
+        file.write(b"x")
+    assert longest.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize(
+    "name, part",
+    [
+        ("graph_density", "mean"),
+        ("graph_density", "edge_size"),
+        ("molecule_regressor", "spread"),
+        ("molecule_regressor", "target_units"),
+        ("node_classifier", "class_names"),
+    ],
+)
+def test_an_argument_that_is_missing_is_named(name, part, tmp_path):
+    """Also one that the constructor can do without."""
+    arrays = arrays_of(GOLDEN / f"{name}.npz")
+    head = json.loads(str(arrays["header"]))
+    head["arguments"].pop(part, None)
+    arrays.pop(f"statistics/{part}", None)
+    np.savez(tmp_path / "changed.npz", **arrays | {"header": json.dumps(head)})
+    with pytest.raises(ValueError, match=f"no complete model file: .*{part}"):
+        models.load(tmp_path / "changed.npz")
+
+
+@pytest.mark.parametrize("content", [b"a text\n", b">>graph6<<Bw\n", b"", b"\x93NUMPY\x01\x00v"])
+def test_a_file_of_another_kind_is_called_that(content, tmp_path):
+    (tmp_path / "other").write_bytes(content)
+    with pytest.raises(ValueError, match=r"other is no complete model file: expected an npz file"):
+        models.load(tmp_path / "other")

@@ -230,6 +230,36 @@ def test_own_data_to_a_model_to_answers(own, monkeypatch, capsys):
         assert len(heads) > 1 and len(rows) > 5
     else:
         assert len(datasets.read_graphs(out)) == len(datasets.read_graphs(path))
+    if run.case.model == "GraphDensity":
+        out = path.with_name("samples.json")
+        main(monkeypatch, predict, model, path, "--out", out)
+        made, given = datasets.read_sets(out), datasets.read_sets(path)
+        np.testing.assert_array_equal(made.n_node, given.n_node)
+        assert np.isfinite(made.nodes).all() and np.std(made.nodes - given.nodes) > 0
+
+
+def test_no_file_that_is_read_is_written(own, monkeypatch, capsys, tmp_path):
+    run, path = own
+    model = run.folder / "model.npz"
+    before = path.read_bytes(), model.read_bytes()
+    for out in (path, model):
+        line = fails(monkeypatch, capsys, predict, model, path, "--out", out)
+        assert "--out must not be a file that is read" in line
+    assert before == (path.read_bytes(), model.read_bytes())
+    line = fails(monkeypatch, capsys, predict, model, path, "--out", tmp_path)
+    assert "--out must be a file, got" in line
+
+
+def test_a_folder_with_a_run_of_another_trainer_is_refused(own, monkeypatch, capsys, tmp_path):
+    """Of one that keeps its runs elsewhere in its folder."""
+    run, _ = own
+    folder = tmp_path if run.case.folder == "" else tmp_path / "seed0"
+    other = tmp_path / "seed0" if run.case.folder == "" else tmp_path
+    other.mkdir(exist_ok=True)
+    (other / "config.json").write_text("{}")
+    line = fails(monkeypatch, capsys, run.module, *run.words, "--run-dir", tmp_path)
+    assert "holds a run of another trainer" in line
+    assert not (folder / "history.json").exists()
 
 
 def test_a_finished_run_belongs_to_what_the_file_holds(own, monkeypatch, capsys, tmp_path):
@@ -256,6 +286,32 @@ def test_own_data_must_be_there_and_whole(own, monkeypatch, capsys, tmp_path):
         assert name in line
         assert "damaged" not in line or "suffix" not in name
         assert not (tmp_path / "run").exists()
+
+
+def test_an_element_in_no_training_molecule_is_an_error_before_training(
+    monkeypatch, capsys, tmp_path
+):
+    words, path = CASES[0].own(tmp_path)
+    path.write_text(path.read_text().replace("O ", "S ", 1))
+    molecules, shares = datasets.read_molecules(path), (0.3, 0.3, 0.4)
+    splits = ((seed, molecules.split(shares, seed=seed)) for seed in range(99))
+    seed = next(seed for seed, (train, *_) in splits if 16 not in train.atomic_numbers)
+    words += ["--fractions", *shares, "--seed", seed, "--run-dir", tmp_path / "run"]
+    line = fails(monkeypatch, capsys, importlib.import_module("trainers.qm9"), *words)
+    assert f"the elements S in no training molecule of seed {seed}" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_part_without_labels_is_an_error_before_training(monkeypatch, capsys, tmp_path):
+    case = next(case for case in CASES if case.trainer == "ppi")
+    words, path = case.own(tmp_path)
+    arrays = dict(np.load(path))
+    arrays["node_labels"][arrays["n_nodes"][0] :] = -1  # one graph has labels
+    np.savez(path, **arrays)
+    words += ["--run-dir", tmp_path / "run"]
+    line = fails(monkeypatch, capsys, importlib.import_module("trainers.ppi"), *words)
+    assert "--data has labels at no node of the" in line
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

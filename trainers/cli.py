@@ -39,6 +39,8 @@ Path = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")]
 # A run may be resumed with other values of these options, because they change no result.
 FREE = ("run_dir", "data_dir", "data", "targets", "checkpoint_minutes", "strategy")
 
+CONFIG = "config.json"  # the options of the run that a folder holds
+
 AGAIN = """The same command resumes an interrupted run, and prints a finished run's table again. The
 trained model is the file model.npz in the run folder, or in its folder of each seed, for
 trainers/predict.py and gnf_tf.models.load."""
@@ -183,19 +185,35 @@ def once(
       UserError: if the folder can't be written, or holds a run with other options.
     """
     path = config.run_dir / "results.json"
+    _refuse_others(config, f"seed*/{CONFIG}")
     # Data are loaded first, so that an error in them leaves no folder behind.
     data = None if path.exists() else load()
     # A run belongs to the contents of the user's files, not to their paths.
     files = {name: getattr(config, name, None) for name in ("data", "targets")}
     digests = {f"{name}_digest": digest(file) for name, file in files.items() if file}
-    open_run(config.run_dir, flat(config) | digests, free=FREE)
+    open_run(config.run_dir, flat(config) | digests, name=CONFIG, free=FREE)
     if data is None:
         return read_json(path)
     return write_json(path, compute(*data) | environment())
 
 
+def _refuse_others(config, pattern):
+    """Trainers with --seeds keep their runs in folders of the run folder, the others in itself."""
+    if any(config.run_dir.glob(pattern)):
+        raise UserError(
+            f"the run folder {config.run_dir} holds a run of another trainer; choose another run "
+            "folder"
+        )
+
+
 def digest(path: pathlib.Path) -> str:
-    """Returns eight hexadecimal digits of the contents of a file, or of all files of a folder."""
+    """Returns eight hexadecimal digits of the contents of a file, or of all files of a folder.
+
+    Raises:
+      DataError: if it is missing.
+    """
+    if not path.exists():
+        raise DataError(f"the data file {path} is missing")
     value = 0
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         value = zlib.crc32(file.read_bytes() if file.is_file() else b"", value)
@@ -224,6 +242,7 @@ def train(
       The content of results.json in the run folder: the summary, and `runs`, the results of all
       seeds.
     """
+    _refuse_others(config, CONFIG)
     with replicas(config) as config:
         runs = []
         for seed, folder in zip(config.seeds, config.folders(), strict=True):

@@ -105,7 +105,14 @@ def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, Label
     if config.data is not None:
         networks = datasets.read_labeled_graphs(config.data)
         with report.as_options("fractions"):
-            return networks.split(config.fractions, seed=seed)
+            parts = networks.split(config.fractions, seed=seed)
+        for name, part in zip(("training", "validation", "test"), parts, strict=True):
+            if part.labels.ndim == 1 and part.labels.max() < 0:
+                raise UserError(
+                    f"--data has labels at no node of the {name} graphs of seed {seed}; choose "
+                    "other --seeds or other --fractions"
+                )
+        return parts
     return tuple(
         datasets.ppi(split, data_dir=config.data_dir) for split in ("train", "validation", "test")
     )

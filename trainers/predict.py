@@ -8,7 +8,8 @@
 A MoleculeRegressor predicts targets of molecules; the column "unfamiliar" is above 0 for a molecule
 unlike the training molecules. A NodeClassifier predicts classes of nodes and their probabilities. A
 GraphDensity computes log-densities of node features in nats, where low ones indicate anomalies; if
---out is a file of graphs, it samples new features for the input's graphs. A GraphGenerator
+--out is a file of graphs, it samples new features for the input's graphs, which are written without
+self loops. A PositionFlow does the same with positions. A GraphGenerator
 generates a number of graphs, or graphs of the sizes of the input's; if --out is a csv file, it
 computes log-densities of the embeddings of the input's graphs, or, if trainers/autoencoder.py
 trained the auto-encoder alone, how well it reconstructs each graph.
@@ -66,8 +67,16 @@ def main() -> None:
     out = config.out
     if not out.parent.is_dir():
         raise UserError(f"--out must be in a folder that exists, got {out}")
+    if out.exists() and not out.is_file():
+        raise UserError(f"--out must be a file, got {out}")
+    for given in (config.model, pathlib.Path(config.input)):
+        if out.exists() and given.exists() and out.samefile(given):
+            raise UserError(f"--out must not be a file that is read, got {out}")
     try:
         model = models.load(config.model)
+        if type(model) not in ANSWERS:
+            known = ", ".join(kind.__name__ for kind in ANSWERS)
+            raise UserError(f"{config.model} holds a {type(model).__name__}, expected {known}")
         ask, suffixes = ANSWERS[type(model)]
         if out.suffix.lower() not in suffixes:
             raise UserError(
@@ -132,12 +141,18 @@ def _read_nodes(path):
     return datasets.read_labeled_graphs(path)
 
 
-def score(model: models.GraphDensity, config: Config) -> pd.DataFrame | list[nx.Graph]:
+def score(
+    model: models.GraphDensity | models.PositionFlow, config: Config
+) -> pd.DataFrame | list[nx.Graph]:
     """Computes log-densities of node features, or samples new features."""
     sets = datasets.read_sets(config.input)
     if config.out.suffix.lower() == CSV:
-        return _of_graphs(sets.n_node, {LOG_PROB: model.log_prob(sets)})
-    return graphs.to_networkx(model.sample(sets, seed=config.seed))
+        noise = {"seed": config.seed} if isinstance(model, models.PositionFlow) else {}
+        return _of_graphs(sets.n_node, {LOG_PROB: model.log_prob(sets, **noise)})
+    made = graphs.to_networkx(model.sample(sets, seed=config.seed))
+    for graph in made:  # the points of a set are joined to themselves, which no file holds
+        graph.remove_edges_from(list(nx.selfloop_edges(graph)))
+    return made
 
 
 def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | list[nx.Graph]:
@@ -166,6 +181,7 @@ ANSWERS: dict[type, tuple[Callable[[Any, Config], Any], Sequence[str]]] = {
     models.MoleculeRegressor: (regress, [CSV]),
     models.NodeClassifier: (classify, [CSV]),
     models.GraphDensity: (score, [CSV, *WRITABLE]),
+    models.PositionFlow: (score, [CSV, *WRITABLE]),
     models.GraphGenerator: (generate, [CSV, *WRITABLE]),
 }
 

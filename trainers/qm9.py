@@ -21,6 +21,7 @@ import numpy as np
 
 from gnf_tf import datasets, options, plots, training
 from gnf_tf.datasets import Molecules
+from gnf_tf.datasets.molecules import SYMBOLS
 from gnf_tf.errors import UserError
 from gnf_tf.models import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.molecule_regressor import composition
@@ -110,7 +111,15 @@ def load(config: Config) -> tuple[Molecules, Molecules, Molecules]:
         if not molecules.target_names:
             raise UserError(f"--targets must be given, for {config.data} has none to learn")
         with report.as_options("fractions"):
-            return molecules.split(config.fractions, seed=config.seed)
+            parts = molecules.split(config.fractions, seed=config.seed)
+        unseen = set(molecules.atomic_numbers.tolist()) - set(parts[0].atomic_numbers.tolist())
+        if unseen:
+            names = ", ".join(SYMBOLS[number - 1] for number in sorted(unseen))
+            raise UserError(
+                f"--data has the elements {names} in no training molecule of seed {config.seed}; "
+                "choose another --seed or other --fractions"
+            )
+        return parts
     names = TARGETS if config.target == "all" else (config.target,)
     parts = []
     for split in ("train", "validation", "test"):

@@ -1,6 +1,7 @@
 """Training by the options of a trainer, and its results as text and as JSON."""
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -80,7 +81,7 @@ def show(config: Options, results: str, example: str, out: str = "predictions.cs
       example: input for `trainers/predict.py`, such as the name of a file.
       out: name of the file that it writes.
     """
-    model = next(config.folders()) / "model.npz"
+    model = shlex.quote(str(next(config.folders()) / "model.npz"))
     print(f"\n{results}")
-    print(f"curves and figures: tensorboard --logdir {config.run_dir}")
+    print(f"curves and figures: tensorboard --logdir {shlex.quote(str(config.run_dir))}")
     print(f"use the model: python trainers/predict.py {model} {example} --out {out}")

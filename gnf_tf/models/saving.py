@@ -19,6 +19,11 @@ __all__ = ["Model", "Saved", "assign", "load", "named_variables", "read", "write
 
 _FORMAT = "gnf_tf.model 1"
 _HEADER, _STATISTICS, _WEIGHTS = "header", "statistics/", "weights/"
+# Arguments that files of earlier versions lack, by class; the constructor knows their values there.
+_LATER = {
+    "GraphGenerator": {"stage"},
+    "MoleculeRegressor": {"readouts", "extent_weights", "training_ranges"},
+}
 
 
 class Saved(NamedTuple):
@@ -80,8 +85,13 @@ def read(path: str | os.PathLike) -> Saved:
     """
     path = user_path(path)
     try:
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("expected an npz file of `save`, got other contents")
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
+        if _HEADER not in arrays:
+            raise ValueError(f"it has no array `{_HEADER}`")
         header = json.loads(str(arrays.pop(_HEADER)))
         if not isinstance(header, dict):
             raise ValueError("its header is not a JSON object")
@@ -198,8 +208,8 @@ def load(path: str | os.PathLike) -> Model:
 
     Raises:
       FileNotFoundError: if the file does not exist.
-      ValueError: if the file is damaged, its format or class is unknown, or a weight is missing,
-        unknown, or of another shape or dtype.
+      ValueError: if the file is damaged, its format or class is unknown, or an argument or a weight
+        is missing, unknown, or of another shape or dtype.
     """
     header, statistics, weights = read(path)
     try:
@@ -212,12 +222,18 @@ def load(path: str | os.PathLike) -> Model:
         model_class = Model._classes[header["class"]]
         config = model_class.config_class(**header["config"])
         model = model_class(**header["arguments"], **statistics, config=config)
+        given = {*header["arguments"], *statistics, *_LATER.get(header["class"], ())}
+        if missing := model.arguments().keys() - given:
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         if all(name.startswith("weight_") for name in weights):  # GraphGenerator's format 1
             names = enumerate(named_variables(model))
             places = {f"weight_{place:04d}": name for place, name in names}
             weights = {places.get(key, key): values for key, values in weights.items()}
         assign(model, weights)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError),
+        tf.errors.OpError,
+    ) as error:
         raise ValueError(f"`path` {user_path(path)} is no complete model file: {error}") from error
     return model
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from gnf_tf import options
 from gnf_tf.files import user_path
 from gnf_tf.models import saving
 from gnf_tf.training import distribution
@@ -49,6 +50,12 @@ class History:
     diagnostics: dict[str, float]
     weights: int
     stages: dict[str, "History"] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    epochs: options.Count
+    seed: options.Seed
 
 
 def set_seed(seed: int) -> None:
@@ -111,8 +118,8 @@ def fit(
     if type(model) not in OBJECTIVES:
         known = ", ".join(sorted(kind.__name__ for kind in OBJECTIVES))
         raise ValueError(f"`model` must be one of {known}, got {type(model).__name__}")
-    if epochs < 1:
-        raise ValueError(f"`epochs` must be at least 1, got {epochs}")
+    options.check(_Run(epochs, seed))
+    epochs, seed = int(epochs), int(seed)
     objective_class: Any = OBJECTIVES[type(model)]  # constructors take different types of data
     chosen = _settings(objective_class, settings)
     folder = None if folder is None else user_path(folder)

@@ -1,0 +1,49 @@
+"""`trainers/predict.py` with models that no trainer makes, and with an unknown one."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gnf_tf import datasets, models, training
+from gnf_tf.errors import UserError
+from trainers import predict
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    """(file of a PositionFlow, file of its input)."""
+    folder = tmp_path_factory.mktemp("flow")
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=[12, 3]), columns=list("xyz"))
+    table.insert(0, "set", np.repeat(range(4), 3))
+    table.to_csv(folder / "points.csv", index=False)
+    training.set_seed(0)
+    config = models.PositionConfig(num_steps=1, width=8)
+    model = models.PositionFlow.for_data(datasets.read_sets(folder / "points.csv"), config=config)
+    model.save(folder / "model.npz")
+    return folder / "model.npz", folder / "points.csv"
+
+
+def main(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["predict", *map(str, words)])
+    predict.main()
+
+
+def test_positions_are_scored_and_drawn(flow, monkeypatch, tmp_path):
+    model, points = flow
+    main(monkeypatch, model, points, "--out", tmp_path / "scores.csv", "--seed", 3)
+    sets = datasets.read_sets(points)
+    expected = models.load(model).log_prob(sets, seed=3)
+    found = pd.read_csv(tmp_path / "scores.csv")["log_prob [nats]"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    main(monkeypatch, model, points, "--out", tmp_path / "made.json")
+    made = datasets.read_sets(tmp_path / "made.json")
+    np.testing.assert_array_equal(made.n_node, sets.n_node)
+    assert np.abs(made.nodes - sets.nodes).max() > 0.1
+
+
+def test_a_model_of_another_class_is_named(flow, monkeypatch, tmp_path):
+    monkeypatch.delitem(predict.ANSWERS, models.PositionFlow)
+    with pytest.raises(UserError, match=r"model.npz holds a PositionFlow, expected Molecule"):
+        main(monkeypatch, *flow, "--out", tmp_path / "scores.csv")
