@@ -24,6 +24,11 @@ def ring(multi_label=False, **masks):
     return datasets.node_graph(rng.normal(size=(12, 5)), RING, labels, **masks)
 
 
+def unlabeled():
+    """A graph with the features of `ring`, of LabeledGraphs in which nothing is labeled."""
+    return datasets.LabeledGraphs([2], [0], np.zeros([2, 5]), [-1, -1], np.zeros([0, 2]))
+
+
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory):
     """(training, validation) networks in PPI's format, of SIZES."""
@@ -353,6 +358,8 @@ def test_momentum_is_sgd():
         (ring(True), None, "`train` must have one class a node, as the model, got any number"),
         (ring(test=[0]), None, "`train` must have train nodes, got none"),
         (ring(), ring(train=[0]), "`validation` must have validation nodes, got none"),
+        (ring(), unlabeled(), "`validation` must have labeled nodes, got none"),
+        (unlabeled(), None, "`train` must have labeled nodes, got none"),
         (
             dataclasses.replace(ring(), class_names=("x", "y", "z")),
             None,
@@ -369,6 +376,13 @@ def test_data_that_do_not_fit_are_named(train, validation, message):
     model = models.NodeClassifier(5, ("0", "1", "2"), config=models.ClassifierConfig(**SMALL))
     with pytest.raises(ValueError, match=message):
         training.fit(model, train, validation, epochs=1)
+
+
+def test_many_labels_need_labeled_validation_graphs(networks):
+    """A part of a data set in which no node happens to be labeled."""
+    model = models.NodeClassifier.for_data(networks[0], models.ClassifierConfig(**SMALL))
+    with pytest.raises(ValueError, match="`validation` must have labeled nodes, got none"):
+        training.fit(model, networks[0], unlabeled(), epochs=1)
 
 
 @pytest.mark.parametrize("data, changes", [("ring", {}), ("networks", {"batch_norm": True})])

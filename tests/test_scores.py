@@ -28,6 +28,32 @@ def test_many_labels_by_hand():
     assert nothing == {"f1": 0.0, "loss": 0.0}
 
 
+def test_lists_are_arrays_too():
+    found = metrics.classification_scores([0, 1], [[0.7, 0.3], [0.6, 0.4]])
+    assert found["accuracy"] == 0.5
+    assert metrics.classification_scores([[True, False]], [[0.7, 0.3]])["f1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "labels, probabilities, message",
+    [
+        ([0, -1], np.eye(2), "`labels` must be classes from 0 to 1, got -1 for node 1"),
+        ([0, 2], np.eye(2), "`labels` must be classes from 0 to 1, got 2 for node 1"),
+        ([0.0, 1.0], np.eye(2), "`labels` must be whole numbers .* got float64"),
+        ([[0, 1], [1, 0]], np.eye(2), r"`labels` must be .* got int64 of shape \(2, 2\)"),
+        (1, np.eye(2), r"`labels` must be .* got int64 of shape \(\)"),
+        (np.zeros(0, int), np.zeros([0, 2]), r"of at least one node, got int64 of shape \(0,\)"),
+        (np.zeros([0, 2], bool), np.zeros([0, 2]), "of at least one node, got bool"),
+        ([0, 1, 0], np.eye(2), r"a row for each node .* got shape \(2, 2\) for labels .* \(3,\)"),
+        ([0, 1], [0.5, 0.5], r"a column for each class, got shape \(2,\) for"),
+        (np.ones([2, 3], bool), np.eye(2), r"`probabilities` must have .* of shape \(2, 3\)"),
+    ],
+)
+def test_labels_that_do_not_fit_are_named(labels, probabilities, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.classification_scores(labels, probabilities)
+
+
 def test_the_mean_per_node_has_the_error_that_drawing_again_shows():
     """Of graphs of several sizes, whose values grow with them."""
     rng = np.random.default_rng(0)

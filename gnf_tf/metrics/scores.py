@@ -14,8 +14,8 @@ def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict
     `training.evaluate_nodes` applies it to a model and a labeled set of nodes.
 
     Args:
-      labels: [num_nodes] whole numbers, the class of each node; or [num_nodes, num_labels] bool,
-        which of many labels each node has.
+      labels: [num_nodes] whole numbers, the class of each node, of at least one; or
+        [num_nodes, num_labels] bool, which of many labels each node has.
       probabilities: [num_nodes, num_classes], or [num_nodes, num_labels] for many labels.
 
     Returns:
@@ -23,8 +23,12 @@ def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict
       takes its place: F1, micro-averaged over all pairs of a node and a label, where a label is
       predicted if its probability is above 1/2; it is 0 if no label is true or predicted. `loss`
       is the mean cross entropy in nats.
+
+    Raises:
+      ValueError: if the labels are not such labels, or do not fit the probabilities.
     """
-    probabilities = np.asarray(probabilities, np.float64)
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
+    _check_classes(labels, probabilities.shape)
     if labels.ndim == 2:
         predicted = probabilities > 0.5
         of_truth = np.where(labels, probabilities, 1.0 - probabilities)
@@ -34,6 +38,28 @@ def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict
         of_truth = probabilities[np.arange(len(labels)), labels]
         score = {"accuracy": float(np.mean(probabilities.argmax(axis=1) == labels))}
     return score | {"loss": float(-np.log(np.maximum(of_truth, 1e-30)).mean())}
+
+
+def _check_classes(labels, shape):
+    """Raises a ValueError if the labels do not fit probabilities of this shape."""
+    one_each = labels.ndim == 1 and labels.dtype.kind in "iu"
+    many = labels.ndim == 2 and labels.dtype == bool
+    if not (one_each or many) or not len(labels):
+        raise ValueError(
+            "`labels` must be whole numbers [num_nodes] or bool [num_nodes, num_labels], of at "
+            f"least one node, got {labels.dtype} of shape {labels.shape}"
+        )
+    if len(shape) != 2 or labels.shape != shape[: labels.ndim]:
+        raise ValueError(
+            "`probabilities` must have a row for each node and a column for each class, got shape "
+            f"{shape} for labels of shape {labels.shape}"
+        )
+    wrong = (labels < 0) | (labels >= shape[1])
+    if one_each and wrong.any():
+        node = int(wrong.argmax())
+        raise ValueError(
+            f"`labels` must be classes from 0 to {shape[1] - 1}, got {labels[node]} for node {node}"
+        )
 
 
 def mean_per_node(values: np.ndarray, n_node: np.ndarray) -> tuple[float, float]:

@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from gnf_tf import metrics
 from gnf_tf.datasets import LabeledGraph, LabeledGraphs
+from gnf_tf.datasets.labeled_graphs import MASKS
 from gnf_tf.files import user_path
 from gnf_tf.models.node_classifier import NodeClassifier
+from gnf_tf.training.node_objective import check_nodes
 from gnf_tf.training.tensorboard import show_figure, write_projector
 
 __all__ = ["evaluate_nodes"]
@@ -29,13 +31,19 @@ def evaluate_nodes(
     Args:
       model: the model.
       data: a LabeledGraph, of which the nodes of one set count; or LabeledGraphs, of which all
-        labeled nodes count.
+        labeled nodes count. It has the model's features and classes, in the model's order.
       part: the name of that set.
       folder: a run folder, which gets a figure of the errors (`confusion.png`, or
         `precision_recall.png` for many labels) and, for TensorBoard's projector, the nodes'
         `states`; None writes nothing.
       step: the step that TensorBoard shows with the figure.
+
+    Raises:
+      ValueError: if `data` does not fit the model or has no node that counts, or `part` is no set.
     """
+    if part not in MASKS:
+        raise ValueError(f"`part` must be one of {MASKS}, got {part!r}")
+    check_nodes("data", data, part, model)
     if isinstance(data, LabeledGraph):
         rows = np.flatnonzero(getattr(data, part))
     else:

@@ -15,7 +15,7 @@ from gnf_tf.training import distribution
 from gnf_tf.training.adam import Adam
 from gnf_tf.training.objective import Objective, Settings
 
-__all__ = ["MicroF1", "NodeObjective", "NodeSettings", "wrong_first"]
+__all__ = ["MicroF1", "NodeObjective", "NodeSettings", "check_nodes", "wrong_first"]
 
 # Neumann RBP has the paper's rate: at 5e-3 its update stops being a contraction (PPI: loss NaN).
 _LEARNING_RATE, _LEARNING_RATE_OF_RBP = 5e-3, 1e-3
@@ -122,8 +122,8 @@ class NodeObjective(Objective):
             validation = train
             if isinstance(train, LabeledGraph) and not train.validation.any():
                 marked = "train"
-        _check("train", train, "train", module)
-        _check("validation", validation, marked, module)
+        check_nodes("train", train, "train", module)
+        check_nodes("validation", validation, marked, module)
         if tf.distribute.has_strategy():
             _check_distributable(module, train, validation)
         score = MicroF1() if module.multi_label else tf_keras.metrics.Mean(name="accuracy")
@@ -247,12 +247,28 @@ class NodeObjective(Objective):
         return {"reconstruction_error": float(tf.reduce_max(tf.abs(back.nodes - graph.nodes)))}
 
 
-def _check(name: str, data: Any, marked: str, module: NodeClassifier) -> None:
-    """Raises a ValueError for data that do not fit the model, or have no labeled nodes."""
+def check_nodes(name: str, data: Any, marked: str, module: NodeClassifier) -> None:
+    """Checks that data fit a model and have nodes with labels.
+
+    Args:
+      name: the name of the data in the error message.
+      data: a LabeledGraph or LabeledGraphs.
+      marked: the set of a LabeledGraph that must have nodes.
+      module: the model.
+
+    Raises:
+      ValueError: if they don't.
+    """
     if not isinstance(data, LabeledGraph | LabeledGraphs):
         raise ValueError(
             f"`{name}` must be a LabeledGraph or LabeledGraphs, got {type(data).__name__}"
         )
+    # First of all, since data in which nothing is labeled have neither classes nor many labels.
+    if isinstance(data, LabeledGraph):
+        if not getattr(data, marked).any():
+            raise ValueError(f"`{name}` must have {marked} nodes, got none")
+    elif not (data.labels >= 0).any():
+        raise ValueError(f"`{name}` must have labeled nodes, got none")
     if data.is_multi_label != module.multi_label:
         kinds = ("one class a node", "any number of labels a node")
         raise ValueError(
@@ -272,10 +288,6 @@ def _check(name: str, data: Any, marked: str, module: NodeClassifier) -> None:
         raise ValueError(
             f"`{name}` must have {module.input_size} features a node, as the model, got {width}"
         )
-    members = getattr(data, marked) if isinstance(data, LabeledGraph) else data.labels >= 0
-    if not members.any():
-        kind = marked if isinstance(data, LabeledGraph) else "labeled"
-        raise ValueError(f"`{name}` must have {kind} nodes, got none")
 
 
 def _check_distributable(module, train, validation):
