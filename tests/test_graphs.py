@@ -38,10 +38,12 @@ def test_edgeless():
     graphs.validate(graph)
 
 
-@pytest.mark.parametrize("n_node", [[], [-1], [[2]]])
+@pytest.mark.parametrize(
+    "n_node", [[], [-1], [[2]], [2.9], ["2"], [True], [None], 2, [[1], [1, 2]], iter([2])]
+)
 def test_sizes_are_checked(n_node):
     for make in (graphs.fully_connected, graphs.edgeless):
-        with pytest.raises(ValueError, match="`n_node` must be a non-empty sequence"):
+        with pytest.raises(ValueError, match="`n_node` must be a non-empty sequence of whole num"):
             make(n_node, 2)
     with pytest.raises(ValueError, match="`node_size` must be at least 0, got -1"):
         graphs.edgeless([2], -1)

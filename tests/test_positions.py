@@ -268,6 +268,7 @@ def test_a_model_is_trained(tmp_path):
     "wrong, message",
     [
         (lambda: models.PositionFlow(0), "`dimension` must be at least 1, got 0"),
+        (lambda: models.PositionFlow(2.5), "`dimension` must be a whole number, got 2.5"),
         (lambda: models.PositionFlow(scale=0.0), "`scale` must be positive and finite, got 0.0"),
         (lambda: models.PositionFlow.for_data(data(2)), "at least 3 wide, .* got 2"),
         (lambda: models.PositionFlow(config=SMALL).rows(data()), "nodes must be 3 wide, got 5"),
@@ -283,3 +284,5 @@ def test_what_does_not_fit_is_named(wrong, message):
 def test_a_bound_needs_a_draw(model):
     with pytest.raises(ValueError, match="`num_samples` must be at least 1, got 0"):
         model.log_prob(data(), num_samples=0, seed=0)
+    with pytest.raises(ValueError, match="`num_samples` must be a whole number, got 2.5"):
+        model.log_prob(data(), num_samples=2.5, seed=0)

@@ -20,6 +20,7 @@ __all__ = [
     "restore_missing",
     "specs",
     "unbatch",
+    "whole_sizes",
 ]
 
 INDEX_FIELDS = ("receivers", "senders", "n_node", "n_edge")
@@ -63,12 +64,13 @@ def fully_connected(
     (array([0, 0, 1, 1, 2], dtype=int32), array([0, 1, 0, 1, 2], dtype=int32))
 
     Args:
-      n_node: number of nodes of each graph, each at least 0.
+      n_node: number of nodes of each graph, each at least 0; a sequence of whole numbers.
       node_size: width of the node features.
       dtype: float dtype of the features.
 
     Raises:
-      ValueError: if `n_node` is empty or has a negative number, or `node_size` is negative.
+      ValueError: if `n_node` is no sequence of whole numbers, is empty or has a negative number, or
+        `node_size` is negative.
     """
     sizes = _check_sizes(n_node, node_size)
     starts = np.cumsum(sizes) - sizes
@@ -89,12 +91,31 @@ def edgeless(n_node: Sequence[int], node_size: int, *, dtype: tf.DType = tf.floa
     return _zero_features(sizes, [], [], np.zeros_like(sizes), node_size, dtype)
 
 
-def _check_sizes(n_node, node_size):
-    sizes = np.asarray(n_node, dtype=np.int64)
-    if sizes.ndim != 1 or not sizes.size or (sizes < 0).any():
+def whole_sizes(n_node: Any, least: int) -> np.ndarray:
+    """`n_node` as int64 [n_graphs].
+
+    Args:
+      n_node: number of nodes of each graph.
+      least: the smallest number that is accepted.
+
+    Raises:
+      ValueError: if `n_node` is no sequence of whole numbers, is empty, or has a smaller number.
+    """
+    try:
+        sizes = np.asarray(n_node)
+    except ValueError:  # sequences of different lengths
+        sizes = np.zeros([])
+    wrong = sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu"
+    if wrong or sizes.min() < least:
         raise ValueError(
-            f"`n_node` must be a non-empty sequence of numbers that are at least 0, got {n_node!r}"
+            f"`n_node` must be a non-empty sequence of whole numbers of at least {least}, "
+            f"got {n_node!r}"
         )
+    return sizes.astype(np.int64)
+
+
+def _check_sizes(n_node, node_size):
+    sizes = whole_sizes(n_node, 0)
     if node_size < 0:
         raise ValueError(f"`node_size` must be at least 0, got {node_size}")
     return sizes

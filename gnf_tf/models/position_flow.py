@@ -86,8 +86,7 @@ class PositionFlow(saving.Model):
           ValueError: if a size or the scale is out of its range.
         """
         super().__init__(name=name)
-        if dimension < 1:
-            raise ValueError(f"`dimension` must be at least 1, got {dimension}")
+        flow_parts.check_argument("dimension", options.Count, dimension)
         if not 0 < scale < math.inf:
             raise ValueError(f"`scale` must be positive and finite, got {scale}")
         self.config = config = config or PositionConfig()
@@ -215,10 +214,10 @@ class PositionFlow(saving.Model):
           seed: seed of all a, see `gnf_tf.seeds`.
 
         Raises:
-          ValueError: if `given` is malformed or does not fit the model, or K is below 1.
+          ValueError: if `given` is malformed or does not fit the model, or K is no whole number
+            of at least 1.
         """
-        if num_samples < 1:
-            raise ValueError(f"`num_samples` must be at least 1, got {num_samples}")
+        flow_parts.check_argument("num_samples", options.Count, num_samples)
         rows = self.rows(given)
         result = np.zeros([len(rows)], np.float32)
         for i, chunk in enumerate(flow_parts.chunks(*rows.sizes.T)):
