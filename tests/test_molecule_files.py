@@ -169,6 +169,7 @@ def test_a_csv_file_may_have_its_own_targets(tmp_path):
     np.testing.assert_array_equal(*np.split(molecules.positions, 2))  # a SMILES has one geometry
 
 
+@pytest.mark.filterwarnings("ignore:1 of 1 molecules have a net charge")
 @pytest.mark.parametrize("smiles", ["[He]", "[H][H]", "C12C3C4C1C5C2C3C45", "C[N+](C)(C)C", "B"])
 def test_geometries_of_smiles_are_those_of_molecules(smiles):
     molecules = datasets.molecules_from_smiles([smiles])
@@ -225,6 +226,42 @@ def test_a_planar_molecule_is_read(dimension, tmp_path):
     assert datasets.read_molecules(path).atomic_numbers.tolist() == [8, 1, 1]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        WATER.replace("0.8", "8.0D-01").replace("0.5", ".5d+0"),
+        WATER.replace("H", "D", 1).replace("H", "t", 1),
+        WATER.replace("5\n", "5 9 1e5 x\n"),
+        WATER.replace("\n\n", "\nproperties=species:S:1:pos:R:3\n"),
+        "3\nPROPERTIES = q:R:1:species:S:1:pos:R:3\n1 O 0 0 0.1\n2 H 0 0.8 -0.5\n3 1 0 -0.8 -0.5\n",
+    ],
+)
+def test_variants_of_xyz_files(content, tmp_path):
+    path = tmp_path / "mine.xyz"
+    path.write_text(content)
+    molecules = datasets.read_molecules(path)
+    assert molecules.atomic_numbers.tolist() == [8, 1, 1]
+    expected = np.array([[0, 0, 0.1], [0, 0.8, -0.5], [0, -0.8, -0.5]], np.float32)
+    np.testing.assert_array_equal(molecules.positions, expected)
+
+
+def test_a_net_charge_is_warned_about_once_and_where_the_call_stands(tmp_path):
+    smiles, file = tmp_path / "mine.csv", tmp_path / "mine.sdf"
+    smiles.write_text("smiles\nC\nC[N+](=O)[O-]\n[NH4+]\n[OH-]\n")
+    hydroxide = block("O 0.1 1;H 0.6 2", "  1  2  1  0\n").replace(
+        "M  END", "M  CHG  1   1  -1\nM  END"
+    )
+    file.write_text(block() + "$$$$\n" + hydroxide)
+    for call, argument, message in (
+        (datasets.molecules_from_smiles, ["C", "[NH4+]"], r"1 of 2 .* molecule 1 \(\+1\)"),
+        (datasets.read_molecules, smiles, r"2 of 4 .* molecule 2 \(\+1\)"),
+        (datasets.read_molecules, file, r"1 of 2 .* molecule 1 \(-1\)"),
+    ):
+        with pytest.warns(UserWarning, match=message) as caught:
+            call(argument)
+        assert len(caught) == 1 and caught[0].filename == __file__
+
+
 WRONG_FILES = [
     # (suffix, content, what the error says after the path)
     ("xyz", "", " is empty"),
@@ -241,9 +278,21 @@ WRONG_FILES = [
     ("xyz", "4" + WATER[1:] + WATER, "line 6: expected an atom in at least 4 columns, got '3'"),
     ("xyz", WATER + WATER[:20], "line 6: molecule 1 has 3 atoms, but lines for 2 follow"),
     ("xyz", WATER + WATER[:-5], "line 10: expected an atom in at least 4 columns, got 'H 0 -0.8'"),
-    ("xyz", WATER.replace("0.1", "nan"), "line 3: expected a finite coordinate, got 'nan'"),
-    ("xyz", WATER.replace("0.1", "1e39"), "line 3: expected a finite coordinate, got '1e39'"),
-    ("xyz", WATER.replace("0.1", "O"), "line 3: expected a finite coordinate, got 'O'"),
+    ("xyz", WATER.replace("0.1", "nan"), "line 3: expected a coordinate in angstrom, got 'nan'"),
+    (
+        "xyz",
+        WATER.replace("0.1", "1e39"),
+        "line 3: expected a coordinate within 1000 angstrom of 0, g",
+    ),
+    ("xyz", WATER.replace("0.1", "O"), "line 3: expected a coordinate in angstrom, got 'O'"),
+    ("xyz", WATER.replace("0.1", "1_0"), "line 3: expected a coordinate in angstrom, got '1_0'"),
+    ("xyz", WATER.replace("0.8", "-1000.1"), "line 4: expected a coordinate within 1000 angstrom"),
+    (
+        "xyz",
+        WATER.replace("-0.8", "0.80000001"),
+        "line 1: two atoms of this molecule have the same position",
+    ),
+    ("xyz", "2\n\n1 8 0 0 0\n2 1 0 0 1\n", "line 3: expected an element first, got numbers of"),
     ("xyz", WATER.replace("O", "Xx"), "line 3: expected an element's symbol or number, got 'Xx'"),
     ("xyz", WATER.replace("O", "119"), "line 3: expected an element's symbol or number, got '119'"),
     ("xyz", WATER.replace("O", "0"), "line 3: expected an element's symbol or number, got '0'"),
@@ -281,6 +330,11 @@ WRONG_FILES = [
     ("sdf", block() + "> <e>\n-40.4", "line 12: molecule 0 doesn't end in $$$$"),
     ("sdf", block().replace("  3  2  0", "  4  2  0"), "line 1: molecule 0 can't be read by rdkit"),
     ("sdf", block().replace("0.1000", "   nan"), "line 1: molecule 0 "),
+    (
+        "sdf",
+        block().replace("    0.1000", " 1000.1000"),
+        "line 1: molecule 0 has a coordinate that is not within 1000 angstrom",
+    ),
     ("sdf", block().replace(" O ", " R#"), "line 1: molecule 0 has 'R#' as atom 0, expected"),
     ("sdf", block().replace(" O ", " Xx"), "line 1: molecule 0 "),
     ("sdf", block(dimension="2D"), "line 1: molecule 0 has positions in 2-D, expected 3-D"),

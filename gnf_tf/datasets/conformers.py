@@ -1,7 +1,9 @@
 """Molecules with 3-D positions from SMILES, by rdkit, which is an optional dependency."""
 
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,14 +13,21 @@ from gnf_tf.errors import DataError
 __all__ = [
     "Atoms",
     "SmilesError",
+    "atoms_of",
     "conformers",
     "from_atoms",
     "molecules_from_smiles",
     "rdkit_chem",
 ]
 
-Atoms = tuple[np.ndarray, np.ndarray]
-"""Atomic numbers [num_atoms], and positions [num_atoms, 3] in angstrom."""
+
+class Atoms(NamedTuple):
+    """The atoms of a molecule."""
+
+    numbers: np.ndarray  # [num_atoms]
+    positions: np.ndarray  # [num_atoms, 3], in angstrom
+    charge: int = 0  # of the molecule, as far as it is known
+
 
 _SEED = 1  # seed of the embedding, fixed so that a SMILES string has one geometry
 
@@ -29,7 +38,8 @@ def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
     rdkit adds the hydrogens, embeds the atoms with ETKDGv3 and a fixed seed, and optimizes the
     positions with the force field MMFF94, or with UFF if MMFF94 lacks parameters. Use this only if
     no better positions are known, because a model that was trained on geometries of quantum
-    chemistry, as in QM9, is less accurate on these; `read_molecules` reads known positions.
+    chemistry, as in QM9, is less accurate on these; `read_molecules` reads known positions. If
+    molecules have a net charge, there is one warning, because charges are not kept.
 
     >>> molecules = molecules_from_smiles(["O", "CC"])  # water and ethane
     >>> molecules.n_atoms.tolist(), molecules.elements
@@ -64,11 +74,22 @@ def from_atoms(
     names: Sequence[str] = (),
     units: Sequence[str] = (),
 ) -> Molecules:
-    """Molecules from the atoms of each, numbered from 0; see `Molecules`."""
+    """Molecules from the atoms of each, numbered from 0; see `Molecules`.
+
+    A warning about charges is for the caller of the function that calls this.
+    """
+    charged = [row for row, of in enumerate(atoms) if of.charge]
+    if charged:
+        warnings.warn(
+            f"{len(charged)} of {len(atoms)} molecules have a net charge, the first one molecule "
+            f"{charged[0]} ({atoms[charged[0]].charge:+d}); it is not kept, and models take "
+            "molecules for neutral if their training molecules are",
+            stacklevel=3,
+        )
     return Molecules(
-        n_atoms=np.array([len(numbers) for numbers, _ in atoms], np.int64),
-        atomic_numbers=np.concatenate([np.zeros(0, np.int64), *(numbers for numbers, _ in atoms)]),
-        positions=np.concatenate([np.zeros([0, 3]), *(positions for _, positions in atoms)]),
+        n_atoms=np.array([len(of.numbers) for of in atoms], np.int64),
+        atomic_numbers=np.concatenate([np.zeros(0, np.int64), *(of.numbers for of in atoms)]),
+        positions=np.concatenate([np.zeros([0, 3]), *(of.positions for of in atoms)]),
         targets=np.zeros([len(atoms), 0]) if targets is None else targets,
         target_names=tuple(names),
         target_units=tuple(units),
@@ -158,5 +179,14 @@ def _placed(row, smiles, molecule):
         rdForceFieldHelpers.UFFOptimizeMolecule(molecule, maxIters=2000)
     elif molecule.GetNumAtoms() > 1:
         raise SmilesError(row, smiles, "has atoms for which MMFF94 and UFF lack parameters")
-    numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
-    return numbers, molecule.GetConformer().GetPositions()
+    return atoms_of(molecule)
+
+
+def atoms_of(molecule: Any) -> Atoms:
+    """The atoms of a molecule of rdkit that has a conformer."""
+    atoms = list(molecule.GetAtoms())
+    return Atoms(
+        np.array([atom.GetAtomicNum() for atom in atoms]),
+        molecule.GetConformer().GetPositions(),
+        sum(atom.GetFormalCharge() for atom in atoms),
+    )

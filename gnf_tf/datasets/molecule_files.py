@@ -7,16 +7,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gnf_tf.datasets.conformers import SmilesError, conformers, from_atoms, rdkit_chem
-from gnf_tf.datasets.molecule_targets import Record, read_targets, titles
-from gnf_tf.datasets.molecules import SYMBOLS, Molecules
-from gnf_tf.datasets.text_files import finite, read_table, read_text, short, whole, wrong_line
+from gnf_tf.datasets.conformers import (
+    Atoms,
+    SmilesError,
+    atoms_of,
+    conformers,
+    from_atoms,
+    rdkit_chem,
+)
+from gnf_tf.datasets.molecule_targets import Record, any_case, read_targets, titles
+from gnf_tf.datasets.molecules import FARTHEST, SYMBOLS, Molecules
+from gnf_tf.datasets.text_files import read_table, read_text, short, whole, wrong_line
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
 __all__ = ["read_molecules"]
 
 _NUMBERS = {symbol.lower(): number for number, symbol in enumerate(SYMBOLS, start=1)}
+_NUMBERS |= {"d": 1, "t": 1}  # isotopes of hydrogen
+# Fortran's exponents may have a D. Python would also read 1_0 as a number.
+_COORDINATE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([ED][+-]?\d+)?", re.ASCII | re.IGNORECASE)
 # key=value in the comment line of an xyz frame; a value with spaces is quoted or in brackets.
 _PAIR = re.compile(
     r"""(?:"(?P<quoted>[^"]+)"|(?P<key>[^\s="']+))\s*=\s*"""
@@ -30,16 +40,19 @@ def read_molecules(
     """Molecules from a file in UTF-8, whose suffix gives the format, with or without targets.
 
     - `.xyz`: one or several frames, plain or extended (with `Properties=species:S:1:pos:R:3`, for
-      example, in the comment line). Only elements and positions are read; there is no periodicity,
-      also if a frame has a lattice. The `key=value` pairs of the comment line are the fields. The
-      title of a molecule is the field `id`, `name`, `title` or `index`, or in a plain frame the
-      comment up to a tab. The original files of QM9 are read without their properties.
+      example, in the comment line; upper or lower case). Only elements and positions are read;
+      there is no periodicity, also if a frame has a lattice. The `key=value` pairs of the comment
+      line are the fields. The title of a molecule is the field `id`, `name`, `title` or `index`, or
+      in a plain frame the comment up to a tab. In a plain frame, the element and the position are
+      the first four columns. The original files of QM9 are read without their properties.
     - `.sdf`, `.mol`: read by rdkit, with the data items as fields. All atoms, also hydrogens, must
       have 3-D positions. Between molecules, a line `$$$$` is needed.
     - `.csv`: a table with a column `smiles`; `molecules_from_smiles` makes the positions. All
       columns are fields; the column `id`, `name`, `title` or `index` is the title.
 
-    An element is a symbol or an atomic number, and positions are in angstrom.
+    An element is a symbol (also D or T) or an atomic number, and positions are in angstrom, within 1000 of the
+    origin. If molecules have a net charge in an `.sdf` file or a SMILES string, there is one
+    warning, because charges are not kept.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".xyz") as file:
@@ -87,8 +100,8 @@ def read_molecules(
                 lines = ", ".join(f"line {records[row].line}" for row in error.others)
                 problem += f"; also wrong: {lines}"
             raise wrong_line(path, records[error.row].line, problem) from error
-    for record, (_, positions) in zip(records, atoms, strict=True):
-        if len(set(map(tuple, positions.tolist()))) < len(positions):
+    for record, (_, positions, _) in zip(records, atoms, strict=True):
+        if len(set(map(tuple, positions.astype(np.float32).tolist()))) < len(positions):
             raise wrong_line(path, record.line, "two atoms of this molecule have the same position")
     return from_atoms(atoms, values, names, units)
 
@@ -124,18 +137,26 @@ def _xyz(path):
 
 
 def _frame(path, row, comment, lines):
-    pairs = [
-        (match["key"] or match["quoted"], match["value"].strip("\"'"))
+    items = [
+        (row + 2, match["key"] or match["quoted"], match["value"].strip("\"'"))
         for match in _PAIR.finditer(comment)
     ]
-    fields, places = _distinct(path, [(row + 2, *pair) for pair in pairs])
-    title = "" if "Properties" in fields else comment.split("\t")[0].strip()
+    fields, places = _distinct(path, items)
+    properties = any_case(fields, "Properties")
+    title = "" if properties else comment.split("\t")[0].strip()
     for name in titles(fields)[:1]:
         title = fields[name]
-    columns = _columns(path, row + 2, fields.pop("Properties", None))
-    atoms = [_atom(path, row + 3 + k, line.split(), *columns) for k, line in enumerate(lines)]
+    columns = _columns(path, row + 2, fields.pop(properties, None))
+    cells = [line.split() for line in lines]
+    if columns[2] is None and all(
+        len(atom) > 4 and atom[0] == str(k) and whole(atom[1]) for k, atom in enumerate(cells, 1)
+    ):  # the second column would be x
+        raise wrong_line(
+            path, row + 3, f"expected an element first, got numbers of atoms in {short(lines[0])}"
+        )
+    atoms = [_atom(path, row + 3 + k, atom, *columns) for k, atom in enumerate(cells)]
     numbers, positions = zip(*atoms, strict=True)
-    return Record(row + 1, title, fields, (np.array(numbers), np.array(positions)), places)
+    return Record(row + 1, title, fields, Atoms(np.array(numbers), np.array(positions)), places)
 
 
 def _distinct(path, items):
@@ -180,10 +201,18 @@ def _atom(path, line, cells, element, position, width):
     number = _NUMBERS.get(symbol.lower()) or whole(symbol)
     if not 1 <= number <= len(SYMBOLS):
         raise wrong_line(path, line, f"expected an element's symbol or number, got {short(symbol)}")
-    coordinates = [finite(cell) for cell in cells[position : position + 3]]
-    if None in coordinates:
-        wrong = cells[position + coordinates.index(None)]
-        raise wrong_line(path, line, f"expected a finite coordinate, got {short(wrong)}")
+    coordinates = []
+    for cell in cells[position : position + 3]:
+        if not _COORDINATE.fullmatch(cell):
+            raise wrong_line(path, line, f"expected a coordinate in angstrom, got {short(cell)}")
+        coordinates.append(float(cell.upper().replace("D", "E")))
+        if abs(coordinates[-1]) > FARTHEST:
+            raise wrong_line(
+                path,
+                line,
+                f"expected a coordinate within {FARTHEST} angstrom of 0, got {short(cell)}; "
+                "move the molecule to the origin",
+            )
     return number, coordinates
 
 
@@ -217,11 +246,9 @@ def _sdf(path):
             problem = _problem(molecule)
         if problem:
             raise wrong_line(path, start + 1, f"molecule {len(records)} {problem}")
-        numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
-        positions = molecule.GetConformer().GetPositions()
         fields, places = _distinct(path, _data_items(lines, blocks[0] + 1, end))
         title = lines[start].strip()
-        records.append(Record(start + 1, title, fields, (numbers, positions), places))
+        records.append(Record(start + 1, title, fields, atoms_of(molecule), places))
     return records
 
 
@@ -248,8 +275,8 @@ def _problem(molecule):
         if not atom.GetAtomicNum():
             return f"has {atom.GetSymbol()!r} as atom {atom.GetIdx()}, expected an element"
     conformer = molecule.GetConformer()
-    if not (np.abs(conformer.GetPositions()) <= np.finfo(np.float32).max).all():
-        return "has a coordinate that is not finite"
+    if not (np.abs(conformer.GetPositions()) <= FARTHEST).all():
+        return f"has a coordinate that is not within {FARTHEST} angstrom of 0"
     # The z coordinates of planar molecules are 0 too; the header may say that a file is 2-D.
     if not conformer.Is3D() and molecule.GetProp("_MolFileInfo")[20:22] == "2D":
         return (

@@ -3,7 +3,7 @@
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from gnf_tf.datasets.text_files import number, read_table, short, wrong_line
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
-__all__ = ["Record", "read_targets", "titles"]
+__all__ = ["Record", "any_case", "read_targets", "titles"]
 
 _TITLES = ("id", "name", "title", "index")
 
@@ -31,6 +31,12 @@ class Record(NamedTuple):
 def titles(names: Sequence[str]) -> list[str]:
     """The names, among those of fields, of the title of a molecule."""
     return [name for name in names if name.lower() in _TITLES]
+
+
+def any_case(names: Collection[str], name: str) -> str | None:
+    """The name among `names`, or else the first that differs in case alone, or None."""
+    same = [other for other in names if other.lower() == name.lower()]
+    return name if name in same else next(iter(same), None)
 
 
 def read_targets(
@@ -99,12 +105,6 @@ def _key(path, line, fields, wanted):
     return fits[0]
 
 
-def _any_case(fields, name):
-    """The field with a name, or with this name in another case, or None."""
-    same = [field for field in fields if field.lower() == name.lower()]
-    return name if name in same else next(iter(same), None)
-
-
 def _target_file(path, records, source):
     """(names of the columns with targets, (line, cells) of each molecule)."""
     header, rows = read_table(source)
@@ -127,7 +127,7 @@ def _target_file(path, records, source):
 def _check_smiles(path, records, source, rows):
     """If both files have SMILES strings, rows in the order of the molecules have the same."""
     for record, (line, cells) in zip(records, rows, strict=True):
-        own, other = _any_case(record.fields, "smiles"), _any_case(cells, "smiles")
+        own, other = any_case(record.fields, "smiles"), any_case(cells, "smiles")
         if own and other and record.fields[own] != cells[other]:
             raise wrong_line(
                 source,
@@ -139,7 +139,7 @@ def _check_smiles(path, records, source, rows):
 
 def _joined(path, records, source, rows, column):
     """The rows in the order of the molecules, whose fields or titles are in `column`."""
-    keys = [_any_case(record.fields, column) for record in records]
+    keys = [any_case(record.fields, column) for record in records]
     of_molecule, kind = [record.title for record in records], "the title"
     if any(keys):
         if None in keys:

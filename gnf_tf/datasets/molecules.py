@@ -10,7 +10,10 @@ from gnf_tf.datasets.ranges import ranges
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["SYMBOLS", "Molecules"]
+__all__ = ["FARTHEST", "SYMBOLS", "Molecules"]
+
+# Largest coordinate in angstrom. Farther from 0, float32 changes distances by more than 1e-4.
+FARTHEST = 1000
 
 # Symbols of the elements with atomic numbers 1 to 118.
 SYMBOLS = tuple(
@@ -57,15 +60,17 @@ class Molecules:
     Attributes:
       n_atoms: [num_molecules] int64, the number of atoms of each molecule, at least 1.
       atomic_numbers: [num_atoms] uint8, 1 to 118.
-      positions: [num_atoms, 3] float32 in angstrom.
+      positions: [num_atoms, 3] float32 in angstrom, within 1000 of the origin, where float32 is
+        precise; only distances matter to models.
       targets: [num_molecules, num_targets] float64 in `target_units`; num_targets may be 0.
-      target_names: the name of each column of `targets`.
+      target_names: the name of each column of `targets`; distinct.
       target_units: the unit of each column of `targets`.
       index: [num_molecules] int64, the number of each molecule in its data set.
 
     Raises:
-      ValueError: if shapes do not agree, a number of atoms is below 1, an atomic number is out of
-        its range, or a position or target is not finite; the message names the molecule.
+      ValueError: if shapes do not agree, a number of atoms is below 1, an atomic number or a
+        position is out of its range, or a target is not finite; the message names the molecule.
+        Also if two targets have the same name.
     """
 
     n_atoms: np.ndarray
@@ -213,6 +218,8 @@ def _check(given, target_names, target_units):
             f"`target_units` must be as many as `target_names`, {len(target_names)}, "
             f"got {len(target_units)}"
         )
+    if len(set(target_names)) < len(target_names):
+        raise ValueError(f"`target_names` must be distinct, got {tuple(target_names)}")
     for field, values in given.items():
         kinds, rule = ("iuf", "real") if field in ("positions", "targets") else ("iu", "whole")
         if values.size and values.dtype.kind not in kinds:
@@ -249,12 +256,15 @@ def _check_values(n_atoms, given):
             f"`atomic_numbers` must be from 1 to {len(SYMBOLS)}, got {numbers[atom]} as atom "
             f"{place} of molecule {owner(atom)}"
         )
-    for field, molecule in (("positions", owner), ("targets", int)):
-        # Larger numbers than the type holds would become infinite.
-        finite = np.abs(given[field]) <= np.finfo(_DTYPES[field]).max
-        if not finite.all():
-            row = int(finite.all(axis=1).argmin())
+    limits = (
+        ("positions", owner, FARTHEST, f"be within {FARTHEST} angstrom of the origin"),
+        ("targets", int, np.finfo(np.float64).max, "be finite"),
+    )
+    for field, molecule, largest, rule in limits:
+        allowed = np.abs(given[field]) <= largest
+        if not allowed.all():
+            row = int(allowed.all(axis=1).argmin())
             raise ValueError(
-                f"`{field}` must be finite, got {given[field][row].tolist()} for molecule "
+                f"`{field}` must {rule}, got {given[field][row].tolist()} for molecule "
                 f"{molecule(row)}"
             )
