@@ -162,6 +162,13 @@ class Model(tf.Module, abc.ABC):
     def arguments(self) -> dict[str, Any]:
         """Returns the constructor's arguments besides `config`: numpy arrays and JSON values."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Returns a model of the same numbers, as from its file; what is compiled is not copied."""
+        twin = memo[id(self)] = type(self)(**self.arguments(), config=self.config)
+        for variable, value in zip(twin.variables, self.variables, strict=True):
+            variable.assign(value)
+        return twin
+
     def save(self, path: str | os.PathLike) -> None:
         """Writes the model to one npz file, atomically; `gnf_tf.models.load` reads it.
 

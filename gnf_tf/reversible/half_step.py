@@ -85,6 +85,10 @@ class HalfStep:
         getattr(layer, "__dict__", {})[_ATTRIBUTE] = half_step
         return half_step, description.values
 
+    def __deepcopy__(self, memo: Any) -> "HalfStep":
+        """The copy of a layer has the same structure, and so the same half step."""
+        return self
+
     def forward(
         self,
         changed: tf.Tensor,
