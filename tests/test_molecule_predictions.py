@@ -110,6 +110,15 @@ def test_an_unknown_element_is_refused(call, model):
         getattr(model, call)(sulfide)
 
 
+@pytest.mark.parametrize("call", ["predict", "predict_interval", "unfamiliar", "calibrate"])
+@pytest.mark.parametrize("given, name", [(["CCO"], "list"), (None, "NoneType")])
+def test_what_are_no_molecules_is_refused(call, given, name, model):
+    argument = "validation" if call == "calibrate" else "molecules"
+    message = rf"`{argument}` must be Molecules, .*molecules_from_smiles.* got {name}$"
+    with pytest.raises(TypeError, match=message):
+        getattr(model, call)(given)
+
+
 def synthetic(num, seed):
     """Features, and errors whose scale depends on the first one; the last one is constant."""
     rng = np.random.default_rng(seed)

@@ -44,6 +44,7 @@ class MoleculePredictions:
 
         Raises:
           ValueError: if a molecule has another element, or `batch_size` is below 1.
+          TypeError: if `molecules` are not Molecules.
         """
         self._features(molecules, stacklevel=3)
         return self._predicted(molecules, batch_size)
@@ -74,6 +75,7 @@ class MoleculePredictions:
         Raises:
           ValueError: if the model is not calibrated, a molecule has another element, `coverage` is
             out of its range, or `batch_size` is below 1.
+          TypeError: if `molecules` are not Molecules.
         """
         if self.intervals is None:
             raise ValueError(
@@ -101,6 +103,7 @@ class MoleculePredictions:
 
         Raises:
           ValueError: if there is no molecule, or there are other targets, units or elements.
+          TypeError: if `validation` are not Molecules.
         """
         self.check_targets(validation, "validation")
         features = familiarity.features(validation, self.elements)
@@ -117,7 +120,9 @@ class MoleculePredictions:
 
         Raises:
           ValueError: if there are other targets or other units.
+          TypeError: if they are not Molecules.
         """
+        _check_type(molecules, argument)
         pairs = zip(self.target_units, molecules.target_units, strict=False)
         same_units = all("" in (own, other) or own == other for own, other in pairs)
         if molecules.target_names != self.target_names or not same_units:
@@ -148,7 +153,9 @@ class MoleculePredictions:
         Raises:
           ValueError: if a molecule has another element, or the model's file is of a version that
             kept no ranges.
+          TypeError: if `molecules` are not Molecules.
         """
+        _check_type(molecules, "molecules")
         if self.training_ranges is None:
             raise ValueError(
                 "the model's file has no ranges of training molecules: set "
@@ -159,6 +166,7 @@ class MoleculePredictions:
 
     def _features(self, molecules, stacklevel):
         """The features of `familiarity`, with a warning about unfamiliar molecules."""
+        _check_type(molecules, "molecules")
         features = familiarity.features(molecules, self.elements)  # raises for other elements
         if self.training_ranges is not None:
             problem = familiarity.problem(features, self.training_ranges, self.elements)
@@ -179,3 +187,11 @@ class MoleculePredictions:
             graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
             result[rows] = self._predict(graph)
         return result
+
+
+def _check_type(molecules, argument):
+    if not isinstance(molecules, datasets.Molecules):
+        raise TypeError(
+            f"`{argument}` must be Molecules, from `datasets.read_molecules` or "
+            f"`datasets.molecules_from_smiles` for example, got {type(molecules).__name__}"
+        )
