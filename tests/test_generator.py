@@ -315,14 +315,43 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypat
         (lambda g: g.generate(2, n_node=[3], seed=0), "one of `num_graphs` and `n_node`"),
         (lambda g: g.generate(0, seed=0), "`num_graphs` must be at least 1, got 0"),
         (lambda g: g.generate(n_node=[8], seed=0), "`n_node` must be from 1 to 7"),
-        (lambda g: g.generate(n_node=[0], seed=0), "`n_node` must be from 1 to 7"),
-        (lambda _: models.GraphGenerator([]), "`n_node` must be whole numbers"),
-        (lambda _: models.GraphGenerator([3, 0]), "`n_node` must be whole numbers"),
+        *[
+            (
+                lambda g, wrong=wrong: g.generate(num_graphs=wrong, seed=0),
+                "`num_graphs` must be a wh",
+            )
+            for wrong in (2.5, True, "2", [2])
+        ],
+        *[
+            (
+                lambda g, wrong=wrong: g.generate(n_node=wrong, seed=0),
+                "`n_node` must be a non-empty",
+            )
+            for wrong in ([0], [3.7, 2.2], 4, [[3, 4]], ["3"], (n for n in (3, 4)), [[3], [3, 4]])
+        ],
+        (lambda g: g.sample_embeddings([2.9], seed=0), "`n_node` must be a non-empty sequence"),
+        (
+            lambda g: g.generate(2, seed=0, draw_edges="no"),
+            "`draw_edges` must be True or False, got 'no'",
+        ),
+        (lambda _: models.GraphGenerator([]), "`n_node` must be a non-empty sequence"),
+        (lambda _: models.GraphGenerator([3, 0]), "`n_node` must be a non-empty sequence"),
+        *[
+            (
+                lambda _, wrong=wrong: models.GraphGenerator([3], max_num_nodes=wrong),
+                "`max_num_nodes` must be a whole number, got",
+            )
+            for wrong in (7.9, "9", True)
+        ],
+        (
+            lambda g: type(g).for_data([nx.empty_graph(1)]),
+            "the largest graph must have at least 2 nodes, got graphs of 1 node",
+        ),
         (
             lambda _: models.GraphGenerator([3, 6], max_num_nodes=5),
             "`max_num_nodes` must be at least 6, the largest of `n_node`, got 5",
         ),
-        (lambda _: models.GraphGenerator([2.5]), "`n_node` must be whole numbers"),
+        (lambda _: models.GraphGenerator([2.5]), "`n_node` must be a non-empty sequence"),
         (
             lambda _: models.GraphGenerator([3], models.GeneratorConfig(encoder="x")),
             "`encoder` must be one of 'network', 'flow', got 'x'",

@@ -1,6 +1,7 @@
 """Graphs in memory as data sets for `batches`, which looks them up by row."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -10,7 +11,7 @@ from gnf_tf import graphs
 from gnf_tf.datasets.ranges import ranges
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["GraphRows", "Topologies"]
+__all__ = ["GraphRows", "Topologies", "topologies_of"]
 
 
 class GraphRows:
@@ -38,10 +39,7 @@ class GraphRows:
                 isinstance(g, nx.Graph) for g in given
             )
             if not is_list and not isinstance(given, nx.Graph):
-                raise ValueError(
-                    "the graphs must be a GraphsTuple or a list of networkx graphs, got "
-                    f"{type(given).__name__}"
-                )
+                raise _wrong_type(given)
             given = graphs.from_networkx(given)
         given = graphs.fill_missing(given).map(
             lambda values: tf.cast(values, tf.float32), ("nodes", "edges", "globals")
@@ -97,8 +95,9 @@ class Topologies(GraphRows):
         """Keeps the edges; attributes of the graphs are ignored.
 
         Raises:
-          ValueError: if there is no graph, or a graph has no nodes.
+          ValueError: if `members` is no list, there is no graph, or a graph has no nodes.
         """
+        members = _listed(members)
         n_node = np.array([len(graph) for graph in members], np.int32)
         if not n_node.size or n_node.min() < 1:
             raise ValueError(f"`members` must be graphs with nodes, got sizes {n_node.tolist()}")
@@ -122,6 +121,51 @@ class Topologies(GraphRows):
     def n_node(self) -> np.ndarray:
         """[num_graphs] int32, the number of nodes of each graph."""
         return self.whole.n_node
+
+
+def topologies_of(members: Sequence[nx.Graph] | GraphsTuple, directed: bool) -> Topologies:
+    """The graphs as `Topologies` for a `GraphGenerator`; see its `for_data` for the errors.
+
+    Args:
+      members: networkx graphs, or a GraphsTuple.
+      directed: whether networkx graphs may be directed.
+    """
+    if isinstance(members, nx.Graph):
+        raise TypeError("`graphs` must be a sequence of networkx graphs, got a single one: [graph]")
+    if isinstance(members, GraphsTuple):
+        # Directed edges are allowed: the auto-encoder ignores directions, unless it is directed.
+        if members.nodes is None:
+            members = members.replace(nodes=np.zeros([sum(members.n_node), 0], np.float32))
+        nodes = np.zeros([len(members.nodes), 0], np.float32)
+        members = members.replace(nodes=nodes, edges=None, globals=None)
+        members, directed = graphs.to_networkx(members), True
+    members = _listed(members)
+    if not members:
+        raise ValueError("`graphs` must hold at least one graph, got none")
+    for i, graph in enumerate(members):
+        if not isinstance(graph, nx.Graph):
+            raise TypeError(f"graph {i} of `graphs` must be a networkx graph, got {graph!r:.80}")
+        if not len(graph):
+            raise ValueError(f"graph {i} of `graphs` has no nodes")
+        if graph.is_directed() and not directed:
+            raise ValueError(
+                f"graph {i} of `graphs` is directed; set `directed` in the configuration of the "
+                "generator, or convert the graph by its method to_undirected"
+            )
+    return Topologies(members)
+
+
+def _listed(members: Any) -> list[Any]:
+    """The graphs as a list; not those of an iterator, which could be iterated only once."""
+    if not isinstance(members, Collection):
+        raise _wrong_type(members)
+    return list(members)
+
+
+def _wrong_type(given):
+    return ValueError(
+        f"the graphs must be a GraphsTuple or a list of networkx graphs, got {type(given).__name__}"
+    )
 
 
 def _edges(graph):

@@ -8,7 +8,9 @@ import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import datasets, graphs, seeds
+from gnf_tf import datasets, graphs, options, seeds
+from gnf_tf.datasets.graph_rows import topologies_of
+from gnf_tf.graphs.structure import whole_sizes
 from gnf_tf.models import flow_parts, saving
 from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
 from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, make_gnf
@@ -65,7 +67,8 @@ class GraphGenerator(saving.Model):
           n_node: node counts of the training graphs, each at least 1.
           config: sizes and choices.
           max_num_nodes: largest number of nodes of a graph to encode or generate; default: the
-            largest of `n_node`. A larger graph is an error; under XLA its results are NaN.
+            largest of `n_node`; at least 2. A larger graph is an error; under XLA its results are
+            NaN.
           stage: the stage that was trained last.
           name: name of the module.
 
@@ -74,9 +77,8 @@ class GraphGenerator(saving.Model):
             range.
         """
         super().__init__(name=name)
-        sizes = np.asarray(n_node)
-        if sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu" or sizes.min() < 1:
-            raise ValueError(f"`n_node` must be whole numbers of at least 1, got {n_node!r}")
+        sizes = whole_sizes(n_node, 1)
+        flow_parts.check_argument("max_num_nodes", options.Count | None, max_num_nodes)
         if stage not in (None, *get_args(Stage)):
             raise ValueError(f"`stage` must be one of {get_args(Stage)} or None, got {stage!r}")
         self.config, self.stage = config, stage
@@ -87,6 +89,8 @@ class GraphGenerator(saving.Model):
                 f"`max_num_nodes` must be at least {sizes.max()}, the largest of `n_node`, "
                 f"got {max_num_nodes}"
             )
+        if self.max_num_nodes < 2:
+            raise ValueError("the largest graph must have at least 2 nodes, got graphs of 1 node")
         self.auto_encoder = make_auto_encoder(config, self.max_num_nodes)
         self.gnf = make_gnf(config, self.max_num_nodes)
         sample = self.auto_encoder.encode(graphs.fully_connected([2], 0), seed=0)
@@ -112,7 +116,7 @@ class GraphGenerator(saving.Model):
           ValueError: if `graphs` is empty, has a graph without nodes, or has a directed graph and
             `config.directed` is False; or if `max_num_nodes` is below the largest graph.
         """
-        n_node = _topologies(graphs, config.directed).n_node
+        n_node = topologies_of(graphs, config.directed).n_node
         return cls(n_node, config, max_num_nodes=max_num_nodes)
 
     def topologies(self, graphs: Graphs) -> datasets.Topologies:
@@ -125,7 +129,7 @@ class GraphGenerator(saving.Model):
           TypeError: if `graphs` is a single graph, or has an element that is not a graph.
           ValueError: as for `for_data`, or if a graph has more than `max_num_nodes` nodes.
         """
-        found = _topologies(graphs, self.config.directed)
+        found = topologies_of(graphs, self.config.directed)
         for i, size in enumerate(found.n_node):
             if size > self.max_num_nodes:
                 raise ValueError(
@@ -268,7 +272,7 @@ class GraphGenerator(saving.Model):
         """
         if isinstance(members, GraphsTuple):
             return function(members, seed=seed)
-        if not isinstance(members, nx.Graph) and not len(members := list(members)):
+        if isinstance(members, list | tuple) and not members:
             return tf.zeros([0, *width])
         found = self.topologies(members)
         noise = self.auto_encoder.draw_noise(found.n_node.sum(), seed=seed)
@@ -291,18 +295,19 @@ class GraphGenerator(saving.Model):
         """Draws embeddings X from the flow, as node features of graphs without edges.
 
         Args:
-          n_node: number of nodes of each graph.
+          n_node: number of nodes of each graph, a sequence of whole numbers.
           seed: a whole number, or a pair of int32, see `gnf_tf.seeds`.
 
         Raises:
-          ValueError: if a number of nodes is below 1 or above `max_num_nodes`.
+          ValueError: if `n_node` is no such sequence, or a number is below 1 or above
+            `max_num_nodes`.
         """
         topology = graphs.edgeless(self._checked_sizes(n_node), self.config.embedding_size)
         return flow_parts.density(self.gnf, topology).sample(seed=seed)
 
     def _checked_sizes(self, n_node):
-        sizes = np.asarray(n_node)
-        if not sizes.size or sizes.min() < 1 or sizes.max() > self.max_num_nodes:
+        sizes = whole_sizes(n_node, 1)
+        if sizes.max() > self.max_num_nodes:
             raise ValueError(
                 f"`n_node` must be from 1 to {self.max_num_nodes}, the generator's "
                 f"`max_num_nodes`, got {n_node!r}"
@@ -322,24 +327,24 @@ class GraphGenerator(saving.Model):
         Args:
           num_graphs: number of graphs, whose node counts are drawn from `n_node` of the training
             graphs; exactly one of `num_graphs` and `n_node` must be given.
-          n_node: number of nodes of each graph.
+          n_node: number of nodes of each graph, a sequence of whole numbers.
           seed: seed of node counts, embeddings and edges; the same seed gives the same graphs.
           draw_edges: whether each edge is drawn with its probability p, or is present if p > 1/2;
             default: `draw_edges` of the configuration.
 
         Raises:
-          ValueError: if both or neither of `num_graphs` and `n_node` are given, a number is out of
-            its range, or only the auto-encoder was trained.
+          ValueError: if both or neither of `num_graphs` and `n_node` are given, an argument is of
+            another type or out of its range, or only the auto-encoder was trained.
         """
         self._check_flow()
         if (num_graphs is None) == (n_node is None):
             raise ValueError(
                 f"one of `num_graphs` and `n_node` must be given, got {num_graphs} and {n_node}"
             )
+        flow_parts.check_argument("num_graphs", options.Count | None, num_graphs)
+        flow_parts.check_argument("draw_edges", bool | None, draw_edges)
         wanted: Any = n_node
         if num_graphs is not None:
-            if num_graphs < 1:
-                raise ValueError(f"`num_graphs` must be at least 1, got {num_graphs}")
             wanted = seeds.generator(seed).choice(self.n_node, num_graphs)
         sizes = self._checked_sizes(wanted)
         generated: dict[int, nx.Graph] = {}
@@ -353,31 +358,6 @@ class GraphGenerator(saving.Model):
     def arguments(self) -> dict[str, Any]:
         """See `saving.Model.arguments`."""
         return {name: getattr(self, name) for name in ("n_node", "max_num_nodes", "stage")}
-
-
-def _topologies(members, directed):
-    """Returns the graphs as `Topologies`, see `GraphGenerator.for_data`."""
-    if isinstance(members, nx.Graph):
-        raise TypeError("`graphs` must be a sequence of networkx graphs, got a single one: [graph]")
-    if isinstance(members, GraphsTuple):
-        # Directed edges are allowed: the auto-encoder ignores directions, unless it is directed.
-        nodes = np.zeros([sum(members.n_node), 0], np.float32)
-        members = members.replace(nodes=nodes, edges=None, globals=None)
-        members, directed = graphs.to_networkx(graphs.fill_missing(members)), True
-    members = list(members)
-    if not members:
-        raise ValueError("`graphs` must hold at least one graph, got none")
-    for i, graph in enumerate(members):
-        if not isinstance(graph, nx.Graph):
-            raise TypeError(f"graph {i} of `graphs` must be a networkx graph, got {graph!r:.80}")
-        if not len(graph):
-            raise ValueError(f"graph {i} of `graphs` has no nodes")
-        if graph.is_directed() and not directed:
-            raise ValueError(
-                f"graph {i} of `graphs` is directed; set `directed` in the configuration of the "
-                "generator, or convert the graph by its method to_undirected"
-            )
-    return datasets.Topologies(members)
 
 
 def _to_simple_graphs(graph, directed):
