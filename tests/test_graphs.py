@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gnf_tf import graphs
+from gnf_tf import graphs, metrics, models
 from gnf_tf.graphs import segments
 from tests import cases
 
@@ -281,6 +281,33 @@ def _broken(**fields):
 def test_validate_names_what_is_wrong(graph, message):
     with pytest.raises(ValueError, match=message):
         graphs.validate(graph, node_size=4)
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        graphs.unbatch,
+        graphs.to_networkx,
+        lambda graph: graphs.pad(graph, 20, 40, 9),
+        lambda graph: metrics.novelty([nx.path_graph(2)], graph),
+        models.GraphGenerator.for_data,
+    ],
+)
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"n_edge": [4, 4, 4]}, "`graph.senders` must stay .* edge 2 of graph 0 has 2, expected 0"),
+        ({"n_edge": [2, 4, 7]}, "`graph.n_edge` must add up to the rows .* 12, got 13"),
+        ({"n_node": [2, 2, 5]}, "`graph.receivers` must stay|`graph.senders` must stay"),
+        ({"n_node": [2, 3, 5]}, "`graph.n_node` must add up to the rows .* 9, got 10"),
+        ({"receivers": np.zeros(11, np.int32)}, "`graph.receivers` must have as many rows"),
+    ],
+)
+def test_malformed_graphs_are_refused_at_every_door(door, changes, message):
+    graph = graphs.from_networkx([nx.path_graph(n) for n in (2, 3, 4)])
+    door(graph)
+    with pytest.raises(ValueError, match=message):
+        door(graph.replace(**changes))
 
 
 def test_validate_accepts_good_graphs():

@@ -110,6 +110,9 @@ def to_networkx(graph: GraphsTuple) -> list[nx.Graph]:
     The result is a `Graph` if each edge has a reverse edge with equal features and no edge is
     repeated, a `DiGraph` if only the latter holds, and a `MultiDiGraph` otherwise. Features of
     positive width become the attribute "features", a numpy vector.
+
+    Raises:
+      ValueError: if the batch is malformed, see `unbatch`.
     """
     return [_member_to_networkx(member) for member in unbatch(graph)]
 

@@ -12,6 +12,7 @@ __all__ = [
     "FEATURE_FIELDS",
     "INDEX_FIELDS",
     "batch",
+    "check_structure",
     "edgeless",
     "event_ndims",
     "fill_missing",
@@ -161,9 +162,73 @@ def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
     return GraphsTuple(*(tf.concat(values, axis=0) for values in zip(*moved, strict=True)))
 
 
+def check_structure(graph: GraphsTuple, *, check_values: bool = True) -> None:
+    """The part of `validate` that does not look into features: counts, senders and receivers.
+
+    Args:
+      graph: a GraphsTuple of tensors; edges and globals may be None.
+      check_values: whether to check the values of eager tensors.
+
+    Raises:
+      ValueError: as `validate`.
+    """
+    for field in INDEX_FIELDS:
+        value = getattr(graph, field)
+        if value.dtype not in (tf.int32, tf.int64):
+            raise ValueError(f"`graph.{field}` must be int32 or int64, got {value.dtype.name}")
+        if value.shape.rank is not None and value.shape.rank != 1:
+            raise ValueError(f"`graph.{field}` must have rank 1, got shape {value.shape}")
+    if graph.n_node.shape[0] == 0:
+        raise ValueError("`graph.n_node` must name at least one graph, got none")
+    for field, like in (
+        ("receivers", "senders"),
+        ("edges", "senders"),
+        ("n_edge", "n_node"),
+        ("globals", "n_node"),
+    ):
+        value, other = getattr(graph, field), getattr(graph, like)
+        if value is not None and not value.shape[:1].is_compatible_with(other.shape[:1]):
+            raise ValueError(
+                f"`graph.{field}` must have as many rows as `graph.{like}`, {other.shape[0]}, "
+                f"got {value.shape[0]}"
+            )
+    if check_values and tf.executing_eagerly():
+        _check_structure_values(graph)
+
+
+def _check_structure_values(graph):
+    for field, rows in (("n_node", "nodes"), ("n_edge", "senders")):
+        counts, total = np.asarray(getattr(graph, field)), getattr(graph, rows).shape[0]
+        if (counts < 0).any():
+            raise ValueError(f"`graph.{field}` must not be negative, got {counts.min()}")
+        if counts.sum() != total:
+            raise ValueError(
+                f"`graph.{field}` must add up to the rows of `graph.{rows}`, {total}, "
+                f"got {counts.sum()}"
+            )
+    ends = np.cumsum(graph.n_node)
+    starts = ends - graph.n_node.numpy()
+    owner = np.repeat(np.arange(len(ends)), graph.n_edge.numpy())
+    for field in ("senders", "receivers"):
+        index = np.asarray(getattr(graph, field))
+        wrong = (index < starts[owner]) | (index >= ends[owner])
+        if wrong.any():
+            edge = int(np.argmax(wrong))
+            raise ValueError(
+                f"`graph.{field}` must stay within the nodes of the edge's own graph: edge {edge} "
+                f"of graph {owner[edge]} has {index[edge]}, expected {starts[owner[edge]]} to "
+                f"{ends[owner[edge]] - 1}"
+            )
+
+
 def unbatch(graph: GraphsTuple) -> list[GraphsTuple]:
-    """Splits a batch into GraphsTuples of one graph each. It works only eagerly."""
+    """Splits a batch into GraphsTuples of one graph each. It works only eagerly.
+
+    Raises:
+      ValueError: if the batch is malformed, see `validate`; features may have any dtype and values.
+    """
     graph = fill_missing(graph)
+    check_structure(graph)
     node_ends = np.cumsum(graph.n_node)
     edge_ends = np.cumsum(graph.n_edge)
     members = []

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf.graphs.structure import FEATURE_FIELDS, INDEX_FIELDS
+from gnf_tf.graphs.structure import FEATURE_FIELDS, check_structure
 
 __all__ = ["validate"]
 
@@ -58,53 +58,12 @@ def validate(
             )
         if width is not None and value.shape[-1] not in (None, width):
             raise ValueError(f"`graph.{field}` must have width {width}, got shape {value.shape}")
-    for field in INDEX_FIELDS:
-        value = getattr(graph, field)
-        if value.dtype not in (tf.int32, tf.int64):
-            raise ValueError(f"`graph.{field}` must be int32 or int64, got {value.dtype.name}")
-        if value.shape.rank is not None and value.shape.rank != 1:
-            raise ValueError(f"`graph.{field}` must have rank 1, got shape {value.shape}")
-    if graph.n_node.shape[0] == 0:
-        raise ValueError("`graph.n_node` must name at least one graph, got none")
-    for field, like in (
-        ("receivers", "senders"),
-        ("edges", "senders"),
-        ("n_edge", "n_node"),
-        ("globals", "n_node"),
-    ):
-        value, other = getattr(graph, field), getattr(graph, like)
-        if value is not None and not value.shape[:1].is_compatible_with(other.shape[:1]):
-            raise ValueError(
-                f"`graph.{field}` must have as many rows as `graph.{like}`, {other.shape[0]}, "
-                f"got {value.shape[0]}"
-            )
+    check_structure(graph, check_values=check_values)
     if check_values and tf.executing_eagerly():
-        _validate_values(graph)
+        _check_finite(graph)
 
 
-def _validate_values(graph):
-    for field, rows in (("n_node", "nodes"), ("n_edge", "senders")):
-        counts, total = np.asarray(getattr(graph, field)), getattr(graph, rows).shape[0]
-        if (counts < 0).any():
-            raise ValueError(f"`graph.{field}` must not be negative, got {counts.min()}")
-        if counts.sum() != total:
-            raise ValueError(
-                f"`graph.{field}` must add up to the rows of `graph.{rows}`, {total}, "
-                f"got {counts.sum()}"
-            )
-    ends = np.cumsum(graph.n_node)
-    starts = ends - graph.n_node.numpy()
-    owner = np.repeat(np.arange(len(ends)), graph.n_edge.numpy())
-    for field in ("senders", "receivers"):
-        index = np.asarray(getattr(graph, field))
-        wrong = (index < starts[owner]) | (index >= ends[owner])
-        if wrong.any():
-            edge = int(np.argmax(wrong))
-            raise ValueError(
-                f"`graph.{field}` must stay within the nodes of the edge's own graph: edge {edge} "
-                f"of graph {owner[edge]} has {index[edge]}, expected {starts[owner[edge]]} to "
-                f"{ends[owner[edge]] - 1}"
-            )
+def _check_finite(graph):
     for field in FEATURE_FIELDS:
         value = getattr(graph, field)
         if value is not None and not np.isfinite(value).all():

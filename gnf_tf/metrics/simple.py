@@ -64,14 +64,17 @@ def simple_graphs(graphs: Sequence[nx.Graph] | GraphsTuple, argument: str) -> li
     Raises:
       TypeError: if `graphs` is a single networkx graph, or an element of it is no networkx graph.
       ValueError: if there is no graph, or a graph is directed (in a GraphsTuple: has an edge
-        without its reverse) or a multigraph. The message names the graph.
+        without its reverse) or a multigraph; or if a GraphsTuple is malformed, see
+        `graphs.validate`. The message names the graph.
     """
     if isinstance(graphs, nx.Graph):
         raise TypeError(f"`{argument}` must be a sequence of networkx graphs, got one: [graph]")
     if isinstance(graphs, GraphsTuple):
         # to_networkx makes a DiGraph if an edge and its reverse have different features.
-        nothing = np.zeros([graphs.senders.shape[0], 0], np.float32)
-        graphs = to_networkx(graphs.replace(edges=nothing))
+        try:
+            graphs = to_networkx(graphs.replace(edges=None))
+        except ValueError as error:
+            raise ValueError(f"`{argument}` is malformed: {error}") from error
     graphs = list(graphs)
     if not graphs:
         raise ValueError(f"`{argument}` must hold at least one graph, got none")
