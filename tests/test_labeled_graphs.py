@@ -5,6 +5,7 @@ import itertools
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import tensorflow as tf
@@ -71,6 +72,13 @@ def test_arrays_of_any_kind_make_one_graph(change):
         (list("bac") + [None, "a"], None, LABELS, ("a", "b", "c")),
         (list("bac") + ["", "a"], None, LABELS, ("a", "b", "c")),
         (np.array(list("bac") + ["", "a"], "S"), None, LABELS, ("a", "b", "c")),
+        ([b"b", b"a", b"c", None, b"a"], None, LABELS, ("a", "b", "c")),
+        (tf.constant(list("bac") + ["", "a"]), None, LABELS, ("a", "b", "c")),
+        (tf.constant(list("bac") + ["", "a"]), tf.constant(list("abc")), LABELS, ("a", "b", "c")),
+        (tf.constant(LABELS), None, LABELS, ("0", "1", "2")),
+        (pd.array(list("bac") + [None, "a"], dtype="string"), None, LABELS, ("a", "b", "c")),
+        (pd.Series(list("bac") + [None, "a"]), None, LABELS, ("a", "b", "c")),
+        (pd.Series(list("bac") + [None, "a"], dtype="category"), None, LABELS, ("a", "b", "c")),
         (list("bac") + ["", "a"], list("abcd"), LABELS, ("a", "b", "c", "d")),
         (LABELS, list("xyz"), LABELS, ("x", "y", "z")),
         (MANY, None, MANY == 1, ("0", "1")),
@@ -100,7 +108,21 @@ def test_sets_are_random_parts_of_the_labeled_nodes_unless_given():
     # A node whose many labels are unknown is in none either; sets that aren't given are empty.
     assert not np.any(masks(make(labels=MANY)), axis=0)[3]
     assert [nodes(mask) for mask in masks(make(test=[1]))] == [[], [], [1]]
-    assert not np.any(masks(make(labels=None)))
+
+
+@pytest.mark.parametrize(
+    "labels, fractions",
+    [
+        (None, (0.6, 0.2, 0.2)),
+        ([0] + [None] * 4, (0.6, 0.2, 0.2)),
+        ([0, 1] + [None] * 3, (0.6, 0.2, 0.2)),
+        ([0, 1, 2, None, None], (0.6, 0.2, 0.2)),
+        (LABELS, (0.9, 0.05, 0.05)),
+    ],
+)
+def test_too_few_labels_for_random_sets_leave_them_empty(labels, fractions):
+    """Such as those of a graph for prediction, in which a few nodes happen to be labeled."""
+    assert not np.any(masks(make(labels=labels, fractions=fractions)))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +149,10 @@ def test_sets_are_random_parts_of_the_labeled_nodes_unless_given():
         ({"labels": [1, 0, 10**9, 0, 0]}, "`labels` must be classes from 0 to 65535, .* node 2"),
         ({"labels": MANY * 2}, r"`labels` must be 0 or 1 .* got .0, 2. for node 0"),
         ({"labels": ["a", 1, None, "b", "a"]}, "all be names or all be .* got 1 for node 1"),
+        ({"labels": [b"a", 1, b"", b"b", b"a"]}, "all be names or all be .* got 1 for node 1"),
+        ({"labels": [1, None, np.nan, 0, 0]}, "`labels` must be whole .* got nan for node 2"),
+        ({"labels": [b"a", b"\xff", b"", b"", b""]}, "`labels` must be text in UTF-8, .* in row 1"),
+        ({"class_names": [b"a", b"b", b"\xff"]}, "`class_names` must be text in UTF-8, .* row 2"),
         ({"labels": list("abcda"), "class_names": "abc"}, "`class_names` must be a sequence"),
         ({"labels": list("abcda"), "class_names": list("abc")}, "among .* got 'd' for node 3"),
         ({"class_names": ["a", "b"]}, "from 0 to 1, or -1 for none, got 2 for node 2"),
@@ -143,8 +169,13 @@ def test_sets_are_random_parts_of_the_labeled_nodes_unless_given():
         ({"train": [0, 1], "test": [1]}, "`train` and `test` must not share nodes, got node 1"),
         ({"fractions": (0.5, 0.6, 0.1)}, "`fractions` must be positive and sum to at most 1"),
         ({"fractions": (0.5, 0.5, 0.0)}, "`fractions` must be positive"),
-        ({"fractions": (0.9, 0.05, 0.05)}, "`fractions` must leave no part empty"),
+        ({"fractions": (0.9, 0.1, 1e-9)}, "`fractions` must leave no part empty"),
         ({"fractions": (0.5, 0.5)}, "`fractions` must be three"),
+        (
+            {"labels": [0] + [None] * 4, "fractions": (0.5, 0.6, 0.1)},
+            "`fractions` must be positive",
+        ),
+        ({"labels": None, "seed": -1}, "`seed` must be a whole number from 0"),
     ],
 )
 def test_malformed_arrays_are_named(change, message):
@@ -268,9 +299,18 @@ def test_a_networkx_graph_with_attributes(kind):
 @pytest.mark.parametrize(
     "graph, message",
     [
-        (named(x=np.nan), "node 'e' of graph 0 has 'features' .*nan"),
-        (named(x="much"), "node 'e' of graph 0 has 'features' .*much"),
+        (named(x=np.nan), "node 'e' of graph 0 has 'x' nan; expected a finite number"),
+        (named(y=None), "node 'e' of graph 0 has 'y' None; expected a finite number"),
+        (named(x="?"), r"node 'e' of graph 0 has 'x' '\?'; expected a finite number"),
+        (named(y=1e39), r"node 'e' of graph 0 has 'y' 1e\+39; expected a finite number"),
+        (named(y=10**400), "node 'e' of graph 0 has 'y' 10000000000.*; expected a finite number"),
+        (named(y=[1.0]), r"node 'e' of graph 0 has 'y' \[1.0\]; expected a finite number"),
         (named(split="later"), "the 'split' of node 'e' must be 'train', .* got 'later'"),
+        (named(split=["test"]), r"the 'split' of node 'e' must be .* got \['test'\]"),
+        (named(split={"test": 1}), "the 'split' of node 'e' must be .* got {'test': 1}"),
+        (named(split=np.arange(2)), r"the 'split' of node 'e' must be .* got array\(.0, 1.\)"),
+        (named(split=1), "the 'split' of node 'e' must be .* got 1"),
+        (named(label={"p": 1}), "`labels` must all be names .* got {'p': 1} for node 4"),
         (named(label=None, split="test"), "`test` must have labeled nodes only, got node 4"),
         (named(label=3), "`labels` must all be names .* got 3 for node 4"),
         (named(label=[0, 1]), "`labels` must be an array"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse
 
 __all__ = ["as_array", "as_labels", "as_labels_of_graphs", "as_mask", "distinct_pairs"]
@@ -26,12 +27,12 @@ def as_labels(
     Raises:
       ValueError: if `node_graph` does not take them.
     """
-    names = _text(np.asarray(() if class_names is None else class_names))
-    if names.ndim != 1:
+    given_names = np.asarray(() if class_names is None else class_names)
+    if given_names.ndim != 1:
         raise ValueError(f"`class_names` must be a sequence of strings, got {class_names!r}")
-    names = tuple(names.tolist())
+    names = tuple(_text("class_names", given_names))
     labels = np.full(num_nodes, -1) if given is None else as_array("labels", given)
-    if labels.dtype.kind == "U" and not isinstance(given, np.ndarray):
+    if labels.dtype.kind in "SU" and not isinstance(given, np.ndarray):
         labels = np.asarray(given, object)  # keeps numbers among names as numbers
     if labels.shape[:1] != (num_nodes,) or labels.ndim > 2:
         raise ValueError(
@@ -86,9 +87,15 @@ def as_labels_of_graphs(
 
 def _from_names(labels, names):
     """(whole numbers, names of the classes) from labels that are names or None."""
-    values = [None if value is None or value == "" else value for value in _text(labels).tolist()]
+    # The comparison of NA to "" is neither true nor false.
+    values = [
+        None if value is None or value is pd.NA or value == "" else value
+        for value in _text("labels", labels)
+    ]
     if all(value is None or isinstance(value, numbers.Real) for value in values):
         return np.asarray([-1 if value is None else value for value in values]), names
+    # Columns of names in pandas have NaN where a name is missing.
+    values = [None if isinstance(value, float) and np.isnan(value) else value for value in values]
     for node, value in enumerate(values):
         if value is not None and not isinstance(value, str):
             raise ValueError(
@@ -104,9 +111,18 @@ def _from_names(labels, names):
     return np.array([number[value] for value in values]), names
 
 
-def _text(values):
-    """Bytes decoded to text; other values unchanged."""
-    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+def _text(name, values):
+    """The values [N] as a list, bytes among them decoded to text."""
+    found = values.tolist()
+    for row, value in enumerate(found):
+        if isinstance(value, bytes):  # also in the object array that a tensor of strings becomes
+            try:
+                found[row] = value.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"`{name}` must be text in UTF-8, got {value!r} in row {row}"
+                ) from error
+    return found
 
 
 def distinct_pairs(edges: np.ndarray, num_nodes: int) -> np.ndarray:

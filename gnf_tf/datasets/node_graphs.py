@@ -65,10 +65,10 @@ def node_graph(
       edges: [2, E] whole numbers, the two nodes of each edge, numbered from 0. Each edge may be
         given in one direction or in both; the graph has both directions, without self loops and
         repeated edges.
-      labels: [N], the class of each node: a whole number, or -1 for no class; or a name, or None or
-        "" for no class. Or [N, L] zeros and ones, which of L labels each node has, or -1 in the
-        whole row of a node whose labels are unknown. None if no node has a label, as in a graph for
-        prediction.
+      labels: [N], the class of each node: a whole number, or -1 for no class; or a name, or None,
+        NA, NaN or "" for no class. Or [N, L] zeros and ones, which of L labels each node has, or -1
+        in the whole row of a node whose labels are unknown. None if no node has a label, as in a
+        graph for prediction.
       train: the nodes to train on, as bool [N] or as numbers of nodes. The three sets are disjoint,
         and all their nodes have labels. If one of the three is given, the others default to none.
       validation: the nodes to validate on, as `train`.
@@ -76,7 +76,8 @@ def node_graph(
       class_names: the names of the classes or labels, in the order of their numbers; by default
         "0", "1", ..., or the names in `labels` in alphabetical order.
       fractions: the fractions of the labeled nodes in random sets `train`, `validation` and `test`,
-        which are drawn if none of the three is given.
+        which are drawn if none of the three is given. If the labeled nodes are too few for a node
+        in each set, all sets are empty, as in a graph for prediction.
       seed: seed of the random sets.
 
     Raises:
@@ -224,10 +225,31 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
                     + (f"{lacking[0]!r}" if names else "'features' and no other numbers")
                     + (", others have" if names else f" among its attributes {sorted(data)}")
                 )
+            if names != ["features"]:
+                for name in names:
+                    if not _is_finite(data[name]):
+                        raise ValueError(
+                            f"node {node!r} of graph {index} has {name!r} {_shown(data[name])}; "
+                            "expected a finite number"
+                        )
             row = data["features"] if names == ["features"] else [data[name] for name in names]
             bare[-1].add_node(node, features=row)
         bare[-1].add_edges_from((a, b) for a, b in graph.edges())
     return from_networkx(bare)
+
+
+def _is_finite(value):
+    """Whether a value is a number that is finite as float32."""
+    try:
+        largest = float(np.finfo(np.float32).max)
+        return isinstance(value, numbers.Real | np.bool_) and abs(float(value)) <= largest
+    except OverflowError:  # a whole number that is too large for a float
+        return False
+
+
+def _shown(value):
+    """The value for an error message: on one line, and at most 80 characters."""
+    return f"{' '.join(repr(value).split()):.80}"
 
 
 def _random_masks(known, fractions, seed):
@@ -236,7 +258,11 @@ def _random_masks(known, fractions, seed):
             f"`fractions` must be three numbers, for {', '.join(MASKS)}, got {fractions}"
         )
     rows = np.flatnonzero(known)
-    parts = random_parts(len(rows), fractions, seed) if len(rows) else [[]] * len(MASKS)
+    try:
+        parts = random_parts(len(rows), fractions, seed)
+    except ValueError:
+        random_parts(2**20, fractions, seed)  # raises unless the labeled nodes are too few
+        parts = [np.zeros(0, int)] * len(MASKS)
     return {
         name: np.isin(np.arange(len(known)), rows[part])
         for name, part in zip(MASKS, parts, strict=True)
@@ -249,7 +275,7 @@ def _labels_of(graphs, label):
     if label is None:
         label = next((name for name in _LABELS if any(name in data for _, data in nodes)), "label")
     values = [data.get(label) for _, data in nodes]
-    vectors = [value for value in values if isinstance(value, list | tuple | np.ndarray)]
+    vectors = [value for value in values if isinstance(value, list | tuple) or np.ndim(value)]
     if vectors:
         values = [[-1] * len(vectors[0]) if value is None else value for value in values]
     return values
@@ -257,14 +283,16 @@ def _labels_of(graphs, label):
 
 def _masks_of(graph):
     """The sets that the attribute "split" defines, as arguments of `node_graph`."""
-    found = [data.get("split") or None for _, data in graph.nodes(data=True)]
-    for node, part in zip(graph, found, strict=True):
-        if part is not None and part not in _SPLIT:
+    found = []
+    for node, part in graph.nodes(data="split"):
+        part = "" if part is None else part
+        if not isinstance(part, str) or part not in {"", *_SPLIT}:
             raise ValueError(
                 f"the 'split' of node {node!r} must be 'train', 'validation' or 'test', got "
-                f"{part!r}"
+                f"{_shown(part)}"
             )
+        found.append(_SPLIT.get(part, ""))
     if not any(found):
         return {}
-    parts = np.array([_SPLIT.get(part, "") for part in found])
+    parts = np.array(found)
     return {name: parts == name for name in MASKS}
