@@ -50,9 +50,9 @@ def read_molecules(
     - `.csv`: a table with a column `smiles`; `molecules_from_smiles` makes the positions. All
       columns are fields; the column `id`, `name`, `title` or `index` is the title.
 
-    An element is a symbol (also D or T) or an atomic number, and positions are in angstrom, within 1000 of the
-    origin. If molecules have a net charge in an `.sdf` file or a SMILES string, there is one
-    warning, because charges are not kept.
+    An element is a symbol, also D or T, or an atomic number. Positions are in angstrom, each
+    coordinate within 1000 of 0. If molecules have a net charge in an `.sdf` file or a SMILES
+    string, there is one warning, because charges are not kept.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".xyz") as file:

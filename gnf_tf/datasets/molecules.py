@@ -60,8 +60,8 @@ class Molecules:
     Attributes:
       n_atoms: [num_molecules] int64, the number of atoms of each molecule, at least 1.
       atomic_numbers: [num_atoms] uint8, 1 to 118.
-      positions: [num_atoms, 3] float32 in angstrom, within 1000 of the origin, where float32 is
-        precise; only distances matter to models.
+      positions: [num_atoms, 3] float32 in angstrom, each coordinate within 1000 of 0, where float32
+        is precise; only distances matter to models.
       targets: [num_molecules, num_targets] float64 in `target_units`; num_targets may be 0.
       target_names: the name of each column of `targets`; distinct.
       target_units: the unit of each column of `targets`.
