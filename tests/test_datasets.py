@@ -165,6 +165,49 @@ def test_epochs_differ_and_can_be_entered_anywhere(small_source, cache):
     np.testing.assert_array_equal(targets(later), epochs[1])
 
 
+SETS = datasets.GraphRows(datasets.mog(6))
+NODES = datasets.LabeledGraphs([1, 2], [0, 0], np.zeros([3, 1]), [0, 1, 0], np.zeros([0, 2]))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"batch_size": 2.5}, "`batch_size` must be a whole number, got 2.5"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"seed": -1}, "`seed` must be a whole number from 0 to 9223372036854775807, got -1"),
+        ({"seed": 1.5}, "`seed` must be a whole number from 0 to 9223372036854775807, got 1.5"),
+        ({"first_epoch": -1}, "`first_epoch` must be at least 0, got -1"),
+        ({"first_epoch": 0.5}, "`first_epoch` must be a whole number, got 0.5"),
+        ({"num_parts": 1.5}, "`num_parts` must be a whole number, got 1.5"),
+        ({"parts": [1]}, "`parts` must be some of the 1 parts"),
+    ],
+)
+def test_wrong_arguments_of_batches_are_named_at_once(arguments, message):
+    arguments = {"batch_size": 2} | arguments
+    for make in (lambda: datasets.batches(SETS, **arguments), lambda: node_batches(**arguments)):
+        with pytest.raises((TypeError, ValueError), match=message):
+            make()
+
+
+def node_batches(dataset=NODES, **arguments):
+    return datasets.node_batches(dataset, padded=False, **arguments)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: datasets.batches(NODES, 2), "must be graphs with targets, .* got LabeledGraphs"),
+        (lambda: datasets.batches(datasets.mog(6), 2), "with targets, .* got GraphsTuple"),
+        (lambda: node_batches(SETS, batch_size=2), "must be LabeledGraphs, got GraphRows"),
+        (lambda: datasets.batches(SETS, 2, passes=0.5), "`passes` must be a whole number, got 0.5"),
+        (lambda: datasets.plan_batches(SETS, 2, seed=0, epoch=-1), "`epoch` must be at least 0"),
+    ],
+)
+def test_wrong_data_and_epochs_of_batches_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 def test_bad_arguments(small_source, cache):
     with pytest.raises(ValueError, match="`targets` must be among mu, alpha.*got.*'color'"):
         load(targets=["mu", "color"], data_dir=cache)

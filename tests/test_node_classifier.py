@@ -136,6 +136,10 @@ def without_features(graph):
         ),
         (graphs.edgeless([2], 3).replace(nodes=[["a"] * 3] * 2), "`graph.nodes` must be floating"),
         ([graphs.edgeless([2], 3)], "`graph` must be .* or networkx graphs, got a list of Graphs"),
+        (None, "`graph` must be .* or networkx graphs, got NoneType"),
+        (3, "`graph` must be .* or networkx graphs, got int"),
+        ("graph.npz", "`graph` must be .* or networkx graphs, got str"),
+        ([nx.path_graph(2), None], "`graph` must be .* got a list of Graph, NoneType"),
         ([nx.Graph()], "graph 0 must have nodes"),
         (
             GraphsTuple(*(values[:0] for values in graphs.edgeless([2], 3))),

@@ -127,7 +127,10 @@ def test_gradient_of_all_subgraphs_is_that_of_the_whole_graph(conditioner):
     [
         ({"num_subgraphs": 0}, "`num_subgraphs` must be from 1 to 4, the number of nodes, got 0"),
         ({"num_subgraphs": 5}, "`num_subgraphs` must be from 1 to 4, the number of nodes, got 5"),
+        ({"num_subgraphs": 2.5}, "`num_subgraphs` must be a whole number, got 2.5"),
+        ({"num_subgraphs": None}, "`num_subgraphs` must be a whole number, got None"),
         ({"halo": -1}, "`halo` must be at least 0, got -1"),
+        ({"halo": 1.5}, "`halo` must be a whole number, got 1.5"),
         ({"marked": "val"}, "`marked` must be one of .*, got 'val'"),
     ],
 )
@@ -135,6 +138,12 @@ def test_wrong_arguments_are_named(arguments, message):
     network, _ = labeled(nx.path_graph(4))
     with pytest.raises(ValueError, match=message):
         datasets.subgraphs(network, **{"num_subgraphs": 2} | arguments)
+
+
+def test_several_graphs_are_refused():
+    several = datasets.subgraphs(labeled(nx.path_graph(4))[0], 2)
+    with pytest.raises(ValueError, match="`network` must be a LabeledGraph, got LabeledGraphs"):
+        datasets.subgraphs(several, 2)
 
 
 def test_many_labels_a_node_are_refused():

@@ -1,7 +1,8 @@
 """Batches of graphs as a tf.data pipeline, all padded to one static shape with little padding."""
 
+import numbers
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,7 @@ from gnf_tf import seeds
 from gnf_tf.datasets.labeled_graphs import LabeledGraphs
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["GraphDataset", "batches", "node_batches", "plan_batches"]
+__all__ = ["GraphDataset", "batches", "check_whole", "node_batches", "plan_batches"]
 
 
 class GraphDataset(Protocol):
@@ -60,10 +61,11 @@ def plan_batches(
       epoch: number of the epoch, from 0.
 
     Raises:
-      ValueError: if the data set is empty or `batch_size` is below 1.
+      TypeError: if `seed` is no whole number.
+      ValueError: if the data set is empty, or a number is not whole or out of its range.
     """
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
+    check_whole("batch_size", batch_size, 1)
+    check_whole("epoch", epoch, 0)
     if not len(dataset):
         raise ValueError("`dataset` must hold at least one graph, it holds no graph")
     rng = None if seed is None else seeds.generator(seed, epoch)
@@ -120,9 +122,15 @@ def batches(
         it has no graph if the batch has too few.
 
     Raises:
-      ValueError: as `plan_batches`; if `passes` is below 1, or `parts` is empty or has a number
-        that is not in [0, num_parts).
+      TypeError: if `seed` is no whole number.
+      ValueError: as `plan_batches`; if `dataset` has no targets; or if `parts` is empty or has a
+        number that is not in [0, num_parts).
     """
+    if not hasattr(dataset, "targets"):
+        raise ValueError(
+            "`dataset` must be graphs with targets, such as Molecules or GraphRows (`node_batches` "
+            f"takes LabeledGraphs), got {type(dataset).__name__}"
+        )
 
     def read(rows: np.ndarray) -> tuple[GraphsTuple, np.ndarray, np.ndarray]:
         targets = dataset.targets[rows].astype(np.float32)
@@ -165,8 +173,11 @@ def node_batches(
       num_parts: see `batches`.
 
     Raises:
-      ValueError: as `batches`.
+      TypeError: if `seed` is no whole number.
+      ValueError: as `batches`; if `dataset` is not LabeledGraphs.
     """
+    if not isinstance(dataset, LabeledGraphs):
+        raise ValueError(f"`dataset` must be LabeledGraphs, got {type(dataset).__name__}")
 
     def read(rows: np.ndarray) -> tuple[GraphsTuple, np.ndarray, np.ndarray]:
         graph, labels = dataset.graphs(rows)
@@ -186,8 +197,15 @@ def _stream(
 
     `labeled` says which total is the length of the labels and weights: "nodes" or "graphs".
     """
-    if passes < 1:
-        raise ValueError(f"`passes` must be at least 1, got {passes}")
+    # Checked here, since an error in the generator below is hidden in one of TensorFlow's.
+    if seed is not None:
+        seed = seeds.whole_number(seed)
+    for name, value, least in (
+        ("first_epoch", first_epoch, 0),
+        ("passes", passes, 1),
+        ("num_parts", num_parts, 1),
+    ):
+        check_whole(name, value, least)
     if not parts or not all(0 <= part < num_parts for part in parts):
         raise ValueError(f"`parts` must be some of the {num_parts} parts, got {list(parts)}")
     plan = plan_batches(dataset, batch_size)
@@ -218,6 +236,20 @@ def _stream(
     stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
     length = passes * len(plan) * len(parts)
     return stream.apply(tf.data.experimental.assert_cardinality(length)).prefetch(4)
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raises a ValueError that names an argument, unless it is a whole number of at least `least`.
+
+    Args:
+      name: the name of the argument.
+      value: its value.
+      least: the smallest number that is allowed.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise ValueError(f"`{name}` must be a whole number, got {value!r}")
+    if int(value) < least:
+        raise ValueError(f"`{name}` must be at least {least}, got {value}")
 
 
 def _shards(plan, parts, num_parts):

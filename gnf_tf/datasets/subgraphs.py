@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import scipy.sparse
 
+from gnf_tf.datasets.batching import check_whole
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.ranges import ranges
 from gnf_tf.errors import DataError
@@ -44,20 +45,22 @@ def subgraphs(
       marked: the nodes that keep their class: those for training, validation or test.
 
     Raises:
-      ValueError: if `network` has any number of labels a node, which can't be left out, or another
-        argument is out of its range.
+      ValueError: if `network` is no LabeledGraph, or has any number of labels a node, which can't
+        be left out; or if another argument is no whole number or out of its range.
       DataError: if pymetis is not installed.
     """
+    if not isinstance(network, LabeledGraph):
+        raise ValueError(f"`network` must be a LabeledGraph, got {type(network).__name__}")
     num_nodes = len(network.labels)
     if network.is_multi_label:
         raise ValueError("`network` must have one class a node, got any number of labels a node")
+    for name, value in (("num_subgraphs", num_subgraphs), ("halo", halo)):
+        check_whole(name, value, 0)
     if not 1 <= num_subgraphs <= num_nodes:
         raise ValueError(
             f"`num_subgraphs` must be from 1 to {num_nodes}, the number of nodes, got "
             f"{num_subgraphs}"
         )
-    if halo < 0:
-        raise ValueError(f"`halo` must be at least 0, got {halo}")
     if marked not in MASKS:
         raise ValueError(f"`marked` must be one of {MASKS}, got {marked!r}")
     senders, receivers = network.graph.senders.numpy(), network.graph.receivers.numpy()

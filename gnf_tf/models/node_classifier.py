@@ -1,7 +1,7 @@
 """Node classification from features and edges, by reversible message passing (section 4)."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
 import networkx as nx
@@ -380,12 +380,13 @@ def _parts(graph):
         return [graph.graph]
     if isinstance(graph, LabeledGraphs):
         return (graph.graph(row)[0] for row in range(len(graph)))
-    members = [graph] if isinstance(graph, nx.Graph) else list(graph)
+    is_list = isinstance(graph, Iterable) and not isinstance(graph, nx.Graph | str)
+    members = list(graph) if is_list else [graph]
     if not all(isinstance(member, nx.Graph) for member in members):
         kinds = ", ".join(sorted({type(member).__name__ for member in members}))
         raise ValueError(
-            "`graph` must be a GraphsTuple, LabeledGraph, LabeledGraphs or networkx graphs, got a "
-            f"list of {kinds}"
+            "`graph` must be a GraphsTuple, LabeledGraph, LabeledGraphs or networkx graphs, got "
+            f"{'a list of ' if is_list else ''}{kinds}"
         )
     return [graphs_with_features([_without_loops(member) for member in members])] if members else []
 
