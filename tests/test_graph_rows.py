@@ -3,6 +3,7 @@
 import networkx as nx
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gnf_tf import datasets, graphs
 from gnf_tf.graphs import GraphsTuple
@@ -37,6 +38,63 @@ def test_parallel_edges_and_self_loops_count_once(kind):
     pairs = np.stack([whole.senders, whole.receivers], axis=1).tolist()
     there, back, loops = [[0, 1], [1, 2]], [[1, 0], [2, 1]], [[0, 0], [1, 1], [2, 2]]
     assert sorted(pairs) == sorted(there + back * ("Di" not in kind.__name__) + loops)
+
+
+ONES = np.ones(9)
+NOISE = np.random.default_rng(0).normal(size=9)
+
+
+@pytest.mark.parametrize(
+    "values, is_lost",
+    [
+        (1.6e9 + np.arange(9), True),
+        (1600000000 + np.arange(9), True),
+        (1e7 + np.arange(9) / 4, True),
+        (np.float32(1e7) + np.arange(9, dtype=np.float32), False),
+        (1e7 + np.arange(9.0), False),
+        (1.6e9 + 1e3 * NOISE, False),
+        (1.0 / 3.0 * (1.0 + 1e-15 * np.arange(9)), False),  # rounding errors of float64
+        (0.0 * ONES, False),
+        (1e-30 * NOISE, False),
+        (NOISE > 0, False),
+    ],
+)
+def test_values_that_float32_does_not_tell_apart(values, is_lost, tmp_path):
+    features = np.stack([NOISE.astype(values.dtype), values], axis=1)
+    member = nx.empty_graph(9)
+    nx.set_node_attributes(member, dict(enumerate(features)), "features")
+    graph = graphs.edgeless([9], 2).replace(nodes=features)
+    np.savez(tmp_path / "a.npz", features=features, set=np.zeros(9, int))
+    pairs = [f"0,{x!r},{y!r}\n" for x, y in (features * 1).tolist()]
+    (tmp_path / "a.csv").write_text("set,x,y\n" + "".join(pairs))
+    for call in (
+        lambda: datasets.GraphRows(graph).whole.nodes,
+        lambda: datasets.GraphRows([member]).whole.nodes,
+        lambda: datasets.read_sets(tmp_path / "a.npz").nodes,
+        lambda: datasets.read_sets(tmp_path / "a.csv").nodes,
+    ):
+        if is_lost:
+            message = "node feature 1 has values .* such as .*: subtract an offset first"
+            with pytest.raises((ValueError, datasets.DataError), match=message):
+                call()
+        else:
+            np.testing.assert_array_equal(call(), features.astype(np.float32))
+
+
+@pytest.mark.parametrize("field", ["nodes", "edges", "globals"])
+@pytest.mark.parametrize("dtype", ["complex64", "<U3", "object", "datetime64[s]"])
+def test_features_that_are_no_real_numbers_are_named(field, dtype):
+    graph = graphs.fully_connected([2], 1)
+    wrong = graph.replace(**{field: np.ones(getattr(graph, field).shape, int).astype(dtype)})
+    with pytest.raises(ValueError, match=f"{field[:-1]} features must be real .* {dtype[:5]}"):
+        datasets.GraphRows(wrong)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int64", "bool"])
+def test_features_of_any_real_dtype(dtype):
+    graph = graphs.fully_connected([2], 1)
+    graph = graph.replace(nodes=tf.cast(graph.nodes + 1.0, dtype))
+    assert datasets.GraphRows(graph).whole.nodes.tolist() == [[1.0], [1.0]]
 
 
 def test_batches_without_padding_hold_every_graph():

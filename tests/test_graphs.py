@@ -108,6 +108,15 @@ def test_from_networkx_errors():
         graphs.from_networkx([graph])
 
 
+@pytest.mark.parametrize("dtype", [tf.float64, np.float64, "float64", np.dtype("float64")])
+def test_a_dtype_may_have_any_name(dtype):
+    for member in (undirected(), nx.path_graph(2)):
+        graph = graphs.from_networkx([member], dtype=dtype)
+        assert {values.dtype for values in (graph.nodes, graph.edges, graph.globals)} == {
+            tf.float64
+        }
+
+
 def test_batch_and_unbatch():
     graph = cases.mixed_graph()
     members = graphs.unbatch(graph)

@@ -5,11 +5,11 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-import tensorflow as tf
 
 from gnf_tf import graphs
 from gnf_tf.datasets.ranges import ranges
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.graphs.validation import as_float32
 
 __all__ = ["GraphRows", "Topologies", "topologies_of"]
 
@@ -31,7 +31,8 @@ class GraphRows:
           given: the graphs; `graphs.from_networkx` says how networkx graphs hold features.
 
         Raises:
-          ValueError: if `given` is of another type, is empty, or has a malformed graph.
+          ValueError: if `given` is of another type, is empty, or has a malformed graph; or if a
+            feature has float64 values most of which float32 does not tell apart.
           TypeError: if `given` is a single networkx graph.
         """
         if not isinstance(given, GraphsTuple):
@@ -41,9 +42,11 @@ class GraphRows:
             if not is_list and not isinstance(given, nx.Graph):
                 raise _wrong_type(given)
             given = graphs.from_networkx(given)
-        given = graphs.fill_missing(given).map(
-            lambda values: tf.cast(values, tf.float32), ("nodes", "edges", "globals")
-        )
+        for kind in ("node", "edge", "global"):
+            values = getattr(given, f"{kind}s")
+            if values is not None:
+                given = given.replace(**{f"{kind}s": as_float32(kind, values)})
+        given = graphs.fill_missing(given)
         graphs.validate(given)
         self.whole = given.map(np.asarray, GraphsTuple._fields)
         self.targets = np.zeros([len(self), 0], np.float32)

@@ -14,6 +14,7 @@ from gnf_tf.datasets.text_files import number, read_table, short, wrong_line
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 from gnf_tf.graphs import GraphsTuple, fully_connected
+from gnf_tf.graphs.validation import as_float32
 
 __all__ = ["read_sets"]
 
@@ -53,7 +54,8 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
 
     Raises:
       DataError: if the file is missing or damaged, or has no such sets; the message names the line
-        and the column, the array, or the graph.
+        and the column, the array, or the graph. Or if a feature has values most of which float32
+        does not tell apart.
     """
     path = user_path(path)
     suffix = path.suffix.lower()
@@ -95,7 +97,7 @@ def _joined(features, sets):
     )
     order = np.argsort(first[inverse], kind="stable")
     graph = fully_connected(counts[np.argsort(first)], features.shape[1])
-    return graph.replace(nodes=tf.constant(features[order], tf.float32))
+    return graph.replace(nodes=tf.constant(as_float32("node", features[order])))
 
 
 def _read_csv(path):

@@ -1,6 +1,7 @@
 """Conversion of graphs from and to networkx."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -8,11 +9,12 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf.graphs.structure import FEATURE_FIELDS, unbatch
+from gnf_tf.graphs.validation import as_float32
 
 __all__ = ["from_networkx", "to_networkx"]
 
 
-def from_networkx(graphs: Sequence[nx.Graph], *, dtype: tf.DType = tf.float32) -> GraphsTuple:
+def from_networkx(graphs: Sequence[nx.Graph], *, dtype: Any = tf.float32) -> GraphsTuple:
     """Converts networkx graphs to one batch; nodes keep the order of their graph.
 
     Features come from the attribute "features" of nodes, of edges and of `graph.graph`: finite
@@ -27,16 +29,17 @@ def from_networkx(graphs: Sequence[nx.Graph], *, dtype: tf.DType = tf.float32) -
 
     Args:
       graphs: networkx graphs of any class.
-      dtype: float dtype of the features.
+      dtype: float dtype of the features, as TensorFlow or NumPy or a text names it.
 
     Raises:
       TypeError: if `graphs` is a single graph.
       ValueError: if there is no graph, or the features of an item are missing while others have
-        them, differ in width, or are no finite numbers. The message names the item.
+        them, differ in width, or are no finite numbers; the message names the item. Or if most
+        values of a feature, for dtype float32, are equal when they are rounded to it.
     """
     if isinstance(graphs, nx.Graph):
         raise TypeError("`graphs` must be a sequence of networkx graphs, got a single one: [graph]")
-    graphs = list(graphs)
+    graphs, dtype = list(graphs), tf.as_dtype(dtype)
     if not graphs:
         raise ValueError("`graphs` must hold at least one networkx graph, got none")
     senders: list[int] = []
@@ -55,9 +58,9 @@ def from_networkx(graphs: Sequence[nx.Graph], *, dtype: tf.DType = tf.float32) -
         n_edge.append(len(senders) - before)
     members = [(f"graph {index}", graph.graph) for index, graph in enumerate(graphs)]
     return GraphsTuple(
-        nodes=_features(nodes, dtype),
-        edges=_features(edges, dtype),
-        globals=_features(members, dtype),
+        nodes=_features("node", nodes, dtype),
+        edges=_features("edge", edges, dtype),
+        globals=_features("global", members, dtype),
         receivers=tf.constant(receivers, tf.int32),
         senders=tf.constant(senders, tf.int32),
         n_node=tf.constant([len(graph) for graph in graphs], tf.int32),
@@ -65,7 +68,7 @@ def from_networkx(graphs: Sequence[nx.Graph], *, dtype: tf.DType = tf.float32) -
     )
 
 
-def _features(items, dtype):
+def _features(kind, items, dtype):
     """The "features" of (name of the item, attributes) pairs, as a matrix [num_items, width]."""
     if not any("features" in data for _, data in items):
         return tf.zeros([len(items), 0], dtype)
@@ -80,11 +83,14 @@ def _features(items, dtype):
                 f"a vector as wide as the first, {rows[0].shape}"
             )
         rows.append(row)
-    return tf.constant(np.stack(rows), dtype)
+    values = np.stack(rows)
+    if dtype == tf.float32:
+        return tf.constant(as_float32(kind, values))
+    return tf.constant(values.astype(dtype.as_numpy_dtype))
 
 
 def _vector(what, value, dtype):
-    """The features of one item, [width]."""
+    """The features of one item, [width], in their own dtype; they must be finite in `dtype`."""
     try:
         given = np.atleast_1d(np.asarray(value))
     except (TypeError, ValueError):
@@ -93,7 +99,7 @@ def _vector(what, value, dtype):
         with np.errstate(over="ignore"):  # an overflow is infinite, and refused below
             row = given.astype(dtype)
         if np.isfinite(row).all():
-            return row
+            return given
     raise ValueError(
         f"{what} has 'features' {_shown(value)}; expected a finite number or a vector of them"
     )

@@ -1,12 +1,52 @@
 """The check of a GraphsTuple, with errors that name the field, the expectation and the value."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf.graphs.structure import FEATURE_FIELDS, check_structure
 
-__all__ = ["validate"]
+__all__ = ["as_float32", "validate"]
+
+
+_ROUNDING = 1e-12  # closer float64 values, relative to the largest, are taken to be equal
+
+
+def as_float32(what: str, values: Any) -> np.ndarray:
+    """Features as float32, after a check that rounding leaves most of their values distinct.
+
+    Values such as 1600000000, 1600000001, ... would all become equal without a word.
+
+    Args:
+      what: whose features they are, for the error message: "node" or such.
+      values: [num_items, width] numbers.
+
+    Raises:
+      ValueError: if the dtype is not one of real numbers, or a feature keeps fewer than half of its
+        distinct values.
+    """
+    values = np.asarray(values)
+    if not np.can_cast(values.dtype, np.float32, "same_kind"):
+        raise ValueError(f"{what} features must be real numbers, got the dtype {values.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):  # `validate` refuses what is not finite
+        result = values.astype(np.float32)
+        if values.ndim != 2 or not values.size or np.can_cast(values.dtype, np.float32):
+            return result
+        ordered = np.sort(values.astype(np.float64), axis=0)
+        gaps = np.diff(ordered, axis=0) > _ROUNDING * np.abs(ordered).max(axis=0)
+        lost = gaps & (np.diff(ordered.astype(np.float32), axis=0) == 0.0)
+    before = 1 + gaps.sum(axis=0)
+    wrong = 2 * (before - lost.sum(axis=0)) < before
+    if wrong.any():
+        feature = int(wrong.argmax())
+        low, high = ordered[lost[:, feature].argmax() :, feature][:2]
+        raise ValueError(
+            f"{what} feature {feature} has values that differ by less than float32 resolves, such "
+            f"as {low} and {high}: subtract an offset first"
+        )
+    return result
 
 
 def validate(

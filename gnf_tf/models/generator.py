@@ -54,7 +54,7 @@ class GraphGenerator(saving.Model):
 
     def __init__(
         self,
-        n_node: Sequence[int],
+        n_node: Sequence[int] | np.ndarray,
         config: GeneratorConfig = _DEFAULT,
         *,
         max_num_nodes: int | None = None,
