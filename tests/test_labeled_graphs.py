@@ -171,6 +171,7 @@ def test_too_few_labels_for_random_sets_leave_them_empty(labels, fractions):
         ({"fractions": (0.5, 0.5, 0.0)}, "`fractions` must be positive"),
         ({"fractions": (0.9, 0.1, 1e-9)}, "`fractions` must leave no part empty"),
         ({"fractions": (0.5, 0.5)}, "`fractions` must be three"),
+        ({"fractions": None}, "`fractions` must be three"),
         (
             {"labels": [0] + [None] * 4, "fractions": (0.5, 0.6, 0.1)},
             "`fractions` must be positive",

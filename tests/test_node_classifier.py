@@ -267,6 +267,8 @@ def test_for_data_takes_sizes_and_names():
     unlabeled = dataclasses.replace(networks, labels=np.full(10, -1), class_names=())
     with pytest.raises(ValueError, match="`train` must have nodes with labels, got no class"):
         models.NodeClassifier.for_data(unlabeled)
+    with pytest.raises(ValueError, match="`train` must be a LabeledGraph .* got Graph"):
+        models.NodeClassifier.for_data(rings()[0])
 
 
 def test_the_golden_file_loads_for_ever():

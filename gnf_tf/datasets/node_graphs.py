@@ -253,7 +253,7 @@ def _shown(value):
 
 
 def _random_masks(known, fractions, seed):
-    if len(fractions) != len(MASKS):
+    if np.shape(fractions) != (len(MASKS),):
         raise ValueError(
             f"`fractions` must be three numbers, for {', '.join(MASKS)}, got {fractions}"
         )

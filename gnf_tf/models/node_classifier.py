@@ -196,8 +196,11 @@ class NodeClassifier(saving.Model):
           config: sizes and choices.
 
         Raises:
-          ValueError: if `train` has no class.
+          ValueError: if `train` is of another type or has no class.
         """
+        if not isinstance(train, LabeledGraph | LabeledGraphs):
+            kind = type(train).__name__
+            raise ValueError(f"`train` must be a LabeledGraph or LabeledGraphs, got {kind}")
         nodes = train.graph.nodes if isinstance(train, LabeledGraph) else train.features
         if not train.class_names:
             raise ValueError("`train` must have nodes with labels, got no class")
@@ -374,10 +377,9 @@ class NodeClassifier(saving.Model):
 
 def _parts(graph):
     """Yields GraphsTuples of one or more graphs."""
+    graph = graph.graph if isinstance(graph, LabeledGraph) else graph
     if isinstance(graph, GraphsTuple):
         return [graph]
-    if isinstance(graph, LabeledGraph):
-        return [graph.graph]
     if isinstance(graph, LabeledGraphs):
         return (graph.graph(row)[0] for row in range(len(graph)))
     is_list = isinstance(graph, Iterable) and not isinstance(graph, nx.Graph | str)
