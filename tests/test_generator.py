@@ -387,6 +387,13 @@ def test_wrong_arguments_are_named(generator, call, message):
         call(generator)
 
 
+@pytest.mark.parametrize("verb", ["for_data", "log_prob", "topologies", "reconstruction"])
+@pytest.mark.parametrize("given", [None, (graph for graph in MEMBERS), iter(MEMBERS)])
+def test_iterators_are_refused(given, verb):
+    with pytest.raises(ValueError, match="or a list of networkx graphs, got .*(None|gen|iter)"):
+        getattr(models.GraphGenerator if verb == "for_data" else make(), verb)(given)
+
+
 @pytest.mark.parametrize("given", [nx.path_graph(3), [nx.path_graph(3), 7]])
 def test_what_is_no_list_of_graphs_is_named(given):
     with pytest.raises(TypeError, match="`graphs` must be a seq|graph 1 of `graphs` must be a"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gnf_tf import datasets, graphs, models, training
+from gnf_tf import datasets, distributions, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
 
 pytestmark = pytest.mark.usefixtures("kept_half_steps")
@@ -202,6 +202,10 @@ def without(attribute):
     [
         ("graphs.g6", "GraphsTuple or a list of networkx graphs, got str"),
         ([1, 2], "GraphsTuple or a list of networkx graphs, got list"),
+        ((graph for graph in []), "GraphsTuple or a list of networkx graphs, got generator"),
+        (map(str, []), "GraphsTuple or a list of networkx graphs, got map"),
+        (None, "GraphsTuple or a list of networkx graphs, got NoneType"),
+        (nx.Graph(), r"single one: \[graph\]"),
         (nx.path_graph(3), r"single one: \[graph\]"),
         (without("nan"), "node 0 of graph 0 has 'features'.*finite"),
     ],
@@ -269,6 +273,16 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_a_wrong_config_is_named(changes, message):
     with pytest.raises(ValueError, match=message):
         models.DensityConfig(**changes)
+
+
+def test_edges_and_globals_may_be_none():
+    graph = datasets.mog(2)
+    model, bare = models.GraphDensity(2), graph.replace(edges=None, globals=None)
+    expected = model(graph)
+    np.testing.assert_array_equal(model(bare), expected)
+    np.testing.assert_array_equal(model.distribution(bare).log_prob(bare), expected)
+    prior = distributions.NodePrior
+    np.testing.assert_array_equal(prior(bare).log_prob(bare), prior(graph).log_prob(graph))
 
 
 def test_statistics_of_batch_normalization_are_taken_anew():

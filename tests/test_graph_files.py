@@ -325,6 +325,8 @@ MULTI, LOOP = nx.MultiGraph([(0, 1)]), nx.Graph([(0, 1), (1, 1)])
         ("a.json", [], ValueError, "`graphs` must hold at least one"),
         ("a.json", KARATE, TypeError, "`graphs` must be a sequence of networkx graphs"),
         ("a.json", ["graph"], TypeError, "`graphs` must be a sequence of networkx graphs"),
+        ("a.json", iter([KARATE]), TypeError, "must be a sequence .*, got list_iterator"),
+        ("a.json", None, TypeError, "`graphs` must be a sequence of networkx graphs, got NoneType"),
         (
             "a.gexf",
             [KARATE],

@@ -281,6 +281,18 @@ def test_what_does_not_fit_is_named(wrong, message):
         wrong()
 
 
+def test_edges_and_globals_may_be_none():
+    flow = models.PositionFlow(2, config=SMALL)
+    graph = graphs.fully_connected([3, 2], 2)
+    graph = graph.replace(nodes=tf.random.stateless_normal([5, 2], (0, 1)))
+    bare = graph.replace(edges=None, globals=None)
+    np.testing.assert_array_equal(flow(bare, seed=1), flow(graph, seed=1))
+    joint = graph.replace(nodes=tf.random.stateless_normal([5, 4], (0, 2)))
+    expected = flow.distribution(graph).log_prob(joint)
+    found = flow.distribution(bare).log_prob(joint.replace(edges=None, globals=None))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_bound_needs_a_draw(model):
     with pytest.raises(ValueError, match="`num_samples` must be at least 1, got 0"):
         model.log_prob(data(), num_samples=0, seed=0)

@@ -4,7 +4,7 @@ import os
 import pathlib
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import networkx as nx
 import numpy as np
@@ -189,7 +189,8 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
         "features" and "label" are written.
 
     Raises:
-      TypeError: if `graphs` is a single graph, or has an item that is not a networkx graph.
+      TypeError: if `graphs` is a single graph or an iterator, or has an item that is not a
+        networkx graph.
       ValueError: if `graphs` is empty, or the format can't hold a graph; the message names it.
       DataError: if the suffix is another one, or the file can't be written.
     """
@@ -197,8 +198,12 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
     suffix = path.suffix.lower()
     if suffix not in _WRITTEN:
         raise DataError(f"{path} has the suffix {suffix!r}, expected {_list(_WRITTEN)}")
-    if isinstance(graphs, nx.Graph) or not all(isinstance(graph, nx.Graph) for graph in graphs):
-        raise TypeError(f"`graphs` must be a sequence of networkx graphs, got {graphs!r:.80}")
+    is_sequence = isinstance(graphs, Collection) and not isinstance(graphs, nx.Graph)
+    if not is_sequence or not all(isinstance(graph, nx.Graph) for graph in graphs):
+        raise TypeError(
+            "`graphs` must be a sequence of networkx graphs, got "
+            f"{type(graphs).__name__} {graphs!r:.80}"
+        )
     if not len(graphs):
         raise ValueError("`graphs` must hold at least one networkx graph, got none")
     form = _WRITTEN[suffix]

@@ -17,7 +17,8 @@ class NodePrior(tfp.distributions.Distribution):
 
     The event is a GraphsTuple with nodes [num_nodes, node_size]. A sample is `topology` with new
     node features. `log_prob(graph)` is per graph, [n_graphs], in nats. It takes graphs of any
-    topology, so that one prior scores batches of all sizes.
+    topology, so that one prior scores batches of all sizes. Edges and globals of None are accepted;
+    a `TransformedDistribution` of TFP accepts only tensors, see `graphs.fill_missing`.
 
     A TFP distribution such as `tfd.MultivariateNormalDiag` has single nodes as its events; use this
     one for the density of all nodes of a graph together, and as the base of a `GNF`.
@@ -79,6 +80,10 @@ class NodePrior(tfp.distributions.Distribution):
         # Every field is a new tensor, so that TFP's cache can't mistake a sample for another.
         fields = graphs.map_fields(tf.identity, self._topology)
         return GraphsTuple(*fields).replace(nodes=seeds.normal(tf.shape(nodes), seed, nodes.dtype))
+
+    def _call_log_prob(self, value, name, **kwargs):
+        graph = graphs.fill_missing(GraphsTuple(*value))  # TFP refuses None before `_log_prob`
+        return super()._call_log_prob(graph, name, **kwargs)
 
     def _log_prob(self, graph):
         graph = GraphsTuple(*graph)  # TFP may have repacked it

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from gnf_tf import bijectors, distributions, options
+from gnf_tf import bijectors, distributions, graphs, options
 from gnf_tf.graphs import GraphsTuple
 
 __all__ = [
@@ -43,15 +43,28 @@ def coupling(config: Any) -> str | bijectors.Spline:
     return bijectors.Spline(config.num_bins) if config.coupling == "spline" else config.coupling
 
 
-def density(gnf: bijectors.GNF, graph: GraphsTuple) -> tfp.distributions.TransformedDistribution:
+class _Density(tfp.distributions.TransformedDistribution):
+    """A density that accepts graphs with edges and globals that are None, as bijectors do."""
+
+    def _call_log_prob(self, value, name, **kwargs):
+        return super()._call_log_prob(graphs.fill_missing(GraphsTuple(*value)), name, **kwargs)
+
+
+def density(
+    gnf: bijectors.GNF,
+    graph: GraphsTuple,
+    prior: type[distributions.NodePrior] = distributions.NodePrior,
+) -> tfp.distributions.TransformedDistribution:
     """The density of node features on the topologies of `graph`, standard normal in latent space.
+
+    Its `log_prob` also takes graphs with edges and globals that are None.
 
     Args:
       gnf: the flow, whose forward direction is from data to latent.
       graph: graphs, whose node features matter by their dtype and width alone.
+      prior: the class of the density in latent space.
     """
-    prior = distributions.NodePrior(graph)
-    return tfp.distributions.TransformedDistribution(prior, tfp.bijectors.Invert(gnf))
+    return _Density(prior(graph), tfp.bijectors.Invert(gnf))
 
 
 def tensors(graph: GraphsTuple) -> GraphsTuple:

@@ -149,6 +149,7 @@ class GraphDensity(saving.Model):
           graph: graphs, all at once.
           is_training: whether batch normalization uses, and updates, the statistics of `graph`.
         """
+        graph = graphs.fill_missing(graph)
         flow = flow_parts.density(self.gnf, graph)
         return flow.log_prob(graph, bijector_kwargs={"is_training": is_training})
 
@@ -162,7 +163,7 @@ class GraphDensity(saving.Model):
         Raises:
           ValueError: if `given` is malformed or does not fit the model.
         """
-        if not isinstance(given, GraphsTuple) and not len(given):
+        if isinstance(given, list | tuple) and not given:
             return np.zeros([0], np.float32)
         rows = self.rows(given)
         result = np.zeros([len(rows)], np.float32)

@@ -160,8 +160,8 @@ class PositionFlow(saving.Model):
           topology: graphs that samples are drawn for; node features are ignored.
         """
         nodes = tf.zeros([tf.shape(topology.nodes)[0], 2 * self.dimension])
-        prior = distributions.PositionPrior(topology.replace(nodes=nodes))
-        return tfp.distributions.TransformedDistribution(prior, tfp.bijectors.Invert(self.gnf))
+        graph = topology.replace(nodes=nodes)
+        return flow_parts.density(self.gnf, graph, distributions.PositionPrior)
 
     def __call__(self, graph: GraphsTuple, seed: seeds.Seed) -> tf.Tensor:
         """Returns log p(x, a) - log q(a) for one draw of a, [n_graphs] float32, in nats.
@@ -191,6 +191,7 @@ class PositionFlow(saving.Model):
           joint: graphs with nodes [num_nodes, 2 d].
           conditions: arguments of the methods of `gnf`.
         """
+        graph = graphs.fill_missing(graph)
         positions, attributes = tf.split(
             graph.nodes, [self.dimension, self.attribute_size], axis=-1
         )
