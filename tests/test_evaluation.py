@@ -92,14 +92,25 @@ def test_report_without_training_set_of_few_graphs():
     assert report["matched_with_replacement"].keys() == set(metrics.STATISTICS)
     again = metrics.evaluate(GENERATED[:3], REFERENCE, protocol="gran", num_bootstrap=10)
     assert again == report
-    with pytest.raises(ValueError, match="`test` must hold at least one graph"):
-        metrics.evaluate(GENERATED, [])
-    with pytest.raises(
-        ValueError, match="`generated` must hold a graph with a node, got 1 without"
-    ):
-        metrics.evaluate([nx.Graph()], REFERENCE)
-    with pytest.raises(ValueError, match="`protocol` must be one of .*'gdss', .*, got 'mmd'"):
-        metrics.evaluate(GENERATED, REFERENCE, protocol="mmd")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"test": []}, "`test` must hold at least one graph"),
+        ({"test": [nx.Graph()]}, "graph 0 of `test` has no node"),
+        ({"train": [nx.Graph()]}, "`train` must hold a graph with a node, got 1 without"),
+        ({"generated": [nx.Graph()]}, "`generated` must hold a graph with a node, got 1 without"),
+        ({"protocol": "mmd"}, "`protocol` must be one of .*'gdss', .*, got 'mmd'"),
+        ({"num_bootstrap": 2.5}, "`num_bootstrap` must be a whole number of at least 1, got 2.5"),
+        ({"num_bootstrap": 0}, "`num_bootstrap` must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_wrong_arguments_are_named(changes, message, monkeypatch):
+    if "num_bootstrap" in changes:  # which is checked before what takes long
+        monkeypatch.delattr("gnf_tf.metrics.evaluation.kernel_matrices")
+    with pytest.raises(ValueError, match=message):
+        metrics.evaluate(**{"generated": GENERATED, "test": REFERENCE} | changes)
 
 
 def test_reports_of_runs_beside_published_results():

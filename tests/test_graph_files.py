@@ -132,6 +132,15 @@ def test_features_as_texts_and_names_as_numbers(tmp_path):
     )
 
 
+@pytest.mark.parametrize("suffix", [".g6", ".s6", ".json", ".graphml", ".gml"])
+def test_a_byte_order_mark_is_ignored(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    datasets.write_graphs(path, DIRECTED if suffix == ".gml" else attributed())
+    found = datasets.read_graphs(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert_same(datasets.read_graphs(path), found)
+
+
 def test_lines_of_graph6_and_sparse6_in_one_file(tmp_path):
     path = tmp_path / "a.g6"
     sparse = [nx.to_sparse6_bytes(nx.path_graph(n), header=n == 5).strip() for n in (4, 5)]
@@ -230,6 +239,15 @@ def one_node(**attributes):
         ("a.json", "3", "graph 0 must have 'nodes' and 'edges'"),
         ("a.json", f"[{one_node()}, {{}}]", "graph 1 must have 'nodes' and 'edges'"),
         ("a.json", '{"nodes": [1], "links": []}', "graph 0 must have"),
+        *[
+            (
+                "a.json",
+                f'{{"{name}": {value}, "nodes": [{{"id": 1}}], "links": []}}',
+                f"graph 0 must have true or false as '{name}', got",
+            )
+            for name in ("directed", "multigraph")
+            for value in ('"false"', "0", "null", "[]")
+        ],
         ("a.json", '{"nodes": [{"id": 1}], "links": [{"source": 1}]}', "graph 0 must have"),
         (
             "a.json",

@@ -193,6 +193,7 @@ def one_way():
     "given, error, message",
     [
         ([], ValueError, "`graphs_b` must hold at least one graph, got none"),
+        (None, TypeError, "`graphs_b` must be a GraphsTuple or a sequence .*, got NoneType"),
         (nx.path_graph(3), TypeError, "`graphs_b` must be a sequence of networkx graphs, got one"),
         (
             [nx.path_graph(3), 7],
@@ -270,7 +271,8 @@ def test_bias_is_what_equal_distributions_show():
     "arguments, message",
     [
         ({"level": 1.0}, "`level` must be between 0 and 1, got 1.0"),
-        ({"num_bootstrap": 0}, "`num_bootstrap` must be at least 1, got 0"),
+        ({"num_bootstrap": 0}, "`num_bootstrap` must be a whole number of at least 1, got 0"),
+        ({"num_bootstrap": 2.5}, "`num_bootstrap` must be a whole number of at least 1, got 2.5"),
     ],
 )
 def test_interval_arguments(arguments, message):

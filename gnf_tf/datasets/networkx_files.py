@@ -1,5 +1,6 @@
 """File formats that networkx reads and writes, by suffix."""
 
+import codecs
 import io
 import json
 import os
@@ -43,7 +44,8 @@ class Format(NamedTuple):
 def _read_graph6(content):
     """One graph for each line, in sparse6 if the line begins with a colon, else in graph6."""
     graphs = []
-    for number, line in enumerate(content.splitlines(), 1):
+    lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
+    for number, line in enumerate(lines, 1):
         line = re.sub(rb"^>>(graph|sparse)6<<", b"", line.strip())
         if not line:
             continue
@@ -152,6 +154,11 @@ def _node_link(index, data):
             f"graph {index} must have 'nodes' and 'edges' (or 'links'), lists of objects, and each "
             "edge must have 'source' and 'target'"
         )
+    for name in ("directed", "multigraph"):
+        if not isinstance(data.get(name, False), bool):
+            raise ValueError(
+                f"graph {index} must have true or false as '{name}', got {data[name]!r}"
+            )
     graph = nx.node_link_graph(data, edges=key)
     _check_number(len(data["nodes"]), len(graph), f"graph {index}")
     return graph

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy.sparse
 
 __all__ = ["as_array", "as_labels", "as_labels_of_graphs", "as_mask", "distinct_pairs"]
@@ -87,9 +86,9 @@ def as_labels_of_graphs(
 
 def _from_names(labels, names):
     """(whole numbers, names of the classes) from labels that are names or None."""
-    # The comparison of NA to "" is neither true nor false.
+    # pandas need not be there; the comparison of its NA to "" is neither true nor false.
     values = [
-        None if value is None or value is pd.NA or value == "" else value
+        None if value is None or type(value).__name__ == "NAType" or value == "" else value
         for value in _text("labels", labels)
     ]
     if all(value is None or isinstance(value, numbers.Real) for value in values):

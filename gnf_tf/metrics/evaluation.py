@@ -6,7 +6,7 @@ import numpy as np
 
 from gnf_tf import seeds
 from gnf_tf.metrics.isomorphism import novelty, uniqueness
-from gnf_tf.metrics.mmd import kernel_matrices
+from gnf_tf.metrics.mmd import check_bootstrap, kernel_matrices
 from gnf_tf.metrics.protocols import PROTOCOLS, SCHEMES
 from gnf_tf.metrics.scores import mean_and_deviation
 from gnf_tf.metrics.simple import Graphs, graph_set, with_nodes
@@ -72,11 +72,12 @@ def evaluate(
       and "kernel".
 
     Raises:
-      TypeError, ValueError: if the graphs are not what `mmd` accepts, `generated` as `graphs_b`.
-      ValueError: if `protocol` is unknown.
+      TypeError, ValueError: if the graphs are not what `mmd` accepts, `test` as `graphs_a`.
+      ValueError: if `protocol` is unknown, or `num_bootstrap` is no whole number of at least 1.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"`protocol` must be one of {tuple(PROTOCOLS)}, got {protocol!r}")
+    check_bootstrap(num_bootstrap)
     kernel, statistics, schemes = PROTOCOLS[protocol]
     generated, test = graph_set(generated, "generated"), graph_set(test, "test")
     train = None if train is None else graph_set(train, "train")
@@ -86,7 +87,7 @@ def evaluate(
     report: dict[str, Any] = {scheme: {} for scheme in (*schemes, "train", "if_drawn")}
     bootstrap = {"num_bootstrap": num_bootstrap, "seed": seed}
     for statistic in statistics:
-        matrices = kernel_matrices(test, usable, statistic, kernel)
+        matrices = kernel_matrices(test, usable, statistic, kernel, ("test", "generated"))
         for scheme in schemes:
             values = [matrices.choose_b(indices).mmd() for indices in choices[scheme]]
             if scheme == "all":
@@ -95,7 +96,7 @@ def evaluate(
                 one = values[0] if scheme != "as_many" else _named(*mean_and_deviation(values))
                 report[scheme][statistic] = one
         if train is not None:
-            matrices = kernel_matrices(test, train, statistic, kernel)
+            matrices = kernel_matrices(test, train, statistic, kernel, ("test", "train"))
             report["train"][statistic] = matrices.interval(**bootstrap)._asdict()
             report["if_drawn"][statistic] = _named(*matrices.if_drawn(**bootstrap))
     report = {scheme: values or None for scheme, values in report.items()}

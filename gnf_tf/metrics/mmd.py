@@ -1,5 +1,6 @@
 """The maximum mean discrepancy (MMD) between two sets of graphs, and bootstrap intervals of it."""
 
+import numbers
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,14 @@ from gnf_tf import seeds
 from gnf_tf.metrics.simple import Graphs, graph_set, with_nodes
 from gnf_tf.metrics.statistics import Kernel, Statistic, describe, kernel_matrix
 
-__all__ = ["KernelMatrices", "MMDInterval", "kernel_matrices", "mmd", "mmd_interval"]
+__all__ = [
+    "KernelMatrices",
+    "MMDInterval",
+    "check_bootstrap",
+    "kernel_matrices",
+    "mmd",
+    "mmd_interval",
+]
 
 
 def mmd(
@@ -98,8 +106,12 @@ def mmd_interval(
 
     Raises:
       TypeError, ValueError: for the same reasons as `mmd`.
-      ValueError: if `level` is not between 0 and 1, or `num_bootstrap` is below 1.
+      ValueError: if `level` is not between 0 and 1, or `num_bootstrap` is no whole number of at
+        least 1.
     """
+    check_bootstrap(num_bootstrap)
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"`level` must be between 0 and 1, got {level}")
     matrices = kernel_matrices(graphs_a, graphs_b, statistic, kernel)
     return matrices.interval(level=level, num_bootstrap=num_bootstrap, seed=seed)
 
@@ -128,11 +140,7 @@ class KernelMatrices(NamedTuple):
     def interval(
         self, *, level: float = 0.95, num_bootstrap: int = 1000, seed: int = 0
     ) -> MMDInterval:
-        """The interval that `mmd_interval` returns; the arguments and errors are the same."""
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"`level` must be between 0 and 1, got {level}")
-        if num_bootstrap < 1:
-            raise ValueError(f"`num_bootstrap` must be at least 1, got {num_bootstrap}")
+        """The interval that `mmd_interval` returns, which checks the arguments first."""
         rng = seeds.generator(seed)
         a, b = (_weights(rng, len(k), len(k), num_bootstrap) for k in (self.aa, self.bb))
         replicates = _quadratic(a, self.aa, a) + _quadratic(b, self.bb, b)
@@ -162,19 +170,37 @@ class KernelMatrices(NamedTuple):
         return expected, float(_quadratic(weights, self.bb, weights).std())
 
 
+def check_bootstrap(num_bootstrap: int) -> None:
+    """Raises a ValueError for a wrong number of replicates."""
+    if not isinstance(num_bootstrap, numbers.Integral) or num_bootstrap < 1:
+        raise ValueError(
+            f"`num_bootstrap` must be a whole number of at least 1, got {num_bootstrap!r}"
+        )
+
+
 def kernel_matrices(
     graphs_a: Graphs,
     graphs_b: Graphs,
     statistic: Statistic = "degree",
     kernel: Kernel = "gaussian_emd",
+    names: tuple[str, str] = ("graphs_a", "graphs_b"),
 ) -> KernelMatrices:
-    """The kernel matrices whose MMD `mmd` returns; the arguments and errors are those of `mmd`."""
-    set_a, set_b = graph_set(graphs_a, "graphs_a"), graph_set(graphs_b, "graphs_b")
+    """The kernel matrices whose MMD `mmd` returns; the arguments and errors are those of `mmd`.
+
+    Args:
+      graphs_a: the argument of `mmd`, as are the next three.
+      graphs_b: the generated graphs.
+      statistic: the graph statistic.
+      kernel: the kernel.
+      names: the caller's names of the two sets, for error messages.
+    """
+    name_a, name_b = names
+    set_a, set_b = graph_set(graphs_a, name_a), graph_set(graphs_b, name_b)
     if statistic != "orbit" and not set_a.n_node.all():
         index = int(np.argmin(set_a.n_node))
-        raise ValueError(f"graph {index} of `graphs_a` has no node, so no {statistic} statistic")
-    a = describe(with_nodes(set_a, "graphs_a"), statistic)
-    b = describe(with_nodes(set_b, "graphs_b"), statistic)
+        raise ValueError(f"graph {index} of `{name_a}` has no node, so no {statistic} statistic")
+    a = describe(with_nodes(set_a, name_a), statistic)
+    b = describe(with_nodes(set_b, name_b), statistic)
     return KernelMatrices(*(kernel_matrix(*p, statistic, kernel) for p in ((a, a), (a, b), (b, b))))
 
 

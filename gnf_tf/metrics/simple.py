@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import networkx as nx
@@ -62,7 +62,8 @@ def simple_graphs(graphs: Sequence[nx.Graph] | GraphsTuple, argument: str) -> li
       argument: the caller's name of `graphs`, for error messages.
 
     Raises:
-      TypeError: if `graphs` is a single networkx graph, or an element of it is no networkx graph.
+      TypeError: if `graphs` is a single networkx graph or no sequence, or an element of it is no
+        networkx graph.
       ValueError: if there is no graph, or a graph is directed (in a GraphsTuple: has an edge
         without its reverse) or a multigraph; or if a GraphsTuple is malformed, see
         `graphs.validate`. The message names the graph.
@@ -75,6 +76,11 @@ def simple_graphs(graphs: Sequence[nx.Graph] | GraphsTuple, argument: str) -> li
             graphs = to_networkx(graphs.replace(edges=None))
         except ValueError as error:
             raise ValueError(f"`{argument}` is malformed: {error}") from error
+    if not isinstance(graphs, Iterable):
+        raise TypeError(
+            f"`{argument}` must be a GraphsTuple or a sequence of networkx graphs, got "
+            f"{type(graphs).__name__}"
+        )
     graphs = list(graphs)
     if not graphs:
         raise ValueError(f"`{argument}` must hold at least one graph, got none")
