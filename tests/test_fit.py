@@ -115,9 +115,10 @@ def test_it_overfits_a_few_molecules(molecules):
     model = models.MoleculeRegressor.for_data(few, config)
     ten_times = few.select(np.tile(np.arange(12), 10))  # an epoch costs more than its steps
     settings = {"batch_size": 12, "learning_rate": 3e-3, "execution": "function"}
-    training.fit(model, ten_times, few, epochs=25, **settings)
+    # After half of these epochs, rounding decides whether the error is a tenth of the spread.
+    training.fit(model, ten_times, few, epochs=50, **settings)
     errors = np.abs(model.predict(few) - few.targets).mean(axis=0)
-    assert (errors < 0.1 * np.abs(few.targets - few.targets.mean(axis=0)).mean(axis=0)).all()
+    assert (errors < 0.01 * np.abs(few.targets - few.targets.mean(axis=0)).mean(axis=0)).all()
 
 
 def test_it_stops_early(molecules):

@@ -29,12 +29,10 @@ def read_npz(path: str | os.PathLike, content: bytes, split: GraphSplit) -> list
 
     Raises:
       ValueError: if `split` is not "all" and the file has no `is_test`.
-      DataError: if the file is damaged or holds no graphs.
+      DataError: if the file is damaged.
     """
     arrays = arrays_of(path, content)
     _check(path, arrays)
-    if not arrays["n_nodes"].size:
-        raise DataError(f"the data file {path} holds no graphs, `n_nodes` is empty")
     graphs = _graphs(path, arrays)
     if split == "all":
         return graphs
