@@ -5,7 +5,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -93,7 +93,12 @@ Fractions = Annotated[
     tuple[float, float, float],
     Rule(
         "three positive numbers with a sum of at most 1",
-        lambda parts: len(parts) == 3 and min(parts) > 0 and sum(parts) <= 1 + 1e-9,
+        lambda parts: (
+            isinstance(parts, Sequence)
+            and len(parts) == 3
+            and all(_is_finite(part) and part > 0 for part in parts)
+            and sum(parts) <= 1 + 1e-9
+        ),
     ),
 ]
 

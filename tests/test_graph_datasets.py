@@ -87,15 +87,41 @@ def test_random_split():
     assert sorted(train + validation + test) == items
     assert datasets.random_split(items, (0.6, 0.3, 0.1), seed=1) == (train, validation, test)
     assert datasets.random_split(items, (0.6, 0.3, 0.1), seed=2)[0] != train
-    for fractions, message in (
-        ((0.9, 0.2), "sum to at most 1, got .0.9, 0.2"),
-        ((0.5, -0.1), "must be positive"),
-        ((0.5, np.nan), "must be positive"),
-        ((), "must be positive"),
+    for numbers in ([0.6, 0.3, 0.1], np.array([0.6, 0.3, 0.1])):
+        assert datasets.random_split(items, numbers, seed=1) == (train, validation, test)
+    parts = datasets.random_split(items, np.array([0.8, 0.1, 0.1], np.float32))  # sums to 1 + 1e-8
+    assert list(map(len, parts)) == [8, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "fractions, message",
+    [
+        ((0.9, 0.2), "must be positive numbers with a sum of at most 1, got .0.9, 0.2"),
+        ((0.5, -0.1), "must be positive numbers"),
+        ((0.5, np.nan), "must be positive numbers"),
+        ((0.5, np.inf), "must be positive numbers"),
+        ((), "must be positive numbers"),
+        (("0.8", "0.1", "0.1"), "must be positive numbers .*, got .'0.8', '0.1', '0.1'"),
+        (("0.8", 0.1, 0.1), "must be positive numbers"),
+        ("0.8", "must be positive numbers"),
+        ((True,), "must be positive numbers .*, got .True"),
+        (np.array([True]), "must be positive numbers"),
+        (np.array(["0.8", "0.2"]), "must be positive numbers"),
+        (np.array([[0.8, 0.2]]), "must be positive numbers"),
+        (([0.8], [0.1, 0.1]), "must be positive numbers"),
+        ((0.8, None), "must be positive numbers"),
+        ({0.8: 0.2}, "must be positive numbers"),
+        (iter((0.8, 0.2)), "must be positive numbers"),
+        (0.8, "must be positive numbers"),
+        (None, "must be positive numbers"),
         ((0.9, 0.01), "must leave no part empty, got .0.9, 0.01., which are .9, 0. of 10"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            datasets.random_split(items, fractions)
+    ],
+)
+def test_fractions_that_are_no_shares(fractions, message):
+    with pytest.raises(ValueError, match=f"`fractions` {message}"):
+        datasets.random_split(list("abcdefghij"), fractions)
+    with pytest.raises(ValueError, match="`fractions` must be (positive numbers|three)|leave no"):
+        datasets.node_graph(np.ones([10, 1]), [[0], [1]], [0] * 10, fractions=fractions)
 
 
 def test_community_small_has_the_edges_of_its_recipe():

@@ -148,6 +148,19 @@ def test_fractions_are_shares_of_one_whole(trainer, fractions, monkeypatch, caps
     assert error.startswith(rule) and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "fractions", [("0.8", "0.1", "0.1"), (True, 0.0, 0.0), (0.1, float("nan"), 0.1), 0.8, None]
+)
+def test_fractions_in_a_configuration_are_numbers(fractions):
+    with pytest.raises(options.OptionError, match="`fractions` must be three positive numbers"):
+        options.check(Splitting(fractions))
+
+
+@dataclasses.dataclass
+class Splitting:
+    fractions: options.Fractions
+
+
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_a_tilde_in_a_path_is_the_users_home(trainer, monkeypatch, tmp_path):
     """The shell leaves it where it is quoted, and in --option=~/folder."""

@@ -253,16 +253,16 @@ def _shown(value):
 
 
 def _random_masks(known, fractions, seed):
-    if np.shape(fractions) != (len(MASKS),):
-        raise ValueError(
-            f"`fractions` must be three numbers, for {', '.join(MASKS)}, got {fractions}"
-        )
     rows = np.flatnonzero(known)
     try:
         parts = random_parts(len(rows), fractions, seed)
     except ValueError:
-        random_parts(2**20, fractions, seed)  # raises unless the labeled nodes are too few
-        parts = [np.zeros(0, int)] * len(MASKS)
+        of_many = random_parts(2**20, fractions, seed)  # raises unless the nodes are too few
+        parts = [part[:0] for part in of_many]
+    if len(parts) != len(MASKS):
+        raise ValueError(
+            f"`fractions` must be three numbers, for {', '.join(MASKS)}, got {fractions}"
+        )
     return {
         name: np.isin(np.arange(len(known)), rows[part])
         for name, part in zip(MASKS, parts, strict=True)

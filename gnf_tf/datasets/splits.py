@@ -1,5 +1,6 @@
 """Random parts of a list, by fractions and a seed."""
 
+import numbers
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -39,13 +40,13 @@ def random_split(
 
 def random_parts(count: int, fractions: Sequence[float], seed: int = 0) -> list[np.ndarray]:
     """Disjoint random parts of the numbers from 0 to `count` - 1; see `random_split`."""
-    shares = np.asarray(fractions, np.float64)
-    total = shares.sum()
-    if shares.ndim != 1 or not shares.size or not (shares > 0).all() or not total <= 1 + 1e-9:
+    given = np.asarray(fractions, object)  # which leaves texts and booleans what they are
+    if not given.ndim == 1 <= len(given) or not all(map(_is_share, given)) or sum(given) > 1 + 1e-6:
         raise ValueError(
-            f"`fractions` must be positive and sum to at most 1, got {shares.tolist()}"
+            f"`fractions` must be positive numbers with a sum of at most 1, got {fractions!r:.200}"
         )
-    ends = np.round(np.cumsum(shares) * count).astype(int)
+    shares = given.astype(np.float64)
+    ends = np.round(np.minimum(np.cumsum(shares), 1.0) * count).astype(int)
     sizes = np.diff(ends, prepend=0)
     if not sizes.all():
         raise ValueError(
@@ -53,3 +54,8 @@ def random_parts(count: int, fractions: Sequence[float], seed: int = 0) -> list[
             f"{sizes.tolist()} of {count}"
         )
     return np.split(seeds.generator(seed).permutation(count), ends)[:-1]
+
+
+def _is_share(value):
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    return is_real and 0 < value < np.inf
