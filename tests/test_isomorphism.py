@@ -119,6 +119,55 @@ def test_what_is_no_list_of_simple_graphs(function):
         metrics.validity(nx.path_graph(2), metrics.is_ego)
 
 
+OF_ONE = (
+    metrics.is_connected,
+    metrics.is_ego,
+    metrics.is_grid,
+    metrics.is_planar,
+    metrics.is_stochastic_blocks,
+    metrics.is_two_communities,
+)
+OF_SEVERAL = (
+    metrics.describe,
+    metrics.isomorphism_classes,
+    metrics.orbit_counts,
+    metrics.shared_structure,
+    metrics.uniqueness,
+)
+OF_TWO_SETS = {
+    metrics.evaluate: ("generated", "test"),
+    metrics.mmd: ("graphs_a", "graphs_b"),
+    metrics.mmd_interval: ("graphs_a", "graphs_b"),
+    metrics.novelty: ("graphs", "train"),
+    metrics.valid_unique_novel: ("graphs", "train"),
+}
+
+
+@pytest.mark.parametrize(
+    "kind, problem",
+    [(nx.DiGraph, "directed"), (nx.MultiGraph, "a multigraph"), (nx.MultiDiGraph, "a multigraph")],
+)
+@pytest.mark.parametrize("size", [3, 60])
+def test_directed_graphs_and_multigraphs_are_refused_by_name(kind, problem, size):
+    simple, given = nx.star_graph(size), kind(nx.star_graph(size))
+    for function in OF_ONE:
+        with pytest.raises(ValueError, match=f"graph 0 of `graph` is {problem}"):
+            function(given)
+    for function in OF_SEVERAL:
+        more = ("degree",) if function is metrics.describe else ()
+        with pytest.raises(ValueError, match=f"graph 1 of `graphs` is {problem}"):
+            function([simple, given], *more)
+    with pytest.raises(ValueError, match=f"graph 1 of `graphs` is {problem}"):
+        metrics.validity([simple, given], nx.is_tree)
+    for function, names in OF_TWO_SETS.items():
+        more = (nx.is_tree,) if function is metrics.valid_unique_novel else ()
+        for index, name in enumerate(names):
+            sets = [[simple, simple], [simple, simple]]
+            sets[index][1] = given
+            with pytest.raises(ValueError, match=f"graph 1 of `{name}` is {problem}"):
+                function(*sets, *more)
+
+
 def test_connected():
     assert metrics.is_connected(nx.path_graph(5))
     assert metrics.is_connected(nx.empty_graph(1))

@@ -1,4 +1,7 @@
-"""Validity of generated graphs: whether a graph has the structure that defines its data set."""
+"""Validity of generated graphs: whether a graph has the structure that defines its data set.
+
+Each function of one graph raises a ValueError if it is directed or a multigraph.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -108,6 +111,7 @@ def shared_structure(graphs: Sequence[nx.Graph] | GraphsTuple) -> Callable[[nx.G
 
 def is_connected(graph: nx.Graph) -> bool:
     """Whether the graph has a node, and a path from this node to every other."""
+    (graph,) = simple_graphs([graph], "graph")
     return len(graph) > 0 and nx.is_connected(graph)
 
 
@@ -118,6 +122,7 @@ def is_planar(graph: nx.Graph) -> bool:
 
 def is_ego(graph: nx.Graph) -> bool:
     """Whether the graph is an ego graph of radius 1: some node is adjacent to all others."""
+    (graph,) = simple_graphs([graph], "graph")
     return any(len(set(graph[node]) - {node}) == len(graph) - 1 for node in graph)
 
 
@@ -174,9 +179,9 @@ def is_stochastic_blocks(graph: nx.Graph) -> bool:
     """
     few, many = NUM_BLOCKS
     small, large = BLOCK_SIZES
+    adjacency = graph_set([graph], "graph").adjacency
     if not few * small <= len(graph) <= many * large:
         return False
-    adjacency = graph_set([graph], "graph").adjacency
     blocks = nx.community.louvain_communities(nx.from_scipy_sparse_array(adjacency), seed=0)
     member = np.array([np.isin(range(len(graph)), list(block)) for block in blocks], np.float64)
     sizes = member.sum(axis=1)
