@@ -1,7 +1,9 @@
 """QM9 and the batches of static shape."""
 
+import csv
 import importlib
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -248,6 +250,18 @@ def test_wrong_number_of_atoms_names_the_line(small_source, cache):
     lines[7] = lines[7].replace("'C',", "", 1)
     small_source.write_text("".join(lines))
     with pytest.raises(datasets.DataError, match="source.csv is damaged in line 8: its atoms"):
+        load(data_dir=cache)
+
+
+@pytest.mark.parametrize("column", ["Index", "XYZ_Ang", "Dipole_debye"])
+def test_a_number_that_only_python_reads(small_source, cache, column):
+    with small_source.open(newline="") as file:
+        rows = list(csv.reader(file))
+    place = rows[0].index(column)
+    rows[7][place] = re.sub("[0-9]+", "1_0", rows[7][place], count=1)
+    with small_source.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    with pytest.raises(datasets.DataError, match="source.csv is damaged"):
         load(data_dir=cache)
 
 

@@ -265,6 +265,21 @@ def one_node(**attributes):
         ("a.edges", "0,1\n1,\n", "line 2 is '1,'"),
         ("a.txt", "this is no list of edges", "line 1 is 'this is"),
         ("a.txt", "source target\n0 1\n1 2\n", "'source', 'target'., which seems to be a heading"),
+        ("a.txt", "source,target\nann,bob\n", "'source', 'target'., which seems to be a heading"),
+        ("a.txt", '"From","To"\n', "which seems to be a heading"),
+        (
+            "a.txt",
+            "source,target,weight\n0,1,2\n",
+            "line 1 is 'source,target,weight', expected two",
+        ),
+        ("a.edges", "#x\n\n0 1 2.5\n1 2\n", "line 4 is '1 2', expected 3 columns, as in line 3"),
+        ("a.edges", "0 1\n1 2 3\n", "line 2 is '1 2 3', expected 2 columns, as in line 1"),
+        ("a.edges", "0 1 2\n1 2 heavy\n", "line 2 is '1 2 heavy', expected two nodes, and at most"),
+        ("a.edges", "0 -> 1\n", "line 1 is '0 -> 1', expected two nodes"),
+        ("a.edges", "0 ; 1\n", "line 1 is '0 ; 1', expected two nodes"),
+        ("a.edges", "Room 5\t7\n", "expected tabs or spaces between the columns, not both"),
+        ("a.edges", "1 2\n\n3 01\n", "line 3 has the node '01', expected '1' as in a line before"),
+        ("a.edges", "1,2.0\n2,3.0\n", "line 2 has the node '2', expected '2.0'"),
         ("a.zip", "text", "a.zip is damaged .File is not a zip file"),
         (
             "a.xyz",
@@ -281,6 +296,66 @@ def test_damaged_files(tmp_path, name, content, message):
     with pytest.raises(datasets.DataError, match=message) as caught:
         datasets.read_graphs(path)
     assert str(path.parent) in str(caught.value) and "\n" not in str(caught.value)
+
+
+GEXF = (
+    '<gexf xmlns="http://www.gexf.net/1.2draft" version="1.2"><graph><attributes class="node">'
+    '<attribute id="0" title="features" type="{}"/></attributes><nodes><node id="a"><attvalues>'
+    '<attvalue for="0" value="{}"/></attvalues></node></nodes></graph></gexf>'
+)
+
+
+@pytest.mark.parametrize(
+    "name, write, message",
+    [
+        ("a.edges", "0 1 2\n1 2 {}".format, "line 2 is '1 2 {}', expected two nodes"),
+        ("a.json", lambda text: one_node(features=text), "node 1 has the features '{}', expected"),
+        *[
+            (name, write, "expected a number in the digits 0 to 9, got '{}'")
+            for kind in ("int", "double")
+            for name, write in (
+                ("a.graphml", lambda text, kind=kind: GRAPHML.format(kind, NODE.format("a", text))),
+                ("a.gexf", lambda text, kind=kind: GEXF.format(kind.replace("int", "long"), text)),
+            )
+        ],
+        (
+            "a.graphml",
+            lambda text: GRAPHML.format("string", NODE.format("a", text)),
+            "node 'a' has the features '{}'",
+        ),
+        ("a.gexf", lambda text: GEXF.format("string", text), "node 'a' has the features '{}'"),
+    ],
+)
+@pytest.mark.parametrize("text", ["1_0", "\u0661", "\uff11"])
+def test_numbers_that_only_python_reads(tmp_path, name, write, message, text):
+    path = tmp_path / name
+    path.write_bytes(write("10").encode())
+    datasets.read_graphs(path)
+    path.write_bytes(write(text).encode())
+    with pytest.raises(datasets.DataError, match=message.format(text)):
+        datasets.read_graphs(path)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("0 1\n1 2\n", [(0, 1), (1, 2)]),
+        ("0,1\n1\t2\n2  3\n", [(0, 1), (1, 2), (2, 3)]),
+        ("0 \t1\t 5\n1\t2 \t6\n", [(0, 1), (1, 2)]),
+        ("10 1_0\n", [(0, 1)]),  # two names: the second is no number
+        ("0 1#2\n1 2 # 3\n% 3 4\n2 3\t% 4\n", [(0, 1), (1, 2), (2, 3)]),
+        ("a b%c\nb%c d{e}\n", [(0, 1), (1, 2)]),
+        ("New York,Boston,306\nBoston,Paris,5531\n", [(0, 1), (1, 2)]),
+        ("user 1\nuser item\n", [(0, 1), (0, 2)]),
+        ("1 1\n1 2\n2 1\n1 2\n", [(0, 1)]),
+        ("01 002\n002 03\n", [(0, 1), (1, 2)]),
+    ],
+)
+def test_readings_of_edge_lists(tmp_path, text, expected):
+    path = tmp_path / "a.edges"
+    path.write_text(text)
+    (found,) = datasets.read_graphs(path)
+    assert edges(found) == expected and len(found) == 1 + max(map(max, expected))
 
 
 def test_missing_files_and_empty_folders(tmp_path):

@@ -1,5 +1,6 @@
 """Graphs in npz files and in TU Dortmund's format, and the error for each damaged file."""
 
+import re
 import shutil
 import zipfile
 
@@ -202,6 +203,7 @@ def assert_toy(found):
         {"node_labels": "0.0\n1.0\n2.0\n3.0\n4.0\n", "graph_labels": "1e0\n-1.\n"},
         {key: text.replace("\n", "\r\n") for key, text in TU.items()},
         {key: "\ufeff" + text for key, text in TU.items()},
+        {key: "\n" + text.replace("\n", "\n \n") for key, text in TU.items()},
     ],
 )
 def test_tu_files(tmp_path, changes, monkeypatch):
@@ -239,34 +241,38 @@ def test_labels_that_are_no_whole_numbers_stay_floats(tmp_path):
     [
         ("A", None, "is missing"),
         ("graph_indicator", None, "is missing"),
-        ("A", "1, 2\n2, ", "is damaged"),
-        ("A", "1, 2, 3\n", "is damaged: 1 lines of 3 numbers, expected lines of 2"),
-        ("A", "1, 2\n2, 1\n2, 4\n", r"it has edge \[2, 4\] in line 3, expected its reverse"),
-        (
-            "A",
-            "1, 2\n2, 1\n2, 9\n9, 2\n",
-            r"in line 3: nodes \[2, 9\], expected numbers from 1 to 5",
-        ),
-        ("A", "1, 3\n3, 1\n", r"in line 1: nodes \[1, 3\] are of different graphs"),
-        ("A", "one, two\n", "is damaged"),
+        ("A", "1, 2\n2, ", "line 2: expected finite numbers, 2 in each line, got '2, '"),
+        ("A", "1, 2, 3\n", "line 1: expected finite numbers, 2 in each line, got '1, 2, 3'"),
+        ("A", "1, 2\n2, 1\n2, 4\n", "line 3: expected the reverse of each edge too, got '2, 4'"),
+        ("A", "1, 2\n2, 1\n2, 9\n9, 2\n", "line 3: expected nodes from 1 to 5, .* got '2, 9'"),
+        ("A", "1, 3\n3, 1\n", "line 1: expected two nodes of the same graph, got '1, 3'"),
+        ("A", "one, two\n", "line 1: expected finite numbers, 2 in each line, got 'one, two'"),
+        *[
+            ("A", f"1, 2\n2, {text}\n", f"line 2: expected finite numbers, .*, got '2, {text}'")
+            for text in ("1_0", "\u0661", "infinity", "nan", "1 # one")
+        ],
         ("graph_indicator", "1\n1\n3\n1\n3\n", "expected every graph from 1 to 2, got 1 to 3"),
-        ("node_labels", "0\n1\n2\n", "it has 3 lines, expected 5"),
-        ("node_attributes", "0.5, 1\n1.5\n", "is damaged"),
-        ("edge_labels", "7\n7\n", "it has 2 lines, expected 6"),
-        ("graph_labels", "1\n", "it has 1 lines, expected 2"),
-        ("graph_labels", "1\none\n", "is damaged"),
-        ("A", "", "is damaged"),
-        ("graph_indicator", "", "is damaged"),
-        ("node_labels", "", "is damaged"),
-        ("node_attributes", "1\n2\nnan\n4\n5\n", r"in line 3: \[nan\], expected finite numbers"),
-        ("graph_attributes", "1, 2\n3, -inf\n", r"in line 2: \[3.0, -inf\], expected finite"),
+        ("node_labels", "0\n1\n2\n", "it has 3 lines of numbers, expected 5"),
+        ("node_attributes", "0.5, 1\n1.5\n", "line 2: expected finite numbers, 2 in each"),
+        ("edge_labels", "7\n7\n", "it has 2 lines of numbers, expected 6"),
+        ("graph_labels", "1\n", "it has 1 lines of numbers, expected 2"),
+        ("graph_labels", "1\none\n", "line 2: expected finite numbers, 1 in each line, got 'one'"),
+        ("A", "", "is empty"),
+        ("graph_indicator", "", "is empty"),
+        ("node_labels", "", "is empty"),
+        ("node_attributes", "1\n2\nnan\n4\n5\n", "line 3: expected finite numbers, .* got 'nan'"),
+        ("graph_attributes", "1, 2\n3, -inf\n", "line 2: expected finite numbers, .*, -inf'"),
         ("graph_indicator", "0\n0\n1\n0\n1\n", "expected every graph from 1 to 2, got 0 to 1"),
-        ("graph_indicator", "1.5\n1\n2\n1\n2\n", "is damaged"),
-        ("A", "1.5, 2\n2, 1.5\n", "is damaged"),
-        ("A", "-1, 2\n2, -1\n", r"in line 1: nodes \[-1, 2\], expected numbers from 1 to 5"),
+        ("graph_indicator", "1.5\n1\n2\n1\n2\n", "line 1: expected whole numbers, got '1.5'"),
+        ("A", "1.5, 2\n2, 1.5\n", "line 1: expected whole numbers, got '1.5, 2'"),
+        ("A", "-1, 2\n2, -1\n", "line 1: expected nodes from 1 to 5, .*got '-1, 2'"),
     ],
 )
 def test_damaged_tu_files(tmp_path, what, text, message):
     folder = write_tu(tmp_path, **{what: text})
     with pytest.raises(datasets.DataError, match=rf"TOY_{what}.txt .*{message}"):
         datasets.read_graphs(folder)
+    if match := re.match(r"line (\d)(.*)", message):  # the number is that of the line in the file
+        write_tu(tmp_path, **{what: "\n \n" + text.replace("\n", "\r\n\n")})
+        with pytest.raises(datasets.DataError, match=f"line {2 * int(match[1]) + 1}{match[2]}"):
+            datasets.read_graphs(folder)

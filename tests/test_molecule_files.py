@@ -246,7 +246,9 @@ def test_variants_of_xyz_files(content, tmp_path):
 
 
 def test_a_net_charge_is_warned_about_once_and_where_the_call_stands(tmp_path):
-    smiles, file = tmp_path / "mine.csv", tmp_path / "mine.sdf"
+    smiles, file, frames = (tmp_path / f"mine.{suffix}" for suffix in ("csv", "sdf", "xyz"))
+    neutral = WATER.replace("\n\n", "\ncharge=0\n")
+    frames.write_text(WATER + neutral + EXTENDED.replace("e=1", "Charge = -1.0 spin=2"))
     smiles.write_text("smiles\nC\nC[N+](=O)[O-]\n[NH4+]\n[OH-]\n")
     hydroxide = block("O 0.1 1;H 0.6 2", "  1  2  1  0\n").replace(
         "M  END", "M  CHG  1   1  -1\nM  END"
@@ -256,6 +258,7 @@ def test_a_net_charge_is_warned_about_once_and_where_the_call_stands(tmp_path):
         (datasets.molecules_from_smiles, ["C", "[NH4+]"], r"1 of 2 .* molecule 1 \(\+1\)"),
         (datasets.read_molecules, smiles, r"2 of 4 .* molecule 2 \(\+1\)"),
         (datasets.read_molecules, file, r"1 of 2 .* molecule 1 \(-1\)"),
+        (datasets.read_molecules, frames, r"1 of 3 .* molecule 2 \(-1\)"),
     ):
         with pytest.warns(UserWarning, match=message) as caught:
             call(argument)
@@ -282,8 +285,10 @@ WRONG_FILES = [
     (
         "xyz",
         WATER.replace("0.1", "1e39"),
-        "line 3: expected a coordinate within 1000 angstrom of 0, g",
+        "line 3: expected a coordinate in angstrom, got '1e39'",
     ),
+    ("xyz", WATER.replace("\n\n", "\ncharge=x\n"), "line 2: expected a finite number as `charge`"),
+    ("xyz", WATER.replace("\n\n", "\nCharge=0.5\n"), "line 2: expected a whole number as `Charge`"),
     ("xyz", WATER.replace("0.1", "O"), "line 3: expected a coordinate in angstrom, got 'O'"),
     ("xyz", WATER.replace("0.1", "1_0"), "line 3: expected a coordinate in angstrom, got '1_0'"),
     ("xyz", WATER.replace("0.8", "-1000.1"), "line 4: expected a coordinate within 1000 angstrom"),

@@ -345,6 +345,13 @@ def test_graphs_whose_nodes_have_features(tmp_path):
         (b"x,set,y\n1,1,2\n\n,1,2\n", "line 4: expected a finite number as `x`, got ''"),
         (b"set,x\n1,nan\n", "line 2: expected a finite number as `x`, got 'nan'"),
         (b"set,x\n1,1e39\n", "line 2: expected a finite number as `x`, got '1e39'"),
+        *[
+            (
+                f"set,x\n1,{text}\n".encode(),
+                f"line 2: expected a finite number as `x`, got '{text}'",
+            )
+            for text in ("1_0", "1_0e5", "\u0661", "\uff11", "infinity", "-inf", "NaN")
+        ],
         (b"set,x\n1,2,3\n", "line 2: expected 2 cells, got 3"),
         (b"set,x\n1\n", "line 2: expected 2 cells, got 1"),
         (b"set,x\n ,1\n", "line 2: expected the name of a set in `set`"),

@@ -8,6 +8,8 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from gnf_tf.datasets.text_files import plain
+
 __all__ = ["check_widths", "items", "make_graphs", "simple_graph", "vector"]
 
 
@@ -28,7 +30,7 @@ def simple_graph(graph: nx.Graph, *, node_labels: bool = True) -> nx.Graph:
     if not len(graph):
         raise ValueError("it has no nodes")
     try:
-        order = sorted(graph, key=lambda name: int(str(name)))
+        order = sorted(graph, key=lambda name: plain(str(name), int))
     except ValueError:
         order = list(graph)
     number = {name: i for i, name in enumerate(order)}
@@ -76,7 +78,7 @@ def vector(value: Any) -> np.ndarray | None:
     """[width] float64 from a number, a sequence of numbers, or a text; None from other values."""
     try:
         if isinstance(value, str):
-            value = [float(word) for word in value.strip("[]() \n").replace(",", " ").split()]
+            value = [plain(word) for word in value.strip("[]() \n").replace(",", " ").split()]
         values = np.atleast_1d(np.asarray(value))
         if values.dtype.kind not in "biuf" or values.ndim != 1 or not values.size:
             return None

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from gnf_tf.errors import DataError
 
-__all__ = ["content_of", "opened"]
+__all__ = ["AnyPath", "content_of", "opened"]
 
 AnyPath = pathlib.Path | zipfile.Path
 Opened = TypeVar("Opened")

@@ -45,9 +45,12 @@ def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.G
       graph in sparse6 has at most 258,047 nodes.
     - `.json`: node-link data of one graph, or a list of them.
     - `.graphml`: one or several graphs; `.gexf` and `.gml`: one graph.
-    - `.edgelist`, `.edges`, `.txt`: one undirected graph with an edge for each line, two nodes with
-      blanks or a comma between them. A number or {...} after the nodes, empty lines, and text after
-      # or % are ignored.
+    - `.edgelist`, `.edges`, `.txt`: one undirected graph with an edge for each line: two nodes with
+      spaces, tabs or a comma between them, and in all lines or in none a number after them, such as
+      a weight. This number, empty lines, {...} after the nodes, text after a #, and text after a %
+      at the start of a line or after a blank are ignored. Names are texts, with blanks only where
+      there are commas; 1, 01 and 1.0 in one file are an error. Every line is an edge: a heading, or
+      a line with the numbers of nodes and edges, must follow a #.
     - `NAME_A.txt`: a data set in TU Dortmund's format, with other files NAME_*.txt in its folder.
     - a folder or a `.zip`, including its subfolders: the only TU data set in it, or else all files,
       in natural order (2 before 10). Hidden files, README and LICENSE are ignored.

@@ -17,7 +17,15 @@ from gnf_tf.datasets.conformers import (
 )
 from gnf_tf.datasets.molecule_targets import Record, any_case, read_targets, titles
 from gnf_tf.datasets.molecules import FARTHEST, SYMBOLS, Molecules
-from gnf_tf.datasets.text_files import read_table, read_text, short, whole, wrong_line
+from gnf_tf.datasets.text_files import (
+    finite,
+    number,
+    read_table,
+    read_text,
+    short,
+    whole,
+    wrong_line,
+)
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
@@ -25,8 +33,6 @@ __all__ = ["read_molecules"]
 
 _NUMBERS = {symbol.lower(): number for number, symbol in enumerate(SYMBOLS, start=1)}
 _NUMBERS |= {"d": 1, "t": 1}  # isotopes of hydrogen
-# Fortran's exponents may have a D. Python would also read 1_0 as a number.
-_COORDINATE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([ED][+-]?\d+)?", re.ASCII | re.IGNORECASE)
 # key=value in the comment line of an xyz frame; a value with spaces is quoted or in brackets.
 _PAIR = re.compile(
     r"""(?:"(?P<quoted>[^"]+)"|(?P<key>[^\s="']+))\s*=\s*"""
@@ -51,8 +57,8 @@ def read_molecules(
       columns are fields; the column `id`, `name`, `title` or `index` is the title.
 
     An element is a symbol, also D or T, or an atomic number. Positions are in angstrom, each
-    coordinate within 1000 of 0. If molecules have a net charge in an `.sdf` file or a SMILES
-    string, there is one warning, because charges are not kept.
+    coordinate within 1000 of 0. If molecules have a net charge in an `.sdf` file, a SMILES string
+    or the field `charge` of an `.xyz` file, there is one warning, because charges are not kept.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".xyz") as file:
@@ -154,9 +160,23 @@ def _frame(path, row, comment, lines):
         raise wrong_line(
             path, row + 3, f"expected an element first, got numbers of atoms in {short(lines[0])}"
         )
-    atoms = [_atom(path, row + 3 + k, atom, *columns) for k, atom in enumerate(cells)]
-    numbers, positions = zip(*atoms, strict=True)
-    return Record(row + 1, title, fields, Atoms(np.array(numbers), np.array(positions)), places)
+    found = [_atom(path, row + 3 + k, atom, *columns) for k, atom in enumerate(cells)]
+    numbers, positions = zip(*found, strict=True)
+    atoms = Atoms(np.array(numbers), np.array(positions), _charge(path, row + 2, fields))
+    return Record(row + 1, title, fields, atoms, places)
+
+
+def _charge(path, line, fields):
+    """The net charge in the field `charge` of a frame, 0 without this field."""
+    name = any_case(fields, "charge")
+    if name is None:
+        return 0
+    value = number(path, line, fields, name)
+    if not value.is_integer():
+        raise wrong_line(
+            path, line, f"expected a whole number as `{name}`, got {short(fields[name])}"
+        )
+    return int(value)
 
 
 def _distinct(path, items):
@@ -203,16 +223,17 @@ def _atom(path, line, cells, element, position, width):
         raise wrong_line(path, line, f"expected an element's symbol or number, got {short(symbol)}")
     coordinates = []
     for cell in cells[position : position + 3]:
-        if not _COORDINATE.fullmatch(cell):
+        value = finite(cell.upper().replace("D", "E"))  # Fortran's exponents may have a D
+        if value is None:
             raise wrong_line(path, line, f"expected a coordinate in angstrom, got {short(cell)}")
-        coordinates.append(float(cell.upper().replace("D", "E")))
-        if abs(coordinates[-1]) > FARTHEST:
+        if abs(value) > FARTHEST:
             raise wrong_line(
                 path,
                 line,
                 f"expected a coordinate within {FARTHEST} angstrom of 0, got {short(cell)}; "
                 "move the molecule to the origin",
             )
+        coordinates.append(value)
     return number, coordinates
 
 

@@ -1,6 +1,8 @@
 """File formats that networkx reads and writes, by suffix."""
 
 import codecs
+import decimal
+import functools
 import io
 import json
 import os
@@ -13,9 +15,11 @@ from xml.etree import ElementTree
 
 import networkx as nx
 import numpy as np
+from networkx.readwrite.gexf import GEXFReader
 
 from gnf_tf.datasets.attributed_graphs import items, vector
 from gnf_tf.datasets.contents import content_of
+from gnf_tf.datasets.text_files import finite, plain
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
@@ -79,7 +83,7 @@ def _read_graphml(content):
     # This is networkx.read_graphml, which returns the first graph only.
     header = f'<graphml xmlns="{nx.GraphMLReader.NS_GRAPHML}">'
     content = content.replace(b"<graphml>", header.encode())
-    graphs = list(nx.GraphMLReader()(string=content))
+    graphs = list(_strict(nx.GraphMLReader())(string=content))
     _check_declared(content, graphs)
     return graphs
 
@@ -106,9 +110,17 @@ def _write_graphml(graphs):
 
 
 def _read_gexf(content):
-    graphs = [nx.read_gexf(io.BytesIO(content))]
+    graphs = [_strict(GEXFReader())(io.BytesIO(content))]
     _check_declared(content, graphs)
     return graphs
+
+
+def _strict(reader):
+    """A reader of networkx, now without what only Python reads as a number, such as 1_0."""
+    for name, kind in reader.python_type.items():
+        if kind in (int, float):
+            reader.python_type[name] = functools.partial(plain, kind=kind)
+    return reader
 
 
 def _check_declared(content, graphs):
@@ -175,34 +187,57 @@ def _write_json(graphs):
     return json.dumps(data if len(data) > 1 else data[0]).encode()
 
 
+# What follows these is ignored: as in networkx, # may also follow a name without a blank.
+_IGNORED = re.compile(r"#|^%|(?<=[\s,])[%{]")
+_HEADINGS = {("source", "target"), ("from", "to"), ("src", "dst")}
+
+
 def _read_edges(content):
     """A graph with an edge for each line: two nodes, and a number or {...}, which is ignored."""
-    edges = []
+    lines, edges = [], []
     for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
-        text = re.split("[#%{]", line)[0].strip()
+        text = _IGNORED.split(line.strip())[0].strip()
         if not text:
             continue
         text = text.rstrip(",")  # a comma may precede {...}
         fields = [field.strip() for field in text.split("," if "," in text else None)]
-        if len(fields) not in (2, 3) or not all(fields) or not all(map(_is_number, fields[2:])):
-            raise ValueError(
-                f"line {number} is {line.strip()!r:.80}, expected two nodes, and at most a number "
-                "after them"
-            )
+        where = f"line {number} is {line.strip()!r:.80}, expected"
+        if (
+            len(fields) not in (2, 3)
+            or not all(fields)
+            or any(finite(field) is None for field in fields[2:])
+            or (len(fields) == 3 and not re.search(r"\w", fields[1]))  # such as a -> 1
+        ):
+            raise ValueError(f"{where} two nodes, and at most a number after them")
+        if "," not in text and "\t" in text and " " in re.sub(r"\s*\t\s*", "", text):
+            raise ValueError(f"{where} tabs or spaces between the columns, not both")
+        lines.append((number, len(fields)))
+        if lines[0][1] != len(fields):
+            raise ValueError(f"{where} {lines[0][1]} columns, as in line {lines[0][0]}")
         edges.append(tuple(fields[:2]))
-    numbers = [any(map(_is_number, edge)) for edge in edges]
-    if len(edges) > 1 and not numbers[0] and all(numbers[1:]):
+    if not edges:
+        return []
+    _check_names([number for number, _ in lines], edges)
+    return [nx.Graph(edges)]
+
+
+def _check_names(lines, edges):
+    """Raises a ValueError for a heading, and for a number that is written in two ways."""
+    numbers = [any(finite(name) is not None for name in edge) for edge in edges]
+    known = tuple(name.strip("\"'").lower() for name in edges[0]) in _HEADINGS
+    if known or (len(edges) > 1 and not numbers[0] and all(numbers[1:])):
         raise ValueError(
             f"it begins with {edges[0]}, which seems to be a heading; a heading must follow a #"
         )
-    return [nx.Graph(edges)] if edges else []
-
-
-def _is_number(text):
-    try:
-        return np.isfinite(float(text))
-    except ValueError:
-        return False
+    names: dict[decimal.Decimal, str] = {}
+    for line, edge in zip(lines, edges, strict=True):
+        for name in edge:
+            if re.fullmatch(r"[+-]?[0-9]+(\.0*)?", name):
+                first = names.setdefault(decimal.Decimal(name), name)
+                if first != name:
+                    raise ValueError(
+                        f"line {line} has the node {name!r}, expected {first!r} as in a line before"
+                    )
 
 
 def _plain(graph, vector):

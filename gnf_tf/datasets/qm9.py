@@ -176,7 +176,8 @@ def _read(path):
     columns = ["Index", "N_atoms", "Elements", "XYZ_Ang"]
     values = [target.column for target in QM9_TARGETS.values()]
     try:
-        table = pd.read_csv(path, usecols=[*columns, *values])
+        numeric = dict.fromkeys(["Index", "N_atoms", *values], np.float64)
+        table = pd.read_csv(path, usecols=[*columns, *values], dtype=numeric)
     except FileNotFoundError as error:
         raise DataError(f"the data file {path} is missing; reinstall qm9pack==1.0.3") from error
     except (ValueError, pd.errors.ParserError) as error:
@@ -199,7 +200,7 @@ def _read(path):
         elements = ",".join(table["Elements"]).translate(no_brackets).split(",")
         atomic_numbers = np.array([number[element] for element in elements], np.uint8)
         text = ",".join(table["XYZ_Ang"]).translate(no_brackets)
-        positions = np.array(text.split(","), np.float64).reshape(-1, 3)
+        positions = np.loadtxt([text], np.float64, comments=None, delimiter=",").reshape(-1, 3)
         targets = table[values].to_numpy(np.float64)
     except (KeyError, ValueError) as error:
         raise DataError(f"the data file {path} is damaged: a value is wrong ({error})") from error

@@ -4,18 +4,19 @@ import csv
 import io
 import os
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
-from gnf_tf.datasets.contents import content_of
+from gnf_tf.datasets.contents import AnyPath, content_of
 from gnf_tf.errors import DataError
 
-__all__ = ["finite", "number", "read_table", "read_text", "short", "whole", "wrong_line"]
+__all__ = ["finite", "number", "plain", "read_table", "read_text", "short", "whole", "wrong_line"]
 
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def read_text(path: pathlib.Path) -> str:
+def read_text(path: AnyPath) -> str:
     """The text of a file in UTF-8, with newlines as line ends.
 
     Raises:
@@ -66,10 +67,21 @@ def read_table(
     return header, [(line, dict(zip(header, cells, strict=True))) for line, cells in rows]
 
 
+def plain(text: str, kind: Callable[[str], float] = float) -> float:
+    """`kind(text)`, `int` or `float`, without what only Python reads as a number.
+
+    Raises:
+      ValueError: if the text is no number, has an underscore (1_0), or digits of another script.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"expected a number in the digits 0 to 9, got {short(text)}")
+    return kind(text)
+
+
 def finite(text: str) -> float | None:
     """The number in a text, or None if it has no number that is finite in float32."""
     try:
-        value = float(text)
+        value = plain(text)
     except ValueError:
         return None
     return value if -_LARGEST <= value <= _LARGEST else None
@@ -99,6 +111,6 @@ def short(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def wrong_line(path: str | os.PathLike, line: int, problem: str) -> DataError:
+def wrong_line(path: AnyPath | str | os.PathLike, line: int, problem: str) -> DataError:
     """The error about a line, counted from 1."""
     return DataError(f"the data file {path} is wrong in line {line}: {problem}")

@@ -1,14 +1,13 @@
 """Sets of graphs in the text format of the TU Dortmund collection (ENZYMES, PROTEINS, ...)."""
 
 import pathlib
-import warnings
 import zipfile
 
 import networkx as nx
 import numpy as np
 
 from gnf_tf.datasets.attributed_graphs import make_graphs
-from gnf_tf.datasets.contents import content_of
+from gnf_tf.datasets.text_files import finite, read_text, short, wrong_line
 from gnf_tf.errors import DataError
 
 __all__ = ["read_tu", "tu_name"]
@@ -28,7 +27,8 @@ def read_tu(folder: pathlib.Path | zipfile.Path, name: str) -> list[nx.Graph]:
     The files NAME_A.txt and NAME_graph_indicator.txt are required; NAME_graph_labels.txt,
     NAME_graph_attributes.txt, NAME_node_labels.txt, NAME_node_attributes.txt, NAME_edge_labels.txt
     and NAME_edge_attributes.txt are optional. A file of labels with several columns gives vectors.
-    NAME_A.txt has all edges in one direction, or all edges in both directions.
+    NAME_A.txt has all edges in one direction, or all edges in both directions. Blank lines are left
+    out: nodes, edges and graphs are numbered by the other lines.
 
     Returns:
       Undirected graphs with nodes 0 to n - 1 in the order of the files, without self loops. If the
@@ -39,14 +39,14 @@ def read_tu(folder: pathlib.Path | zipfile.Path, name: str) -> list[nx.Graph]:
       DataError: if a file is missing, damaged or truncated.
     """
     paths = _TuPaths(folder, name)
-    indicator = _table(paths("graph_indicator"), np.int64, width=1)[:, 0]
+    indicator = _whole_numbers(paths("graph_indicator"), 1)[:, 0]
     found = np.unique(indicator)
     if not np.array_equal(found, np.arange(1, len(found) + 1)):
         raise DataError(
             f"the data file {paths('graph_indicator')} is damaged: expected every graph from 1 to "
             f"{len(found)}, got {found[0]} to {found[-1]}"
         )
-    pairs = _table(paths("A"), np.int64, width=2)
+    pairs = _whole_numbers(paths("A"), 2)
     once = _one_each(pairs, indicator, paths)
     return make_graphs(
         indicator - 1,
@@ -74,19 +74,15 @@ def _one_each(pairs, indicator, paths):
     path = paths("A")
     wrong = (pairs < 1) | (pairs > len(indicator))
     if wrong.any():
-        line = int(wrong.any(axis=1).argmax())
-        raise DataError(
-            f"the data file {path} is damaged in line {line + 1}: nodes {pairs[line].tolist()}, "
-            f"expected numbers from 1 to {len(indicator)}, the lines of {paths('graph_indicator')}"
+        raise _wrong_row(
+            path,
+            wrong.any(axis=1).argmax(),
+            f"expected nodes from 1 to {len(indicator)}, the lines of {paths('graph_indicator')}",
         )
     ends = indicator[pairs - 1]
     apart = ends[:, 0] != ends[:, 1]
     if apart.any():
-        line = int(apart.argmax())
-        raise DataError(
-            f"the data file {path} is damaged in line {line + 1}: nodes {pairs[line].tolist()} are "
-            "of different graphs"
-        )
+        raise _wrong_row(path, apart.argmax(), "expected two nodes of the same graph")
     distinct = pairs[:, 0] != pairs[:, 1]
     keys = pairs @ [len(indicator) + 1, 1]
     alone = ~np.isin(keys, pairs @ [1, len(indicator) + 1])
@@ -94,11 +90,7 @@ def _one_each(pairs, indicator, paths):
         return distinct
     # A truncated file with both directions lacks the reverse of an edge.
     if alone.any():
-        line = int(alone.argmax())
-        raise DataError(
-            f"the data file {path} is damaged: it has edge {pairs[line].tolist()} in line "
-            f"{line + 1}, expected its reverse too, as for other edges"
-        )
+        raise _wrong_row(path, alone.argmax(), "expected the reverse of each edge too")
     return pairs[:, 0] < pairs[:, 1]
 
 
@@ -112,7 +104,8 @@ def _optional(paths, what, rows):
             values = _table(path)
             if len(values) != rows:
                 raise DataError(
-                    f"the data file {path} is damaged: it has {len(values)} lines, expected {rows}"
+                    f"the data file {path} is damaged: it has {len(values)} lines of numbers, "
+                    f"expected {rows}"
                 )
             if key == "label":
                 whole = (values == np.round(values)) & (np.abs(values) < 2**53)
@@ -122,26 +115,41 @@ def _optional(paths, what, rows):
     return result
 
 
-def _table(path, dtype=np.float64, width=None):
-    """The numbers in a file, [lines, columns], with commas between columns."""
-    content = content_of(path)
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about an empty file, which is an error below
-            table = np.loadtxt(lines, dtype=dtype, delimiter=",", ndmin=2)
-    except ValueError as error:
-        raise DataError(f"the data file {path} is damaged ({error})") from error
-    if not table.size or width not in (None, table.shape[1]):
-        raise DataError(
-            f"the data file {path} is damaged: {len(table)} lines of {table.shape[1]} numbers, "
-            f"expected lines of {width or 'at least 1'}"
-        )
-    wrong = ~np.isfinite(table).all(axis=1)
+def _whole_numbers(path, columns):
+    """[rows, columns] int64, as `_table`."""
+    table = _table(path, columns)
+    wrong = (table != np.round(table)) | (np.abs(table) >= 2**53)
     if wrong.any():
-        line = int(wrong.argmax())
-        raise DataError(
-            f"the data file {path} is damaged in line {line + 1}: {table[line].tolist()}, "
-            "expected finite numbers"
-        )
-    return table
+        raise _wrong_row(path, wrong.any(axis=1).argmax(), "expected whole numbers")
+    return table.astype(np.int64)
+
+
+def _table(path, columns=None):
+    """[rows, columns] float64, the numbers in a file with commas between them.
+
+    Args:
+      path: path of the file.
+      columns: how many numbers each line must have; None for as many as the first.
+    """
+    rows = _rows(path)
+    columns = columns or rows[0].count(",") + 1
+    try:
+        table = np.loadtxt(rows, comments=None, delimiter=",", ndmin=2)
+    except ValueError:
+        table = np.empty([0, 0])
+    if table.shape[1] == columns and np.isfinite(table).all():
+        return table
+    cells = (row.split(",") for row in rows)
+    wrong = [len(texts) != columns or None in map(finite, texts) for texts in cells]
+    raise _wrong_row(path, wrong.index(True), f"expected finite numbers, {columns} in each line")
+
+
+def _rows(path):
+    return [line for line in read_text(path).split("\n") if line.strip()]
+
+
+def _wrong_row(path, row, expected):
+    """The error about a line, where `row` counts the lines that are not blank, from 0."""
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    line, text = [(line, text) for line, text in lines if text.strip()][row]
+    return wrong_line(path, line, f"{expected}, got {short(text)}")
