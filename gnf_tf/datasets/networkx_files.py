@@ -194,50 +194,69 @@ _HEADINGS = {("source", "target"), ("from", "to"), ("src", "dst")}
 
 def _read_edges(content):
     """A graph with an edge for each line: two nodes, and a number or {...}, which is ignored."""
-    lines, edges = [], []
+    rows, first = {}, None  # the fields of each line, and (number, columns) of the first
     for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
         text = _IGNORED.split(line.strip())[0].strip()
         if not text:
             continue
         text = text.rstrip(",")  # a comma may precede {...}
         fields = [field.strip() for field in text.split("," if "," in text else None)]
-        where = f"line {number} is {line.strip()!r:.80}, expected"
-        if (
-            len(fields) not in (2, 3)
-            or not all(fields)
-            or any(finite(field) is None for field in fields[2:])
-            or (len(fields) == 3 and not re.search(r"\w", fields[1]))  # such as a -> 1
-        ):
-            raise ValueError(f"{where} two nodes, and at most a number after them")
-        if "," not in text and "\t" in text and " " in re.sub(r"\s*\t\s*", "", text):
-            raise ValueError(f"{where} tabs or spaces between the columns, not both")
-        lines.append((number, len(fields)))
-        if lines[0][1] != len(fields):
-            raise ValueError(f"{where} {lines[0][1]} columns, as in line {lines[0][0]}")
-        edges.append(tuple(fields[:2]))
+        rows[number] = fields
+        first = first or (number, len(fields))
+        expected = _violated(text, fields)
+        if not expected and len(fields) != first[1]:
+            expected = f"{first[1]} columns, as in line {first[0]}"
+        if expected:
+            raise ValueError(f"line {number} is {line.strip()!r:.80}, expected {expected}")
+    edges = [tuple(fields[:2]) for fields in rows.values()]
     if not edges:
         return []
-    _check_names([number for number, _ in lines], edges)
+    _check_heading(edges)
+    _check_spelling(rows)
     return [nx.Graph(edges)]
 
 
-def _check_names(lines, edges):
-    """Raises a ValueError for a heading, and for a number that is written in two ways."""
-    numbers = [any(finite(name) is not None for name in edge) for edge in edges]
-    known = tuple(name.strip("\"'").lower() for name in edges[0]) in _HEADINGS
-    if known or (len(edges) > 1 and not numbers[0] and all(numbers[1:])):
+def _violated(text, fields):
+    """What a line with an edge must have, and this one has not; None if it has all."""
+    if (
+        len(fields) not in (2, 3)
+        or not all(fields)
+        or any(finite(field) is None for field in fields[2:])
+        or (len(fields) == 3 and not re.search(r"\w", fields[1]))  # such as a -> 1
+    ):
+        return "two nodes, and at most a number after them"
+    if "\t" in text and "," not in text and " " in re.sub(r"\s*\t\s*", "", text):
+        return "tabs or spaces between the columns, not both"
+    return None
+
+
+def _check_heading(edges):
+    first, *others = edges
+    known = tuple(name.strip("\"'").lower() for name in first) in _HEADINGS
+    if known or (others and not _has_number(first) and all(map(_has_number, others))):
         raise ValueError(
-            f"it begins with {edges[0]}, which seems to be a heading; a heading must follow a #"
+            f"it begins with {first}, which seems to be a heading; a heading must follow a #"
         )
+
+
+def _has_number(edge):
+    return any(finite(name) is not None for name in edge)
+
+
+def _check_spelling(rows):
+    """Raises a ValueError for a node whose number is written in two ways, as 1 and 01."""
+    line_of: dict[str, int] = {}
+    for line, fields in rows.items():
+        for name in fields[:2]:
+            line_of.setdefault(name, line)
     names: dict[decimal.Decimal, str] = {}
-    for line, edge in zip(lines, edges, strict=True):
-        for name in edge:
-            if re.fullmatch(r"[+-]?[0-9]+(\.0*)?", name):
-                first = names.setdefault(decimal.Decimal(name), name)
-                if first != name:
-                    raise ValueError(
-                        f"line {line} has the node {name!r}, expected {first!r} as in a line before"
-                    )
+    for name, line in line_of.items():
+        if re.fullmatch(r"[+-]?[0-9]+(\.0*)?", name):
+            first = names.setdefault(decimal.Decimal(name), name)
+            if first != name:
+                raise ValueError(
+                    f"line {line} has the node {name!r}, expected {first!r} as in a line before"
+                )
 
 
 def _plain(graph, vector):
