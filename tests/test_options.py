@@ -149,7 +149,7 @@ def test_fractions_are_shares_of_one_whole(trainer, fractions, monkeypatch, caps
 
 
 @pytest.mark.parametrize(
-    "fractions", [("0.8", "0.1", "0.1"), (True, 0.0, 0.0), (0.1, float("nan"), 0.1), 0.8, None]
+    "fractions", [("0.8", "0.1", "0.1"), (True, 1e-10, 1e-10), (0.1, float("nan"), 0.1), 0.8, None]
 )
 def test_fractions_in_a_configuration_are_numbers(fractions):
     with pytest.raises(options.OptionError, match="`fractions` must be three positive numbers"):

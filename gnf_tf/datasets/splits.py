@@ -32,7 +32,7 @@ def random_split(
       seed: seed of the random parts.
 
     Raises:
-      ValueError: if the fractions are not positive, sum to more than 1, or leave a part empty.
+      ValueError: if the fractions are no positive numbers, exceed 1 in sum, or leave a part empty.
     """
     parts = random_parts(len(items), fractions, seed)
     return tuple([items[row] for row in part] for part in parts)
