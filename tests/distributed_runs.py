@@ -117,12 +117,11 @@ def refused(folder: pathlib.Path, name: str, strategy: str, **changes) -> None:
 
 
 def mirrored(folder: pathlib.Path) -> None:
-    """Both kinds of batches; on molecules, with XLA."""
+    """Molecules, with XLA."""
     devices = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
     refused(folder, "uneven", "mirrored", batch_size=15)
     run_qm9(folder / "qm9-mirrored", "mirrored", execution="xla")
-    run_ppi(folder / "ppi-mirrored", "mirrored")
 
 
 def multi_worker(folder: pathlib.Path, tf_config: str) -> None:

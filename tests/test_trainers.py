@@ -190,6 +190,8 @@ def stopping(patch, when):
 
 
 def test_resumes_in_the_middle_of_an_epoch_as_if_uninterrupted(finished, monkeypatch, tmp_path):
+    if finished.case.trainer in TWINS:
+        pytest.skip("generation and citation resume with the same objectives")
     words = [*finished.words, "--run-dir", tmp_path / "run", "--checkpoint-minutes", 0.0]
     with monkeypatch.context() as patch:
         stopping(patch, lambda state: state.next_epoch == 1 and state.done_steps == 1)
