@@ -21,6 +21,11 @@ __all__ = ["Description", "described", "held_values", "substituted"]
 
 # Of the objects of these packages only `tf.Module`s are searched: the others hold no weights.
 _CLOSED = {"keras", "numpy", "tensorflow", "tf_keras", *sys.stdlib_module_names}
+# Packages whose objects compute nothing but tensors.
+_PURE = {
+    *("gnf_tf", "graph_nets", "numpy", "sonnet", "tensorflow", "tensorflow_probability"),
+    *("builtins", "collections", "functools", "math", "uuid"),
+}
 _WITHOUT_ATTRIBUTES = (
     *(list, tuple, set, frozenset, functools.partial, types.MethodType),
     tf.types.experimental.PolymorphicFunction,
@@ -57,8 +62,9 @@ class Description(NamedTuple):
     the values that they hold: their types and code are the same, their attributes have the same
     names, and so on with all parts. Parts of unknown types, and the globals of functions, are equal
     only if they are the same objects."""
-    packages: set[str]
-    """where the types and functions that it consists of are defined"""
+    is_pure: bool
+    """Whether no type or function that it consists of is of a user's own, whose Python may do more
+    than compute tensors."""
 
 
 def described(root: Any) -> Description:
@@ -87,7 +93,7 @@ def described(root: Any) -> Description:
                 packages.add(str(defined.__module__).partition(".")[0])
                 structure.append((_kind(item), len(parts)))
                 pending.extend(reversed(parts))
-    return Description(values, tuple(structure), packages)
+    return Description(values, tuple(structure), packages <= _PURE)
 
 
 def substituted(root: Any, values: Mapping[int, Any]) -> Any:

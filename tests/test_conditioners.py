@@ -11,6 +11,7 @@ import tf_keras
 
 import gnf_tf
 from gnf_tf import networks
+from gnf_tf.networks import conditioner
 from tests import cases
 
 pytestmark = pytest.mark.usefixtures("kept_half_steps")
@@ -318,6 +319,18 @@ def test_evaluation_mode_and_stateless_dropout_are_fine():
     assert len(gnf.trainable_variables) == 2 * 4
     assert len(gnf.variables) > 2 * 4  # the moving averages are saved too
     gnf_tf.GNF(1, 4, make_conditioner=lambda n: networks.MessagePassing((3, 3), n, dropout=0.5))
+
+
+@pytest.mark.parametrize("make, checked", [(cases.attention, 2), (closure, 6)])
+def test_networks_that_are_alike_are_checked_once(make, checked, monkeypatch):
+    """One for each half of the features; networks with code of a user's own are checked each."""
+    calls = []
+    monkeypatch.setattr(conditioner, "_check_repeatable", lambda *_: calls.append(None))
+    monkeypatch.setattr(conditioner, "_CHECKED", {})
+    gnf = gnf_tf.GNF(3, 4, make_conditioner=make, normalization=None)
+    assert len(calls) == checked
+    one = gnf_tf.GNF(1, 4, make_conditioner=make, normalization=None)
+    assert len(gnf.variables) == 3 * len(one.variables) > 0
 
 
 def test_what_python_frees_meanwhile_is_none_of_the_network(tmp_path):

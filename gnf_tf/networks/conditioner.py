@@ -5,7 +5,8 @@ same result. So the network must be a function of its inputs, its variables and 
 """
 
 import re
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -14,7 +15,7 @@ from tensorflow.python.eager import context, record
 from tensorflow.python.framework import op_callbacks, op_def_registry
 
 from gnf_tf import graphs
-from gnf_tf.substitution import held_values
+from gnf_tf.substitution import described, held_values
 
 __all__ = [
     "Conditioner",
@@ -32,6 +33,9 @@ Result = TypeVar("Result")
 
 # Operations that change a variable, or draw random numbers from a state that they change.
 _ASSIGNS = re.compile("Assign|ResourceScatter|Rng|Stateful(Uniform|Standard|Truncated|Random)")
+# The structures of networks that were found to be in order, with one that has each. The networks of
+# a deep stack are alike, and the check takes as long as it takes to make their variables.
+_CHECKED: weakref.WeakValueDictionary[Hashable, tf.Module] = weakref.WeakValueDictionary()
 
 
 def sample_graph(
@@ -123,6 +127,10 @@ def make_variables(
         # The watcher sees trainable variables only, but also where operations are fused.
         with record.VariableWatcher() as watcher:
             result = evaluate()
+        description = described(evaluate)
+        checked = reversible, type(holder), description.structure
+        if checked in _CHECKED:
+            return result
         num_created = len(created)
         operations: set[str] = set()
         handles: dict[int, tf.Tensor] = {}  # of the variables that are used
@@ -149,8 +157,12 @@ def make_variables(
         )
     if reversible:
         _check_repeatable(argument, operations)
-        _check_found(argument, tensors, evaluate)
-    _track(holder, argument, [*created, *watcher.watched_variables()], handles)
+        _check_found(argument, tensors, description.values)
+    reached = _reached(holder, argument, [*created, *watcher.watched_variables()], handles)
+    if reached:
+        holder.reached_variables = (*getattr(holder, "reached_variables", ()), *reached)
+    elif description.is_pure:
+        _CHECKED[checked] = holder
     return result
 
 
@@ -167,9 +179,9 @@ def _check_repeatable(argument, operations):
         )
 
 
-def _check_found(argument, tensors, evaluate):
-    """Raises for a float tensor of the network's that `held_values` does not find."""
-    found = set(map(id, held_values(evaluate)))
+def _check_found(argument, tensors, held):
+    """Raises for a float tensor of the network's that is not among those that it holds."""
+    found = set(map(id, held))
     shapes = [
         f"{x.dtype.name} of shape {x.shape}" for key, x in tensors.items() if key not in found
     ]
@@ -202,8 +214,8 @@ def _has_state(operation):
     return bool(_ASSIGNS.match(operation)) or any(a.name == "seed2" for a in definition.attr)
 
 
-def _track(holder, argument, used, handles):
-    """Makes `holder` track the variables `used`, and all others with these `handles`.
+def _reached(holder, argument, used, handles):
+    """Of the variables `used`, and all others with these `handles`, those `holder` does not track.
 
     Raises if a variable can't be found.
     """
@@ -228,8 +240,7 @@ def _track(holder, argument, used, handles):
             "the closure of a function, else they are neither trained nor saved; got variables "
             f"that are held elsewhere: {', '.join(names)}"
         )
-    if reached:
-        holder.reached_variables = (*getattr(holder, "reached_variables", ()), *reached)
+    return reached
 
 
 def _handles(variable):

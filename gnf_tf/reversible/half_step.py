@@ -17,11 +17,6 @@ __all__ = ["Gradients", "HalfStep", "Seen"]
 
 # The half steps in use: a layer holds its own, and so a stack keeps a single one of each kind.
 _HALF_STEPS: weakref.WeakValueDictionary[Hashable, "HalfStep"] = weakref.WeakValueDictionary()
-# Packages whose networks compute nothing but tensors.
-_PURE = {
-    *("gnf_tf", "graph_nets", "numpy", "sonnet", "tensorflow", "tensorflow_probability"),
-    *("builtins", "collections", "functools", "math", "uuid"),
-}
 _ATTRIBUTE = "_self_half_step"  # which neither `tf.Module` nor `held_values` searches
 
 
@@ -71,7 +66,7 @@ class HalfStep:
         """Holds a layer that stands for all those of its structure."""
         self._layer = layer
         self._held = description.values
-        self._is_pure = description.packages <= _PURE
+        self._is_pure = description.is_pure
         self.sums_along_edges = True  # as far as is known: whether it needs the order of edges
         self._compiled: dict[Hashable, tuple[Callable[..., Any], list[tf.Variable]]] = {}
 
