@@ -106,7 +106,8 @@ Fractions = Annotated[
 def check(config: Any) -> None:
     """Checks every field of a dataclass against the rules in its annotation.
 
-    A configuration calls this function in its `__post_init__`.
+    A configuration calls this function in its `__post_init__`. NumPy's numbers become Python's,
+    which JSON files hold.
 
     >>> @dataclasses.dataclass
     ... class Config:
@@ -124,6 +125,9 @@ def check(config: Any) -> None:
     hints = typing.get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if isinstance(value, np.generic):
+            value = value.item()
+            object.__setattr__(config, field.name, value)  # also where it is frozen
         for rule in rules_of(hints[field.name]):
             if not rule.holds(value):
                 raise OptionError(field.name, rule.words, value)

@@ -4,9 +4,11 @@ import dataclasses
 import gc
 import json
 import math
+import shutil
 import time
 import weakref
 
+import networkx as nx
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -193,6 +195,12 @@ def test_what_is_damaged_or_not_finite_is_one_error(molecules, monkeypatch, tmp_
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ({"learning_rate": math.nan}, "`learning_rate` must be a finite number, got nan"),
         ({"batch_size": 2.5}, "`batch_size` must be a whole number, got 2.5"),
+        ({"verbose": "no"}, "`verbose` must be one of 'auto', 0, 1, 2, got 'no'"),
+        ({"callbacks": None}, "`callbacks` must be a list of callbacks of tf_keras.*, got None"),
+        ({"callbacks": tf_keras.callbacks.History()}, "`callbacks` must be a list of callbacks"),
+        ({"callbacks": [tf.keras.callbacks.History()]}, "`callbacks` must .* not the Keras of tf"),
+        ({"hparams": ["data"]}, "`hparams` must be a dictionary whose keys are strings, got"),
+        ({"hparams": {1: 2}}, "`hparams` must be a dictionary whose keys are strings, got {1: 2}"),
         ({"rate": 1}, "`rate` = 1 is not one of the settings batch_size, learning_rate, "),
         ({"model": models.GRevNet(1, 4)}, "`model` must be one of .*MoleculeRegressor.*GRevNet"),
     ],
@@ -212,6 +220,97 @@ def test_data_that_do_not_fit_are_named(molecules):
     hartree = dataclasses.replace(molecules[0], target_units=("bohr^3", "hartree"))
     with pytest.raises(ValueError, match=r"`train` must .* gap \[eV\], got .* gap \[hartree\]"):
         training.fit(model, hartree, epochs=1)
+
+
+def test_molecules_that_are_missing_are_named(molecules):
+    model, none = new_model(molecules[0]), molecules[1].select([])
+    for name, data in (("train", (none, molecules[1])), ("validation", (molecules[0], none))):
+        with pytest.raises(ValueError, match=f"`{name}` must have molecules, got none"):
+            training.fit(model, *data, epochs=1)
+
+
+@pytest.mark.parametrize("make", [models.GraphDensity, models.PositionFlow, models.GraphGenerator])
+def test_graphs_that_do_not_fit_are_named(make):
+    right = nx.cycle_graph(4)
+    nx.set_node_attributes(right, {n: [n, n**2, n**3] for n in right}, "features")
+    model = make.for_data([right])
+    for wrong in ([], "graphs", [right, nx.empty_graph(0), nx.DiGraph([(0, 1)])]):
+        for name, data in (("train", (wrong, [right])), ("validation", ([right], wrong))):
+            with pytest.raises((TypeError, ValueError), match=f"^`{name}`: "):
+                training.fit(model, *data, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def finished(molecules, tmp_path_factory):
+    """The folder of a training of one epoch."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    training.fit(new_model(molecules[0]), *molecules, epochs=1, folder=folder, **SETTINGS)
+    return folder
+
+
+def test_a_silent_training_is_silent_when_it_resumes(finished, molecules, capsys):
+    again = {"epochs": 1, "folder": finished, "verbose": 0, **SETTINGS}
+    training.fit(new_model(molecules[0]), *molecules, **again)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("history.json", None),
+        ("history.json", b"{}"),
+        ("history.json", b"[]"),
+        ("training.json", b"[]"),
+        ("checkpoints/checkpoint", b""),
+        ("checkpoints/checkpoint", b"model_che"),
+        ("checkpoints/checkpoint", b"\xff\xfe"),
+    ],
+)
+def test_a_damaged_file_is_named(name, content, finished, molecules, tmp_path):
+    """Training does not begin again in silence."""
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / name).unlink()
+    if content is not None:
+        (tmp_path / "run" / name).write_bytes(content)
+    again = {"epochs": 1, "folder": tmp_path / "run", **SETTINGS}
+    with pytest.raises(UserError, match=f"{name}.*choose another run folder"):
+        training.fit(new_model(molecules[0]), *molecules, **again)
+
+
+def test_a_model_of_other_statistics_does_not_get_the_weights(finished, molecules):
+    train, validation = molecules
+    other = models.MoleculeRegressor.for_data(train.select(np.arange(20)), CONFIG)
+    with pytest.raises(UserError, match="holds a run with arguments = "):
+        training.fit(other, train, validation, epochs=1, folder=finished, **SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["run[1]", "what?", "*", "a\\b"])
+def test_a_folder_whose_checkpoints_could_not_be_read_is_refused(name, molecules, tmp_path):
+    arguments = {"epochs": 1, "folder": tmp_path / name, **SETTINGS}
+    with pytest.raises(UserError, match=r"must have none of the characters \* \? \[ "):
+        training.fit(new_model(molecules[0]), *molecules, **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_takes_the_intervals_of_the_weights_before(molecules):
+    train, validation = molecules
+    model = new_model(train)
+    model.calibrate(validation)
+    training.fit(model, train, validation, epochs=1, **SETTINGS)
+    with pytest.raises(ValueError, match="the model has no intervals: call `calibrate`"):
+        model.predict_interval(validation)
+
+
+def test_numbers_of_numpy_are_those_of_python(finished, molecules, tmp_path):
+    """In the file of a model, and in the folder of a run."""
+    train, validation = molecules
+    config = dataclasses.replace(CONFIG, num_steps=np.int64(1), mixed_precision=np.bool_(False))
+    training.set_seed(0)
+    model = models.MoleculeRegressor.for_data(train, config)
+    again = SETTINGS | {"batch_size": np.int32(8), "learning_rate": np.float64(2e-3)}
+    training.fit(model, train, validation, epochs=np.int64(1), folder=finished, **again)
+    model.save(tmp_path / "model.npz")
+    assert models.load(tmp_path / "model.npz").config == CONFIG
 
 
 def test_a_model_made_in_the_scope_of_a_strategy_trains_there(molecules):

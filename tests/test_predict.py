@@ -43,6 +43,28 @@ def test_positions_are_scored_and_drawn(flow, monkeypatch, tmp_path):
     assert np.abs(made.nodes - sets.nodes).max() > 0.1
 
 
+@pytest.mark.parametrize("words", [["--coverage", 0.9], ["--coverage=0.5"]])
+def test_intervals_of_what_has_none_are_refused(words, flow, monkeypatch, tmp_path):
+    with pytest.raises(UserError, match="--coverage must be left out for a PositionFlow"):
+        main(monkeypatch, *flow, "--out", tmp_path / "scores.csv", *words)
+
+
+@pytest.mark.parametrize("given", ["10k", "1e3", "-3", "3.0"])
+def test_what_is_neither_a_number_of_graphs_nor_a_file(given, monkeypatch, tmp_path):
+    model = "tests/golden/generator-2-network.npz"
+    with pytest.raises(UserError, match=f"must be a number of graphs, or a file .* got {given}"):
+        main(monkeypatch, model, given, "--out", tmp_path / "graphs.g6")
+
+
+def test_the_input_at_home_is_not_written(flow, monkeypatch):
+    model, points = flow
+    monkeypatch.setenv("HOME", str(points.parent))
+    before = points.read_bytes()
+    with pytest.raises(UserError, match="--out must not be a file that is read"):
+        main(monkeypatch, model, f"~/{points.name}", "--out", points)
+    assert points.read_bytes() == before
+
+
 def test_a_model_of_another_class_is_named(flow, monkeypatch, tmp_path):
     monkeypatch.delitem(predict.ANSWERS, models.PositionFlow)
     with pytest.raises(UserError, match=r"model.npz holds a PositionFlow, expected Molecule"):

@@ -156,6 +156,19 @@ def events(folder):
     return found, images
 
 
+def test_a_model_that_was_deleted_comes_back(finished, monkeypatch, tmp_path):
+    """From the last checkpoint, with the same results."""
+    shutil.copytree(finished.run_dir, tmp_path / "run")
+    model = tmp_path / "run" / finished.case.folder / "model.npz"
+    model.unlink()
+    with monkeypatch.context() as patch:
+        stopping(patch, lambda state: True)  # no step is taken again
+        main(patch, finished.module, *finished.words, "--run-dir", tmp_path / "run")
+    again, before = models.load(model), models.load(finished.folder / "model.npz")
+    for a, b in zip(again.variables, before.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_tensorboard_compares_runs(finished):
     """Training and validation in one chart, hyperparameters, pictures."""
     found, images = events(finished.stage)

@@ -181,13 +181,17 @@ def once(
 ) -> dict[str, Any]:
     """Returns the content of results.json in the run folder, `compute(*load())`, computed once.
 
+    It is computed again if results.json or the model is missing.
+
     Raises:
       UserError: if the folder can't be written, or holds a run with other options.
     """
     path = config.run_dir / "results.json"
     _refuse_others(config, f"seed*/{CONFIG}")
     # Data are loaded first, so that an error in them leaves no folder behind.
-    data = None if path.exists() else load()
+    # A run whose model was deleted is finished again, from its last checkpoint.
+    is_done = path.exists() and (config.run_dir / "model.npz").exists()
+    data = None if is_done else load()
     # A run belongs to the contents of the user's files, not to their paths.
     files = {name: getattr(config, name, None) for name in ("data", "targets")}
     digests = {f"{name}_digest": digest(file) for name, file in files.items() if file}

@@ -35,7 +35,7 @@ from gnf_tf import datasets, graphs, models, options
 from gnf_tf.datasets.graph_files import WRITABLE
 from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.errors import UserError
-from gnf_tf.files import whole_file
+from gnf_tf.files import user_path, whole_file
 from trainers import cli
 
 CSV, LOG_PROB = ".csv", "log_prob [nats]"
@@ -69,7 +69,7 @@ def main() -> None:
         raise UserError(f"--out must be in a folder that exists, got {out}")
     if out.exists() and not out.is_file():
         raise UserError(f"--out must be a file, got {out}")
-    for given in (config.model, pathlib.Path(config.input)):
+    for given in (config.model, user_path(config.input)):
         if out.exists() and given.exists() and out.samefile(given):
             raise UserError(f"--out must not be a file that is read, got {out}")
     try:
@@ -77,6 +77,11 @@ def main() -> None:
         if type(model) not in ANSWERS:
             known = ", ".join(kind.__name__ for kind in ANSWERS)
             raise UserError(f"{config.model} holds a {type(model).__name__}, expected {known}")
+        if config.coverage is not None and not isinstance(model, models.MoleculeRegressor):
+            raise UserError(
+                f"--coverage must be left out for a {type(model).__name__}, which has no "
+                f"intervals, got {config.coverage}"
+            )
         ask, suffixes = ANSWERS[type(model)]
         if out.suffix.lower() not in suffixes:
             raise UserError(
@@ -162,6 +167,10 @@ def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | lis
         if is_csv:
             raise UserError(f"--out must be a file of graphs where they are made, got {config.out}")
         return model.generate(int(config.input), seed=config.seed)
+    if not user_path(config.input).exists():
+        raise UserError(
+            f"the input must be a number of graphs, or a file that exists, got {config.input}"
+        )
     given = datasets.read_graphs(config.input)
     sizes = [len(graph) for graph in given]
     if not is_csv:

@@ -12,7 +12,7 @@ from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.graph_density import GraphDensity, Graphs
 from gnf_tf.training import distribution
 from gnf_tf.training.adam import cosine_adam
-from gnf_tf.training.objective import VALIDATION, Objective, Settings
+from gnf_tf.training.objective import VALIDATION, Objective, Settings, named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,8 +68,10 @@ class DensityObjective(Objective):
         train: Graphs | PointSets,
         validation: Graphs | PointSets | None,
     ):
-        train = _checked(module, train)
-        validation = train if validation is None else _checked(module, validation)
+        with named("train"):
+            train = _checked(module, train)
+        with named("validation"):
+            validation = train if validation is None else _checked(module, validation)
         super().__init__(module, settings, seed, train, validation, [])
 
     @property

@@ -74,7 +74,7 @@ def joined(
         if not _is_chief(strategy):
             copy = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "run"
             if folder.exists():
-                leave_out = shutil.ignore_patterns("events.*", "*.partial", "*.png", "model.npz")
+                leave_out = shutil.ignore_patterns("events.*", "*.partial", "*.png")
                 shutil.copytree(folder, copy, ignore=leave_out)
             folder = copy
         yield folder

@@ -6,7 +6,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -56,6 +56,26 @@ class History:
 class _Run:
     epochs: options.Count
     seed: options.Seed
+    verbose: Literal["auto", 0, 1, 2]
+    callbacks: Annotated[
+        Any,
+        options.Rule(
+            "a list of callbacks of tf_keras, which is not the Keras of tf.keras",
+            lambda callbacks: (
+                isinstance(callbacks, Sequence)
+                and all(isinstance(one, tf_keras.callbacks.Callback) for one in callbacks)
+            ),
+        ),
+    ]
+    hparams: Annotated[
+        Any,
+        options.Rule(
+            "a dictionary whose keys are strings",
+            lambda hparams: (
+                isinstance(hparams, Mapping) and all(isinstance(key, str) for key in hparams)
+            ),
+        ),
+    ]
 
 
 def set_seed(seed: int) -> None:
@@ -118,8 +138,8 @@ def fit(
     if type(model) not in OBJECTIVES:
         known = ", ".join(sorted(kind.__name__ for kind in OBJECTIVES))
         raise ValueError(f"`model` must be one of {known}, got {type(model).__name__}")
-    options.check(_Run(epochs, seed))
-    epochs, seed = int(epochs), int(seed)
+    run = _Run(epochs, seed, verbose, callbacks, {} if hparams is None else hparams)
+    options.check(run)
     objective_class: Any = OBJECTIVES[type(model)]  # constructors take different types of data
     chosen = _settings(objective_class, settings)
     folder = None if folder is None else user_path(folder)
@@ -128,12 +148,9 @@ def fit(
         for stage, own in objective_class.stages(model, chosen).items():
             if stage and verbose:
                 print(f"stage: {stage}")
-            objective = objective_class(model, own, seed, train, validation)
+            objective = objective_class(model, own, run.seed, train, validation)
             place = None if folder is None else folder / stage
-            history = _fit(
-                objective, epochs, place, callbacks, hparams or {}, (train, validation), verbose
-            )
-            histories[stage] = history
+            history = histories[stage] = _fit(objective, place, run, digest((train, validation)))
     if folder is not None:
         model.save(folder / MODEL_FILE)
     return dataclasses.replace(history, stages=histories) if len(histories) > 1 else history
@@ -158,24 +175,26 @@ def _scope(model: saving.Model) -> Iterator[None]:
             yield
 
 
-def _fit(objective, epochs, folder, callbacks, hparams, data, verbose):
+def _fit(objective, folder, run, data):
+    epochs, callbacks = run.epochs, run.callbacks
     if folder is not None:
         values = {
             "class": type(objective.module).__name__,
             "config": dataclasses.asdict(objective.module.config),
+            "arguments": digest({k: _rounded(v) for k, v in objective.module.arguments().items()}),
             "settings": dataclasses.asdict(objective.settings),
             "epochs": epochs,
-            "seed": objective.seed,
-            "data": digest(data),
+            "seed": run.seed,
+            "data": data,
         }
         del values["settings"]["checkpoint_minutes"]  # which does not change results
         open_run(folder, values, name="training.json")
-        hparams = values["config"] | values["settings"] | {"seed": objective.seed, **hparams}
+        hparams = values["config"] | values["settings"] | {"seed": run.seed, **run.hparams}
     objective.compile(epochs * objective.steps_per_epoch)
     state = TrainingState(folder, objective)
     if folder is not None:
         callbacks = [Summaries(folder, objective, hparams), *callbacks]
-    _run(objective, state, epochs, callbacks, verbose)
+    _run(objective, state, epochs, callbacks, run.verbose)
     state.restore_best()
     objective.apply_averages()
     names = state.history[0] if state.history else ()
@@ -195,7 +214,7 @@ def _fit(objective, epochs, folder, callbacks, hparams, data, verbose):
 
 def _run(objective, state, epochs, callbacks, verbose):
     """Calls Keras's `fit` from the position of `state`, which may be within an epoch."""
-    if state.next_epoch or state.done_steps:
+    if verbose and (state.next_epoch or state.done_steps):
         print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
     if verbose == "auto":
         verbose = 1 if sys.stdout.isatty() else 2
@@ -233,6 +252,15 @@ def _draw_curves(history, loss_name, path):
     positive = min(map(min, curves.values())) > 0
     figure = plots.loss_curves(curves, ylabel=loss_name, yscale="log" if positive else "linear")
     figure.savefig(path, dpi=110)
+
+
+def _rounded(values):
+    """Returns an argument of a model without the last digits, which differ between machines."""
+    array = np.asarray(values)
+    if array.dtype.kind != "f":
+        return values
+    largest = np.nanmax(np.abs(array), initial=0.0)
+    return np.round(array.astype(np.float64), 5 - int(np.log10(largest or 1.0))) + 0.0
 
 
 def digest(data: Any) -> str:

@@ -13,7 +13,7 @@ from gnf_tf import graphs, metrics, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.generator import GraphGenerator, Graphs, Stage
 from gnf_tf.training.adam import cosine_adam
-from gnf_tf.training.objective import Objective, Settings
+from gnf_tf.training.objective import Objective, Settings, named
 
 __all__ = ["GeneratorObjective", "GeneratorSettings", "generator_losses"]
 
@@ -87,8 +87,10 @@ class GeneratorObjective(Objective):
         train: Graphs,
         validation: Graphs | None,
     ):
-        train = module.topologies(train)
-        validation = train if validation is None else module.topologies(validation)
+        with named("train"):
+            train = module.topologies(train)
+        with named("validation"):
+            validation = train if validation is None else module.topologies(validation)
         if train.n_node.sum() < 2:
             raise ValueError("`train` must have two or more nodes in all, got 1")
         if settings.stage == "end_to_end" and module.config.encoder != "flow":

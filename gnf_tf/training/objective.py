@@ -4,6 +4,7 @@ import abc
 import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import tensorflow as tf
@@ -15,7 +16,7 @@ from gnf_tf.training import distribution
 from gnf_tf.training.adam import cosine_adam
 from gnf_tf.training.input_wait import InputWait
 
-__all__ = ["Objective", "Settings", "step_seed"]
+__all__ = ["Objective", "Settings", "named", "step_seed"]
 
 VALIDATION = -1  # second number of the seed of validation; those of training are positive
 Execution = Literal["xla", "function", "eager"]
@@ -46,6 +47,15 @@ class Settings:
 
     def __post_init__(self):
         options.check(self)
+
+
+@contextlib.contextmanager
+def named(argument: str) -> Iterator[None]:
+    """In this context, errors of data name the argument that holds them."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"`{argument}`: {error}") from error
 
 
 def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:

@@ -10,7 +10,7 @@ from gnf_tf import graphs, options
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import flow_parts
 from gnf_tf.models.position_flow import PositionFlow
-from gnf_tf.training.objective import VALIDATION, Objective, Settings
+from gnf_tf.training.objective import VALIDATION, Objective, Settings, named
 
 __all__ = ["PositionObjective", "PositionSettings"]
 
@@ -45,8 +45,10 @@ class PositionObjective(Objective):
         train: GraphsTuple,
         validation: GraphsTuple | None,
     ):
-        train = module.rows(train)
-        validation = train if validation is None else module.rows(validation)
+        with named("train"):
+            train = module.rows(train)
+        with named("validation"):
+            validation = train if validation is None else module.rows(validation)
         super().__init__(module, settings, seed, train, validation, [])
 
     def batch_loss(self, data, is_training):

@@ -49,7 +49,10 @@ class RegressionObjective(Objective):
         validation = train if validation is None else validation
         for name, molecules in (("train", train), ("validation", validation)):
             module.check_targets(molecules, name)
+            if not len(molecules):
+                raise ValueError(f"`{name}` must have molecules, got none")
             molecules.element_counts(module.elements)  # raises for other elements
+        module.intervals = None  # those of other weights
         names = [f"mae/{name}" for name in module.target_names]
         maes = [tf_keras.metrics.Mean(name=name) for name in names]
         super().__init__(module, settings, seed, train, validation, maes)

@@ -77,8 +77,13 @@ def open_run(
       free: options that may differ, since they do not change results.
 
     Raises:
-      UserError: if the folder can't be written, or holds a run with other values.
+      UserError: if the folder can't be written or named so, or holds a run with other values.
     """
+    if set("*?[\\") & set(str(folder)):
+        raise UserError(
+            "the run folder must have none of the characters * ? [ \\ in its path, which "
+            f"TensorFlow takes for patterns of names, got {folder}"
+        )
     path = folder / name
     values = json.loads(json.dumps(values, default=str))
     try:
@@ -91,6 +96,8 @@ def open_run(
         before = read_json(path)
     except OSError as error:
         raise UserError(f"can't write the run folder {folder}: {error.strerror}") from error
+    if not isinstance(before, dict):
+        raise UserError(f"{path} is damaged (it holds no options); choose another run folder")
     for option in sorted((before.keys() | values.keys()) - set(free)):
         if before.get(option) != values.get(option):
             raise UserError(

@@ -56,11 +56,22 @@ class TrainingState(tf_keras.callbacks.Callback):
                 seconds=self.seconds,
                 wait_share=self.wait_share,
             )
-            self._manager = tf.train.CheckpointManager(state, str(folder / "checkpoints"), 2)
+            self._manager = self._opened(state, folder / "checkpoints")
             if self._manager.latest_checkpoint:
                 self._restore(state, self._manager.latest_checkpoint)
         self._metrics = [v.numpy() for v in self._metric_variables()] if self.done_steps else []
         self._saved = time.monotonic()
+
+    def _opened(self, state, folder):
+        current = folder / "checkpoint"
+        try:
+            manager = tf.train.CheckpointManager(state, str(folder), 2)
+            if manager.latest_checkpoint or not current.exists():
+                return manager
+        except ValueError:
+            pass
+        # Without this error, the training would begin again.
+        raise UserError(f"{current} is damaged; choose another run folder")
 
     def _restore(self, state, path):
         try:
@@ -71,13 +82,20 @@ class TrainingState(tf_keras.callbacks.Callback):
             raise UserError(
                 f"the checkpoint {path} can't be read ({reason}); choose another run folder"
             ) from error
-        history = self._folder / "history.json"
-        if history.exists():
-            # The history may have an epoch whose checkpoint was not completed.
-            self.history = [
-                {name: number(value) for name, value in epoch.items()}
-                for epoch in read_json(history)[: self.next_epoch]
-            ]
+        if not self.next_epoch:
+            return
+        path = self._folder / "history.json"
+        epochs = read_json(path) if path.exists() else []
+        if not isinstance(epochs, list) or len(epochs) < self.next_epoch:
+            raise UserError(
+                f"{path} lacks metrics of the {self.next_epoch} epochs of the checkpoint; choose "
+                "another run folder"
+            )
+        # The history may have an epoch whose checkpoint was not completed.
+        self.history = [
+            {name: number(value) for name, value in epoch.items()}
+            for epoch in epochs[: self.next_epoch]
+        ]
 
     @property
     def next_epoch(self) -> int:
