@@ -25,6 +25,7 @@ __all__ = [
     "Share",
     "ShareOfAll",
     "check",
+    "check_argument",
     "rules_of",
 ]
 
@@ -123,10 +124,14 @@ def check(config: Any) -> None:
     """
     hints = typing.get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        for rule in rules_of(hints[field.name]):
-            if not rule.holds(value):
-                raise OptionError(field.name, rule.words, value)
+        check_argument(field.name, hints[field.name], getattr(config, field.name))
+
+
+def check_argument(name: str, hint: Any, value: Any) -> None:
+    """Raises an OptionError, a ValueError, if an argument breaks a rule of its type `hint`."""
+    for rule in rules_of(hint):
+        if not rule.holds(value):
+            raise OptionError(name, rule.words, value)
 
 
 def rules_of(hint: Any) -> Iterator[Rule]:
