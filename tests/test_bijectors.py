@@ -439,11 +439,10 @@ def test_graph_of_the_wrong_width_is_refused(topology):
         gnf_tf.GNF(1, 6, make_conditioner=cases.attention, dtype=tf.float64).forward(topology)
 
 
-@pytest.mark.parametrize("network", [cases.attention, cases.message_passing, cases.transformer])
-def test_globals_of_another_width_are_refused(network, topology):
-    gnf = gnf_tf.GNF(1, 4, make_conditioner=network, dtype=tf.float64, **cases.WIDTHS)
+def test_globals_of_another_width_are_refused(topology):
+    gnf = gnf_tf.GNF(1, 4, make_conditioner=cases.attention, dtype=tf.float64, **cases.WIDTHS)
     with pytest.raises(ValueError, match="globals of `graph` must be as wide as .* got"):
-        gnf.forward(topology.replace(globals=tf.zeros([4, 3], tf.float64)))
+        gnf.forward(topology.replace(globals=tf.zeros([3, 3], tf.float64)))
 
 
 @pytest.mark.parametrize("value", ["no", 1, None, tf.constant(True)])
@@ -570,7 +569,8 @@ def test_a_change_of_the_conditional_input_is_seen(kind):
             found = use(graph, conditional_input=condition)
             fixed = tf.fill([8, 1], tf.constant(value, tf.float64))
             expected = use(checks.copied(graph), conditional_input=fixed)
-            tf.nest.map_structure(np.testing.assert_array_equal, found, expected)
+            for one, other in zip(*map(tf.nest.flatten, (found, expected)), strict=True):
+                np.testing.assert_array_equal(one, other)
             alive.append(found)
 
 
