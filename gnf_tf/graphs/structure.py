@@ -258,7 +258,7 @@ def fill_missing(graph: GraphsTuple) -> GraphsTuple:
     """Converts all fields to tensors, with int32 indices and without None.
 
     Edges and globals that are None become tensors of width 0, with the dtype of the nodes. An index
-    beyond int32 becomes the last number of int32, which is no row of `nodes` either.
+    beyond int32 becomes its first or last number, which is no row of `nodes` either.
 
     Raises:
       ValueError: if another field is None or no array, or an index field has another rank than 1.
@@ -271,7 +271,7 @@ def fill_missing(graph: GraphsTuple) -> GraphsTuple:
     for field in INDEX_FIELDS:
         value = as_tensor(f"graph.{field}", getattr(graph, field))
         if value.dtype.is_integer and value.dtype != tf.int32:
-            value = tf.saturate_cast(value, tf.int32)
+            value = tf.saturate_cast(tf.cast(value, tf.int64), tf.int32)
         _check_vector(field, value)
         fields[field] = value
     for field, rows in (("edges", fields["senders"]), ("globals", fields["n_node"])):
