@@ -25,6 +25,7 @@ __all__ = [
     "Share",
     "ShareOfAll",
     "check",
+    "check_argument",
     "rules_of",
 ]
 
@@ -128,9 +129,14 @@ def check(config: Any) -> None:
         if isinstance(value, np.generic):
             value = value.item()
             object.__setattr__(config, field.name, value)  # also where it is frozen
-        for rule in rules_of(hints[field.name]):
-            if not rule.holds(value):
-                raise OptionError(field.name, rule.words, value)
+        check_argument(field.name, hints[field.name], value)
+
+
+def check_argument(name: str, hint: Any, value: Any) -> None:
+    """Raises an OptionError, a ValueError, if an argument breaks a rule of its type `hint`."""
+    for rule in rules_of(hint):
+        if not rule.holds(value):
+            raise OptionError(name, rule.words, value)
 
 
 def rules_of(hint: Any) -> Iterator[Rule]:

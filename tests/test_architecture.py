@@ -26,8 +26,8 @@ ALLOWED = {
     "custom_gradient": set(),
     "graphs": {"custom_gradient", "xla"},
     "networks": {"custom_gradient", "graphs", "substitution", "xla"},
-    "reversible": {"custom_gradient", "graphs", "seeds", "substitution", "xla"},
-    "bijectors": {"graphs", "networks", "reversible", "seeds"},
+    "reversible": {"custom_gradient", "graphs", "options", "seeds", "substitution", "xla"},
+    "bijectors": {"graphs", "networks", "options", "reversible", "seeds"},
     "distributions": {"graphs", "networks", "reversible", "seeds"},
     "models": {
         "custom_gradient",

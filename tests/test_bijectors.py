@@ -401,7 +401,28 @@ def test_trains_through_keras(topology):
             lambda: gnf_tf.GraphBatchNorm(4, momentum=1.0),
             r"`momentum` must be in \[0, 1\), got 1.0",
         ),
-        (lambda: gnf_tf.GraphBatchNorm(4, epsilon=0.0), "`epsilon` must be positive, got 0.0"),
+        (lambda: gnf_tf.GraphBatchNorm(4, epsilon=0.0), "`epsilon` must be positive .* got 0.0"),
+        (lambda: gnf_tf.GraphBatchNorm(4, epsilon=np.inf), "`epsilon` must be .* finite, got inf"),
+        (lambda: gnf_tf.GNF(2.5, 4), "`num_steps` must be a whole number, got 2.5"),
+        (lambda: gnf_tf.GNF(True, 4), "`num_steps` must be a whole number, got True"),
+        (lambda: gnf_tf.GNF(1, 4.0), "`node_size` must be a whole number, got 4.0"),
+        (lambda: gnf_tf.GraphActNorm("4"), "`node_size` must be a whole number, got '4'"),
+        (
+            lambda: gnf_tf.GNF(1, 4, conditional_size=1.5),
+            "`conditional_size` must be a whole number, got 1.5",
+        ),
+        (lambda: gnf_tf.GNF(1, 4, edge_size=-1), "`edge_size` must be at least 0, got -1"),
+        (lambda: gnf_tf.GNFStep(4, global_size=2.5), "`global_size` must be a whole .* got 2.5"),
+        (lambda: gnf_tf.GNF(1, 4, dtype=tf.int32), "`dtype` must be a float type, got int32"),
+        (lambda: gnf_tf.GNF(1, 4, coupling=None), r"`coupling` must be .*Spline\(\), got None"),
+        (
+            lambda: gnf_tf.GNF(1, 4, coupling=gnf_tf.bijectors.VectorAffine),
+            "`coupling` must be .* got <class",
+        ),
+        (lambda: gnf_tf.bijectors.Spline(2.5), "`num_bins` must be a whole number, got 2.5"),
+        (lambda: gnf_tf.GNF(1, 4, make_conditioner=None), "`make_conditioner` must .* got None"),
+        (lambda: gnf_tf.models.GRevNet(0, 4), "`num_steps` must be at least 1, got 0"),
+        (lambda: gnf_tf.models.GRevNet(1, 3.5), "`node_size` must be a whole number, got 3.5"),
         (
             lambda: gnf_tf.GraphCoupling(lambda _: cases.attention(3), 4),
             "must give a network with nodes of width 4.*gave shape",
@@ -416,6 +437,21 @@ def test_constructor_errors(make, message):
 def test_graph_of_the_wrong_width_is_refused(topology):
     with pytest.raises(ValueError, match="nodes.*6.*4|nodes.*4.*6"):
         gnf_tf.GNF(1, 6, make_conditioner=cases.attention, dtype=tf.float64).forward(topology)
+
+
+def test_globals_of_another_width_are_refused(topology):
+    gnf = gnf_tf.GNF(1, 4, make_conditioner=cases.attention, dtype=tf.float64, **cases.WIDTHS)
+    with pytest.raises(ValueError, match="globals of `graph` must be as wide as .* got"):
+        gnf.forward(topology.replace(globals=tf.zeros([3, 3], tf.float64)))
+
+
+@pytest.mark.parametrize("value", ["no", 1, None, tf.constant(True)])
+def test_is_training_is_a_boolean(value, topology):
+    gnf = gnf_tf.GNF(1, 4, make_conditioner=cases.attention, dtype=tf.float64, **cases.WIDTHS)
+    net = gnf_tf.models.GRevNet(1, 4, dtype=tf.float64, **cases.WIDTHS)
+    for use in (gnf.forward, gnf.inverse, net):
+        with pytest.raises(ValueError, match="`is_training` must be True or False, got"):
+            use(topology, is_training=value)
 
 
 def test_validate_args_finds_nan(topology):
@@ -499,6 +535,43 @@ def test_wrong_conditional_input_is_refused(value, found):
         gnf.forward(cases.mixed_graph(), conditional_input=value)
     with pytest.raises(ValueError, match="`conditional_size` must be at least 0, got -1"):
         gnf_tf.GNF(1, 4, conditional_size=-1)
+
+
+def test_conditional_input_of_uneven_rows_is_refused():
+    gnf = gnf_tf.GNF(1, 4, conditional_size=1, dtype=tf.float64, **cases.WIDTHS)
+    with pytest.raises(ValueError, match="`conditional_input` must be an array of numbers, got"):
+        gnf.forward(cases.mixed_graph(), conditional_input=[[1.0]] * 7 + [[]])
+
+
+@pytest.mark.parametrize("kind", [np.array, tf.Variable])
+def test_a_change_of_the_conditional_input_is_seen(kind):
+    """Although the results for its old values are alive in TFP's cache."""
+    graph = cases.mixed_graph()
+    gnf = cases.randomise(
+        gnf_tf.GNF(
+            1,
+            4,
+            make_conditioner=cases.attention,
+            conditional_size=1,
+            dtype=tf.float64,
+            **cases.WIDTHS,
+        )
+    )
+    methods = ("forward", "inverse", "forward_log_det_jacobian", "inverse_log_det_jacobian")
+    condition, alive = kind(np.zeros([8, 1])), []
+    for value in (0.0, 1.0):
+        if kind is tf.Variable:
+            condition.assign(tf.fill([8, 1], tf.constant(value, tf.float64)))
+        else:
+            condition.fill(value)
+        for method in methods:
+            use = getattr(gnf, method)
+            found = use(graph, conditional_input=condition)
+            fixed = tf.fill([8, 1], tf.constant(value, tf.float64))
+            expected = use(checks.copied(graph), conditional_input=fixed)
+            for one, other in zip(*map(tf.nest.flatten, (found, expected)), strict=True):
+                np.testing.assert_array_equal(one, other)
+            alive.append(found)
 
 
 def test_conditional_input_without_conditional_size_is_refused():

@@ -251,6 +251,9 @@ def test_graphs_of_another_kind_are_named(given, message):
         ({"mean": np.zeros(2)}, "`mean` must be 3 finite numbers"),
         ({"mean": np.array([0.0, np.nan, 0.0])}, "`mean` must be 3 finite numbers"),
         ({"scale": np.array([1.0, 0.0, 1.0])}, "`scale` must be positive"),
+        ({"node_size": 2.5}, "`node_size` must be a whole number, got 2.5"),
+        ({"edge_size": -1}, "`edge_size` must be at least 0, got -1"),
+        ({"config": {}}, "`config` must be a DensityConfig, got {}"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):
@@ -273,6 +276,14 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_a_wrong_config_is_named(changes, message):
     with pytest.raises(ValueError, match=message):
         models.DensityConfig(**changes)
+
+
+@pytest.mark.parametrize("verb", ["log_prob", "sample", "distribution"])
+def test_graphs_of_a_function_being_traced_are_named(verb):
+    options = {"seed": 1} if verb == "sample" else {}
+    use = tf.function(lambda graph: getattr(kept_model("edges"), verb)(graph, **options))
+    with pytest.raises(ValueError, match="must be known, got tensors of a `tf.function`"):
+        use(graphs.from_networkx(rings(2)))
 
 
 def test_edges_and_globals_may_be_none():

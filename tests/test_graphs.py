@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gnf_tf import graphs, metrics, models
+import gnf_tf
+from gnf_tf import datasets, graphs, metrics, models
 from gnf_tf.graphs import segments
 from tests import cases
 
@@ -314,6 +315,41 @@ def test_validate_names_what_is_wrong(graph, message):
 )
 def test_malformed_graphs_are_refused_at_every_door(door, changes, message):
     graph = graphs.from_networkx([nx.path_graph(n) for n in (2, 3, 4)])
+    door(graph)
+    with pytest.raises(ValueError, match=message):
+        door(graph.replace(**changes))
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        graphs.unbatch,
+        gnf_tf.NodePrior,
+        lambda graph: gnf_tf.GNF(1, 2, validate_args=True).forward(graph),
+        datasets.GraphRows,
+    ],
+)
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"n_node": 3}, r"`graph.n_node` must have rank 1, got shape \(\)"),
+        ({"senders": 0}, r"`graph.senders` must have rank 1, got shape \(\)"),
+        ({"nodes": [[1.0, 2.0], [3.0, 4.0], [5.0]]}, r"`graph.nodes`|node features must be an arr"),
+        ({"senders": [0, [1]]}, "`graph.senders` must be an array"),
+        ({"senders": np.array([0, 2**32 + 1])}, "`graph.senders` must stay within .* edge 1"),
+        ({"n_edge": np.array([2 + 2**32])}, "`graph.n_edge` must add up"),
+    ],
+)
+def test_fields_that_cannot_be_read_are_named(door, changes, message):
+    graph = graphs.GraphsTuple(
+        nodes=np.ones([3, 2], np.float32),
+        edges=None,
+        globals=None,
+        senders=[0, 1],
+        receivers=[1, 2],
+        n_node=[3],
+        n_edge=[2],
+    )
     door(graph)
     with pytest.raises(ValueError, match=message):
         door(graph.replace(**changes))

@@ -269,7 +269,41 @@ def test_a_model_is_trained(tmp_path):
     [
         (lambda: models.PositionFlow(0), "`dimension` must be at least 1, got 0"),
         (lambda: models.PositionFlow(2.5), "`dimension` must be a whole number, got 2.5"),
-        (lambda: models.PositionFlow(scale=0.0), "`scale` must be positive and finite, got 0.0"),
+        (lambda: models.PositionFlow(scale=0.0), "`scale` must be positive, got 0.0"),
+        (lambda: models.PositionFlow(scale="1"), "`scale` must be a finite number, got '1'"),
+        (lambda: models.PositionFlow(attribute_size=-1), "`attribute_size` must be at least 0"),
+        (lambda: models.PositionFlow(edge_size=2.5), "`edge_size` must be a whole number, got 2.5"),
+        (
+            lambda: models.PositionFlow(config=models.DensityConfig()),
+            "`config` must be a PositionConfig, got DensityConfig",
+        ),
+        (
+            lambda: models.PositionFlow.for_data(graphs.fully_connected([3, 1], 3)),
+            "`train` must have a graph of nodes at different positions",
+        ),
+        (lambda: models.PositionFlow.for_data(data(), "2"), "`dimension` must be a whole .* '2'"),
+        (
+            lambda: distributions.PositionPrior(graphs.fully_connected([3], 3)),
+            "`topology.nodes` must have an even width .* got 3",
+        ),
+        (
+            lambda: distributions.PositionPrior(graphs.fully_connected([3], 4)).log_prob(data(3)),
+            "`graph.nodes` must have width 4",
+        ),
+        (
+            lambda: models.PositionFlow(2, config=SMALL)(data(3), 0),
+            "`graph.nodes` must have width 2",
+        ),
+        (
+            lambda: models.PositionFlow(2, config=SMALL)(data(2).replace(edges=[[1.0]] * 25), 0),
+            "`graph.edges` must have width 0",
+        ),
+        (
+            lambda: models.PositionFlow(2, config=SMALL)(
+                graphs.fully_connected([3], 2, dtype=tf.float64), 0
+            ),
+            "`graph.nodes` must be float32, got float64",
+        ),
         (lambda: models.PositionFlow.for_data(data(2)), "at least 3 wide, .* got 2"),
         (lambda: models.PositionFlow(config=SMALL).rows(data()), "nodes must be 3 wide, got 5"),
         (lambda: networks.PositionMessages(4, 6), "`output_size` must be a multiple of 4, got 6"),

@@ -4,13 +4,15 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow_probability.python.internal import cache_util
 
-from gnf_tf import graphs, reversible
+from gnf_tf import graphs, options, reversible
+from gnf_tf.graphs.structure import as_tensor
 
 __all__ = ["GraphBijector", "GraphLayer"]
 
@@ -47,7 +49,8 @@ class GraphBijector(tfp.bijectors.Bijector):
     - `is_training`, default False;
     - `conditional_input`, [num_nodes, conditional_size]: for a conditional density, features of
       the nodes that every network sees and none transforms. Conditions on whole graphs go into
-      their globals, and on edges into the edges;
+      their globals, and on edges into the edges. Give a tensor: of a NumPy array or a variable,
+      which can change, nothing is kept, and `log_prob` evaluates each network twice;
     - `seed`, see `gnf_tf.seeds`: networks with dropout drop features where it is given, in both
       directions, and the inverse by the same seed inverts the same map. In training it is required.
 
@@ -87,12 +90,15 @@ class GraphBijector(tfp.bijectors.Bijector):
             eager execution.
 
         Raises:
-          ValueError: if `node_size` is below 2, `conditional_size` negative, `memory` unknown.
+          ValueError: if a size is no whole number, `node_size` is below 2, `conditional_size`
+            negative, `dtype` not of floats, or `memory` unknown.
         """
+        options.check_argument("node_size", int, node_size)
         reversible.half_sizes(node_size)  # raises if the features can't be split
         reversible.check_memory(memory)
-        if conditional_size < 0:
-            raise ValueError(f"`conditional_size` must be at least 0, got {conditional_size}")
+        options.check_argument("conditional_size", options.AtLeast0, conditional_size)
+        if not tf.as_dtype(dtype).is_floating:
+            raise ValueError(f"`dtype` must be a float type, got {tf.as_dtype(dtype).name}")
         self._node_size = node_size
         self._conditional_size = conditional_size
         self._float_type = tf.as_dtype(dtype)
@@ -180,7 +186,7 @@ class GraphBijector(tfp.bijectors.Bijector):
           ValueError: if a field of the graph, or an argument, doesn't fit the bijector.
         """
         return graphs.restore_missing(
-            super().forward(graphs.fill_missing(x), name=name, **kwargs), x
+            super().forward(graphs.fill_missing(x), name=name, **_settled(kwargs)), x
         )
 
     def inverse(self, y: GraphsTuple, name: str = "inverse", **kwargs) -> GraphsTuple:
@@ -195,7 +201,7 @@ class GraphBijector(tfp.bijectors.Bijector):
           ValueError: if a field of the graph, or an argument, doesn't fit the bijector.
         """
         return graphs.restore_missing(
-            super().inverse(graphs.fill_missing(y), name=name, **kwargs), y
+            super().inverse(graphs.fill_missing(y), name=name, **_settled(kwargs)), y
         )
 
     def forward_log_det_jacobian(
@@ -203,7 +209,7 @@ class GraphBijector(tfp.bijectors.Bijector):
     ) -> tf.Tensor:
         """log|det d forward(x) / d x| per graph, [n_graphs]."""
         return super().forward_log_det_jacobian(
-            graphs.fill_missing(x), event_ndims, name=name, **kwargs
+            graphs.fill_missing(x), event_ndims, name=name, **_settled(kwargs)
         )
 
     def inverse_log_det_jacobian(
@@ -211,7 +217,7 @@ class GraphBijector(tfp.bijectors.Bijector):
     ) -> tf.Tensor:
         """log|det d inverse(y) / d y| per graph, [n_graphs]."""
         return super().inverse_log_det_jacobian(
-            graphs.fill_missing(y), event_ndims, name=name, **kwargs
+            graphs.fill_missing(y), event_ndims, name=name, **_settled(kwargs)
         )
 
     def _forward(self, x, **kwargs):
@@ -268,7 +274,7 @@ class GraphBijector(tfp.bijectors.Bijector):
                     f"{self.name}: `conditional_input` must have shape {expected}, got None"
                 )
             return None
-        value = tf.convert_to_tensor(conditional_input, dtype_hint=graph.nodes.dtype)
+        value = as_tensor("conditional_input", conditional_input, graph.nodes.dtype)
         if value.dtype != graph.nodes.dtype or not value.shape.is_compatible_with(expected):
             raise ValueError(
                 f"{self.name}: `conditional_input` must be {graph.nodes.dtype.name} of shape "
@@ -283,6 +289,17 @@ class GraphBijector(tfp.bijectors.Bijector):
                     f"{value[row].numpy()}"
                 )
         return value
+
+
+def _settled(arguments):
+    """The arguments with copies of those that can change, which TFP's cache would not notice."""
+    settled = dict(arguments)
+    for name, value in arguments.items():
+        if isinstance(value, np.ndarray):
+            settled[name] = value.copy()
+        elif isinstance(value, tf.Variable):
+            settled[name] = tf.convert_to_tensor(value)
+    return settled
 
 
 class GraphLayer(reversible.ReversibleLayer, GraphBijector):

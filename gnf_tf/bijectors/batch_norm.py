@@ -1,5 +1,7 @@
 """Batch normalization of node features (RealNVP, section 3.7)."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
@@ -48,7 +50,7 @@ class GraphBatchNorm(GraphLayer):
         Args:
           node_size: width of the node features, at least 2.
           momentum: the weight of the old moving average at each training step, in [0, 1).
-          epsilon: added to the variance, positive.
+          epsilon: added to the variance, positive and finite.
           padded: whether training batches come from `graphs.pad`: then padding nodes are left out
             of the batch statistics. (Nothing in a graph itself tells padding from data.)
           dtype: float type of the graphs.
@@ -61,8 +63,8 @@ class GraphBatchNorm(GraphLayer):
         parameters = dict(locals())
         if not 0.0 <= momentum < 1.0:
             raise ValueError(f"`momentum` must be in [0, 1), got {momentum}")
-        if not epsilon > 0.0:
-            raise ValueError(f"`epsilon` must be positive, got {epsilon}")
+        if not 0.0 < epsilon < math.inf:
+            raise ValueError(f"`epsilon` must be positive and finite, got {epsilon}")
         super().__init__(
             node_size,
             dtype=dtype,

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import tensorflow as tf
 
-from gnf_tf import reversible
+from gnf_tf import options, reversible
 from gnf_tf.bijectors.base import GraphLayer
 from gnf_tf.bijectors.spline import Spline
 from gnf_tf.networks.conditioner import MakeConditioner, make_conditioner_variables
@@ -173,6 +173,13 @@ class GraphCoupling(GraphLayer):
             parameters=parameters,
             name=name,
         )
+        options.check_argument("edge_size", options.AtLeast0, edge_size)
+        options.check_argument("global_size", options.AtLeast0, global_size)
+        if not callable(make_conditioner):
+            raise ValueError(
+                "`make_conditioner` must be a function from an output size to a network, "
+                f"got {make_conditioner!r}"
+            )
         self.updates = updates
         self._map = _make_map(coupling, max_log_scale)
         halves = reversible.half_sizes(node_size)
@@ -220,13 +227,15 @@ class GraphCoupling(GraphLayer):
 
 
 def _make_map(coupling, max_log_scale):
-    if not isinstance(coupling, str):
-        return coupling
     maps: dict[str, Callable[[], Elementwise]] = {
         "affine": lambda: Affine(max_log_scale),
         "additive": Additive,
         "spline": Spline,
     }
-    if coupling not in maps:
-        raise ValueError(f"`coupling` must be one of {tuple(maps)}, got {coupling!r}")
-    return maps[coupling]()
+    if isinstance(coupling, str) and coupling in maps:
+        return maps[coupling]()
+    if isinstance(coupling, str | type) or not hasattr(coupling, "num_params"):
+        raise ValueError(
+            f"`coupling` must be one of {tuple(maps)}, or a map such as Spline(), got {coupling!r}"
+        )
+    return coupling

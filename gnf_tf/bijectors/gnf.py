@@ -14,6 +14,7 @@ from gnf_tf.bijectors.mean_scale import GraphMeanScale
 from gnf_tf.bijectors.mixing import GraphMixing
 from gnf_tf.networks import defaults
 from gnf_tf.networks.conditioner import MakeConditioner
+from gnf_tf.options import Count, check_argument
 
 __all__ = ["GNF", "GNFStep", "Normalization"]
 
@@ -145,8 +146,7 @@ class GNF(GraphBijector):
           ValueError: for an argument out of its range.
         """
         parameters = dict(locals())
-        if num_steps < 1:
-            raise ValueError(f"`num_steps` must be at least 1, got {num_steps}")
+        check_argument("num_steps", Count, num_steps)
         if normalization not in (None, *get_args(Normalization)):
             raise ValueError(
                 f"`normalization` must be one of {get_args(Normalization)} or None, "

@@ -4,6 +4,8 @@ import math
 
 import tensorflow as tf
 
+from gnf_tf import options
+
 __all__ = ["Spline"]
 
 # Slopes up to the first number stay as they are; steeper ones approach the second.
@@ -44,8 +46,7 @@ class Spline:
           bound: half the width of the interval, positive and finite.
           min_slope: the least slope at a knot, in (0, 1).
         """
-        if num_bins < 2:
-            raise ValueError(f"`num_bins` must be at least 2, got {num_bins}")
+        options.check_argument("num_bins", options.AtLeast2, num_bins)
         if not 0 < bound < math.inf:
             raise ValueError(f"`bound` must be positive and finite, got {bound}")
         if not 0 < min_slope < 1:

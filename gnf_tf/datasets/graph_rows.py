@@ -5,6 +5,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+import tensorflow as tf
 
 from gnf_tf import graphs
 from gnf_tf.datasets.ranges import ranges
@@ -31,8 +32,8 @@ class GraphRows:
           given: the graphs; `graphs.from_networkx` says how networkx graphs hold features.
 
         Raises:
-          ValueError: if `given` is of another type, is empty, or has a malformed graph; or if a
-            feature has float64 values most of which float32 does not tell apart.
+          ValueError: if `given` is of another type, is empty, or has a malformed graph; if it is
+            symbolic; or if a feature has float64 values most of which float32 does not tell apart.
           TypeError: if `given` is a single networkx graph.
         """
         if not isinstance(given, GraphsTuple):
@@ -42,6 +43,10 @@ class GraphRows:
             if not is_list and not isinstance(given, nx.Graph):
                 raise _wrong_type(given)
             given = graphs.from_networkx(given)
+        if any(tf.is_tensor(value) and not hasattr(value, "numpy") for value in given):
+            raise ValueError(
+                "the graphs must be known, got tensors of a `tf.function` that is being traced"
+            )
         for kind in ("node", "edge", "global"):
             values = getattr(given, f"{kind}s")
             if values is not None:

@@ -85,15 +85,19 @@ class NodePrior(tfp.distributions.Distribution):
         graph = graphs.fill_missing(GraphsTuple(*value))  # TFP refuses None before `_log_prob`
         return super()._call_log_prob(graph, name, **kwargs)
 
-    def _log_prob(self, graph):
+    def _checked(self, graph):
         graph = GraphsTuple(*graph)  # TFP may have repacked it
-        node_size = self._topology.nodes.shape[-1]
         graphs.validate(
             graph,
-            node_size=node_size,
+            node_size=self._topology.nodes.shape[-1],
             dtype=self._topology.nodes.dtype,
             check_values=self.validate_args,
         )
+        return graph
+
+    def _log_prob(self, graph):
+        graph = self._checked(graph)
+        node_size = self._topology.nodes.shape[-1]
         log_prob = -0.5 * (
             tf.reduce_sum(tf.square(graph.nodes), axis=-1) + node_size * math.log(2.0 * math.pi)
         )

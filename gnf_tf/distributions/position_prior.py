@@ -25,6 +25,23 @@ class PositionPrior(NodePrior):
     2 d N coordinates.
     """
 
+    def __init__(
+        self,
+        topology: graphs.GraphsTuple,
+        *,
+        validate_args: bool = False,
+        name: str = "PositionPrior",
+    ):
+        """Stores the topology; the arguments and errors are those of `NodePrior`.
+
+        Raises:
+          ValueError: also if the nodes have an odd width.
+        """
+        super().__init__(topology, validate_args=validate_args, name=name)
+        width = self.topology.nodes.shape[-1]
+        if width % 2:
+            raise ValueError(f"`topology.nodes` must have an even width for [a, x], got {width}")
+
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         graph = super()._call_sample_n(sample_shape, seed, **kwargs)
         # Of a - m and x - m, only the second has a mean of 0.
@@ -33,7 +50,7 @@ class PositionPrior(NodePrior):
         return graph.replace(nodes=graph.nodes - mean)
 
     def _log_prob(self, graph):
-        graph = graphs.GraphsTuple(*graph)  # TFP may have repacked it
+        graph = self._checked(graph)
         mean = _mean_position(graph)
         moved = graph.replace(nodes=graph.nodes - tf.concat([mean, mean], axis=-1))
         log_prob = super()._log_prob(moved)

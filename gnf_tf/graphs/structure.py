@@ -11,6 +11,7 @@ from graph_nets.graphs import GraphsTuple
 __all__ = [
     "FEATURE_FIELDS",
     "INDEX_FIELDS",
+    "as_tensor",
     "batch",
     "check_structure",
     "edgeless",
@@ -176,8 +177,7 @@ def check_structure(graph: GraphsTuple, *, check_values: bool = True) -> None:
         value = getattr(graph, field)
         if value.dtype not in (tf.int32, tf.int64):
             raise ValueError(f"`graph.{field}` must be int32 or int64, got {value.dtype.name}")
-        if value.shape.rank is not None and value.shape.rank != 1:
-            raise ValueError(f"`graph.{field}` must have rank 1, got shape {value.shape}")
+        _check_vector(field, value)
     if graph.n_node.shape[0] == 0:
         raise ValueError("`graph.n_node` must name at least one graph, got none")
     for field, like in (
@@ -194,6 +194,11 @@ def check_structure(graph: GraphsTuple, *, check_values: bool = True) -> None:
             )
     if check_values and tf.executing_eagerly():
         _check_structure_values(graph)
+
+
+def _check_vector(field, value):
+    if value.shape.rank not in (None, 1):
+        raise ValueError(f"`graph.{field}` must have rank 1, got shape {value.shape}")
 
 
 def _check_structure_values(graph):
@@ -252,25 +257,38 @@ def unbatch(graph: GraphsTuple) -> list[GraphsTuple]:
 def fill_missing(graph: GraphsTuple) -> GraphsTuple:
     """Converts all fields to tensors, with int32 indices and without None.
 
-    Edges and globals that are None become tensors of width 0, with the dtype of the nodes.
+    Edges and globals that are None become tensors of width 0, with the dtype of the nodes. An index
+    beyond int32 becomes its first or last number, which is no row of `nodes` either.
 
     Raises:
-      ValueError: if another field is None. The message names the field.
+      ValueError: if another field is None or no array, or an index field has another rank than 1.
+        The message names the field.
     """
     for field in ("nodes", *INDEX_FIELDS):
         if getattr(graph, field) is None:
             raise ValueError(f"`graph.{field}` must not be None")
-    fields = {"nodes": tf.convert_to_tensor(graph.nodes)}
+    fields = {"nodes": as_tensor("graph.nodes", graph.nodes)}
     for field in INDEX_FIELDS:
-        value = tf.convert_to_tensor(getattr(graph, field))
-        fields[field] = tf.cast(value, tf.int32) if value.dtype.is_integer else value
+        value = as_tensor(f"graph.{field}", getattr(graph, field))
+        if value.dtype.is_integer and value.dtype != tf.int32:
+            value = tf.saturate_cast(tf.cast(value, tf.int64), tf.int32)
+        _check_vector(field, value)
+        fields[field] = value
     for field, rows in (("edges", fields["senders"]), ("globals", fields["n_node"])):
         value = getattr(graph, field)
         if value is None:
             value = tf.zeros(tf.concat([tf.shape(rows)[:1], [0]], 0), fields["nodes"].dtype)
             value = tf.ensure_shape(value, [rows.shape[0], 0])
-        fields[field] = tf.convert_to_tensor(value)
+        fields[field] = as_tensor(f"graph.{field}", value)
     return GraphsTuple(**fields)
+
+
+def as_tensor(name: str, value: Any, dtype_hint: tf.DType | None = None) -> tf.Tensor:
+    """`value` as a tensor; a ValueError that says its `name` if it is no array."""
+    try:
+        return tf.convert_to_tensor(value, dtype_hint=dtype_hint)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must be an array of numbers, got {value!r:.80}") from error
 
 
 def restore_missing(graph: GraphsTuple, like: GraphsTuple) -> GraphsTuple:

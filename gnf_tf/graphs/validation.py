@@ -24,10 +24,13 @@ def as_float32(what: str, values: Any) -> np.ndarray:
       values: [num_items, width] numbers.
 
     Raises:
-      ValueError: if the dtype is not one of real numbers, or a feature keeps fewer than half of its
-        distinct values.
+      ValueError: if the values are no array of real numbers, or a feature keeps fewer than half of
+        its distinct values.
     """
-    values = np.asarray(values)
+    try:
+        values = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{what} features must be an array, got {values!r:.80}") from error
     if not np.can_cast(values.dtype, np.float32, "same_kind"):
         raise ValueError(f"{what} features must be real numbers, got the dtype {values.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):  # `validate` refuses what is not finite

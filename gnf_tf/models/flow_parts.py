@@ -11,7 +11,6 @@ from gnf_tf import bijectors, distributions, graphs, options
 from gnf_tf.graphs import GraphsTuple
 
 __all__ = [
-    "check_argument",
     "check_heads",
     "chunks",
     "coupling",
@@ -21,13 +20,6 @@ __all__ = [
 ]
 
 MAX_COST = 2**20  # which bounds the memory of one evaluation
-
-
-def check_argument(name: str, hint: Any, value: Any) -> None:
-    """Raises an OptionError, a ValueError, if an argument breaks a rule of its type `hint`."""
-    for rule in options.rules_of(hint):
-        if not rule.holds(value):
-            raise options.OptionError(name, rule.words, value)
 
 
 def check_heads(config: Any, *widths: str) -> None:

@@ -78,10 +78,11 @@ class GraphGenerator(saving.Model):
         """
         super().__init__(name=name)
         sizes = whole_sizes(n_node, 1)
-        flow_parts.check_argument("max_num_nodes", options.Count | None, max_num_nodes)
+        options.check_argument("max_num_nodes", options.Count | None, max_num_nodes)
         if stage not in (None, *get_args(Stage)):
             raise ValueError(f"`stage` must be one of {get_args(Stage)} or None, got {stage!r}")
-        self.config, self.stage = config, stage
+        self.config = config = self.checked_config(config)
+        self.stage = stage
         self.n_node = sizes.astype(np.int32)
         self.max_num_nodes = int(sizes.max() if max_num_nodes is None else max_num_nodes)
         if self.max_num_nodes < sizes.max():
@@ -341,8 +342,8 @@ class GraphGenerator(saving.Model):
             raise ValueError(
                 f"one of `num_graphs` and `n_node` must be given, got {num_graphs} and {n_node}"
             )
-        flow_parts.check_argument("num_graphs", options.Count | None, num_graphs)
-        flow_parts.check_argument("draw_edges", bool | None, draw_edges)
+        options.check_argument("num_graphs", options.Count | None, num_graphs)
+        options.check_argument("draw_edges", bool | None, draw_edges)
         wanted: Any = n_node
         if num_graphs is not None:
             wanted = seeds.generator(seed).choice(self.n_node, num_graphs)

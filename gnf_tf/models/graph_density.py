@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from gnf_tf import datasets, distributions, graphs, seeds
+from gnf_tf import datasets, distributions, graphs, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import flow_parts, saving
 from gnf_tf.models.density_flow import DensityConfig, make_flow
@@ -71,12 +71,13 @@ class GraphDensity(saving.Model):
             values that are not finite.
         """
         super().__init__(name=name)
+        options.check_argument("node_size", int, node_size)
         if node_size < 2:
             raise ValueError(
                 "node features must have a width of at least 2, which a coupling splits in two, "
                 f"got {node_size}"
             )
-        self.config = config = _resolved(config or DensityConfig(), edge_size, is_set=False)
+        self.config = config = _resolved(self.checked_config(config), edge_size, is_set=False)
         self.node_size, self.edge_size, self.global_size = node_size, edge_size, global_size
         self.mean = np.asarray(np.zeros(node_size) if mean is None else mean, np.float32)
         self.scale = np.asarray(np.ones(node_size) if scale is None else scale, np.float32)
@@ -107,7 +108,7 @@ class GraphDensity(saving.Model):
           ValueError: if `train` has no graph, or its node features are missing, narrower than 2,
             not finite, or constant.
         """
-        config = config or DensityConfig()
+        config = cls.checked_config(config)
         if isinstance(train, datasets.PointSets):
             model = cls(2, config=_resolved(config, edge_size=0, is_set=True))
         else:

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import bijectors, graphs, reversible, seeds
+from gnf_tf import bijectors, graphs, options, reversible, seeds
 from gnf_tf.networks import defaults
 
 __all__ = ["GRevNet"]
@@ -68,6 +68,8 @@ class GRevNet(tf.Module):
             whose networks bring their own; for `loop` with an option that it excludes.
         """
         super().__init__(name=name)
+        options.check_argument("num_steps", options.Count, num_steps)
+        options.check_argument("node_size", int, node_size)
         if dropout and make_conditioner is not None:
             raise ValueError(
                 f"`dropout` must be 0 where `make_conditioner` makes the networks, got {dropout}"

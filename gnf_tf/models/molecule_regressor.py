@@ -143,7 +143,7 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
             not finite, or a read-out is unknown or a gap without targets "homo" and "lumo".
         """
         super().__init__(name=name)
-        self.config = config
+        self.config = config = self.checked_config(config)
         self.elements = tuple(int(number) for number in elements)
         if not self.elements or list(self.elements) != sorted(set(self.elements)):
             raise ValueError(f"`elements` must be ascending atomic numbers, got {elements}")

@@ -149,7 +149,7 @@ class NodeClassifier(saving.Model):
         super().__init__(name=name)
         if input_size < 1:
             raise ValueError(f"`input_size` must be at least 1, got {input_size}")
-        chosen: Any = config.resolved()
+        chosen: Any = self.checked_config(config).resolved()
         self.config = config = chosen
         self.input_size = int(input_size)
         self.class_names = tuple(class_names)

@@ -86,10 +86,10 @@ class PositionFlow(saving.Model):
           ValueError: if a size or the scale is out of its range.
         """
         super().__init__(name=name)
-        flow_parts.check_argument("dimension", options.Count, dimension)
-        if not 0 < scale < math.inf:
-            raise ValueError(f"`scale` must be positive and finite, got {scale}")
-        self.config = config = config or PositionConfig()
+        options.check_argument("dimension", options.Count, dimension)
+        options.check_argument("attribute_size", options.AtLeast0, attribute_size)
+        options.check_argument("scale", options.Positive, scale)
+        self.config = config = self.checked_config(config)
         self.dimension, self.attribute_size, self.edge_size = dimension, attribute_size, edge_size
         self.scale = float(scale)
         self.gnf = bijectors.GNF(
@@ -130,6 +130,7 @@ class PositionFlow(saving.Model):
           ValueError: if `train` has no graph, its nodes are narrower than `dimension`, or all its
             nodes are at the mean position of their graph.
         """
+        options.check_argument("dimension", options.Count, dimension)
         whole = datasets.GraphRows(train).whole
         node_size, edge_size = whole.nodes.shape[1], whole.edges.shape[1]
         if node_size < dimension:
@@ -143,6 +144,8 @@ class PositionFlow(saving.Model):
         )
         degrees = dimension * np.maximum(whole.n_node - 1, 0).sum()
         scale = math.sqrt(np.square(deviations).sum() / max(degrees, 1))
+        if not scale:
+            raise ValueError("`train` must have a graph of nodes at different positions, got none")
         return cls(dimension, node_size - dimension, edge_size, scale, config)
 
     def arguments(self) -> dict[str, Any]:
@@ -158,7 +161,11 @@ class PositionFlow(saving.Model):
 
         Args:
           topology: graphs that samples are drawn for; node features are ignored.
+
+        Raises:
+          ValueError: if `topology` is malformed.
         """
+        topology = graphs.fill_missing(topology)
         nodes = tf.zeros([tf.shape(topology.nodes)[0], 2 * self.dimension])
         graph = topology.replace(nodes=nodes)
         return flow_parts.density(self.gnf, graph, distributions.PositionPrior)
@@ -190,8 +197,13 @@ class PositionFlow(saving.Model):
         Returns:
           joint: graphs with nodes [num_nodes, 2 d].
           conditions: arguments of the methods of `gnf`.
+
+        Raises:
+          ValueError: if `graph` is malformed or does not fit the model.
         """
         graph = graphs.fill_missing(graph)
+        node_size = self.dimension + self.attribute_size
+        graphs.validate(graph, node_size=node_size, edge_size=self.edge_size, dtype=tf.float32)
         positions, attributes = tf.split(
             graph.nodes, [self.dimension, self.attribute_size], axis=-1
         )
@@ -218,7 +230,7 @@ class PositionFlow(saving.Model):
           ValueError: if `given` is malformed or does not fit the model, or K is no whole number
             of at least 1.
         """
-        flow_parts.check_argument("num_samples", options.Count, num_samples)
+        options.check_argument("num_samples", options.Count, num_samples)
         rows = self.rows(given)
         result = np.zeros([len(rows)], np.float32)
         for i, chunk in enumerate(flow_parts.chunks(*rows.sizes.T)):

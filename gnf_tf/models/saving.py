@@ -162,6 +162,20 @@ class Model(tf.Module, abc.ABC):
     def arguments(self) -> dict[str, Any]:
         """Returns the constructor's arguments besides `config`: numpy arrays and JSON values."""
 
+    @classmethod
+    def checked_config(cls, config: Any) -> Any:
+        """Returns `config`, or the default configuration for None.
+
+        Raises:
+          ValueError: if `config` is the configuration of another model, or none.
+        """
+        if config is None:
+            return cls.config_class()
+        if not isinstance(config, cls.config_class):
+            expected = cls.config_class.__name__
+            raise ValueError(f"`config` must be a {expected}, got {config!r:.80}")
+        return config
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Returns a model of the same numbers, as from its file; what is compiled is not copied."""
         twin = memo[id(self)] = type(self)(**self.arguments(), config=self.config)

@@ -13,6 +13,7 @@ __all__ = [
     "check_positive",
     "check_rate",
     "check_sizes",
+    "check_width",
     "edge_size",
 ]
 
@@ -76,6 +77,15 @@ def check_dtype(inputs: tf.Tensor, weights: tf.Tensor | tf.Variable) -> None:
         raise ValueError(
             f"the features of `graph` must be {weights.dtype.name}, as at the network's first "
             f"call, got {inputs.dtype.name}"
+        )
+
+
+def check_width(inputs: tf.Tensor, weights: tf.Tensor | tf.Variable) -> None:
+    """Raises a ValueError if the inputs of a layer are not as wide as at its first call."""
+    if not inputs.shape[-1:].is_compatible_with(weights.shape[:1]):
+        raise ValueError(
+            "nodes, edges and globals of `graph` must be as wide as at the network's first call: "
+            f"{weights.shape[0]} features entered a layer, got {inputs.shape[-1]}"
         )
 
 

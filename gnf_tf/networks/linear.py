@@ -3,7 +3,7 @@
 import sonnet as snt
 import tensorflow as tf
 
-from gnf_tf.networks.arguments import check_dtype, check_positive
+from gnf_tf.networks.arguments import check_dtype, check_positive, check_width
 
 __all__ = ["Linear", "output_layer"]
 
@@ -19,10 +19,11 @@ class Linear(snt.Linear):
         """[rows, features] -> [rows, output_size].
 
         Raises:
-          ValueError: if the inputs have another dtype than at the first call.
+          ValueError: if the inputs have another dtype or width than at the first call.
         """
         self._initialize(inputs)
         check_dtype(inputs, self.w)
+        check_width(inputs, self.w)
         outputs = tf.matmul(inputs, self.w)
         return tf.nn.bias_add(outputs, self.b) if self.with_bias else outputs
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import xla
+from gnf_tf import options, xla
 from gnf_tf.reversible.gradient import Execution, reversible_gradient
 from gnf_tf.reversible.layers import (
     Memory,
@@ -63,9 +63,11 @@ def run(
 
     Raises:
       ValueError: for an unknown `memory`, a node width below 2, a conditional input of another
-        dtype, a bad `seed`, or no seed in training for a layer whose `takes_seed` is true.
+        dtype, an `is_training` that is no bool, a bad `seed`, or no seed in training for a layer
+        whose `takes_seed` is true.
     """
     check_memory(memory)
+    options.check_argument("is_training", bool, is_training)
     check_seed(layers.layers if isinstance(layers, Loop) else layers, seed, is_training)
     halves = split_nodes(graph)
     if conditional_input is not None:
