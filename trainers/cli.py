@@ -232,7 +232,7 @@ def train(
 ) -> dict[str, Any]:
     """Trains one model for each seed, in a folder for each, and summarizes their results.
 
-    A seed whose folder has results is not trained again.
+    A seed whose folder has results and a model is not trained again.
 
     Args:
       config: options with `seeds`. `load` and `train_and_evaluate` get them with one seed, and
