@@ -335,6 +335,17 @@ def test_inside_a_joint_distribution(topology):
     np.testing.assert_allclose(total, expected, rtol=1e-9)
 
 
+def test_a_seed_of_tfps_stream_determines_the_sample(topology):
+    """Some joint distributions hand such seeds of 512 bits on."""
+    flow, _ = make_flow(topology)
+    draws = [flow.sample(seed=tfp.util.SeedStream(seed, "salt")()).nodes for seed in (3, 3, 4)]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert (draws[0].numpy() != draws[2].numpy()).all()
+    joint = tfd.JointDistributionNamedAutoBatched({"graph": flow, "scale": tfd.Gamma(2.0, 1.0)})
+    first, again = joint.sample(seed=3), joint.sample(seed=3)
+    np.testing.assert_array_equal(first["graph"].nodes, again["graph"].nodes)
+
+
 @pytest.mark.parametrize("options", [{}, {"jit_compile": True}], ids=["function", "xla"])
 def test_compiled_log_prob_and_gradient_on_a_padded_batch(topology, options):
     flow, gnf = make_flow(topology)

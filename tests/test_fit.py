@@ -284,6 +284,24 @@ def test_a_model_of_other_statistics_does_not_get_the_weights(finished, molecule
         training.fit(other, train, validation, epochs=1, folder=finished, **SETTINGS)
 
 
+def test_two_trainings_at_once_do_not_share_a_folder(molecules, tmp_path):
+    """The second is refused, whatever process it runs in; once the first has ended, it resumes."""
+
+    class Second(tf_keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            events = sorted(tmp_path.rglob("*"))
+            with pytest.raises(UserError, match="another process trains in the run folder"):
+                training.fit(new_model(molecules[0]), *molecules, **arguments)
+            assert events == sorted(tmp_path.rglob("*"))
+            raise KeyboardInterrupt
+
+    arguments = {"epochs": 1, "folder": tmp_path, **SETTINGS}
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(new_model(molecules[0]), *molecules, callbacks=[Second()], **arguments)
+    history = training.fit(new_model(molecules[0]), *molecules, **arguments)
+    assert history.epochs == 1
+
+
 @pytest.mark.parametrize("name", ["run[1]", "what?", "*", "a\\b"])
 def test_a_folder_whose_checkpoints_could_not_be_read_is_refused(name, molecules, tmp_path):
     arguments = {"epochs": 1, "folder": tmp_path / name, **SETTINGS}

@@ -18,7 +18,7 @@ from gnf_tf.models import saving
 from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective, Settings
 from gnf_tf.training.objectives import OBJECTIVES
-from gnf_tf.training.run_folder import open_run
+from gnf_tf.training.run_folder import alone, open_run
 from gnf_tf.training.state import TrainingState
 from gnf_tf.training.tensorboard import Progress, Summaries
 
@@ -132,8 +132,8 @@ def fit(
 
     Raises:
       ValueError: if the model can't be trained, or data or settings do not fit it.
-      UserError: if the folder can't be written or holds another training, or the loss is not
-        finite.
+      UserError: if the folder can't be written, holds another training, or is in use by one; or
+        if the loss is not finite.
     """
     if type(model) not in OBJECTIVES:
         known = ", ".join(sorted(kind.__name__ for kind in OBJECTIVES))
@@ -143,6 +143,7 @@ def fit(
     objective_class: Any = OBJECTIVES[type(model)]  # constructors take different types of data
     chosen = _settings(objective_class, settings)
     folder = None if folder is None else user_path(folder)
+    data = None if folder is None else digest((train, validation))
     histories = {}
     with _scope(model):
         for stage, own in objective_class.stages(model, chosen).items():
@@ -150,7 +151,7 @@ def fit(
                 print(f"stage: {stage}")
             objective = objective_class(model, own, run.seed, train, validation)
             place = None if folder is None else folder / stage
-            history = histories[stage] = _fit(objective, place, run, digest((train, validation)))
+            history = histories[stage] = _fit(objective, place, run, data)
     if folder is not None:
         model.save(folder / MODEL_FILE)
     return dataclasses.replace(history, stages=histories) if len(histories) > 1 else history
@@ -176,29 +177,37 @@ def _scope(model: saving.Model) -> Iterator[None]:
 
 
 def _fit(objective, folder, run, data):
-    epochs, callbacks = run.epochs, run.callbacks
-    if folder is not None:
-        values = {
-            "class": type(objective.module).__name__,
-            "config": dataclasses.asdict(objective.module.config),
-            "arguments": digest({k: _rounded(v) for k, v in objective.module.arguments().items()}),
-            "settings": dataclasses.asdict(objective.settings),
-            "epochs": epochs,
-            "seed": run.seed,
-            "data": data,
-        }
-        del values["settings"]["checkpoint_minutes"]  # which does not change results
-        open_run(folder, values, name="training.json")
-        hparams = values["config"] | values["settings"] | {"seed": run.seed, **run.hparams}
-    objective.compile(epochs * objective.steps_per_epoch)
+    if folder is None:
+        return _trained(objective, None, run, {})
+    values = {
+        "class": type(objective.module).__name__,
+        "config": dataclasses.asdict(objective.module.config),
+        "arguments": digest({k: _rounded(v) for k, v in objective.module.arguments().items()}),
+        "settings": dataclasses.asdict(objective.settings),
+        "epochs": run.epochs,
+        "seed": run.seed,
+        "data": data,
+    }
+    del values["settings"]["checkpoint_minutes"]  # which does not change results
+    open_run(folder, values, name="training.json")
+    hparams = values["config"] | values["settings"] | {"seed": run.seed, **run.hparams}
+    with alone(folder):
+        history = _trained(objective, folder, run, hparams)
+        _draw_curves(history, objective.loss_name, folder / "loss.png")
+    return history
+
+
+def _trained(objective, folder, run, hparams):
+    objective.compile(run.epochs * objective.steps_per_epoch)
     state = TrainingState(folder, objective)
+    callbacks = run.callbacks
     if folder is not None:
         callbacks = [Summaries(folder, objective, hparams), *callbacks]
-    _run(objective, state, epochs, callbacks, run.verbose)
+    _run(objective, state, run.epochs, callbacks, run.verbose)
     state.restore_best()
     objective.apply_averages()
     names = state.history[0] if state.history else ()
-    history = History(
+    return History(
         history={name: [epoch[name] for epoch in state.history] for name in names},
         epochs=state.next_epoch,
         seconds=float(state.seconds.numpy()),
@@ -207,9 +216,6 @@ def _fit(objective, folder, run, data):
         diagnostics=objective.diagnose(),
         weights=sum(int(tf.size(v)) for v in objective.trained),
     )
-    if folder is not None:
-        _draw_curves(history, objective.loss_name, folder / "loss.png")
-    return history
 
 
 def _run(objective, state, epochs, callbacks, verbose):

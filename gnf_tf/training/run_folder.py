@@ -1,6 +1,9 @@
 """The folder of a training run: its JSON files, and the check that it holds the same run."""
 
+import contextlib
 import datetime
+import errno
+import fcntl
 import importlib.metadata
 import json
 import math
@@ -10,7 +13,7 @@ import platform
 import shlex
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -18,7 +21,7 @@ import tensorflow as tf
 from gnf_tf.errors import UserError
 from gnf_tf.files import whole_file
 
-__all__ = ["environment", "number", "open_run", "read_json", "write_json"]
+__all__ = ["alone", "environment", "number", "open_run", "read_json", "write_json"]
 
 
 def write_json(path: pathlib.Path, value: Any) -> Any:
@@ -104,6 +107,31 @@ def open_run(
                 f"the run folder {folder} holds a run with {option} = {before.get(option)!r}, not "
                 f"{values.get(option)!r}; choose another run folder"
             )
+
+
+@contextlib.contextmanager
+def alone(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps other trainings out of a run folder, which would mix their checkpoints with ours.
+
+    The lock ends with this context, or with the process, however that ends.
+
+    Args:
+      folder: the run folder, which exists.
+
+    Raises:
+      UserError: if another training is in the folder.
+    """
+    with open(folder / ".lock", "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise UserError(
+                    f"another process trains in the run folder {folder} now; wait for its end, or "
+                    "choose another run folder"
+                ) from error
+            # A file system without locks: then there is none.
+        yield
 
 
 def environment() -> dict[str, Any]:
