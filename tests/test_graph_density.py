@@ -85,6 +85,19 @@ def test_graphs_are_asked_one_by_one_as_together(case, monkeypatch):
     np.testing.assert_allclose(model.sample(members, seed=3).nodes, sample, rtol=1e-3, atol=1e-3)
 
 
+FAR = [1e4, 1e15, 1e18, 1e20, 1e30, 1e37]
+
+
+def test_features_far_from_the_data_are_less_and_less_probable(case):
+    """Down to -inf, where float32 overflows; never NaN."""
+    _, model = case
+    graph = graphs.from_networkx(rings(3))
+    nodes = tf.random.stateless_normal(graph.nodes.shape, [0, 1])
+    found = [model.log_prob(graph.replace(nodes=scale * nodes)) for scale in FAR]
+    assert (np.diff(found[:2], axis=0) < 0.0).all()
+    assert not np.isnan(found).any() and (found[-1] == -np.inf).all()
+
+
 def test_samples_are_for_a_topology(case):
     """Which stays as it is, whatever its node features; a seed says which they are."""
     _, model = case

@@ -199,6 +199,16 @@ def test_a_model_ignores_the_place_and_its_bound_rises(model):
     np.testing.assert_array_equal(model.log_prob(graph, num_samples=1, seed=0), few)
 
 
+def test_positions_far_from_the_data_have_no_density(model):
+    """-inf, where float32 overflows; never NaN."""
+    graph = data()
+    several = graph.n_node.numpy() > 1  # a single particle has the density of nothing, 1
+    for scale in (1e4, 1e15, 1e18, 1e20, 1e30, 1e37):
+        nodes = tf.concat([scale * graph.nodes[:, :3], graph.nodes[:, 3:]], axis=-1)
+        found = model.log_prob(graph.replace(nodes=nodes), num_samples=2, seed=0)
+        assert not np.isnan(found).any() and (found[several] < -1e4).all()
+
+
 def test_samples_have_mean_zero_and_keep_attributes(model):
     sample = model.sample(data(), seed=3)
     np.testing.assert_allclose(graphs.sum_nodes(sample.nodes[:, :3], sample), 0.0, atol=1e-4)

@@ -15,6 +15,7 @@ __all__ = [
     "chunks",
     "coupling",
     "density",
+    "no_overflow",
     "num_fitting",
     "tensors",
 ]
@@ -40,6 +41,14 @@ class _Density(tfp.distributions.TransformedDistribution):
 
     def _call_log_prob(self, value, name, **kwargs):
         return super()._call_log_prob(graphs.fill_missing(GraphsTuple(*value)), name, **kwargs)
+
+
+def no_overflow(log_probs: np.ndarray) -> np.ndarray:
+    """Returns log-densities of finite data, -inf in place of NaN.
+
+    A difference of infinities makes a NaN, and only far from the data are there infinities.
+    """
+    return np.where(np.isnan(log_probs), np.float32(-np.inf), log_probs)
 
 
 def density(

@@ -157,6 +157,8 @@ class GraphDensity(saving.Model):
     def log_prob(self, given: Graphs) -> np.ndarray:
         """Returns log-densities [n_graphs] float32, in nats, evaluating a few graphs at a time.
 
+        They are -inf where float32 overflows, very far from the data.
+
         Args:
           given: any number of graphs: a GraphsTuple, or networkx graphs with node attributes
             "features".
@@ -170,7 +172,7 @@ class GraphDensity(saving.Model):
         result = np.zeros([len(rows)], np.float32)
         for chunk in self._chunks(rows):
             result[chunk] = self._log_prob(flow_parts.tensors(rows.graph(chunk)))
-        return result
+        return flow_parts.no_overflow(result)
 
     def sample(self, topology: Graphs, *, seed: seeds.Seed) -> GraphsTuple:
         """Returns `topology` with node features drawn from the density, in the units of the data.

@@ -219,7 +219,8 @@ class PositionFlow(saving.Model):
 
         With K = `num_samples` draws of a, the estimate is log (1/K) sum_k p(x, a_k) / q(a_k), whose
         expectation is a lower bound that rises to log p(x) with K (Burda, Grosse, Salakhutdinov,
-        "Importance weighted autoencoders", ICLR 2016).
+        "Importance weighted autoencoders", ICLR 2016). It is -inf where float32 overflows, very far
+        from the data.
 
         Args:
           given: any number of graphs.
@@ -238,7 +239,7 @@ class PositionFlow(saving.Model):
             own = tf.random.fold_in(seeds.as_pair(seed), i)
             ratios = [self._log_prob(graph, tf.random.fold_in(own, k)) for k in range(num_samples)]
             result[chunk] = tf.reduce_logsumexp(ratios, axis=0) - math.log(num_samples)
-        return result
+        return flow_parts.no_overflow(result)
 
     def sample(self, topology: GraphsTuple, *, seed: seeds.Seed) -> GraphsTuple:
         """Returns `topology` with positions drawn from the density, whose mean in a graph is 0.
