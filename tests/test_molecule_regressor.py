@@ -48,6 +48,29 @@ def test_a_new_model_predicts_about_the_least_squares_fits(test_set):
     assert spread < 0.02 * targets.std()  # electrons near nuclei explain most of r2
 
 
+def test_large_reference_energies_take_no_digits(test_set):
+    """Conformers of a bromide differ by 1e-6 of their total energy, less than float32 resolves."""
+    alpha = dataclasses.replace(
+        test_set, targets=test_set.targets[:, [1]], target_names=("alpha",), target_units=("",)
+    )
+    reference = 2.0**26 * alpha.n_atoms[:, np.newaxis]
+    total = dataclasses.replace(alpha, targets=alpha.targets + reference)
+    predicted, losses, spreads = [], [], []
+    for data in (alpha, total):
+        training.set_seed(0)
+        model = models.MoleculeRegressor.for_data(data, CONFIG)
+        objective = training.RegressionObjective(
+            model, training.RegressionSettings(), 0, data, None
+        )
+        batch = next(iter(objective.validation_stream()[0]))
+        losses.append(objective.batch_loss(batch, is_training=False)[0])
+        predicted.append(model.predict(data))
+        spreads.append(model.spread)
+    np.testing.assert_allclose(spreads[1], spreads[0], rtol=1e-5)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    np.testing.assert_allclose(predicted[1] - reference, predicted[0], atol=1e-4 * spreads[0][0])
+
+
 def test_point_charges_have_the_dipole_and_extent_of_the_textbook():
     """Two charges of 0.41 e at the distance 0.917 angstrom have 4.80320 * 0.41 * 0.917 debye."""
     fluoride = datasets.Molecules(

@@ -30,7 +30,8 @@ class MoleculePredictions:
     spread: np.ndarray
     training_ranges: np.ndarray | None
     intervals: Intervals | None
-    _predict: Callable[[GraphsTuple], tf.Tensor]
+    fitted: Callable[[datasets.Molecules], np.ndarray]
+    _outputs: Callable[[GraphsTuple], tf.Tensor]
 
     def predict(self, molecules: datasets.Molecules, batch_size: int = 64) -> np.ndarray:
         """Returns predictions [num_molecules, num_targets] float64, in `target_units`.
@@ -180,12 +181,12 @@ class MoleculePredictions:
         return np.c_[np.nan_to_num(features, nan=1.2), predicted / self.spread]
 
     def _predicted(self, molecules, batch_size):
-        result = np.zeros([len(molecules), len(self.target_names)])
+        result = self.fitted(molecules)
         if not len(molecules):
             return result
         for rows in datasets.plan_batches(molecules, batch_size):
             graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
-            result[rows] = self._predict(graph)
+            result[rows] += self.spread * self._outputs(graph).numpy()
         return result
 
 

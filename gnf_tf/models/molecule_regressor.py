@@ -171,8 +171,8 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
                 raise ValueError(f"`{field}` must be finite, got {shapes[field][0]}")
         if not (np.isfinite(spread) & (np.asarray(spread) > 0)).all():
             raise ValueError(f"`spread` must be positive, got {spread}")
-        self.composition_weights = np.asarray(composition_weights, np.float32)
-        self.extent_weights = np.asarray(extent_weights, np.float32)
+        self.composition_weights = np.asarray(composition_weights, np.float64)
+        self.extent_weights = np.asarray(extent_weights, np.float64)
         self.spread = np.asarray(spread, np.float32)
         self.training_ranges = training_ranges
         self.intervals = Intervals(**intervals) if intervals else None
@@ -196,8 +196,8 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
             else:
                 self.atomic_dipoles = kinds.AtomicDipoles(num_dipoles)
         self(_SAMPLE)  # makes the variables
-        self._predict = tf.function(
-            self.predict_graphs, input_signature=[graphs.specs(_SAMPLE)], autograph=False
+        self._outputs = tf.function(
+            self.__call__, input_signature=[graphs.specs(_SAMPLE)], autograph=False
         )
 
     @classmethod
@@ -248,8 +248,9 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
             homo, lumo = names.index("homo"), names.index("lumo")
             weights[:, np.array(chosen) == "gap"] = weights[:, [lumo]] - weights[:, [homo]]
         spread = (train.targets - features @ weights).std(axis=0)
-        # A fit to fewer molecules than elements is exact, with residuals from rounding alone.
-        spread = np.where(spread > 1e-6 * np.abs(train.targets).max(axis=0), spread, 1.0)
+        # A fit to fewer molecules than elements is exact, with residuals from rounding alone. Those
+        # of total energies can be as small as 1e-7 of the energies.
+        spread = np.where(spread > 1e-11 * np.abs(train.targets).max(axis=0), spread, 1.0)
         return cls(
             elements,
             names,
@@ -359,21 +360,42 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
             return [(0.0, d) for d in tf.unstack(self.vector_dipoles(hidden, vectors), axis=-1)]
         return [(charges, None) for charges in tf.unstack(self.atomic_dipoles(hidden), axis=1)]
 
+    def fitted(self, molecules: datasets.Molecules) -> np.ndarray:
+        """Returns the least-squares fit [num_molecules, num_targets] float64.
+
+        It is in units of the targets. In float32, total energies would lose digits that count.
+
+        Args:
+          molecules: any number, of elements in `elements`.
+
+        Raises:
+          ValueError: if a molecule has another element.
+        """
+        fit = composition(molecules, self.elements) @ self.composition_weights
+        if "extent" in self.readouts:
+            fit += molecules.extents(self.elements) @ self.extent_weights
+        return fit
+
     def baseline(self, graph: GraphsTuple) -> tf.Tensor:
-        """Returns the least-squares fit [n_graphs, num_targets], in units of the targets."""
+        """Returns the least-squares fit [n_graphs, num_targets] float32, as `fitted`.
+
+        Args:
+          graph: molecules, see `embedded`.
+        """
         one_hot = self._one_hot(graph)
         counts = graphs.sum_nodes(one_hot, graph)
         counts = tf.concat([counts, tf.ones_like(counts[:, :1])], axis=-1)
-        fit = tf.matmul(counts, self.composition_weights)
+        fit = tf.matmul(counts, tf.constant(self.composition_weights, tf.float32))
         if "extent" in self.readouts:
             extents = graphs.sum_nodes(one_hot * kinds.squared_radius(graph)[:, tf.newaxis], graph)
-            fit += tf.matmul(extents, self.extent_weights)
+            fit += tf.matmul(extents, tf.constant(self.extent_weights, tf.float32))
         return fit
 
     def predict_graphs(self, graph: GraphsTuple) -> tf.Tensor:
-        """Returns predictions [n_graphs, num_targets], in units of the targets.
+        """Returns predictions [n_graphs, num_targets] float32, in units of the targets.
 
-        Use this in TensorFlow programs, and `predict` for any number of molecules.
+        Use this in TensorFlow programs, and `predict` for any number of molecules and for targets
+        that need more digits than float32 has, such as total energies of heavy atoms.
 
         Args:
           graph: molecules, see `embedded`.
