@@ -154,12 +154,20 @@ def _frame(path, row, comment, lines):
         title = fields[name]
     columns = _columns(path, row + 2, fields.pop(properties, None))
     cells = [line.split() for line in lines]
-    if columns[2] is None and all(
-        len(atom) > 4 and atom[0] == str(k) and whole(atom[1]) for k, atom in enumerate(cells, 1)
-    ):  # the second column would be x
-        raise wrong_line(
-            path, row + 3, f"expected an element first, got numbers of atoms in {short(lines[0])}"
-        )
+    if columns[2] is None and all(len(atom) > 4 for atom in cells):  # the second would be x
+        if all(atom[0] == str(k) and whole(atom[1]) for k, atom in enumerate(cells, 1)):
+            raise wrong_line(
+                path,
+                row + 3,
+                f"expected an element first, got numbers of atoms in {short(lines[0])}",
+            )
+        charges = [_NUMBERS.get(atom[0].lower(), 0) for atom in cells]
+        if max(charges) > 1 and charges == [finite(atom[1]) for atom in cells]:
+            raise wrong_line(
+                path,
+                row + 3,
+                f"expected x after the element, got a nuclear charge in {short(lines[0])}",
+            )
     found = [_atom(path, row + 3 + k, atom, *columns) for k, atom in enumerate(cells)]
     numbers, positions = zip(*found, strict=True)
     atoms = Atoms(np.array(numbers), np.array(positions), _charge(path, row + 2, fields))
@@ -183,7 +191,7 @@ def _distinct(path, items):
     """({name: text}, {name: line}) of fields, each (line, name, text)."""
     fields, places = {}, {}
     for line, name, text in items:
-        if name in fields:
+        if fields.get(name, text) != text:  # the same text twice may be a formula: O=C=O O=C=O
             raise wrong_line(path, line, f"the field `{name}` is given for the second time")
         fields[name], places[name] = text, line
     return fields, places
