@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from gnf_tf import datasets
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import familiarity
+from gnf_tf.models import familiarity, flow_parts
 from gnf_tf.models.intervals import Intervals
 
 __all__ = ["MoleculePredictions"]
@@ -41,7 +41,7 @@ class MoleculePredictions:
 
         Args:
           molecules: any number, of elements in `elements`.
-          batch_size: number of molecules evaluated at a time.
+          batch_size: largest number of molecules evaluated at a time; large ones are fewer.
 
         Raises:
           ValueError: if a molecule has another element, or `batch_size` is below 1.
@@ -67,7 +67,7 @@ class MoleculePredictions:
         Args:
           molecules: any number, of elements in `elements`.
           coverage: the share, in (0, 0.999], or several.
-          batch_size: number of molecules evaluated at a time.
+          batch_size: largest number of molecules evaluated at a time; large ones are fewer.
 
         Returns:
           lower, upper: [num_molecules, num_targets] float64 each, in `target_units`; for several
@@ -100,7 +100,7 @@ class MoleculePredictions:
 
         Args:
           validation: molecules with the model's targets, none of them a training molecule.
-          batch_size: number of molecules evaluated at a time.
+          batch_size: largest number of molecules evaluated at a time; large ones are fewer.
 
         Raises:
           ValueError: if there is no molecule, or there are other targets, units or elements.
@@ -184,9 +184,11 @@ class MoleculePredictions:
         result = self.fitted(molecules)
         if not len(molecules):
             return result
-        for rows in datasets.plan_batches(molecules, batch_size):
-            graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
-            result[rows] += self.spread * self._outputs(graph).numpy()
+        for batch in datasets.plan_batches(molecules, batch_size):
+            for part in flow_parts.chunks(*molecules.sizes[batch].T):
+                rows = batch[part]
+                graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
+                result[rows] += self.spread * self._outputs(graph).numpy()
         return result
 
 
