@@ -11,7 +11,21 @@ from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import familiarity, flow_parts
 from gnf_tf.models.intervals import Intervals
 
-__all__ = ["MoleculePredictions"]
+__all__ = ["MoleculePredictions", "composition"]
+
+
+def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.ndarray:
+    """Returns [num_molecules, num_elements + 1] float64: atom counts by element, and a constant 1.
+
+    Args:
+      molecules: any number.
+      elements: [num_elements] atomic numbers.
+
+    Raises:
+      ValueError: if a molecule has another element.
+    """
+    counts = molecules.element_counts(elements)
+    return np.concatenate([counts, np.ones([len(molecules), 1])], axis=1)
 
 
 class MoleculePredictions:
@@ -30,7 +44,8 @@ class MoleculePredictions:
     spread: np.ndarray
     training_ranges: np.ndarray | None
     intervals: Intervals | None
-    fitted: Callable[[datasets.Molecules], np.ndarray]
+    composition_weights: np.ndarray
+    extent_weights: np.ndarray
     _outputs: Callable[[GraphsTuple], tf.Tensor]
 
     def predict(self, molecules: datasets.Molecules, batch_size: int = 64) -> np.ndarray:
@@ -90,6 +105,22 @@ class MoleculePredictions:
         norms = [readout in ("dipole", "extent") for readout in self.readouts]
         lower[..., norms] = np.maximum(lower[..., norms], 0.0)
         return lower, np.maximum(upper, lower)
+
+    def fitted(self, molecules: datasets.Molecules) -> np.ndarray:
+        """Returns the least-squares fit [num_molecules, num_targets] float64.
+
+        It is in units of the targets. In float32, total energies would lose digits that count.
+
+        Args:
+          molecules: any number, of elements in `elements`.
+
+        Raises:
+          ValueError: if a molecule has another element.
+        """
+        fit = composition(molecules, self.elements) @ self.composition_weights
+        if "extent" in self.readouts:
+            fit += molecules.extents(self.elements) @ self.extent_weights
+        return fit
 
     def calibrate(self, validation: datasets.Molecules, batch_size: int = 64) -> None:
         """Measures the errors on validation molecules, which `predict_interval` needs.

@@ -14,7 +14,7 @@ from gnf_tf.models import familiarity, saving
 from gnf_tf.models import readouts as kinds
 from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.intervals import Intervals
-from gnf_tf.models.molecule_predictions import MoleculePredictions
+from gnf_tf.models.molecule_predictions import MoleculePredictions, composition
 
 __all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
 
@@ -48,20 +48,6 @@ class RegressorConfig:
         if self.message_size < self.num_vectors:
             rule = f"at least num_vectors, {self.num_vectors}"
             raise options.OptionError("message_size", rule, self.message_size)
-
-
-def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.ndarray:
-    """Returns [num_molecules, num_elements + 1] float64: atom counts by element, and a constant 1.
-
-    Args:
-      molecules: any number.
-      elements: [num_elements] atomic numbers.
-
-    Raises:
-      ValueError: if a molecule has another element.
-    """
-    counts = molecules.element_counts(elements)
-    return np.concatenate([counts, np.ones([len(molecules), 1])], axis=1)
 
 
 class MoleculeRegressor(MoleculePredictions, saving.Model):
@@ -359,22 +345,6 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
         if self.config.num_vectors:
             return [(0.0, d) for d in tf.unstack(self.vector_dipoles(hidden, vectors), axis=-1)]
         return [(charges, None) for charges in tf.unstack(self.atomic_dipoles(hidden), axis=1)]
-
-    def fitted(self, molecules: datasets.Molecules) -> np.ndarray:
-        """Returns the least-squares fit [num_molecules, num_targets] float64.
-
-        It is in units of the targets. In float32, total energies would lose digits that count.
-
-        Args:
-          molecules: any number, of elements in `elements`.
-
-        Raises:
-          ValueError: if a molecule has another element.
-        """
-        fit = composition(molecules, self.elements) @ self.composition_weights
-        if "extent" in self.readouts:
-            fit += molecules.extents(self.elements) @ self.extent_weights
-        return fit
 
     def baseline(self, graph: GraphsTuple) -> tf.Tensor:
         """Returns the least-squares fit [n_graphs, num_targets] float32, as `fitted`.
