@@ -112,10 +112,12 @@ def test_an_unknown_element_is_refused(call, model):
         getattr(model, call)(sulfide)
 
 
-@pytest.mark.parametrize("call", ["predict", "predict_interval", "unfamiliar", "calibrate"])
+@pytest.mark.parametrize(
+    "call", ["predict", "predict_interval", "unfamiliar", "calibrate", "for_data"]
+)
 @pytest.mark.parametrize("given, name", [(["CCO"], "list"), (None, "NoneType")])
 def test_what_are_no_molecules_is_refused(call, given, name, model):
-    argument = "validation" if call == "calibrate" else "molecules"
+    argument = {"calibrate": "validation", "for_data": "train"}.get(call, "molecules")
     message = rf"`{argument}` must be Molecules, .*molecules_from_smiles.* got {name}$"
     with pytest.raises(TypeError, match=message):
         getattr(model, call)(given)

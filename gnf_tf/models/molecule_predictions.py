@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import familiarity, flow_parts
 from gnf_tf.models.intervals import Intervals
 
-__all__ = ["MoleculePredictions", "composition"]
+__all__ = ["MoleculePredictions", "check_type", "composition"]
 
 
 def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.ndarray:
@@ -154,7 +155,7 @@ class MoleculePredictions:
           ValueError: if there are other targets or other units.
           TypeError: if they are not Molecules.
         """
-        _check_type(molecules, argument)
+        check_type(molecules, argument)
         pairs = zip(self.target_units, molecules.target_units, strict=False)
         same_units = all("" in (own, other) or own == other for own, other in pairs)
         if molecules.target_names != self.target_names or not same_units:
@@ -187,7 +188,7 @@ class MoleculePredictions:
             kept no ranges.
           TypeError: if `molecules` are not Molecules.
         """
-        _check_type(molecules, "molecules")
+        check_type(molecules, "molecules")
         if self.training_ranges is None:
             raise ValueError(
                 "the model's file has no ranges of training molecules: set "
@@ -198,7 +199,7 @@ class MoleculePredictions:
 
     def _features(self, molecules, stacklevel):
         """The features of `familiarity`, with a warning about unfamiliar molecules."""
-        _check_type(molecules, "molecules")
+        check_type(molecules, "molecules")
         features = familiarity.features(molecules, self.elements)  # raises for other elements
         if self.training_ranges is not None:
             problem = familiarity.problem(features, self.training_ranges, self.elements)
@@ -223,7 +224,16 @@ class MoleculePredictions:
         return result
 
 
-def _check_type(molecules, argument):
+def check_type(molecules: Any, argument: str) -> None:
+    """Checks that an argument is Molecules.
+
+    Args:
+      molecules: its value.
+      argument: its name.
+
+    Raises:
+      TypeError: if they are not Molecules.
+    """
     if not isinstance(molecules, datasets.Molecules):
         raise TypeError(
             f"`{argument}` must be Molecules, from `datasets.read_molecules` or "

@@ -14,7 +14,7 @@ from gnf_tf.models import familiarity, saving
 from gnf_tf.models import readouts as kinds
 from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.intervals import Intervals
-from gnf_tf.models.molecule_predictions import MoleculePredictions, composition
+from gnf_tf.models.molecule_predictions import MoleculePredictions, check_type, composition
 
 __all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
 
@@ -205,7 +205,9 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
         Raises:
           ValueError: if `train` has no molecule or no target, `readouts` names an unknown target or
             read-out, or a target has negative values, which no dipole and no extent has.
+          TypeError: if `train` is not Molecules.
         """
+        check_type(train, "train")
         if not len(train) or not train.target_names:
             raise ValueError(
                 f"`train` must hold molecules with targets, got {len(train)} molecules with "
