@@ -74,10 +74,11 @@ def read_molecules(
         with the name `id`, `name`, `title` or `index`, or the first column if it has no name
         (`index`), assigns a row to the molecule with this text in the field of the same name. If
         the molecules lack this field, it is their title, and if none has a title, their number,
-        from 0. Without such a column, the rows are in the order of the molecules, and SMILES
-        strings in both files must be equal. The name of a target may be followed by its unit, in
-        the file or in the list: "energy [eV]" or "energy (eV)", the latter with a space; log(P) is
-        a name.
+        from 0. Without such a column, the rows are in the order of the molecules. SMILES strings in
+        both files must then be equal, and so must SMILES strings and titles where `index` assigns
+        the rows, since it may number rows in another order. The name of a target may be followed
+        by its unit, in the file or in the list: "energy [eV]" or "energy (eV)", the latter with a
+        space; log(P) is a name.
 
     Returns:
       The molecules in the order of the file, with `index` 0, 1, ...
