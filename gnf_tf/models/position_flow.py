@@ -220,6 +220,7 @@ class PositionFlow(saving.Model):
         With K = `num_samples` draws of a, the estimate is log (1/K) sum_k p(x, a_k) / q(a_k), whose
         expectation is a lower bound that rises to log p(x) with K (Burda, Grosse, Salakhutdinov,
         "Importance weighted autoencoders", ICLR 2016).
+        Positions so far apart that float32 overflows have -inf.
 
         Args:
           given: any number of graphs.
@@ -237,6 +238,8 @@ class PositionFlow(saving.Model):
             graph = flow_parts.tensors(rows.graph(chunk))
             own = tf.random.fold_in(seeds.as_pair(seed), i)
             ratios = [self._log_prob(graph, tf.random.fold_in(own, k)) for k in range(num_samples)]
+            # Far from all training data, float32 overflows, also in differences of infinities.
+            ratios = tf.where(tf.math.is_nan(ratios), -math.inf, ratios)
             result[chunk] = tf.reduce_logsumexp(ratios, axis=0) - math.log(num_samples)
         return result
 
