@@ -179,6 +179,27 @@ def test_geometries_of_smiles_are_those_of_molecules(smiles):
     assert (edges[:, 0] > 0.6).all()
 
 
+@pytest.mark.parametrize(
+    "smiles, lengths",
+    [
+        ("N#N", [1.10]),
+        ("O=C=O", [1.16, 1.16]),
+        ("O=S=O", [1.43, 1.43]),
+        ("C#CC#N", [1.20, 1.38, 1.16]),
+        ("CN=C=S", [1.48, 1.19, 1.60]),
+        ("CP(C)(C)=S", [1.82, 1.82, 1.82, 1.96]),
+        ("CC(C)=S", [1.51, 1.51, 1.63]),
+        ("C#C[Si]", [1.20, 1.83]),
+    ],
+)
+def test_bonds_of_smiles_have_the_lengths_of_their_orders(smiles, lengths):
+    """MMFF94 lacks some, which rdkit takes for single bonds: 1.46 angstrom in N2."""
+    molecules = datasets.molecules_from_smiles([smiles])
+    for bond, length in zip(Chem.MolFromSmiles(smiles).GetBonds(), lengths, strict=True):
+        a, b = molecules.positions[[bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()]]
+        assert abs(np.linalg.norm(a - b) - length) < 0.1
+
+
 # What rdkit says "no" to, and why.
 WRONG_SMILES = {
     "C1CC": "is not a SMILES string that rdkit can parse",
@@ -232,6 +253,7 @@ def test_a_planar_molecule_is_read(dimension, tmp_path):
         WATER.replace("0.8", "8.0D-01").replace("0.5", ".5d+0"),
         WATER.replace("H", "D", 1).replace("H", "t", 1),
         WATER.replace("5\n", "5 9 1e5 x\n"),
+        WATER.replace("\n\n", "\nO=C=O O=C=O\n"),
         WATER.replace("\n\n", "\nproperties=species:S:1:pos:R:3\n"),
         "3\nPROPERTIES = q:R:1:species:S:1:pos:R:3\n1 O 0 0 0.1\n2 H 0 0.8 -0.5\n3 1 0 -0.8 -0.5\n",
     ],
@@ -298,6 +320,11 @@ WRONG_FILES = [
         "line 1: two atoms of this molecule have the same position",
     ),
     ("xyz", "2\n\n1 8 0 0 0\n2 1 0 0 1\n", "line 3: expected an element first, got numbers of"),
+    (
+        "xyz",
+        WATER.replace("O", "O 8.0").replace("H", "H 1.0"),
+        "line 3: expected x after the element, got a nuclear charge in 'O 8.0 0 0 0.1'",
+    ),
     ("xyz", WATER.replace("O", "Xx"), "line 3: expected an element's symbol or number, got 'Xx'"),
     ("xyz", WATER.replace("O", "119"), "line 3: expected an element's symbol or number, got '119'"),
     ("xyz", WATER.replace("O", "0"), "line 3: expected an element's symbol or number, got '0'"),

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import readouts
+from gnf_tf.models import flow_parts, readouts
 from gnf_tf.models.molecule_regressor import composition
 from tests import cases, checks
 
@@ -46,6 +46,29 @@ def test_a_new_model_predicts_about_the_least_squares_fits(test_set):
         np.testing.assert_allclose(model.spread[place], spread, rtol=1e-4)
         assert (np.abs(model.predict(test_set)[:, place] - expected) < 2 * spread).all()
     assert spread < 0.02 * targets.std()  # electrons near nuclei explain most of r2
+
+
+def test_large_reference_energies_take_no_digits(test_set):
+    """Conformers of a bromide differ by 1e-6 of their total energy, less than float32 resolves."""
+    alpha = dataclasses.replace(
+        test_set, targets=test_set.targets[:, [1]], target_names=("alpha",), target_units=("",)
+    )
+    reference = 2.0**26 * alpha.n_atoms[:, np.newaxis]
+    total = dataclasses.replace(alpha, targets=alpha.targets + reference)
+    predicted, losses, spreads = [], [], []
+    for data in (alpha, total):
+        training.set_seed(0)
+        model = models.MoleculeRegressor.for_data(data, CONFIG)
+        objective = training.RegressionObjective(
+            model, training.RegressionSettings(), 0, data, None
+        )
+        batch = next(iter(objective.validation_stream()[0]))
+        losses.append(objective.batch_loss(batch, is_training=False)[0])
+        predicted.append(model.predict(data))
+        spreads.append(model.spread)
+    np.testing.assert_allclose(spreads[1], spreads[0], rtol=1e-5)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    np.testing.assert_allclose(predicted[1] - reference, predicted[0], atol=1e-4 * spreads[0][0])
 
 
 def test_point_charges_have_the_dipole_and_extent_of_the_textbook():
@@ -105,11 +128,12 @@ def test_a_file_keeps_the_read_outs(model, test_set, tmp_path):
     np.testing.assert_array_equal(loaded.predict(test_set), model.predict(test_set))
 
 
-def test_molecules_are_predicted_one_by_one_as_together(model, test_set):
+def test_molecules_are_predicted_one_by_one_as_together(model, test_set, monkeypatch):
     """In their order, whatever the batches."""
     together = model.predict(test_set)
     assert together.shape == (30, 6) and together.std(axis=0).min() > 0
-    for batch_size in (1, 7):
+    for batch_size, max_cost in ((1, 2**20), (7, 2**20), (7, 300)):
+        monkeypatch.setattr(flow_parts, "MAX_COST", max_cost)  # of large molecules, fewer
         np.testing.assert_allclose(model.predict(test_set, batch_size), together, rtol=1e-4)
     order = np.random.default_rng(0).permutation(30)
     np.testing.assert_allclose(model.predict(test_set.select(order)), together[order], rtol=1e-4)

@@ -77,6 +77,19 @@ def test_rows_of_other_smiles_are_refused(suffix, content, tmp_path):
         datasets.read_molecules(path, targets)
 
 
+@pytest.mark.parametrize("column, texts", [("smiles", "OC"), ("id", "ab")])
+def test_numbers_of_rows_in_another_order_are_refused(column, texts, tmp_path):
+    """As pandas writes them after a merge; each row was taken for another molecule's."""
+    path, targets = tmp_path / "mine.csv", tmp_path / "targets.csv"
+    path.write_text(",smiles,id\n0,O,a\n1,C,b\n")
+    targets.write_text(f",{column},a\n1,{texts[1]},2\n0,{texts[0]},1\n")
+    np.testing.assert_array_equal(datasets.read_molecules(path, targets).targets, [[1], [2]])
+    targets.write_text(f",{column},a\n0,{texts[1]},2\n1,{texts[0]},1\n")
+    message = f"line 2: `{column}` is '{texts[1]}', expected '{texts[0]}' .*both have one `index`"
+    with pytest.raises(datasets.DataError, match=message):
+        datasets.read_molecules(path, targets)
+
+
 def test_parentheses_without_a_space_are_of_the_name(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("smiles,log(P),log(D),E(HF) [Ha],x (eV)\nO,1,2,3,4\n")

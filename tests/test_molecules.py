@@ -82,6 +82,9 @@ def test_an_unknown_element_is_named_with_its_molecule(changes, message):
         (changed("targets", (2, 1), np.inf), "`targets` must be finite, got .*molecule 2"),
         ({"target_units": ("D",)}, "`target_units` must be as many as `target_names`, 2, got 1"),
         ({"target_names": ("mu", "mu")}, r"`target_names` must be distinct, got \('mu', 'mu'\)"),
+        ({"target_names": "mu"}, "`target_names` must be a sequence of texts, got 'mu'"),
+        ({"target_units": ["D", None]}, "`target_units` must be a sequence of texts, got .'D', N"),
+        ({"target_names": [0, 1]}, r"`target_names` must be a sequence of texts, got \[0, 1\]"),
         ({"index": np.arange(4)}, r"`index` must have shape \(3,\), got \(4,\)"),
     ],
 )
@@ -95,9 +98,12 @@ def test_whole_numbers_of_any_type_are_the_same_molecules(dtype):
     given = arrays()
     given |= {name: given[name].astype(dtype) for name in ("n_atoms", "atomic_numbers", "index")}
     given["positions"] = given["positions"].astype(np.float64)
+    given |= {field: np.array(given[field]) for field in ("target_names", "target_units")}
     expected, molecules = Molecules(**arrays()), Molecules(**given)
     for one, other in zip(molecules.graph([2, 1]), expected.graph([2, 1]), strict=True):
         np.testing.assert_array_equal(one, other)
+    assert molecules.target_names == expected.target_names  # not arrays, for models compare them
+    assert molecules.target_units == expected.target_units
     large = Molecules(
         n_atoms=np.array([20], dtype),
         atomic_numbers=np.ones(20, dtype),

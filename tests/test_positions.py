@@ -209,6 +209,17 @@ def test_positions_far_from_the_data_have_no_density(model):
         assert not np.isnan(found).any() and (found[several] < -1e4).all()
 
 
+def test_particles_that_have_flown_apart_are_the_least_likely(model):
+    """And not NaN, which sorts among the most likely."""
+    graph = data()
+    nodes = graph.nodes.numpy()
+    nodes[:3, :3] *= 1e30
+    near = model.log_prob(graph, num_samples=2, seed=0)
+    found = model.log_prob(graph.replace(nodes=nodes), num_samples=2, seed=0)
+    assert found[0] == -np.inf
+    np.testing.assert_array_equal(found[1:], near[1:])
+
+
 def test_samples_have_mean_zero_and_keep_attributes(model):
     sample = model.sample(data(), seed=3)
     np.testing.assert_allclose(graphs.sum_nodes(sample.nodes[:, :3], sample), 0.0, atol=1e-4)

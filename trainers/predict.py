@@ -110,18 +110,15 @@ def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
         columns = {"": model.predict(molecules)} | columns
     for message in {str(warning.message): None for warning in caught}:
         print(f"warning: {message}", file=sys.stderr)
-    table = pd.DataFrame(
-        {
-            f"{name}{end}{f' [{unit}]' if unit else ''}": values[:, i]
-            for i, (name, unit) in enumerate(
-                zip(model.target_names, model.target_units, strict=True)
-            )
-            for end, values in columns.items()
-        }
-    )
+    # A list, because targets may be named "unfamiliar", or "gap" and "gap lower".
+    table = [
+        pd.Series(values[:, i], name=f"{name}{end}{f' [{unit}]' if unit else ''}")
+        for i, (name, unit) in enumerate(zip(model.target_names, model.target_units, strict=True))
+        for end, values in columns.items()
+    ]
     if model.training_ranges is not None:
-        table["unfamiliar"] = model.unfamiliar(molecules)
-    return table.rename_axis("molecule")
+        table.append(pd.Series(model.unfamiliar(molecules), name="unfamiliar"))
+    return pd.concat(table, axis=1).rename_axis("molecule")
 
 
 def classify(model: models.NodeClassifier, config: Config) -> pd.DataFrame:

@@ -150,12 +150,12 @@ def train_and_evaluate(
         f"run folder {config.run_dir}"
     )
     history = report.fit(model, train, validation, config, config.seed)
-    model.calibrate(validation)
+    model.calibrate(validation, config.settings.batch_size)
     model.save(config.run_dir / "model.npz")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the results have the number of unfamiliar molecules
         predicted = model.predict(test, config.settings.batch_size)
-        ends = model.predict_interval(test, COVERAGES)
+        ends = model.predict_interval(test, COVERAGES, config.settings.batch_size)
     shares = ((ends[0] <= test.targets) & (test.targets <= ends[1])).mean(axis=1)
     rows = evaluate(config, model, train, test, predicted)
     for row, share in zip(rows, shares[COVERAGES.index(0.9)].tolist(), strict=True):
@@ -211,9 +211,9 @@ def table(results: dict, config: Config) -> str:
         ("in 90 %", "within_90", ".1%"),
     )
     text += "\nmean: predicts the training mean; ratio: mean over test MAE; composition: least\n"
-    text += "squares on atom counts; in 90 %: test molecules within their intervals of 90 %\n"
+    text += "squares on atom counts; in 90 %: test molecules within their intervals of 90 %"
     if config.data is None:
-        text += f"paper: its {config.network.model}, from bonds, on its own split"
+        text += f"\npaper: its {config.network.model}, from bonds, on its own split"
         if any(row["target"] in ATOMIZATION for row in results["rows"]):
             text += "; u0, u, h, g: atomization energies; the total ones have the same MAE"
     unfamiliar = report.text(results.get("unfamiliar"), "")

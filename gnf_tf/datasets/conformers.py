@@ -36,10 +36,11 @@ def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
     """Molecules from SMILES strings, with approximate 3-D positions and without targets.
 
     rdkit adds the hydrogens, embeds the atoms with ETKDGv3 and a fixed seed, and optimizes the
-    positions with the force field MMFF94, or with UFF if MMFF94 lacks parameters. Use this only if
-    no better positions are known, because a model that was trained on geometries of quantum
-    chemistry, as in QM9, is less accurate on these; `read_molecules` reads known positions. If
-    molecules have a net charge, there is one warning, because charges are not kept.
+    positions with the force field MMFF94, or with UFF if MMFF94 lacks parameters, such as those of
+    CO2, N2 and diynes. Use this only if no better positions are known, because a model that was
+    trained on geometries of quantum chemistry, as in QM9, is less accurate on these;
+    `read_molecules` reads known positions. If molecules have a net charge, there is one warning,
+    because charges are not kept.
 
     >>> molecules = molecules_from_smiles(["O", "CC"])  # water and ethane
     >>> molecules.n_atoms.tolist(), molecules.elements
@@ -173,13 +174,38 @@ def _placed(row, smiles, molecule):
                 smiles,
                 "has atoms that rdkit can't place; give their positions in an .xyz file",
             )
-    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
+    has_mmff = rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule)
+    has_uff = rdForceFieldHelpers.UFFHasAllMoleculeParams(molecule)
+    if has_mmff and not (has_uff and _has_guessed_bonds(molecule)):
         rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=2000)
-    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(molecule):
+    elif has_uff:
         rdForceFieldHelpers.UFFOptimizeMolecule(molecule, maxIters=2000)
     elif molecule.GetNumAtoms() > 1:
         raise SmilesError(row, smiles, "has atoms for which MMFF94 and UFF lack parameters")
     return atoms_of(molecule)
+
+
+def _has_guessed_bonds(molecule):
+    """Whether MMFF94 lacks the length of a bond, for which rdkit then takes that of a single one.
+
+    In angstrom, it takes 1.46 for N2, 1.40 for CO2, and 1.54 between the triple bonds of a diyne;
+    UFF has 1.12, 1.24 and 1.41. A multiple bond in MMFF94's own tables is at most 0.94 times as
+    long as the sum of the covalent radii, and a single one of a linear atom is shorter than it.
+    """
+    from rdkit.Chem import GetPeriodicTable, HybridizationType, rdForceFieldHelpers
+
+    radius = GetPeriodicTable().GetRcovalent
+    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(molecule)
+    for bond in molecule.GetBonds():
+        ends = bond.GetBeginAtom(), bond.GetEndAtom()
+        is_multiple = bond.GetBondTypeAsDouble() >= 2
+        is_linear = any(atom.GetHybridization() == HybridizationType.SP for atom in ends)
+        if (is_multiple or is_linear) and all(atom.GetAtomicNum() > 1 for atom in ends):
+            found = properties.GetMMFFBondStretchParams(molecule, *(atom.GetIdx() for atom in ends))
+            longest = sum(radius(atom.GetAtomicNum()) for atom in ends)
+            if found and found[-1] > (0.95 if is_multiple else 1.0) * longest:
+                return True
+    return False
 
 
 def atoms_of(molecule: Any) -> Atoms:

@@ -74,10 +74,11 @@ def read_molecules(
         with the name `id`, `name`, `title` or `index`, or the first column if it has no name
         (`index`), assigns a row to the molecule with this text in the field of the same name. If
         the molecules lack this field, it is their title, and if none has a title, their number,
-        from 0. Without such a column, the rows are in the order of the molecules, and SMILES
-        strings in both files must be equal. The name of a target may be followed by its unit, in
-        the file or in the list: "energy [eV]" or "energy (eV)", the latter with a space; log(P) is
-        a name.
+        from 0. Without such a column, the rows are in the order of the molecules. SMILES strings in
+        both files must then be equal, and so must SMILES strings and titles where `index` assigns
+        the rows, since it may number rows in another order. The name of a target may be followed
+        by its unit, in the file or in the list: "energy [eV]" or "energy (eV)", the latter with a
+        space; log(P) is a name.
 
     Returns:
       The molecules in the order of the file, with `index` 0, 1, ...
@@ -154,12 +155,20 @@ def _frame(path, row, comment, lines):
         title = fields[name]
     columns = _columns(path, row + 2, fields.pop(properties, None))
     cells = [line.split() for line in lines]
-    if columns[2] is None and all(
-        len(atom) > 4 and atom[0] == str(k) and whole(atom[1]) for k, atom in enumerate(cells, 1)
-    ):  # the second column would be x
-        raise wrong_line(
-            path, row + 3, f"expected an element first, got numbers of atoms in {short(lines[0])}"
-        )
+    if columns[2] is None and all(len(atom) > 4 for atom in cells):  # the second would be x
+        if all(atom[0] == str(k) and whole(atom[1]) for k, atom in enumerate(cells, 1)):
+            raise wrong_line(
+                path,
+                row + 3,
+                f"expected an element first, got numbers of atoms in {short(lines[0])}",
+            )
+        charges = [_NUMBERS.get(atom[0].lower(), 0) for atom in cells]
+        if max(charges) > 1 and charges == [finite(atom[1]) for atom in cells]:
+            raise wrong_line(
+                path,
+                row + 3,
+                f"expected x after the element, got a nuclear charge in {short(lines[0])}",
+            )
     found = [_atom(path, row + 3 + k, atom, *columns) for k, atom in enumerate(cells)]
     numbers, positions = zip(*found, strict=True)
     atoms = Atoms(np.array(numbers), np.array(positions), _charge(path, row + 2, fields))
@@ -183,7 +192,7 @@ def _distinct(path, items):
     """({name: text}, {name: line}) of fields, each (line, name, text)."""
     fields, places = {}, {}
     for line, name, text in items:
-        if name in fields:
+        if fields.get(name, text) != text:  # the same text twice may be a formula: O=C=O O=C=O
             raise wrong_line(path, line, f"the field `{name}` is given for the second time")
         fields[name], places[name] = text, line
     return fields, places

@@ -120,21 +120,25 @@ def _target_file(path, records, source):
             f"for each molecule of {path}"
         )
     if not named:
-        _check_smiles(path, records, source, rows)
+        _check_same(path, records, source, rows, ["smiles"], "no column has titles")
+    elif named[0].lower() == "index":  # numbers of rows, which may be those of another order
+        others = ["smiles", *named[1:]]
+        _check_same(path, records, source, rows, others, f"both have one `{named[0]}`")
     return columns, rows
 
 
-def _check_smiles(path, records, source, rows):
-    """If both files have SMILES strings, rows in the order of the molecules have the same."""
+def _check_same(path, records, source, rows, columns, reason):
+    """Each row has the text of its molecule in those columns that are fields of the molecule."""
     for record, (line, cells) in zip(records, rows, strict=True):
-        own, other = any_case(record.fields, "smiles"), any_case(cells, "smiles")
-        if own and other and record.fields[own] != cells[other]:
-            raise wrong_line(
-                source,
-                line,
-                f"`{other}` is {short(cells[other])}, expected {short(record.fields[own])} as for "
-                f"the molecule in line {record.line} of {path}, because no column has titles",
-            )
+        for column in columns:
+            own, other = any_case(record.fields, column), any_case(cells, column)
+            if own and other and record.fields[own] != cells[other]:
+                raise wrong_line(
+                    source,
+                    line,
+                    f"`{other}` is {short(cells[other])}, expected {short(record.fields[own])} as "
+                    f"for the molecule in line {record.line} of {path}, because {reason}",
+                )
 
 
 def _joined(path, records, source, rows, column):

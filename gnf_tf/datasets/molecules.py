@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -42,6 +42,7 @@ _DTYPES = {
     "targets": np.float64,
     "index": np.int64,
 }
+_TEXTS = ("target_names", "target_units")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Molecules:
     """Molecules with 3-D positions and targets, their atoms concatenated: a `GraphDataset`.
 
     `read_molecules` reads them from a file, `molecules_from_smiles` makes them from structural
-    formulas, and `qm9` loads QM9. Arrays of other numeric types are converted to these.
+    formulas, and `qm9` loads QM9. Arrays of other numeric types, and names and units in other
+    sequences, are converted to these.
 
     >>> water = Molecules([3], [8, 1, 1], [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]],
     ...                   [[1.85]], ("mu",), ("D",), [0])
@@ -70,7 +72,7 @@ class Molecules:
     Raises:
       ValueError: if shapes do not agree, a number of atoms is below 1, an atomic number or a
         position is out of its range, or a target is not finite; the message names the molecule.
-        Also if two targets have the same name.
+        Also if two targets have the same name, or a name or unit is no text.
     """
 
     n_atoms: np.ndarray
@@ -83,6 +85,8 @@ class Molecules:
 
     def __post_init__(self):
         given = {field: np.asarray(getattr(self, field)) for field in _DTYPES}
+        texts = {field: _texts(field, getattr(self, field)) for field in _TEXTS}
+        vars(self).update(texts)
         _check(given, self.target_names, self.target_units)
         vars(self).update((k, v.astype(_DTYPES[k], copy=False)) for k, v in given.items())
 
@@ -210,6 +214,13 @@ def _centered(numbers, positions, n_atoms):
     charges = numbers[:, np.newaxis].astype(np.float64)
     centers = np.add.reduceat(charges * positions, starts) / np.add.reduceat(charges, starts)
     return positions - np.repeat(centers, n_atoms, axis=0)
+
+
+def _texts(field, values):
+    is_sequence = isinstance(values, Iterable) and not isinstance(values, str)
+    if not is_sequence or not all(isinstance(text, str) for text in values):
+        raise ValueError(f"`{field}` must be a sequence of texts, got {values!r:.200}")
+    return tuple(map(str, values))
 
 
 def _check(given, target_names, target_units):

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from gnf_tf.datasets.molecules import SYMBOLS, Molecules
+from gnf_tf.models import flow_parts
 
 __all__ = ["excess", "feature_names", "features", "problem", "training_ranges"]
 
 _TOLERANCE = 0.05  # angstrom, by which training ranges of distances are widened
-_CHUNK = 1000  # molecules whose pairs of atoms are in memory at a time
 
 
 def feature_names(elements: Sequence[int]) -> list[str]:
@@ -44,12 +44,9 @@ def features(molecules: Molecules, elements: Sequence[int]) -> np.ndarray:
     """
     counts = molecules.element_counts(elements)
     heavy = counts[:, np.asarray(elements) > 1].sum(axis=1)
-    parts = [
-        _of_pairs(molecules, np.arange(start, min(start + _CHUNK, len(molecules))), elements)
-        for start in range(0, len(molecules), _CHUNK)
-    ]
-    width = len(feature_names(elements)) - 2 - len(elements)
-    pairs = np.concatenate([np.zeros([0, width]), *parts])
+    pairs = np.zeros([len(molecules), len(feature_names(elements)) - 2 - len(elements)])
+    for rows in flow_parts.chunks(*molecules.sizes.T):  # all pairs of large molecules are too many
+        pairs[rows] = _of_pairs(molecules, rows, elements)
     return np.c_[molecules.n_atoms, heavy, counts, pairs]
 
 

@@ -1,4 +1,7 @@
-"""What the flows of `GraphDensity`, `GraphGenerator` and `PositionFlow` have in common."""
+"""What the flows of `GraphDensity`, `GraphGenerator` and `PositionFlow` have in common.
+
+`MoleculeRegressor` evaluates its molecules in these chunks, too.
+"""
 
 from collections.abc import Iterator
 from typing import Any

@@ -117,8 +117,8 @@ class Intervals:
         return self.quantiles[np.searchsorted(LEVELS, asked - 1e-9)]
 
     def arrays(self) -> dict[str, Any]:
-        """Returns the constructor's arguments in float32."""
-        return {name: values.astype(np.float32) for name, values in vars(self).items()}
+        """Returns the constructor's arguments."""
+        return dict(vars(self))
 
 
 def _scale_weights(features, errors):

@@ -2,16 +2,31 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from gnf_tf import datasets
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import familiarity
+from gnf_tf.models import familiarity, flow_parts
 from gnf_tf.models.intervals import Intervals
 
-__all__ = ["MoleculePredictions"]
+__all__ = ["MoleculePredictions", "check_type", "composition"]
+
+
+def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.ndarray:
+    """Returns [num_molecules, num_elements + 1] float64: atom counts by element, and a constant 1.
+
+    Args:
+      molecules: any number.
+      elements: [num_elements] atomic numbers.
+
+    Raises:
+      ValueError: if a molecule has another element.
+    """
+    counts = molecules.element_counts(elements)
+    return np.concatenate([counts, np.ones([len(molecules), 1])], axis=1)
 
 
 class MoleculePredictions:
@@ -30,7 +45,9 @@ class MoleculePredictions:
     spread: np.ndarray
     training_ranges: np.ndarray | None
     intervals: Intervals | None
-    _predict: Callable[[GraphsTuple], tf.Tensor]
+    composition_weights: np.ndarray
+    extent_weights: np.ndarray
+    _outputs: Callable[[GraphsTuple], tf.Tensor]
 
     def predict(self, molecules: datasets.Molecules, batch_size: int = 64) -> np.ndarray:
         """Returns predictions [num_molecules, num_targets] float64, in `target_units`.
@@ -40,7 +57,7 @@ class MoleculePredictions:
 
         Args:
           molecules: any number, of elements in `elements`.
-          batch_size: number of molecules evaluated at a time.
+          batch_size: largest number of molecules evaluated at a time; large ones are fewer.
 
         Raises:
           ValueError: if a molecule has another element, or `batch_size` is below 1.
@@ -66,7 +83,7 @@ class MoleculePredictions:
         Args:
           molecules: any number, of elements in `elements`.
           coverage: the share, in (0, 0.999], or several.
-          batch_size: number of molecules evaluated at a time.
+          batch_size: largest number of molecules evaluated at a time; large ones are fewer.
 
         Returns:
           lower, upper: [num_molecules, num_targets] float64 each, in `target_units`; for several
@@ -90,6 +107,22 @@ class MoleculePredictions:
         lower[..., norms] = np.maximum(lower[..., norms], 0.0)
         return lower, np.maximum(upper, lower)
 
+    def fitted(self, molecules: datasets.Molecules) -> np.ndarray:
+        """Returns the least-squares fit [num_molecules, num_targets] float64.
+
+        It is in units of the targets. In float32, total energies would lose digits that count.
+
+        Args:
+          molecules: any number, of elements in `elements`.
+
+        Raises:
+          ValueError: if a molecule has another element.
+        """
+        fit = composition(molecules, self.elements) @ self.composition_weights
+        if "extent" in self.readouts:
+            fit += molecules.extents(self.elements) @ self.extent_weights
+        return fit
+
     def calibrate(self, validation: datasets.Molecules, batch_size: int = 64) -> None:
         """Measures the errors on validation molecules, which `predict_interval` needs.
 
@@ -99,7 +132,7 @@ class MoleculePredictions:
 
         Args:
           validation: molecules with the model's targets, none of them a training molecule.
-          batch_size: number of molecules evaluated at a time.
+          batch_size: largest number of molecules evaluated at a time; large ones are fewer.
 
         Raises:
           ValueError: if there is no molecule, or there are other targets, units or elements.
@@ -122,7 +155,7 @@ class MoleculePredictions:
           ValueError: if there are other targets or other units.
           TypeError: if they are not Molecules.
         """
-        _check_type(molecules, argument)
+        check_type(molecules, argument)
         pairs = zip(self.target_units, molecules.target_units, strict=False)
         same_units = all("" in (own, other) or own == other for own, other in pairs)
         if molecules.target_names != self.target_names or not same_units:
@@ -155,7 +188,7 @@ class MoleculePredictions:
             kept no ranges.
           TypeError: if `molecules` are not Molecules.
         """
-        _check_type(molecules, "molecules")
+        check_type(molecules, "molecules")
         if self.training_ranges is None:
             raise ValueError(
                 "the model's file has no ranges of training molecules: set "
@@ -166,7 +199,7 @@ class MoleculePredictions:
 
     def _features(self, molecules, stacklevel):
         """The features of `familiarity`, with a warning about unfamiliar molecules."""
-        _check_type(molecules, "molecules")
+        check_type(molecules, "molecules")
         features = familiarity.features(molecules, self.elements)  # raises for other elements
         if self.training_ranges is not None:
             problem = familiarity.problem(features, self.training_ranges, self.elements)
@@ -180,16 +213,27 @@ class MoleculePredictions:
         return np.c_[np.nan_to_num(features, nan=1.2), predicted / self.spread]
 
     def _predicted(self, molecules, batch_size):
-        result = np.zeros([len(molecules), len(self.target_names)])
+        result = self.fitted(molecules)
         if not len(molecules):
             return result
-        for rows in datasets.plan_batches(molecules, batch_size):
-            graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
-            result[rows] = self._predict(graph)
+        for batch in datasets.plan_batches(molecules, batch_size):
+            for part in flow_parts.chunks(*molecules.sizes[batch].T):
+                rows = batch[part]
+                graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
+                result[rows] += self.spread * self._outputs(graph).numpy()
         return result
 
 
-def _check_type(molecules, argument):
+def check_type(molecules: Any, argument: str) -> None:
+    """Checks that an argument is Molecules.
+
+    Args:
+      molecules: its value.
+      argument: its name.
+
+    Raises:
+      TypeError: if they are not Molecules.
+    """
     if not isinstance(molecules, datasets.Molecules):
         raise TypeError(
             f"`{argument}` must be Molecules, from `datasets.read_molecules` or "

@@ -14,7 +14,7 @@ from gnf_tf.models import familiarity, saving
 from gnf_tf.models import readouts as kinds
 from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.intervals import Intervals
-from gnf_tf.models.molecule_predictions import MoleculePredictions
+from gnf_tf.models.molecule_predictions import MoleculePredictions, check_type, composition
 
 __all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
 
@@ -48,20 +48,6 @@ class RegressorConfig:
         if self.message_size < self.num_vectors:
             rule = f"at least num_vectors, {self.num_vectors}"
             raise options.OptionError("message_size", rule, self.message_size)
-
-
-def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.ndarray:
-    """Returns [num_molecules, num_elements + 1] float64: atom counts by element, and a constant 1.
-
-    Args:
-      molecules: any number.
-      elements: [num_elements] atomic numbers.
-
-    Raises:
-      ValueError: if a molecule has another element.
-    """
-    counts = molecules.element_counts(elements)
-    return np.concatenate([counts, np.ones([len(molecules), 1])], axis=1)
 
 
 class MoleculeRegressor(MoleculePredictions, saving.Model):
@@ -171,8 +157,8 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
                 raise ValueError(f"`{field}` must be finite, got {shapes[field][0]}")
         if not (np.isfinite(spread) & (np.asarray(spread) > 0)).all():
             raise ValueError(f"`spread` must be positive, got {spread}")
-        self.composition_weights = np.asarray(composition_weights, np.float32)
-        self.extent_weights = np.asarray(extent_weights, np.float32)
+        self.composition_weights = np.asarray(composition_weights, np.float64)
+        self.extent_weights = np.asarray(extent_weights, np.float64)
         self.spread = np.asarray(spread, np.float32)
         self.training_ranges = training_ranges
         self.intervals = Intervals(**intervals) if intervals else None
@@ -196,8 +182,8 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
             else:
                 self.atomic_dipoles = kinds.AtomicDipoles(num_dipoles)
         self(_SAMPLE)  # makes the variables
-        self._predict = tf.function(
-            self.predict_graphs, input_signature=[graphs.specs(_SAMPLE)], autograph=False
+        self._outputs = tf.function(
+            self.__call__, input_signature=[graphs.specs(_SAMPLE)], autograph=False
         )
 
     @classmethod
@@ -219,7 +205,9 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
         Raises:
           ValueError: if `train` has no molecule or no target, `readouts` names an unknown target or
             read-out, or a target has negative values, which no dipole and no extent has.
+          TypeError: if `train` is not Molecules.
         """
+        check_type(train, "train")
         if not len(train) or not train.target_names:
             raise ValueError(
                 f"`train` must hold molecules with targets, got {len(train)} molecules with "
@@ -248,8 +236,9 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
             homo, lumo = names.index("homo"), names.index("lumo")
             weights[:, np.array(chosen) == "gap"] = weights[:, [lumo]] - weights[:, [homo]]
         spread = (train.targets - features @ weights).std(axis=0)
-        # A fit to fewer molecules than elements is exact, with residuals from rounding alone.
-        spread = np.where(spread > 1e-6 * np.abs(train.targets).max(axis=0), spread, 1.0)
+        # A fit to fewer molecules than elements is exact, with residuals from rounding alone. Those
+        # of total energies can be as small as 1e-7 of the energies.
+        spread = np.where(spread > 1e-11 * np.abs(train.targets).max(axis=0), spread, 1.0)
         return cls(
             elements,
             names,
@@ -360,20 +349,25 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
         return [(charges, None) for charges in tf.unstack(self.atomic_dipoles(hidden), axis=1)]
 
     def baseline(self, graph: GraphsTuple) -> tf.Tensor:
-        """Returns the least-squares fit [n_graphs, num_targets], in units of the targets."""
+        """Returns the least-squares fit [n_graphs, num_targets] float32, as `fitted`.
+
+        Args:
+          graph: molecules, see `embedded`.
+        """
         one_hot = self._one_hot(graph)
         counts = graphs.sum_nodes(one_hot, graph)
         counts = tf.concat([counts, tf.ones_like(counts[:, :1])], axis=-1)
-        fit = tf.matmul(counts, self.composition_weights)
+        fit = tf.matmul(counts, tf.constant(self.composition_weights, tf.float32))
         if "extent" in self.readouts:
             extents = graphs.sum_nodes(one_hot * kinds.squared_radius(graph)[:, tf.newaxis], graph)
-            fit += tf.matmul(extents, self.extent_weights)
+            fit += tf.matmul(extents, tf.constant(self.extent_weights, tf.float32))
         return fit
 
     def predict_graphs(self, graph: GraphsTuple) -> tf.Tensor:
-        """Returns predictions [n_graphs, num_targets], in units of the targets.
+        """Returns predictions [n_graphs, num_targets] float32, in units of the targets.
 
-        Use this in TensorFlow programs, and `predict` for any number of molecules.
+        Use this in TensorFlow programs, and `predict` for any number of molecules and for targets
+        that need more digits than float32 has, such as total energies of heavy atoms.
 
         Args:
           graph: molecules, see `embedded`.

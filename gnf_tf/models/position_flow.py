@@ -238,8 +238,9 @@ class PositionFlow(saving.Model):
             graph = flow_parts.tensors(rows.graph(chunk))
             own = tf.random.fold_in(seeds.as_pair(seed), i)
             ratios = [self._log_prob(graph, tf.random.fold_in(own, k)) for k in range(num_samples)]
+            ratios = flow_parts.no_overflow(np.stack(ratios))
             result[chunk] = tf.reduce_logsumexp(ratios, axis=0) - math.log(num_samples)
-        return flow_parts.no_overflow(result)
+        return result
 
     def sample(self, topology: GraphsTuple, *, seed: seeds.Seed) -> GraphsTuple:
         """Returns `topology` with positions drawn from the density, whose mean in a graph is 0.

@@ -55,17 +55,26 @@ class RegressionObjective(Objective):
         module.intervals = None  # those of other weights
         names = [f"mae/{name}" for name in module.target_names]
         maes = [tf_keras.metrics.Mean(name=name) for name in names]
+        shown = validation.select(np.arange(min(len(validation), SHOWN)))
+        # The batches are in float32, which is too coarse for what a total energy is the sum of.
+        train, validation = (
+            dataclasses.replace(data, targets=data.targets - module.fitted(data))
+            for data in (train, validation)
+        )
         super().__init__(module, settings, seed, train, validation, maes)
+        self._shown = shown
         self.units = dict(zip(names, module.target_units, strict=True))
         # Without padding, whose edges all join one node, so that its reconstruction is inexact.
         self._first = next(iter(datasets.batches(validation, settings.batch_size, padded=False)))
 
     def batch_loss(self, data, is_training):
-        """Returns means over the real molecules of a padded batch, see `Objective.batch_loss`."""
+        """Returns means over the real molecules of a padded batch, see `Objective.batch_loss`.
+
+        The targets in `data` are residuals of the model's least-squares fit.
+        """
         inputs, targets, weights = data
         graph, spread = GraphsTuple(**inputs), self.module.spread
-        goal = (targets - self.module.baseline(graph)) / spread
-        error = tf.abs(goal - self.module(graph, is_training=is_training))
+        error = tf.abs(targets / spread - self.module(graph, is_training=is_training))
         num_molecules = tf.reduce_sum(weights)
         total = tf.reduce_sum(weights * tf.reduce_mean(error, axis=-1))
         updates = {
@@ -94,7 +103,7 @@ class RegressionObjective(Objective):
         """Draws predictions against targets, one figure for each target."""
         from gnf_tf import plots
 
-        sample = self._validation.select(np.arange(min(len(self._validation), SHOWN)))
+        sample = self._shown
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the user chose these molecules
             predicted = self.module.predict(sample, self.settings.batch_size)
