@@ -300,7 +300,7 @@ def main(config: Config) -> None:
         print(f"\nseconds a training step at {config.time_depth} steps, taken in turn (medians)")
         results["seconds"] = {mode: report_times(config, mode) for mode in config.modes}
     if "accuracy" in config.parts:
-        print("\naccuracy on 1000 nodes, 4000 edges (default initialisation)")
+        print("\naccuracy on 1000 nodes, 4000 edges (default initialization)")
         print(
             f"{'dtype':>8} {'steps':>6} {'reconstruction':>15} {'gradient difference':>20} "
             f"{'stored to float32':>20}"

@@ -101,7 +101,7 @@ BIJECTORS = {
 
 
 def randomise(module, seed=0, scale=0.4):
-    """New weights: a zero-initialised coupling is the identity and would pass vacuously."""
+    """New weights: a zero-initialized coupling is the identity and would pass vacuously."""
     rng = np.random.default_rng(seed)
     for variable in sorted(module.variables, key=lambda v: (v.name, v.shape.as_list())):
         value = rng.normal(size=variable.shape) * scale

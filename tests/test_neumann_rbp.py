@@ -182,7 +182,7 @@ def test_only_one_state_is_kept():
 
 @pytest.mark.parametrize("size", [8, 64])
 def test_contracts_as_initialised(size):
-    """The residual goes to rounding, also where a node has many neighbours."""
+    """The residual goes to rounding, also where a node has many neighbors."""
     tf.random.set_seed(0)
     net = models.NeumannRBP(100, size)
     graph = graphs.fully_connected([50, 2], size)

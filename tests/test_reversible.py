@@ -66,7 +66,7 @@ def test_gradients_equal_stored_ones(coupling, options):
     "num_steps, dtype, bound", [(12, tf.float32, 1e-5), (64, tf.float64, 1e-10)]
 )
 def test_gradients_at_depth(num_steps, dtype, bound):
-    """The bounds of the issue, on the default initialisation."""
+    """The bounds of the issue, on the default initialization."""
     tf.random.set_seed(1)
     graph = cases.mixed_graph(dtype)
     net = gnf_tf.models.GRevNet(num_steps, cases.NODE_SIZE, dtype=dtype, **cases.WIDTHS)
