@@ -56,7 +56,7 @@ class Config:
 
 
 def to_graph(positions: np.ndarray) -> graphs.GraphsTuple:
-    """[num_graphs, num_particles, dimension] as graphs in which each node hears all others."""
+    """[num_graphs, num_particles, dimension] as graphs in which each node sends to all others."""
     count, size, dimension = positions.shape
     pairs = np.stack(np.nonzero(~np.eye(size, dtype=bool)))
     starts = size * np.arange(count)[:, np.newaxis]

@@ -115,6 +115,21 @@ def make_bijector(name, dtype=tf.float64, seed=0):
     return randomise(BIJECTORS[name](dtype), seed)
 
 
+def observed_message_passing(see):
+    """A `make_conditioner` whose networks call `see(graph)` at each evaluation."""
+
+    def make_conditioner(output_size):
+        network = message_passing(output_size)
+
+        def conditioner(graph):
+            see(graph)
+            return network(graph)
+
+        return conditioner
+
+    return make_conditioner
+
+
 def mixed_graph(dtype=tf.float64, seed=0, n_node=(3, 1, 0, 4)):
     """Several sizes, a single node, a graph of no nodes, a self loop, a repeated edge."""
     rng = np.random.default_rng(seed)

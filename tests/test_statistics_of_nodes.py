@@ -9,14 +9,9 @@ import tensorflow as tf
 import gnf_tf
 from gnf_tf import graphs, networks, reversible
 from tests import cases, checks
+from tests.checks import EXECUTIONS
 
 pytestmark = pytest.mark.usefixtures("kept_half_steps")
-
-MODES = {
-    "eager": lambda function: function,
-    "function": lambda function: tf.function(function, autograph=False),
-    "xla": lambda function: tf.function(function, autograph=False, jit_compile=True),
-}
 
 
 def perceptron(output_size):
@@ -68,18 +63,19 @@ def trained(model, graph):
 
 
 @pytest.mark.parametrize(
-    "empty, mode, memory",
+    "empty, execution, memory",
     [
         *itertools.product(EMPTY, ["eager"], reversible.MEMORY_MODES),
         *itertools.product(["padding alone"], ["function", "xla"], ["reversible"]),
     ],
 )
 @pytest.mark.parametrize("name", MODELS)
-def test_nothing_to_average_leaves_the_moving_averages(name, empty, memory, mode):
+def test_nothing_to_average_leaves_the_moving_averages(name, empty, memory, execution):
     graph, padded = EMPTY[empty]
     model = cases.randomise(MODELS[name](padded=padded, memory=memory))
     before = statistics(model)
-    results = MODES[mode](lambda nodes: trained(model, graph.replace(nodes=nodes)))(graph.nodes)
+    compute = EXECUTIONS[execution](lambda nodes: trained(model, graph.replace(nodes=nodes)))
+    results = compute(graph.nodes)
     for values in results:
         assert np.isfinite(values).all()
     after = statistics(model)
