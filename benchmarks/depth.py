@@ -11,7 +11,7 @@ split's training nodes, its gradient, and Adam. Compared are
 - grevnet: `GRevNet` with additive couplings, in a loop, compiled by XLA;
 - gnn: the identical network with stored activations, executed in the same way;
 - neumann_rbp: a graph convolution of state and embedding, iterated, compiled by XLA;
-- pyg: `GroupAddRev` of PyTorch Geometric in two groups, PyTorch's eager mode, with the normalised
+- pyg: `GroupAddRev` of PyTorch Geometric in two groups, PyTorch's eager mode, with the normalized
   adjacency as a sparse matrix made once;
 - pyg_mmap: the same, memory alone, where glibc's heap can't fragment (see ENVIRONMENT).
 

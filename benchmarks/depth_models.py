@@ -62,7 +62,7 @@ def first_nodes(network: Network, count: int) -> Network:
 
 
 def tensorflow_trainer(config: Sizes, network: Network, model: Model, depth: int) -> Trainer:
-    """Ours."""
+    """A network of gnf_tf, with its training step compiled by XLA."""
     import sonnet as snt
     import tensorflow as tf
     import tf_keras

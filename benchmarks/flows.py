@@ -102,7 +102,7 @@ def _fresh(event):
 
 
 def our_realnvp(config: Config, size: int, mode: Mode) -> Timed:
-    """Ours on edgeless graphs."""
+    """The RealNVP of gnf_tf: a `GNF` on edgeless graphs."""
     import gnf_tf
 
     topology = gnf_tf.graphs.edgeless([size] * (config.nodes // size), config.node_size)
@@ -197,7 +197,7 @@ def zuko_realnvp(config: Config, size: int, mode: Mode) -> Timed:
 
 
 def attention_gnf(config: Config, size: int, mode: Mode, *, dense: bool) -> Timed:
-    """Ours on fully connected graphs, the paper's conditioner."""
+    """A `GNF` on fully connected graphs, with the paper's conditioner."""
     import gnf_tf
 
     topology = gnf_tf.graphs.fully_connected([size] * (config.nodes // size), config.node_size)
@@ -227,8 +227,8 @@ def medians(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, f
     """Median milliseconds of each call.
 
     They take turns, `repeats` times: after a pause, one call to wake up and CALLS_A_TURN timed.
-    PyTorch's threads spin for some milliseconds after their work, at the cost of whoever comes
-    next, so that single calls in turn would not be fair.
+    PyTorch's threads spin for some milliseconds after their work, at the cost of the
+    next call, so that single calls in turn would not be fair.
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):

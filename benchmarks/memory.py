@@ -101,14 +101,21 @@ def make_step(num_steps: int, memory: str, mode: str, graph, is_mixed: bool = Fa
         dtype=graph.nodes.dtype,
     )
 
+    return net, training_step(net, mode)
+
+
+def training_step(net, mode: str):
+    """A function of the graph: the mean square of the new node features, and its gradient."""
+    import tensorflow as tf
+
     def step(graph):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(net(graph).nodes))
         return loss, tape.gradient(loss, net.trainable_variables)
 
-    if mode != "eager":
-        step = tf.function(step, jit_compile=mode == "xla")
-    return net, step
+    if mode == "eager":
+        return step
+    return tf.function(step, jit_compile=mode == "xla", autograph=False)
 
 
 def measure_peak(config: Config, num_steps: int, memory: str, mode: str) -> float:
@@ -300,7 +307,7 @@ def main(config: Config) -> None:
         print(f"\nseconds a training step at {config.time_depth} steps, taken in turn (medians)")
         results["seconds"] = {mode: report_times(config, mode) for mode in config.modes}
     if "accuracy" in config.parts:
-        print("\naccuracy on 1000 nodes, 4000 edges (default initialisation)")
+        print("\naccuracy on 1000 nodes, 4000 edges (default initialization)")
         print(
             f"{'dtype':>8} {'steps':>6} {'reconstruction':>15} {'gradient difference':>20} "
             f"{'stored to float32':>20}"

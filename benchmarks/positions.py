@@ -56,7 +56,7 @@ class Config:
 
 
 def to_graph(positions: np.ndarray) -> graphs.GraphsTuple:
-    """[num_graphs, num_particles, dimension] as graphs in which each node hears all others."""
+    """[num_graphs, num_particles, dimension] as graphs in which each node sends to all others."""
     count, size, dimension = positions.shape
     pairs = np.stack(np.nonzero(~np.eye(size, dtype=bool)))
     starts = size * np.arange(count)[:, np.newaxis]
@@ -87,14 +87,11 @@ def weighted_samples(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions [count, ...] of samples, and log exp(-U(x)) q(a) / p(x, a) of each."""
     shape = (count, system.num_particles, system.dimension)
-    flow = model.distribution(to_graph(np.zeros(shape)))
-    joint = flow.sample(seed=seed)
-    log_prob = flow.log_prob(joint).numpy() - system.degrees * math.log(model.scale)
-    a, x = np.split(joint.nodes.numpy().reshape(*shape[:2], -1).astype(np.float64), 2, axis=-1)
-    mean = x.mean(axis=1, keepdims=True)
-    log_noise = -0.5 * (np.square(a - mean) + math.log(2.0 * math.pi)).sum(axis=(1, 2))
-    x = model.scale * (x - mean)
-    return x, log_noise - system.energy(x) - log_prob
+    joint = model.distribution(to_graph(np.zeros(shape))).sample(seed=seed)
+    mean = graphs.mean_nodes(joint.nodes[:, system.dimension :], joint)
+    joint = joint.replace(nodes=joint.nodes - tf.concat([mean, mean], axis=-1))
+    x = model.scale * joint.nodes[:, system.dimension :].numpy().reshape(shape).astype(np.float64)
+    return x, -system.energy(x) - model.log_ratio(joint, {}).numpy()
 
 
 def evaluate(config: Config, system, model, train, test, log_z) -> tuple[dict, np.ndarray]:

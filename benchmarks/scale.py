@@ -26,7 +26,7 @@ import numpy as np
 import tyro
 
 from benchmarks.depth_models import Network, make_trainer
-from benchmarks.memory import make_graph
+from benchmarks.memory import make_graph, training_step
 from benchmarks.processes import in_process, peak_mb
 
 Model = Literal["messages", "messages_stored", "grevnet", "pyg"]
@@ -101,13 +101,7 @@ def make_step(config: Config, model: Model, nodes: int, depth: int) -> Any:
         memory="stored" if model == "messages_stored" else "reversible",
     )
     graph = make_graph(nodes, edges, config.state, tf.float32)
-
-    @tf.function(jit_compile=config.execution == "xla", autograph=False)
-    def step(graph):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(net(graph).nodes))
-        return loss, tape.gradient(loss, net.trainable_variables)
-
+    step = training_step(net, config.execution)
     return lambda: float(step(graph)[0])
 
 

@@ -58,8 +58,9 @@ def as_pair(seed: Seed) -> tf.Tensor:
 
     Raises:
       TypeError: if `seed` is a single number that is not an integer.
-      ValueError: if a whole number is not in [0, 2^63), or a pair is not int32. The value of a
-        scalar tensor within a `tf.function` is not checked.
+      ValueError: if a whole number is not in [0, 2^63), or a pair is not int32. Within a
+        `tf.function` also for a scalar tensor of another dtype than int32 or int64, whose value is
+        not checked.
 
     >>> as_pair(2**32 + 7).numpy().tolist()
     [1, 7]

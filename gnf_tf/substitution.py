@@ -4,20 +4,21 @@
 that has others in their place. Both follow attributes, elements of containers, closure cells,
 default arguments and partial arguments. The original object is not changed, so that several threads
 can use one network, each with its own values. `described` tells which objects differ in nothing but
-these values, so that they can share what is compiled.
+these values, so that they can share what is compiled. `created_variables` records new variables.
 """
 
+import contextlib
 import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Description", "described", "held_values", "substituted"]
+__all__ = ["Description", "created_variables", "described", "held_values", "substituted"]
 
 # Of the objects of these packages only `tf.Module`s are searched: the others hold no weights.
 _CLOSED = {"keras", "numpy", "tensorflow", "tf_keras", *sys.stdlib_module_names}
@@ -41,6 +42,19 @@ _IGNORED = frozenset(
         "_self_half_step",  # see `gnf_tf.reversible.half_step`
     }
 )
+
+
+@contextlib.contextmanager
+def created_variables() -> Iterator[list[tf.Variable]]:
+    """A context that yields a list, to which each variable that is made in it is added."""
+    created: list[tf.Variable] = []
+
+    def creator(next_creator, **arguments):
+        created.append(next_creator(**arguments))
+        return created[-1]
+
+    with tf.variable_creator_scope(creator):
+        yield created
 
 
 def held_values(root: Any) -> list[tf.Variable | tf.Tensor]:

@@ -101,7 +101,7 @@ BIJECTORS = {
 
 
 def randomise(module, seed=0, scale=0.4):
-    """New weights: a zero-initialised coupling is the identity and would pass vacuously."""
+    """New weights: a zero-initialized coupling is the identity and would pass vacuously."""
     rng = np.random.default_rng(seed)
     for variable in sorted(module.variables, key=lambda v: (v.name, v.shape.as_list())):
         value = rng.normal(size=variable.shape) * scale
@@ -113,6 +113,21 @@ def randomise(module, seed=0, scale=0.4):
 
 def make_bijector(name, dtype=tf.float64, seed=0):
     return randomise(BIJECTORS[name](dtype), seed)
+
+
+def observed_message_passing(see):
+    """A `make_conditioner` whose networks call `see(graph)` at each evaluation."""
+
+    def make_conditioner(output_size):
+        network = message_passing(output_size)
+
+        def conditioner(graph):
+            see(graph)
+            return network(graph)
+
+        return conditioner
+
+    return make_conditioner
 
 
 def mixed_graph(dtype=tf.float64, seed=0, n_node=(3, 1, 0, 4)):

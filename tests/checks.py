@@ -6,6 +6,11 @@ import tensorflow as tf
 from gnf_tf import graphs
 
 TOLERANCE = {tf.float32: 3e-4, tf.float64: 1e-10}
+EXECUTIONS = {
+    "eager": lambda f: f,
+    "function": lambda f: tf.function(f, autograph=False),
+    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
+}
 
 
 def copied(graph):

@@ -12,6 +12,7 @@ import tensorflow as tf
 import gnf_tf
 from gnf_tf import datasets, graphs, metrics, models, networks
 from tests import cases, checks
+from tests.checks import EXECUTIONS
 
 SIZE = 6  # of the blocks
 
@@ -285,6 +286,12 @@ def test_wrong_arguments_are_named(arguments, message):
         models.GraphAutoEncoder(**{"embedding_size": 4, "max_num_nodes": 5, **arguments})
 
 
+@pytest.mark.parametrize("size, variance", [(0, None), (4, 0.0)])
+def test_wrong_sizes_and_variances_of_a_flow_are_named(size, variance):
+    with pytest.raises(ValueError, match="must be (even and )?positive, got 0"):
+        models.FlowAutoEncoder(size, 5, noise_variance=variance)
+
+
 def test_transformer_blocks_can_differ_in_whom_they_hear():
     """Two nodes without edges: heard by a block that attends to all, not along the edges."""
     graph = graphs.edgeless([2], 3).replace(nodes=tf.constant([[1.0, 2, 3], [4, 5, 6]]))
@@ -373,11 +380,6 @@ def networks_mlp(size):
 
 
 ENCODERS = ("network", "edge list", "flow")
-EXECUTIONS = {
-    "eager": lambda f: f,
-    "function": lambda f: tf.function(f, autograph=False),
-    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
-}
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What stands between the couplings: normalisation, the scale of means, mixing of features."""
+"""What stands between the couplings: normalization, the scale of means, mixing of features."""
 
 import numpy as np
 import pytest

@@ -9,16 +9,12 @@ import gnf_tf
 from gnf_tf import networks, reversible
 from gnf_tf.networks.dropout import dropout
 from tests import cases
+from tests.checks import EXECUTIONS
 
 pytestmark = pytest.mark.usefixtures("kept_half_steps")
 
 SEED = [3, 5]
-MODES = {"eager": None, "function": {}, "xla": {"jit_compile": True}}
-every_mode = pytest.mark.parametrize("mode", MODES)
-
-
-def call_in(mode, fn, *args):
-    return fn(*args) if MODES[mode] is None else tf.function(fn, **MODES[mode])(*args)
+every_execution = pytest.mark.parametrize("execution", EXECUTIONS)
 
 
 def make_pair(rate=0.4, **options):
@@ -59,15 +55,15 @@ def test_values_are_zero_as_often_as_said_and_keep_their_mean(rate):
     assert np.abs(np.corrcoef(kept[:, :10], rowvar=False) - np.eye(10)).max() < 0.3
 
 
-@every_mode
+@every_execution
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda d: d.name)
-def test_the_mask_is_that_of_its_seed_in_every_mode_and_precision(mode, dtype):
+def test_the_mask_is_that_of_its_seed_in_every_mode_and_precision(execution, dtype):
     def mask(seed):
         return dropout(tf.ones([9, 7], dtype), 0.5, seed) != 0.0
 
     first = dropout(tf.ones([9, 7]), 0.5, tf.constant(SEED)).numpy() != 0.0
-    np.testing.assert_array_equal(call_in(mode, mask, tf.constant(SEED)), first)
-    assert not np.array_equal(call_in(mode, mask, tf.constant([3, 6])), first)
+    np.testing.assert_array_equal(EXECUTIONS[execution](mask)(tf.constant(SEED)), first)
+    assert not np.array_equal(EXECUTIONS[execution](mask)(tf.constant([3, 6])), first)
 
 
 def test_rate_zero_and_no_seed_are_the_identity():
@@ -76,15 +72,16 @@ def test_rate_zero_and_no_seed_are_the_identity():
     assert dropout(values, 0.5, None) is values
 
 
-@every_mode
-def test_gradients_equal_stored_ones(mode):
+@every_execution
+def test_gradients_equal_stored_ones(execution):
     graph = cases.mixed_graph()
     reversible_net, stored_net = make_pair()
 
     def run(seed):
         return gradients(reversible_net, graph, seed)
 
-    actual, expected = call_in(mode, run, tf.constant(SEED)), gradients(stored_net, graph, SEED)
+    actual = EXECUTIONS[execution](run)(tf.constant(SEED))
+    expected = gradients(stored_net, graph, SEED)
     assert np.abs(expected[0] - stored_net(graph).nodes).max() > 0.1, "nothing was dropped"
     for a, b in zip(actual, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
@@ -101,8 +98,8 @@ def test_gradients_equal_stored_ones_with_shared_weights_and_batch_norm():
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
-@every_mode
-def test_the_inverse_by_the_same_seed_restores(mode):
+@every_execution
+def test_the_inverse_by_the_same_seed_restores(execution):
     graph = cases.mixed_graph()
     net, _ = make_pair()
     out = net(graph, is_training=True, seed=SEED)
@@ -111,7 +108,7 @@ def test_the_inverse_by_the_same_seed_restores(mode):
         return net.inverse(out, seed=seed).nodes
 
     np.testing.assert_allclose(
-        call_in(mode, inverse, tf.constant(SEED)), graph.nodes, rtol=1e-10, atol=1e-10
+        EXECUTIONS[execution](inverse)(tf.constant(SEED)), graph.nodes, rtol=1e-10, atol=1e-10
     )
     for other in (tf.constant([3, 6]), None):
         assert np.abs(net.inverse(out, seed=other).nodes - graph.nodes).max() > 0.1
@@ -148,15 +145,15 @@ def test_every_half_step_has_its_own_mask():
     np.testing.assert_array_equal(masks, forward[::-1])
 
 
-@pytest.mark.parametrize("mode", ["function", "xla"])
-def test_no_two_masks_need_be_there_at_once(mode):
+@pytest.mark.parametrize("execution", ["function", "xla"])
+def test_no_two_masks_need_be_there_at_once(execution):
     """Each is drawn after all that come before it, forward and then backward, and by its own op.
 
     Else a compiler draws them all at first, or hands those of the forward pass to the backward one,
     and memory grows with the number of steps.
     """
     (net, _), graph = make_pair(), cases.mixed_graph()
-    traced = tf.function(lambda seed: gradients(net, graph, seed), **MODES[mode])
+    traced = EXECUTIONS[execution](lambda seed: gradients(net, graph, seed))
     traced = traced.get_concrete_function(tf.TensorSpec([2], tf.int32))
     functions = traced.graph.as_graph_def().library.function
     functions = [function_def_to_graph.function_def_to_graph(function) for function in functions]
@@ -180,7 +177,7 @@ def test_no_two_masks_need_be_there_at_once(mode):
         assert sorted(map(masks_before, masks)) == list(range(len(masks)))
         drawn += [len(masks)] * bool(masks)
     # A function has one half step, forward or backward; a loop's body under XLA has both.
-    assert drawn == {"function": [1, 1, 1, 1], "xla": [2, 2]}[mode]
+    assert drawn == {"function": [1, 1, 1, 1], "xla": [2, 2]}[execution]
 
 
 def test_another_seed_another_mask_and_the_same_seed_the_same():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gnf_tf import datasets, graphs, metrics
+from gnf_tf.metrics import isomorphism
 
 
 def relabelled(graph, seed=0):
@@ -48,7 +49,7 @@ def test_classes_are_those_of_an_exhaustive_search():
 
 def test_graphs_whose_nodes_look_alike():
     rook = nx.line_graph(nx.complete_bipartite_graph(4, 4))
-    shrikhande = nx.Graph()  # as rook: 6 neighbours each, any two nodes share 2
+    shrikhande = nx.Graph()  # as rook: 6 neighbors each, any two nodes share 2
     steps = [(0, 1), (1, 0), (1, 1)]
     for x, y in np.ndindex(4, 4):
         shrikhande.add_edges_from(((x, y), ((x + a) % 4, (y + b) % 4)) for a, b in steps)
@@ -191,6 +192,27 @@ def test_valid_unique_and_novel_together():
     assert metrics.valid_unique_novel(several, several, nx.is_tree) == 0.0
     both = (graphs.from_networkx(part) for part in (several, [nx.complete_graph(5)]))
     assert metrics.valid_unique_novel(*both, nx.is_tree) == 3 / 5
+
+
+def test_classes_that_are_known_are_not_computed_again(monkeypatch):
+    several, train = [nx.path_graph(n) for n in (3, 3, 4, 5, 6)], [nx.path_graph(4)]
+    classes = metrics.isomorphism_classes([*several, *train])
+    expected = (
+        metrics.uniqueness(several),
+        metrics.novelty(several, train),
+        metrics.valid_unique_novel(several, train, nx.is_tree),
+        metrics.evaluate(several, train, train=train, num_bootstrap=2),
+    )
+    monkeypatch.delattr(isomorphism, "_component_classes")
+    assert expected == (
+        metrics.uniqueness(several, classes=classes[:5]),
+        metrics.novelty(several, train, classes=classes),
+        metrics.valid_unique_novel(several, train, nx.is_tree, classes=classes),
+        metrics.evaluate(several, train, train=train, num_bootstrap=2, classes=classes),
+    )
+    for wrong in (classes[:5], [*classes, 0]):
+        with pytest.raises(ValueError, match="`classes` must have a number for each of 6 graphs"):
+            metrics.novelty(several, train, classes=wrong)
 
 
 def test_ego():

@@ -12,16 +12,13 @@ import tf_keras
 import gnf_tf
 from gnf_tf import graphs, networks, reversible
 from gnf_tf.reversible.loop import repeated
+from gnf_tf.substitution import created_variables
 from tests import cases, checks
+from tests.checks import EXECUTIONS
 
 pytestmark = pytest.mark.usefixtures("process", "kept_half_steps")
 
 NUM_STEPS = 3
-EXECUTIONS = {
-    "eager": lambda f: f,
-    "function": lambda f: tf.function(f, autograph=False),
-    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
-}
 
 
 def in_a_closure(output_size):
@@ -56,13 +53,7 @@ def make_both(make):
     tf.random.set_seed(0)
     loop = reversible.Loop(make, NUM_STEPS)
     tf.random.set_seed(0)
-    created = []
-
-    def creator(next_creator, **arguments):
-        created.append(next_creator(**arguments))
-        return created[-1]
-
-    with tf.variable_creator_scope(creator):
+    with created_variables() as created:
         layers = [layer for _ in range(NUM_STEPS) for layer in make()]
     return loop, layers, created
 

@@ -99,7 +99,7 @@ def test_a_call_warns_once_and_where_it_stands(model, train):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.predict(train)
-    for call in (model.predict, model.predict_interval):
+    for call in (model.predict, model.predict_interval, model.predict_with_interval):
         with pytest.warns(UserWarning, match=r"2 of 2 molecules.* number of") as caught:
             call(molecules(WATER, PEROXIDE, scale=3.0))
         assert len(caught) == 1 and caught[0].filename == __file__
@@ -162,6 +162,10 @@ def test_few_molecules_give_wide_or_infinite_intervals_and_no_low_coverage():
 def test_intervals_are_around_predictions_and_norms_are_not_negative(model, validation):
     lower, upper = model.predict_interval(validation, [0.2, 0.9])
     predicted = model.predict(validation)
+    for found, expected in zip(
+        model.predict_with_interval(validation, [0.2, 0.9]), (predicted, lower, upper), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
     assert lower.shape == upper.shape == (2, 120, 2)
     assert (lower[1] <= lower[0]).all() and (upper[0] <= upper[1]).all()
     middle = (lower + upper) / 2

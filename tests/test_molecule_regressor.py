@@ -11,7 +11,7 @@ import tensorflow as tf
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import flow_parts, readouts
-from gnf_tf.models.molecule_regressor import composition
+from gnf_tf.models.composition import composition
 from tests import cases, checks
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"

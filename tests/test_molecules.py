@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gnf_tf.datasets import Molecules
-from gnf_tf.models.molecule_regressor import composition
+from gnf_tf.models.composition import composition
 
 
 def arrays():

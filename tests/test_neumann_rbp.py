@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from gnf_tf import graphs, models, networks
 from tests import cases, checks
+from tests.checks import EXECUTIONS
 
 STATE_SIZE = 3
-MODES = {"eager": None, "function": {}, "xla": {"jit_compile": True}}
-every_mode = pytest.mark.parametrize("mode", MODES)
+every_execution = pytest.mark.parametrize("execution", EXECUTIONS)
 
 
 def make_net(num_steps=60, dtype=tf.float64, scale=0.25, **options):
@@ -22,10 +22,6 @@ def make_net(num_steps=60, dtype=tf.float64, scale=0.25, **options):
         num_steps, STATE_SIZE, input_size=cases.NODE_SIZE, dtype=dtype, **cases.WIDTHS, **options
     )
     return cases.randomise(net, scale=scale)
-
-
-def call_in(mode, fn, *args):
-    return fn(*args) if MODES[mode] is None else tf.function(fn, **MODES[mode])(*args)
 
 
 def gradients(net, graph):
@@ -62,8 +58,8 @@ def all_close(actual, expected, rtol=1e-8, atol=1e-10):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-@every_mode
-def test_gradient_is_that_of_implicit_differentiation(mode):
+@every_execution
+def test_gradient_is_that_of_implicit_differentiation(execution):
     """v solves (I - J^T) v = dL/dh at the fixed point, J from the whole dense Jacobian."""
     net, graph = make_net(), cases.mixed_graph()
     assert np.max(net.residual(graph)) < 1e-12
@@ -82,7 +78,7 @@ def test_gradient_is_that_of_implicit_differentiation(mode):
         nodes = applied(net, fixed, graph)
     expected = tape.gradient(nodes, sources, output_gradients=tf.constant(v))
     assert all(np.abs(g).max() > 0.0 for g in expected)
-    all_close(call_in(mode, gradients, net, graph), (fixed, *expected))
+    all_close(EXECUTIONS[execution](gradients)(net, graph), (fixed, *expected))
 
 
 def test_converged_gradient_is_that_of_unrolled_steps():
@@ -123,16 +119,16 @@ def test_each_term_is_one_power_of_the_jacobian():
 
 
 @pytest.mark.parametrize(
-    "num_steps, num_terms, mode",
+    "num_steps, num_terms, execution",
     [(1, 0, "function"), (2, 5, "function"), (9, 3, "xla")],
 )
-def test_compiled_equals_eager_before_convergence_too(mode, num_steps, num_terms):
+def test_compiled_equals_eager_before_convergence_too(execution, num_steps, num_terms):
     net, graph = make_net(num_steps, num_terms=num_terms), cases.mixed_graph()
     expected = gradients(net, graph)
-    all_close(call_in(mode, gradients, net, graph), expected)
-    all_close([call_in(mode, net.residual, graph)], [net.residual(graph)])
+    all_close(EXECUTIONS[execution](gradients)(net, graph), expected)
+    all_close([EXECUTIONS[execution](net.residual)(graph)], [net.residual(graph)])
     # The tape outside of the compiled function.
-    compiled = tf.function(lambda graph: net(graph), **MODES[mode])
+    compiled = EXECUTIONS[execution](lambda graph: net(graph))
     compiled.trainable_variables = net.trainable_variables
     all_close(gradients(compiled, graph), expected)
 
@@ -158,16 +154,9 @@ def test_padding_changes_nothing():
 def test_only_one_state_is_kept():
     """Eager: between forward and backward no state but the last is alive."""
     states = []
-
-    def make_conditioner(output_size):
-        inner = cases.message_passing(output_size)
-
-        def conditioner(graph):
-            states.append(weakref.ref(graph.nodes))
-            return inner(graph)
-
-        return conditioner
-
+    make_conditioner = cases.observed_message_passing(
+        lambda graph: states.append(weakref.ref(graph.nodes))
+    )
     net, graph = make_net(20, make_conditioner=make_conditioner), cases.mixed_graph()
     states.clear()
     with tf.GradientTape() as tape:
@@ -182,7 +171,7 @@ def test_only_one_state_is_kept():
 
 @pytest.mark.parametrize("size", [8, 64])
 def test_contracts_as_initialised(size):
-    """The residual goes to rounding, also where a node has many neighbours."""
+    """The residual goes to rounding, also where a node has many neighbors."""
     tf.random.set_seed(0)
     net = models.NeumannRBP(100, size)
     graph = graphs.fully_connected([50, 2], size)

@@ -335,6 +335,7 @@ def test_graphs_whose_nodes_have_features(tmp_path):
     "content, message",
     [
         (b"", "is empty"),
+        (b",,\n , \n", "line 1: expected rows below the names of the columns, got none"),
         (b"set,x\n", "line 1: expected rows below the names of the columns, got none"),
         (b"x,y\n1,2\n", "line 1: expected a column 'set' and columns of features, got 'x, y'"),
         (b"set\n1\n", "line 1: expected a column 'set' and columns of features, got 'set'"),

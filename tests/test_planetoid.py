@@ -52,7 +52,7 @@ def test_citeseer_has_15_papers_without_words_and_label():
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_labels_belong_to_the_nodes(name):
-    """Neighbours mostly have one label, and words of a class look alike: nothing is out of step."""
+    """Neighbors mostly have one label, and words of a class look alike: nothing is out of step."""
     network = load(name)
     senders, receivers = network.graph.senders.numpy(), network.graph.receivers.numpy()
     agree = network.labels[senders] == network.labels[receivers]
@@ -109,5 +109,5 @@ def test_a_missing_or_damaged_file_is_named(tmp_path, monkeypatch):
 def test_the_files_and_their_licence_are_declared_as_package_data():
     root = pathlib.Path(__file__).resolve().parent.parent
     assert '"gnf_tf.datasets" = ["data/*"]' in (root / "pyproject.toml").read_text()
-    licence = root / "gnf_tf" / "datasets" / "data" / "LICENSE"
-    assert "Copyright (c) 2016 Zhilin Yang" in licence.read_text()
+    license_file = root / "gnf_tf" / "datasets" / "data" / "LICENSE"
+    assert "Copyright (c) 2016 Zhilin Yang" in license_file.read_text()

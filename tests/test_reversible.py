@@ -66,7 +66,7 @@ def test_gradients_equal_stored_ones(coupling, options):
     "num_steps, dtype, bound", [(12, tf.float32, 1e-5), (64, tf.float64, 1e-10)]
 )
 def test_gradients_at_depth(num_steps, dtype, bound):
-    """The bounds of the issue, on the default initialisation."""
+    """The bounds of the issue, on the default initialization."""
     tf.random.set_seed(1)
     graph = cases.mixed_graph(dtype)
     net = gnf_tf.models.GRevNet(num_steps, cases.NODE_SIZE, dtype=dtype, **cases.WIDTHS)
@@ -167,24 +167,11 @@ def test_only_the_final_state_is_kept(monkeypatch):
     import weakref
 
     graph = cases.mixed_graph()
-    alive = []
-
-    def observed(net):
-        states = []
-
-        def make_conditioner(output_size):
-            inner = cases.message_passing(output_size)
-
-            def conditioner(graph):
-                states.append(weakref.ref(graph.nodes))
-                return inner(graph)
-
-            return conditioner
-
-        return make_conditioner, states
-
+    alive, states = [], []
+    make_conditioner = cases.observed_message_passing(
+        lambda graph: states.append(weakref.ref(graph.nodes))
+    )
     for memory in reversible.MEMORY_MODES:
-        make_conditioner, states = observed(memory)
         net = gnf_tf.models.GRevNet(
             6,
             cases.NODE_SIZE,

@@ -19,15 +19,11 @@ import gnf_tf
 from gnf_tf import graphs, networks, reversible
 from gnf_tf.substitution import held_values, substituted
 from tests import cases
+from tests.checks import EXECUTIONS
 
 pytestmark = pytest.mark.usefixtures("process", "kept_half_steps")
 
 WIDTH = 2
-EXECUTIONS = {
-    "eager": lambda f: f,
-    "function": lambda f: tf.function(f, autograph=False),
-    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
-}
 
 
 def two_single_nodes(nodes):

@@ -78,22 +78,26 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     structure = metrics.shared_structure(train)
     results["structure"] = structure and structure.__name__
     results |= {name: [] for name in REPORTED}
-    rng = seeds.generator(seed)
+    rng, known = seeds.generator(seed), metrics.isomorphism_classes(train)
     for trial in range(config.trials):
         start = time.perf_counter()
         generated = generator.generate(config.num_generated, seed=trial)
         seconds = time.perf_counter() - start
+        # Once for all that asks for them, since they take long for large graphs.
+        classes = metrics.isomorphism_classes([*generated, *train])
         results["generation"].append(
-            compared(generated, test, train)
+            compared(generated, test, train, classes)
             | {
                 "graphs_per_second": len(generated) / seconds,
                 "connected": metrics.validity(generated, metrics.is_connected),
                 "valid": structure and metrics.validity(generated, structure),
-                "all_three": structure and metrics.valid_unique_novel(generated, train, structure),
+                "all_three": structure
+                and metrics.valid_unique_novel(generated, train, structure, classes=classes),
             }
         )
         rows = rng.choice(len(train), config.num_generated)
-        results["random_training_graphs"].append(compared([train[i] for i in rows], test, train))
+        drawn, classes = [train[i] for i in rows], [*(known[i] for i in rows), *known]
+        results["random_training_graphs"].append(compared(drawn, test, train, classes))
     encoded = generator.decoded_encodings(train, seed=seed)
     results["decoded_encodings"] = {s: metrics.mmd(test, encoded, s) for s in metrics.STATISTICS}
     results["decoded_connected"] = metrics.validity(encoded, metrics.is_connected)
@@ -114,10 +118,10 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     return results | generator_options.reconstruction(generator, train, test)
 
 
-def compared(generated: list, test: list, train: list) -> dict[str, dict]:
+def compared(generated: list, test: list, train: list, classes: list[int]) -> dict[str, dict]:
     """Returns the report of `metrics.evaluate` for each protocol."""
     return {
-        name: metrics.evaluate(generated, test, train=train, protocol=name)
+        name: metrics.evaluate(generated, test, train=train, protocol=name, classes=classes)
         for name in metrics.PROTOCOLS
     }
 

@@ -9,10 +9,10 @@ A MoleculeRegressor predicts targets of molecules; the column "unfamiliar" is ab
 unlike the training molecules. A NodeClassifier predicts classes of nodes and their probabilities. A
 GraphDensity computes log-densities of node features in nats, where low ones indicate anomalies; if
 --out is a file of graphs, it samples new features for the input's graphs, which are written without
-self loops. A PositionFlow does the same with positions. A GraphGenerator
-generates a number of graphs, or graphs of the sizes of the input's; if --out is a csv file, it
-computes log-densities of the embeddings of the input's graphs, or, if trainers/autoencoder.py
-trained the auto-encoder alone, how well it reconstructs each graph.
+self loops. A PositionFlow does the same with positions. A GraphGenerator generates a number of
+graphs, or graphs of the sizes of the input's; if --out is a csv file, it computes log-densities of
+the embeddings of the input's graphs, or, if trainers/autoencoder.py trained the auto-encoder alone,
+how well it reconstructs each graph.
 """
 
 import dataclasses
@@ -101,13 +101,14 @@ def main() -> None:
 
 def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
     """Predicts the targets of molecules, and how unlike the training molecules they are."""
-    molecules, columns = datasets.read_molecules(config.input), {}
+    molecules = datasets.read_molecules(config.input)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if config.coverage is not None:  # first, since it may be wrong
-            ends = model.predict_interval(molecules, config.coverage)
-            columns = dict(zip((" lower", " upper"), ends, strict=True))
-        columns = {"": model.predict(molecules)} | columns
+        if config.coverage is None:
+            columns = {"": model.predict(molecules)}
+        else:
+            found = model.predict_with_interval(molecules, config.coverage)
+            columns = dict(zip(("", " lower", " upper"), found, strict=True))
     for message in {str(warning.message): None for warning in caught}:
         print(f"warning: {message}", file=sys.stderr)
     # A list, because targets may be named "unfamiliar", or "gap" and "gap lower".

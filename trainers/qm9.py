@@ -24,7 +24,7 @@ from gnf_tf.datasets import Molecules
 from gnf_tf.datasets.molecules import SYMBOLS
 from gnf_tf.errors import UserError
 from gnf_tf.models import MoleculeRegressor, RegressorConfig
-from gnf_tf.models.molecule_regressor import composition
+from gnf_tf.models.composition import composition
 from gnf_tf.training import RegressionSettings, distribution
 from trainers import cli, report
 
@@ -154,9 +154,10 @@ def train_and_evaluate(
     model.save(config.run_dir / "model.npz")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the results have the number of unfamiliar molecules
-        predicted = model.predict(test, config.settings.batch_size)
-        ends = model.predict_interval(test, COVERAGES, config.settings.batch_size)
-    shares = ((ends[0] <= test.targets) & (test.targets <= ends[1])).mean(axis=1)
+        predicted, lower, upper = model.predict_with_interval(
+            test, COVERAGES, config.settings.batch_size
+        )
+    shares = ((lower <= test.targets) & (test.targets <= upper)).mean(axis=1)
     rows = evaluate(config, model, train, test, predicted)
     for row, share in zip(rows, shares[COVERAGES.index(0.9)].tolist(), strict=True):
         row["within_90"] = share

@@ -45,7 +45,8 @@ class GraphMixing(GraphLayer):
           name: as in TFP.
 
         Raises:
-          ValueError: if `node_size` is below 2, or for a bad `seed`.
+          ValueError: if `node_size` is below 2.
+          TypeError, ValueError: for a bad `seed`.
         """
         parameters = dict(locals())
         super().__init__(

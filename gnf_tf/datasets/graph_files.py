@@ -11,8 +11,8 @@ import numpy as np
 
 from gnf_tf.datasets.attributed_graphs import check_widths, items, simple_graph
 from gnf_tf.datasets.contents import content_of, opened
-from gnf_tf.datasets.networkx_files import FORMATS, Format, read_networkx
-from gnf_tf.datasets.npz_graphs import npz_content, read_npz
+from gnf_tf.datasets.networkx_files import FORMATS, Format, listed, read_networkx
+from gnf_tf.datasets.npz_graphs import npz_content, read_npz_graphs
 from gnf_tf.datasets.random_graphs import GraphSplit
 from gnf_tf.datasets.tu_files import read_tu, tu_name
 from gnf_tf.errors import DataError
@@ -87,7 +87,7 @@ def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.G
     path = user_path(path)
     is_folder = os.path.isdir(path)  # False also for an invalid path, such as one with a zero byte
     if path.suffix.lower() == ".npz" and not is_folder:
-        return read_npz(path, content_of(path), split)
+        return read_npz_graphs(path, content_of(path), split)
     name = tu_name(path.name)
     if name and not is_folder:
         named = _numbered(path, read_tu(path.parent, name))
@@ -122,7 +122,7 @@ def _read_folder(folder):
         return _numbered(folder, read_tu(file.parent, name))
     named = [pair for file in files for pair in _read_file(file)]
     if not named:
-        raise DataError(f"{folder} holds no graphs, expected files of {_list(_READ)}")
+        raise DataError(f"{folder} holds no graphs, expected files of {listed(_READ)}")
     return named
 
 
@@ -147,20 +147,16 @@ def _natural(path):
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
 
-def _list(suffixes):
-    *others, last = suffixes
-    return f"{', '.join(others)} or {last}"
-
-
 def _read_file(path):
     """(name, graph) of all graphs in a file."""
     content = content_of(path)
     suffix = pathlib.PurePath(path.name).suffix.lower()
     if suffix == ".npz":
-        return _numbered(path, read_npz(path, content, "all"))
+        return _numbered(path, read_npz_graphs(path, content, "all"))
     if suffix not in FORMATS:
         raise DataError(
-            f"{path} has the suffix {suffix!r}, expected {_list(_READ)}, or a zip or folder of such"
+            f"{path} has the suffix {suffix!r}, expected {listed(_READ)}, or a zip or folder of "
+            "such"
         )
     graphs, form = read_networkx(path, content), FORMATS[suffix]
     if not graphs:
@@ -200,7 +196,7 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
     path = user_path(path)
     suffix = path.suffix.lower()
     if suffix not in _WRITTEN:
-        raise DataError(f"{path} has the suffix {suffix!r}, expected {_list(_WRITTEN)}")
+        raise DataError(f"{path} has the suffix {suffix!r}, expected {listed(_WRITTEN)}")
     is_sequence = isinstance(graphs, Collection) and not isinstance(graphs, nx.Graph)
     if not is_sequence or not all(isinstance(graph, nx.Graph) for graph in graphs):
         raise TypeError(
@@ -248,4 +244,6 @@ def _check_held(index, graph, form):
 def _check(has, what, form):
     for thing in sorted(has - form.holds):
         others = [suffix for suffix, other in _WRITTEN.items() if has <= other.holds]
-        raise ValueError(f"{what} has {thing}, which {form.name} doesn't hold; use {_list(others)}")
+        raise ValueError(
+            f"{what} has {thing}, which {form.name} doesn't hold; use {listed(others)}"
+        )

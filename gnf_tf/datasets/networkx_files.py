@@ -9,7 +9,7 @@ import os
 import pathlib
 import re
 import zipfile
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -23,7 +23,14 @@ from gnf_tf.datasets.text_files import finite, plain
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
-__all__ = ["ATTRIBUTED", "FORMATS", "Format", "read_attributed_graphs", "read_networkx"]
+__all__ = [
+    "ATTRIBUTED",
+    "FORMATS",
+    "Format",
+    "listed",
+    "read_attributed_graphs",
+    "read_networkx",
+]
 
 
 class Format(NamedTuple):
@@ -303,6 +310,12 @@ FORMATS = {
 ATTRIBUTED = (".graphml", ".gexf", ".gml", ".json")  # the formats that hold attributes
 
 
+def listed(suffixes: Iterable[str]) -> str:
+    """The suffixes for an error message, with "or" before the last one."""
+    *others, last = suffixes
+    return f"{', '.join(others)} or {last}"
+
+
 def read_networkx(path: pathlib.Path | zipfile.Path, content: bytes) -> list[nx.Graph]:
     """The graphs in the content of a file with a suffix of `FORMATS`, as networkx reads them.
 
@@ -337,8 +350,9 @@ def read_attributed_graphs(path: str | os.PathLike, others: Sequence[str]) -> li
     path = user_path(path)
     suffix = path.suffix.lower()
     if suffix not in ATTRIBUTED:
-        *most, last = [*others, *ATTRIBUTED]
-        raise DataError(f"{path} has the suffix {suffix!r}, expected {', '.join(most)} or {last}")
+        raise DataError(
+            f"{path} has the suffix {suffix!r}, expected {listed([*others, *ATTRIBUTED])}"
+        )
     graphs = read_networkx(path, content_of(path))
     for graph in graphs:
         for _, data in graph.nodes(data=True):

@@ -23,6 +23,7 @@ from gnf_tf.datasets.node_arrays import (
 )
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, from_networkx
+from gnf_tf.graphs.exchange import shown
 
 __all__ = [
     "FRACTIONS",
@@ -229,7 +230,7 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
                 for name in names:
                     if not _is_finite(data[name]):
                         raise ValueError(
-                            f"node {node!r} of graph {index} has {name!r} {_shown(data[name])}; "
+                            f"node {node!r} of graph {index} has {name!r} {shown(data[name])}; "
                             "expected a finite number"
                         )
             row = data["features"] if names == ["features"] else [data[name] for name in names]
@@ -245,11 +246,6 @@ def _is_finite(value):
         return isinstance(value, numbers.Real | np.bool_) and abs(float(value)) <= largest
     except OverflowError:  # a whole number that is too large for a float
         return False
-
-
-def _shown(value):
-    """The value for an error message: on one line, and at most 80 characters."""
-    return f"{' '.join(repr(value).split()):.80}"
 
 
 def _random_masks(known, fractions, seed):
@@ -289,7 +285,7 @@ def _masks_of(graph):
         if not isinstance(part, str) or part not in {"", *_SPLIT}:
             raise ValueError(
                 f"the 'split' of node {node!r} must be 'train', 'validation' or 'test', got "
-                f"{_shown(part)}"
+                f"{shown(part)}"
             )
         found.append(_SPLIT.get(part, ""))
     if not any(found):

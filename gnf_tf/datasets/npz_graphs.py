@@ -13,10 +13,10 @@ from gnf_tf.datasets.npz_files import arrays_of
 from gnf_tf.datasets.random_graphs import GraphSplit
 from gnf_tf.errors import DataError
 
-__all__ = ["npz_content", "read_npz"]
+__all__ = ["npz_content", "read_npz_graphs"]
 
 
-def read_npz(path: str | os.PathLike, content: bytes, split: GraphSplit) -> list[nx.Graph]:
+def read_npz_graphs(path: str | os.PathLike, content: bytes, split: GraphSplit) -> list[nx.Graph]:
     """The undirected graphs of an npz file, in its order, with nodes 0 to n - 1.
 
     `read_graphs` describes the arrays of the file. Whole numbers may have any integer type, and an
@@ -128,7 +128,7 @@ def _graphs(path, arrays):
 
 
 def npz_content(graphs: Sequence[nx.Graph]) -> bytes:
-    """The content of a file for `read_npz`, from undirected graphs that `simple_graph` returned.
+    """The content of a file for `read_npz_graphs`, from undirected graphs of `simple_graph`.
 
     Raises:
       ValueError: if a label is not a number, or only some nodes, edges or graphs have labels.

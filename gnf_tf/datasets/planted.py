@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from gnf_tf import seeds
 from gnf_tf.datasets.labeled_graphs import LabeledGraph
 from gnf_tf.datasets.node_graphs import node_graph
 
@@ -53,7 +54,7 @@ class PlantedClasses:
 
     def sample(self, seed: int = 0) -> LabeledGraph:
         """A graph with random sets of nodes for training, validation and test, see `node_graph`."""
-        rng = np.random.default_rng(seed)
+        rng = seeds.generator(seed)
         classes, n = self.num_classes, self.num_nodes
         labels = np.sort(rng.permutation(n) % classes)  # as many nodes in each class
         num_edges = round(n * self.degree / 2)

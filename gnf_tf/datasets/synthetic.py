@@ -110,7 +110,7 @@ class PointSets:
         for i, centers in enumerate(self.centers):
             mine = starts[i :: len(self.centers)]
             if len(mine):
-                part = tf.random.experimental.stateless_fold_in(seed, i)
+                part = tf.random.fold_in(seed, i)
                 members.append(tf.reshape(self._draw(centers, len(mine), part, dtype), [-1, 2]))
                 rows.append((mine[:, np.newaxis] + np.arange(len(centers))).ravel())
         # `members` is sorted by size; `order` says which of its rows each row of the batch is.
@@ -119,9 +119,7 @@ class PointSets:
 
     def _draw(self, centers, count, seed, dtype):
         """`count` sets of one size, [count, n, 2]."""
-        noise_seed, order_seed, angle_seed = tf.unstack(
-            tf.random.experimental.stateless_split(seed, 3)
-        )
+        noise_seed, order_seed, angle_seed = tf.unstack(tf.random.split(seed, 3))
         n = len(centers)
         order = tf.argsort(tf.random.stateless_uniform([count, n], order_seed, alg="philox"))
         points = tf.gather(tf.constant(centers, dtype), order)

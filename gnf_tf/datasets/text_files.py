@@ -53,7 +53,7 @@ def read_table(
         raise wrong_line(
             path, reader.line_num, f"{error}, expected cells between commas"
         ) from error
-    (first, header), *rows = (row for row in rows if any(row[1])) or [(1, [""])]
+    (first, header), *rows = [row for row in rows if any(row[1])] or [(1, [""])]
     header[0] = header[0] or index
     if not all(header[1:]) or len(set(header)) < len(header):
         raise wrong_line(

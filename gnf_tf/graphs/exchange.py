@@ -11,7 +11,7 @@ from graph_nets.graphs import GraphsTuple
 from gnf_tf.graphs.structure import FEATURE_FIELDS, unbatch
 from gnf_tf.graphs.validation import as_float32
 
-__all__ = ["from_networkx", "to_networkx"]
+__all__ = ["from_networkx", "shown", "to_networkx"]
 
 
 def from_networkx(graphs: Sequence[nx.Graph], *, dtype: Any = tf.float32) -> GraphsTuple:
@@ -79,7 +79,7 @@ def _features(kind, items, dtype):
         row = _vector(what, data["features"], dtype.as_numpy_dtype)
         if rows and row.shape != rows[0].shape:
             raise ValueError(
-                f"{what} has 'features' of shape {row.shape}, {_shown(data['features'])}; expected "
+                f"{what} has 'features' of shape {row.shape}, {shown(data['features'])}; expected "
                 f"a vector as wide as the first, {rows[0].shape}"
             )
         rows.append(row)
@@ -101,11 +101,11 @@ def _vector(what, value, dtype):
         if np.isfinite(row).all():
             return given
     raise ValueError(
-        f"{what} has 'features' {_shown(value)}; expected a finite number or a vector of them"
+        f"{what} has 'features' {shown(value)}; expected a finite number or a vector of them"
     )
 
 
-def _shown(value):
+def shown(value: Any) -> str:
     """The value for an error message: on one line, and at most 80 characters."""
     return f"{' '.join(repr(value).split()):.80}"
 

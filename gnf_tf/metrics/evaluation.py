@@ -1,15 +1,16 @@
 """A report that compares generated graphs with a test set."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gnf_tf import seeds
-from gnf_tf.metrics.isomorphism import novelty, uniqueness
+from gnf_tf.metrics.isomorphism import isomorphism_classes, novelty, uniqueness
 from gnf_tf.metrics.mmd import check_bootstrap, kernel_matrices
 from gnf_tf.metrics.protocols import PROTOCOLS, SCHEMES
 from gnf_tf.metrics.scores import mean_and_deviation
-from gnf_tf.metrics.simple import Graphs, graph_set, with_nodes
+from gnf_tf.metrics.simple import Graphs, graph_set, union, with_nodes
 
 __all__ = ["evaluate", "matched_indices"]
 
@@ -22,6 +23,7 @@ def evaluate(
     protocol: str = "gnf",
     seed: int = 0,
     num_bootstrap: int = 1000,
+    classes: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Compares generated graphs with test graphs by the protocol of a paper.
 
@@ -61,6 +63,8 @@ def evaluate(
       protocol: "gnf", "gdss" or "gran". Numbers of different protocols cannot be compared.
       seed: seed of the shuffle and of the bootstrap.
       num_bootstrap: number of bootstrap replicates of each interval.
+      classes: the isomorphism classes of `generated`, followed by those of `train` unless it is
+        None, for reports by several protocols; else they are computed.
 
     Returns:
       A dictionary of plain numbers and strings, which JSON can hold. The schemes map each statistic
@@ -73,7 +77,8 @@ def evaluate(
 
     Raises:
       TypeError, ValueError: if the graphs are not what `mmd` accepts, `test` as `graphs_a`.
-      ValueError: if `protocol` is unknown, or `num_bootstrap` is no whole number of at least 1.
+      ValueError: if `protocol` is unknown, `num_bootstrap` is no whole number of at least 1, or
+        `classes` has not one number for each graph.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"`protocol` must be one of {tuple(PROTOCOLS)}, got {protocol!r}")
@@ -100,10 +105,12 @@ def evaluate(
             report["train"][statistic] = matrices.interval(**bootstrap)._asdict()
             report["if_drawn"][statistic] = _named(*matrices.if_drawn(**bootstrap))
     report = {scheme: values or None for scheme, values in report.items()}
+    if classes is None:
+        classes = isomorphism_classes(generated if train is None else union(generated, train))
     return report | {
         "average": {scheme: values and _average(values) for scheme, values in report.items()},
-        "uniqueness": uniqueness(generated),
-        "novelty": None if train is None else novelty(generated, train),
+        "uniqueness": uniqueness(generated, classes=classes[: len(generated)]),
+        "novelty": None if train is None else novelty(generated, train, classes=classes),
         "distinct_matched": len(set(choices["matched_with_replacement"][0].tolist())),
         "num_generated": len(generated),
         "num_nodeless": len(generated) - len(usable),

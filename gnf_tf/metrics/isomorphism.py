@@ -1,5 +1,7 @@
 """Isomorphism classes of graphs, and the uniqueness and novelty of generated graphs."""
 
+from collections.abc import Sequence
+
 import networkx as nx
 import numpy as np
 from scipy.sparse.csgraph import connected_components
@@ -10,7 +12,7 @@ from gnf_tf.metrics.simple import Graphs, GraphSet, graph_set, union
 __all__ = ["isomorphism_classes", "new_classes", "novelty", "uniqueness"]
 
 
-def uniqueness(graphs: Graphs) -> float:
+def uniqueness(graphs: Graphs, *, classes: Sequence[int] | None = None) -> float:
     """The number of isomorphism classes among the graphs, divided by the number of graphs.
 
     It falls when a generator repeats itself; `novelty` falls when it repeats its training data.
@@ -19,35 +21,58 @@ def uniqueness(graphs: Graphs) -> float:
     >>> uniqueness([nx.path_graph(3), nx.star_graph(2), nx.complete_graph(3), nx.path_graph(2)])
     0.75
 
+    Args:
+      graphs: graphs that `mmd` accepts.
+      classes: `isomorphism_classes(graphs)`, if they are known; else they are computed.
+
     Raises:
       TypeError, ValueError: if `graphs` are not what `mmd` accepts.
+      ValueError: if `classes` has not one number for each graph.
     """
-    classes = isomorphism_classes(graphs)
+    classes = _given_or_found(classes, graph_set(graphs, "graphs"))
     return len(set(classes)) / len(classes)
 
 
-def novelty(graphs: Graphs, train: Graphs) -> float:
+def novelty(graphs: Graphs, train: Graphs, *, classes: Sequence[int] | None = None) -> float:
     """The share of the graphs that are isomorphic to no training graph.
 
     A graph that is generated twice counts twice; `uniqueness` measures such repetition.
 
+    Args:
+      graphs: graphs that `mmd` accepts.
+      train: the training graphs.
+      classes: the isomorphism classes of `graphs`, followed by those of `train`, if they are known;
+        else they are computed.
+
     Raises:
       TypeError, ValueError: if `graphs` or `train` are not what `mmd` accepts.
+      ValueError: if `classes` has not one number for each graph.
     """
-    new = [c is not None for c in new_classes(graphs, train)]
+    new = [c is not None for c in new_classes(graphs, train, classes)]
     return sum(new) / len(new)
 
 
-def new_classes(graphs: Graphs, train: Graphs) -> list[int | None]:
+def new_classes(
+    graphs: Graphs, train: Graphs, classes: Sequence[int] | None = None
+) -> list[int | None]:
     """The isomorphism class of each graph; None for the classes of training graphs.
 
-    Raises:
-      TypeError, ValueError: if `graphs` or `train` are not what `mmd` accepts.
+    The arguments and errors are those of `novelty`.
     """
     graphs, train = graph_set(graphs, "graphs"), graph_set(train, "train")
-    classes = isomorphism_classes(union(graphs, train))
+    classes = _given_or_found(classes, union(graphs, train))
     known = set(classes[len(graphs) :])
     return [None if c in known else c for c in classes[: len(graphs)]]
+
+
+def _given_or_found(classes, graphs):
+    if classes is None:
+        return isomorphism_classes(graphs)
+    if len(classes) != len(graphs):
+        raise ValueError(
+            f"`classes` must have a number for each of {len(graphs)} graphs, got {len(classes)}"
+        )
+    return classes
 
 
 def isomorphism_classes(graphs: Graphs) -> list[int]:

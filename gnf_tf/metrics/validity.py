@@ -60,6 +60,8 @@ def valid_unique_novel(
     graphs: Sequence[nx.Graph] | GraphsTuple,
     train: Sequence[nx.Graph] | GraphsTuple,
     is_valid: Callable[[nx.Graph], bool],
+    *,
+    classes: Sequence[int] | None = None,
 ) -> float:
     """The share of graphs that are valid and isomorphic to no earlier graph and no training graph.
 
@@ -74,12 +76,13 @@ def valid_unique_novel(
       graphs: the generated graphs.
       train: the training graphs.
       is_valid: whether a graph is valid, the same for isomorphic graphs.
+      classes: see `novelty`.
 
     Raises:
-      TypeError, ValueError: if `graphs` or `train` are not what `mmd` accepts.
+      TypeError, ValueError: as `novelty`.
     """
     graphs = simple_graphs(graphs, "graphs")
-    new = dict(zip(new_classes(graphs, train), graphs, strict=True))
+    new = dict(zip(new_classes(graphs, train, classes), graphs, strict=True))
     new.pop(None, None)
     return sum(map(bool, map(is_valid, new.values()))) / len(graphs)
 

@@ -57,11 +57,13 @@ class FlowAutoEncoder(GraphAutoEncoder):
         Raises:
           ValueError: if an argument is out of its range, or the decoder network has dropout.
         """
+        if noise_variance is None:
+            noise_variance = 0.5 / max(embedding_size, 1)  # the constructor below checks the size
         super().__init__(
             embedding_size,
             max_num_nodes,
             make_encoder=make_flow or self._default_flow,
-            noise_variance=noise_variance or 0.5 / embedding_size,
+            noise_variance=noise_variance,
             **options,
         )
 

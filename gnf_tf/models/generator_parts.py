@@ -41,7 +41,7 @@ class GeneratorConfig:
     noise_size: options.Count | None = None
     """number of noise features of a network encoder; default: embedding_size, as in the paper.
     Two still tell nodes with identical neighborhoods apart, and the fewer there are, the less the
-    embeddings depend on besides the edges, so that the flow can learn their density"""
+    embeddings depend on anything but the edges, so that the flow can learn their density"""
     noise_ranks: bool = False
     """whether a network encoder also gets the rank of each node's first noise feature in its graph,
     one-hot, which tells nodes with identical neighborhoods apart without error"""

@@ -12,11 +12,12 @@ from gnf_tf import datasets, graphs, networks, options
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import familiarity, saving
 from gnf_tf.models import readouts as kinds
+from gnf_tf.models.composition import fit_composition
 from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.intervals import Intervals
-from gnf_tf.models.molecule_predictions import MoleculePredictions, check_type, composition
+from gnf_tf.models.molecule_predictions import MoleculePredictions, check_type
 
-__all__ = ["MoleculeRegressor", "RegressorConfig", "composition"]
+__all__ = ["MoleculeRegressor", "RegressorConfig"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,28 +226,15 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
                     f"`readouts` must be scalar for the target {name}, which is {least:g} for a "
                     f"molecule and no {kind} is negative, got {kind!r}"
                 )
-        size = len(elements) + 1
-        features = np.c_[composition(train, elements), train.extents(elements)]
-        weights = np.zeros([features.shape[1], len(names)])
-        for kind, width in (("scalar", size), ("extent", features.shape[1])):
-            columns = np.array(chosen) == kind
-            fit = np.linalg.lstsq(features[:, :width], train.targets[:, columns], rcond=None)[0]
-            weights[:width, columns] = fit
-        if "gap" in chosen:
-            homo, lumo = names.index("homo"), names.index("lumo")
-            weights[:, np.array(chosen) == "gap"] = weights[:, [lumo]] - weights[:, [homo]]
-        spread = (train.targets - features @ weights).std(axis=0)
-        # A fit to fewer molecules than elements is exact, with residuals from rounding alone. Those
-        # of total energies can be as small as 1e-7 of the energies.
-        spread = np.where(spread > 1e-11 * np.abs(train.targets).max(axis=0), spread, 1.0)
+        weights, extent_weights, spread = fit_composition(train, elements, chosen)
         return cls(
             elements,
             names,
             train.target_units,
-            composition_weights=weights[:size],
+            composition_weights=weights,
             spread=spread,
             readouts=chosen,
-            extent_weights=weights[size:],
+            extent_weights=extent_weights,
             config=config,
             training_ranges=familiarity.training_ranges(train, elements),
         )

@@ -43,8 +43,8 @@ class ClassifierConfig:
     """root mean square to which the embedding of each node is scaled; 0: the embedding is not
     scaled; default: 0, or 1 for neumann_rbp"""
     conditioner: Literal["diffusion", "convolution", "messages"] = "diffusion"
-    """networks of the couplings: GraphConvolution with a diagonal or a full matrix, or the paper's
-    MessagePassing"""
+    """networks of the couplings: GraphConvolution with a diagonal or a full matrix (for neumann_rbp
+    always full), or the paper's MessagePassing"""
     message_size: options.Count = 64
     """width of the messages"""
     message_hidden: options.Count | None = None
@@ -55,7 +55,7 @@ class ClassifierConfig:
     """whether all message passing steps share their networks"""
     batch_norm: bool | None = None
     """whether batch normalization precedes each message passing step; default: only with more than
-    20 steps, as in the paper"""
+    20 steps, as in the paper, and neither in a loop nor for neumann_rbp"""
     loop: bool = False
     """whether the message passing steps run as one loop, for hundreds of steps; excludes batch_norm
     and share_weights"""
@@ -63,7 +63,8 @@ class ClassifierConfig:
     """number of layers of the classifier; with 2, the hidden layer has twice as many units as there
     are classes, as in the authors' code"""
     dropout: options.Share = 0.0
-    """dropout rate of the inputs of networks and classifier, in training"""
+    """dropout rate of the inputs of networks and classifier, in training; for neumann_rbp of the
+    classifier alone"""
     feature_dropout: options.Share = 0.0
     """dropout rate of the node features, in training"""
     mixed_precision: bool = False

@@ -180,11 +180,20 @@ class PositionFlow(saving.Model):
           seed: seed of a, see `gnf_tf.seeds`.
         """
         joint, conditions = self.augmented(graph, seed)
+        return self.log_ratio(joint, conditions)
+
+    def log_ratio(self, joint: GraphsTuple, conditions: dict[str, Any]) -> tf.Tensor:
+        """Returns log p(x, a) - log q(a) of given x and a, [n_graphs] float32, in nats.
+
+        Args:
+          joint: graphs with nodes [a, z], where z = x / scale has the mean 0 in each graph.
+          conditions: arguments of the methods of `gnf`, see `augmented`.
+        """
         log_prob = self.distribution(joint).log_prob(joint, bijector_kwargs=conditions)
         noise = joint.nodes[:, : self.dimension]
         log_noise = -0.5 * (tf.square(noise) + math.log(2.0 * math.pi))
-        degrees = self.dimension * tf.maximum(graph.n_node - 1, 0)
-        log_prob -= graphs.sum_nodes(tf.reduce_sum(log_noise, axis=-1), graph)
+        degrees = self.dimension * tf.maximum(joint.n_node - 1, 0)
+        log_prob -= graphs.sum_nodes(tf.reduce_sum(log_noise, axis=-1), joint)
         return log_prob - math.log(self.scale) * tf.cast(degrees, log_prob.dtype)
 
     def augmented(self, graph: GraphsTuple, seed: seeds.Seed) -> tuple[GraphsTuple, dict[str, Any]]:
@@ -238,8 +247,8 @@ class PositionFlow(saving.Model):
             graph = flow_parts.tensors(rows.graph(chunk))
             own = tf.random.fold_in(seeds.as_pair(seed), i)
             ratios = [self._log_prob(graph, tf.random.fold_in(own, k)) for k in range(num_samples)]
-            ratios = flow_parts.no_overflow(np.stack(ratios))
-            result[chunk] = tf.reduce_logsumexp(ratios, axis=0) - math.log(num_samples)
+            each = flow_parts.no_overflow(np.stack(ratios))
+            result[chunk] = tf.reduce_logsumexp(each, axis=0) - math.log(num_samples)
         return result
 
     def sample(self, topology: GraphsTuple, *, seed: seeds.Seed) -> GraphsTuple:

@@ -15,7 +15,7 @@ from tensorflow.python.eager import context, record
 from tensorflow.python.framework import op_callbacks, op_def_registry
 
 from gnf_tf import graphs
-from gnf_tf.substitution import described, held_values
+from gnf_tf.substitution import created_variables, described, held_values
 
 __all__ = [
     "Conditioner",
@@ -117,13 +117,7 @@ def make_variables(
       ValueError: if the network uses a variable that can't be found, or makes new ones at each
         call; or for what `reversible` forbids.
     """
-    created: list[tf.Variable] = []
-
-    def creator(next_creator, **arguments):
-        created.append(next_creator(**arguments))
-        return created[-1]
-
-    with tf.init_scope(), tf.variable_creator_scope(creator):
+    with tf.init_scope(), created_variables() as created:
         # The watcher sees trainable variables only, but also where operations are fused.
         with record.VariableWatcher() as watcher:
             result = evaluate()

@@ -40,7 +40,7 @@ class Seen(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Those by everything that a layer sees; None where it depends on nothing or is no float."""
+    """The gradients by everything that a layer sees; None by what is no float or has no effect."""
 
     kept: tf.Tensor | None
     features: list[tf.Tensor | None]

@@ -9,7 +9,7 @@ from tensorflow.python.eager import record
 from gnf_tf.reversible.gradient import Inputs, backward, forward, local
 from gnf_tf.reversible.half_step import HalfStep
 from gnf_tf.reversible.layers import ReversibleLayer
-from gnf_tf.substitution import described
+from gnf_tf.substitution import created_variables, described
 
 __all__ = ["Loop", "Looped", "Repeated", "repeated"]
 
@@ -86,13 +86,7 @@ class Loop(tf.Module):
 
 def _made(make_layers):
     """New layers, their variables, and what they are besides."""
-    created = []
-
-    def creator(next_creator, **arguments):
-        created.append(next_creator(**arguments))
-        return created[-1]
-
-    with tf.variable_creator_scope(creator):
+    with created_variables() as created:
         layers = tuple(make_layers())
     description = described(layers)
     held = set(map(id, description.values))

@@ -1,0 +1,57 @@
+"""The least-squares fit of targets to the composition of molecules, which a network corrects."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gnf_tf import datasets
+
+__all__ = ["composition", "fit_composition"]
+
+
+def composition(molecules: datasets.Molecules, elements: Sequence[int]) -> np.ndarray:
+    """Returns [num_molecules, num_elements + 1] float64: atom counts by element, and a constant 1.
+
+    Args:
+      molecules: any number.
+      elements: [num_elements] atomic numbers.
+
+    Raises:
+      ValueError: if a molecule has another element.
+    """
+    counts = molecules.element_counts(elements)
+    return np.concatenate([counts, np.ones([len(molecules), 1])], axis=1)
+
+
+def fit_composition(
+    train: datasets.Molecules, elements: Sequence[int], readouts: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the weights w and v, and the spread s, of a `MoleculeRegressor`; see its equations.
+
+    Args:
+      train: the training molecules, with targets.
+      elements: [num_elements] atomic numbers.
+      readouts: [num_targets], the read-out of each target.
+
+    Returns:
+      In units of the targets: w [num_elements + 1, num_targets]; v [num_elements, num_targets] per
+      angstrom^2; s [num_targets].
+
+    Raises:
+      ValueError: if a molecule has another element.
+    """
+    size, names = len(elements) + 1, train.target_names
+    features = np.c_[composition(train, elements), train.extents(elements)]
+    weights = np.zeros([features.shape[1], len(names)])
+    for kind, width in (("scalar", size), ("extent", features.shape[1])):
+        columns = np.array(readouts) == kind
+        fit = np.linalg.lstsq(features[:, :width], train.targets[:, columns], rcond=None)[0]
+        weights[:width, columns] = fit
+    if "gap" in readouts:
+        homo, lumo = names.index("homo"), names.index("lumo")
+        weights[:, np.array(readouts) == "gap"] = weights[:, [lumo]] - weights[:, [homo]]
+    spread = (train.targets - features @ weights).std(axis=0)
+    # A fit to fewer molecules than elements is exact, with residuals from rounding alone. Those
+    # of total energies can be as small as 1e-7 of the energies.
+    spread = np.where(spread > 1e-11 * np.abs(train.targets).max(axis=0), spread, 1.0)
+    return weights[:size], weights[size:], spread
