@@ -87,7 +87,7 @@ def test_many_or_large_graphs_are_made_a_few_at_a_time(generator, monkeypatch):
         return sample(self, n_node, seed=seed)
 
     monkeypatch.setattr(type(generator), "sample_embeddings", spy)
-    monkeypatch.setattr("gnf_tf.models.flow_parts.MAX_COST", 60)
+    monkeypatch.setattr("gnf_tf.models.chunking.MAX_COST", 60)
     sizes = [7, 2, 5, 7, 1, 5, 7, 7, 3, 5] * 3
     made = generator.generate(n_node=sizes, seed=0)
     assert [len(graph) for graph in made] == sizes
@@ -134,7 +134,7 @@ def test_a_list_is_evaluated_a_few_at_a_time_as_all_at_once(ask, generator, monk
 
     monkeypatch.setattr(type(generator.auto_encoder), "encode", spy)
     for pairs, count in ((2**20, 1), (32, 3)):
-        monkeypatch.setattr("gnf_tf.models.flow_parts.MAX_COST", pairs)
+        monkeypatch.setattr("gnf_tf.models.chunking.MAX_COST", pairs)
         calls.clear()
         found = np.transpose(ask(MEMBERS, seed=2))
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

@@ -80,7 +80,7 @@ def test_graphs_are_asked_one_by_one_as_together(case, monkeypatch):
     np.testing.assert_allclose(model(whole), together, rtol=1e-4)
     np.testing.assert_allclose(model.distribution(whole).log_prob(whole), together, rtol=1e-4)
     sample = model.sample(whole, seed=3).nodes
-    monkeypatch.setattr("gnf_tf.models.flow_parts.MAX_COST", 40)
+    monkeypatch.setattr("gnf_tf.models.chunking.MAX_COST", 40)
     np.testing.assert_allclose(model.log_prob(members), together, rtol=1e-4)
     np.testing.assert_allclose(model.sample(members, seed=3).nodes, sample, rtol=1e-3, atol=1e-3)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gnf_tf import datasets, models, plots, training
-from gnf_tf.models import familiarity, flow_parts
+from gnf_tf.models import chunking, familiarity
 from gnf_tf.models.intervals import LEVELS, Intervals
 from trainers import predict
 
@@ -51,7 +51,7 @@ def model(train, validation):
 
 
 def test_features_are_counts_of_atoms_and_bonds_and_nearest_distances(monkeypatch):
-    monkeypatch.setattr(flow_parts, "MAX_COST", 18)  # so that the molecules are two chunks
+    monkeypatch.setattr(chunking, "MAX_COST", 18)  # so that the molecules are two chunks
     names = familiarity.feature_names((1, 8))
     values = familiarity.features(molecules(WATER, PEROXIDE, ([8], [[0, 0, 0]])), (1, 8))
     expected = [

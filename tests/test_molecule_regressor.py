@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import flow_parts, readouts
+from gnf_tf.models import chunking, readouts
 from gnf_tf.models.composition import composition
 from tests import cases, checks
 
@@ -133,7 +133,7 @@ def test_molecules_are_predicted_one_by_one_as_together(model, test_set, monkeyp
     together = model.predict(test_set)
     assert together.shape == (30, 6) and together.std(axis=0).min() > 0
     for batch_size, max_cost in ((1, 2**20), (7, 2**20), (7, 300)):
-        monkeypatch.setattr(flow_parts, "MAX_COST", max_cost)  # of large molecules, fewer
+        monkeypatch.setattr(chunking, "MAX_COST", max_cost)  # of large molecules, fewer
         np.testing.assert_allclose(model.predict(test_set, batch_size), together, rtol=1e-4)
     order = np.random.default_rng(0).permutation(30)
     np.testing.assert_allclose(model.predict(test_set.select(order)), together[order], rtol=1e-4)

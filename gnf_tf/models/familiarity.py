@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gnf_tf.datasets.molecules import SYMBOLS, Molecules
-from gnf_tf.models import flow_parts
+from gnf_tf.models import chunking
 
 __all__ = ["excess", "feature_names", "features", "problem", "training_ranges"]
 
@@ -45,7 +45,7 @@ def features(molecules: Molecules, elements: Sequence[int]) -> np.ndarray:
     counts = molecules.element_counts(elements)
     heavy = counts[:, np.asarray(elements) > 1].sum(axis=1)
     pairs = np.zeros([len(molecules), len(feature_names(elements)) - 2 - len(elements)])
-    for rows in flow_parts.chunks(*molecules.sizes.T):  # all pairs of large molecules are too many
+    for rows in chunking.chunks(*molecules.sizes.T):  # all pairs of large molecules are too many
         pairs[rows] = _of_pairs(molecules, rows, elements)
     return np.c_[molecules.n_atoms, heavy, counts, pairs]
 

@@ -11,7 +11,7 @@ from graph_nets.graphs import GraphsTuple
 from gnf_tf import datasets, graphs, options, seeds
 from gnf_tf.datasets.graph_rows import topologies_of
 from gnf_tf.graphs.structure import whole_sizes
-from gnf_tf.models import flow_parts, saving
+from gnf_tf.models import chunking, flow_parts, saving
 from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
 from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, make_gnf
 
@@ -279,7 +279,7 @@ class GraphGenerator(saving.Model):
         noise = self.auto_encoder.draw_noise(found.n_node.sum(), seed=seed)
         of_graph = np.split(np.arange(len(noise)), np.cumsum(found.n_node)[:-1])
         order, values = [], []
-        for rows in flow_parts.chunks(found.n_node):
+        for rows in chunking.chunks(found.n_node):
             nodes = np.concatenate([of_graph[row] for row in rows])
             values.append(function(found.graph(rows), noise=tf.gather(noise, nodes)))
             order.append(rows)
@@ -349,7 +349,7 @@ class GraphGenerator(saving.Model):
             wanted = seeds.generator(seed).choice(self.n_node, num_graphs)
         sizes = self._checked_sizes(wanted)
         generated: dict[int, nx.Graph] = {}
-        for i, rows in enumerate(flow_parts.chunks(sizes)):
+        for i, rows in enumerate(chunking.chunks(sizes)):
             pair = tf.random.split(tf.random.fold_in(seeds.as_pair(seed), i), 2)
             embedded = self.sample_embeddings(sizes[rows], seed=pair[0])
             made = self._decoded(embedded, pair[1], draw_edges)

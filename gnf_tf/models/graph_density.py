@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 from gnf_tf import datasets, distributions, graphs, options, seeds
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import flow_parts, saving
+from gnf_tf.models import chunking, flow_parts, saving
 from gnf_tf.models.density_flow import DensityConfig, make_flow
 from gnf_tf.networks.conditioner import sample_graph
 
@@ -223,7 +223,7 @@ class GraphDensity(saving.Model):
         rows = self.rows(data)
         order = np.random.default_rng(0).permutation(len(rows))[:num_graphs]
         n_node, n_edge = self._costs(rows.sizes[order])
-        order = order[: flow_parts.num_fitting(n_node, n_edge, _STATISTICS_COST)]
+        order = order[: chunking.num_fitting(n_node, n_edge, _STATISTICS_COST)]
         return flow_parts.tensors(rows.graph(np.sort(order)))
 
     def draw(self, sets: datasets.PointSets, num_sets: int, *, seed: seeds.Seed) -> GraphsTuple:
@@ -254,12 +254,12 @@ class GraphDensity(saving.Model):
         return datasets.GraphRows(whole)
 
     def _costs(self, sizes):
-        """Returns what `flow_parts.num_fitting` takes for graphs of these `sizes`."""
+        """Returns what `chunking.num_fitting` takes for graphs of these `sizes`."""
         n_node, n_edge = sizes.T
         return n_node, None if self.config.attention == "all" else n_edge
 
     def _chunks(self, rows):
-        return flow_parts.chunks(*self._costs(rows.sizes))
+        return chunking.chunks(*self._costs(rows.sizes))
 
     def _topology(self, given):
         whole = datasets.GraphRows(given).whole

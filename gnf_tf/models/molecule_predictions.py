@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from gnf_tf import datasets
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import familiarity, flow_parts
+from gnf_tf.models import chunking, familiarity
 from gnf_tf.models.composition import composition
 from gnf_tf.models.intervals import Intervals
 
@@ -222,7 +222,7 @@ class MoleculePredictions:
         if not len(molecules):
             return result
         for batch in datasets.plan_batches(molecules, batch_size):
-            for part in flow_parts.chunks(*molecules.sizes[batch].T):
+            for part in chunking.chunks(*molecules.sizes[batch].T):
                 rows = batch[part]
                 graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
                 result[rows] += self.spread * self._outputs(graph).numpy()

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 from gnf_tf import bijectors, datasets, distributions, graphs, networks, options, seeds
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import flow_parts, saving
+from gnf_tf.models import chunking, flow_parts, saving
 from gnf_tf.networks.conditioner import sample_graph
 
 __all__ = ["PositionConfig", "PositionFlow"]
@@ -243,7 +243,7 @@ class PositionFlow(saving.Model):
         options.check_argument("num_samples", options.Count, num_samples)
         rows = self.rows(given)
         result = np.zeros([len(rows)], np.float32)
-        for i, chunk in enumerate(flow_parts.chunks(*rows.sizes.T)):
+        for i, chunk in enumerate(chunking.chunks(*rows.sizes.T)):
             graph = flow_parts.tensors(rows.graph(chunk))
             own = tf.random.fold_in(seeds.as_pair(seed), i)
             ratios = [self._log_prob(graph, tf.random.fold_in(own, k)) for k in range(num_samples)]
@@ -266,7 +266,7 @@ class PositionFlow(saving.Model):
         latent = self.distribution(flow_parts.tensors(rows.whole)).distribution.sample(seed=seed)
         latent = datasets.GraphRows(latent)
         positions = np.zeros([len(attributes), self.dimension], np.float32)
-        for chunk in flow_parts.chunks(*rows.sizes.T):
+        for chunk in chunking.chunks(*rows.sizes.T):
             nodes = rows.node_rows(chunk)
             made = self._to_data(
                 flow_parts.tensors(latent.graph(chunk)), tf.constant(attributes[nodes])
