@@ -65,7 +65,6 @@ def _at_most(most):
     return Rule(f"at most {most}", lambda value: value <= most)
 
 
-_SEED_LIMIT = 2**63  # see gnf_tf.seeds
 _INT32 = _at_most(np.iinfo(np.int32).max)
 _FLOAT32 = _at_most(float(np.finfo(np.float32).max))  # TensorFlow computes in float32
 
@@ -77,17 +76,12 @@ Positive = Annotated[float, Rule("positive", lambda value: value > 0), _FLOAT32]
 NotNegative = Annotated[float, _at_least(0), _FLOAT32]
 Share = Annotated[float, Rule("in [0, 1)", lambda value: 0 <= value and np.float32(value) < 1)]
 ShareOfAll = Annotated[float, Rule("in (0, 1]", lambda value: 0 < value <= 1)]
-Seed = Annotated[
-    int,
-    Rule(f"a whole number from 0 to {_SEED_LIMIT - 1}", lambda seed: 0 <= seed < _SEED_LIMIT),
-]
+Seed = Annotated[int, Rule("a whole number, 0 or more", lambda seed: seed >= 0)]
 Seeds = Annotated[
     tuple[int, ...],
     Rule(
-        f"different whole numbers from 0 to {_SEED_LIMIT - 1}",
-        lambda seeds: (
-            0 < len(seeds) == len(set(seeds)) and 0 <= min(seeds) <= max(seeds) < _SEED_LIMIT
-        ),
+        "different whole numbers, 0 or more",
+        lambda seeds: 0 < len(seeds) == len(set(seeds)) and min(seeds) >= 0,
     ),
 ]
 Fractions = Annotated[

@@ -10,10 +10,9 @@ import tensorflow as tf
 __all__ = ["Seed", "as_pair", "generator", "normal", "whole_number"]
 
 Seed: TypeAlias = int | np.integer | Sequence[int] | np.ndarray | tf.Tensor
-"""A whole number in [0, 2^63), or a pair of int32, TensorFlow's stateless seed."""
+"""A whole number, 0 or more, or a pair of int32, TensorFlow's stateless seed."""
 
-_LIMIT = 2**63
-_RULE = f"`seed` must be a whole number from 0 to {_LIMIT - 1}"
+_RULE = "`seed` must be a whole number, 0 or more"
 
 
 def whole_number(seed: Any) -> int:
@@ -24,14 +23,14 @@ def whole_number(seed: Any) -> int:
 
     Raises:
       TypeError: if `seed` is none of these.
-      ValueError: if `seed` is negative, or 2^63 or more.
+      ValueError: if `seed` is negative.
     """
     number: Any = seed
     if (tf.is_tensor(seed) and hasattr(seed, "numpy")) or isinstance(seed, np.ndarray):
         number = np.asarray(seed)[()]  # a NumPy number where the shape is []
     if not isinstance(number, numbers.Integral) or isinstance(number, bool):
         raise TypeError(f"{_RULE}, got {seed!r}")
-    if not 0 <= int(number) < _LIMIT:
+    if int(number) < 0:
         raise ValueError(f"{_RULE}, got {number}")
     return int(number)
 
@@ -53,12 +52,13 @@ def as_pair(seed: Seed) -> tf.Tensor:
     """A seed for TensorFlow's stateless random numbers: int32 [2], different for each whole number.
 
     Args:
-      seed: a whole number, also as a tensor of shape []: it becomes its upper and lower 32 bits. Or
-        a pair of int32 (a sequence, an array or a tensor), which is returned as it is.
+      seed: a whole number, also as a tensor of shape []: below 2^63 it becomes its upper and lower
+        32 bits, and a larger one, such as the 512 bits of TFP's `SeedStream`, a hash of its bits.
+        Or a pair of int32 (a sequence, an array or a tensor), which is returned as it is.
 
     Raises:
       TypeError: if `seed` is a single number that is not an integer.
-      ValueError: if a whole number is not in [0, 2^63), or a pair is not int32. Within a
+      ValueError: if a whole number is negative, or a pair is not int32. Within a
         `tf.function` also for a scalar tensor of another dtype than int32 or int64, whose value is
         not checked.
 
@@ -81,9 +81,11 @@ def as_pair(seed: Seed) -> tf.Tensor:
     values = np.asarray(seed)
     if not values.ndim:
         number = whole_number(seed)
-        return tf.constant(
-            np.array([number >> 32, number & 0xFFFFFFFF]).astype(np.uint32).view("i4")
-        )
+        if number < 2**63:
+            halves = [number >> 32, number & 0xFFFFFFFF]
+        else:
+            halves = np.random.SeedSequence(number).generate_state(2).tolist()
+        return tf.constant(np.array(halves, np.uint32).view("i4"))
     if values.shape != (2,):
         raise ValueError(f"{_RULE}, or int32 of shape [2], got {values.shape}")
     limits = np.iinfo(np.int32)

@@ -23,7 +23,7 @@ from gnf_tf.training.state import TrainingState
 
 CONFIG = models.RegressorConfig(num_steps=1, node_size=8, message_size=8, num_basis=6)
 SETTINGS = {"batch_size": 8, "execution": "eager"}
-SEEDS = [0, 1, 2**31 - 1, 2**31, 2**31 + 1, 2**32, 2**32 + 1, 3 * 2**32, 2**63 - 1]
+SEEDS = [0, 1, 2**31 - 1, 2**31, 2**31 + 1, 2**32, 2**32 + 1, 3 * 2**32, 2**63 - 1, 2**63, 2**70]
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_what_is_damaged_or_not_finite_is_one_error(molecules, monkeypatch, tmp_
         ({"epochs": 0}, "`epochs` must be at least 1, got 0"),
         ({"epochs": 1.5}, "`epochs` must be a whole number, got 1.5"),
         ({"epochs": "3"}, "`epochs` must be a whole number, got '3'"),
-        ({"seed": -1}, "`seed` must be a whole number from 0 to 9223372036854775807, got -1"),
+        ({"seed": -1}, "`seed` must be a whole number, 0 or more, got -1"),
         ({"seed": None}, "`seed` must be a whole number, got None"),
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ({"learning_rate": math.nan}, "`learning_rate` must be a finite number, got nan"),

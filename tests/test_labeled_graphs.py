@@ -179,7 +179,7 @@ def test_too_few_labels_for_random_sets_leave_them_empty(labels, fractions):
             {"labels": [0] + [None] * 4, "fractions": (0.5, 0.6, 0.1)},
             "`fractions` must be positive",
         ),
-        ({"labels": None, "seed": -1}, "`seed` must be a whole number from 0"),
+        ({"labels": None, "seed": -1}, "`seed` must be a whole number, 0 or more"),
     ],
 )
 def test_malformed_arrays_are_named(change, message):

@@ -35,7 +35,8 @@ LEAST = {
     "checkpoint_minutes": 0.0,
 }
 SHARES = ("dropout", "feature_dropout", "ema_decay", "beta_2")  # in [0, 1)
-LARGEST = {"seed": 2**63 - 1, "seeds": 2**63 - 1, "beta": 1.0}
+LARGEST = {"beta": 1.0}
+UNLIMITED = ("seed", "seeds")
 
 
 def parts(hint):
@@ -84,6 +85,8 @@ def wrong_values(trainer, name, kind):
         below += range(0, least)
     if name in SHARES:
         return below + ["1.0", "0.9999999999", "inf"]
+    if name in UNLIMITED:
+        return below
     largest = LARGEST.get(name, 2**31 - 1 if kind is int else None)
     if kind is int:
         return below + [largest + 1]
@@ -132,12 +135,10 @@ def test_every_number_has_a_rule(trainer):
 
 
 @pytest.mark.parametrize("trainer", TRAINERS[1:])  # the first has one seed
-@pytest.mark.parametrize("seeds", ["", "1 1", "0 -1", "0 1 0", f"0 {2**63}"])
+@pytest.mark.parametrize("seeds", ["", "1 1", "0 -1", "0 1 0"])
 def test_seeds_are_different_and_there_are_some(trainer, seeds, monkeypatch, capsys):
     error = failure(monkeypatch, capsys, trainer, "--seeds", *seeds.split())
-    assert error.startswith(
-        f"error: --seeds must be different whole numbers from 0 to {2**63 - 1}, got ("
-    )
+    assert error.startswith("error: --seeds must be different whole numbers, 0 or more, got (")
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)

@@ -76,8 +76,6 @@ class NodePrior(tfp.distributions.Distribution):
             )
         # TFP would use a stateful generator for an integer; here a seed determines the sample.
         seed = samplers.sanitize_seed(None) if seed is None else seed
-        if isinstance(seed, int) and seed >= 2**63:
-            seed %= 2**63  # TFP's `SeedStream`, also that of a joint distribution, has 512 bits
         nodes = self._topology.nodes
         # Every field is a new tensor, so that TFP's cache can't mistake a sample for another.
         fields = graphs.map_fields(tf.identity, self._topology)

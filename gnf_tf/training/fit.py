@@ -82,7 +82,7 @@ def set_seed(seed: int) -> None:
     """Seeds the random numbers of TensorFlow, by which weights are initialized, Python and NumPy.
 
     Args:
-      seed: a whole number in [0, 2^63).
+      seed: a whole number, 0 or more.
     """
     tf_keras.utils.set_random_seed(seed % 2**32)  # NumPy's limit
     tf.random.set_seed(seed)

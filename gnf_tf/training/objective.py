@@ -62,7 +62,7 @@ def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
     """Returns a stateless seed, int32 [2], different for each pair of `seed` and `step`.
 
     Args:
-      seed: a whole number in [0, 2^63), the seed of a training.
+      seed: a whole number, 0 or more, the seed of a training.
       step: int32, number of a training step.
     """
     if seed < 2**31:
@@ -132,7 +132,7 @@ class Objective(tf_keras.Model, abc.ABC):
         Args:
           module: the model to train.
           settings: training settings.
-          seed: seed of all random numbers of the training, in [0, 2^63).
+          seed: seed of all random numbers of the training, a whole number, 0 or more.
           train: the training data, as `batches` takes them.
           validation: the validation data, as `batches` takes them.
           metrics: metrics that `batch_loss` updates besides the loss.
