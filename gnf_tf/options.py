@@ -5,7 +5,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "Seeds",
     "Share",
     "ShareOfAll",
+    "Weights",
     "check",
     "check_argument",
     "rules_of",
@@ -93,6 +94,17 @@ Fractions = Annotated[
             and len(parts) == 3
             and all(_is_finite(part) and part > 0 for part in parts)
             and sum(parts) <= 1 + 1e-9
+        ),
+    ),
+]
+Weights = Annotated[
+    dict[str, float],
+    Rule(
+        "positive numbers by name",
+        lambda weights: (
+            isinstance(weights, Mapping)
+            and all(isinstance(name, str) for name in weights)
+            and all(_is_finite(weight) and weight > 0 for weight in weights.values())
         ),
     ),
 ]

@@ -71,6 +71,29 @@ def test_large_reference_energies_take_no_digits(test_set):
     np.testing.assert_allclose(predicted[1] - reference, predicted[0], atol=1e-4 * spreads[0][0])
 
 
+def test_the_loss_is_the_mean_over_targets_by_their_weights(model, test_set):
+    def objective(**settings):
+        settings = training.RegressionSettings(**settings)
+        return training.RegressionObjective(model, settings, 0, test_set, None)
+
+    def loss(**weights):
+        trained = objective(target_weights=weights)
+        batch = next(iter(trained.validation_stream()[0]))
+        return float(trained.batch_loss(batch, is_training=False)[0])
+
+    errors = np.abs(model.predict(test_set) - test_set.targets).mean(axis=0) / model.spread
+    np.testing.assert_allclose(loss(), errors.mean(), rtol=1e-4)
+    expected = (errors.sum() + errors[0] + 0.5 * errors[2]) / (len(TARGETS) + 1.5)
+    np.testing.assert_allclose(loss(mu=2, gap=1.5), expected, rtol=1e-4)
+    with pytest.raises(
+        ValueError, match="`target_weights` must be weights of targets among mu, al"
+    ):
+        objective(target_weights={"Mu": 2.0})
+    for wrong in ({"mu": 0.0}, {"mu": -1}, {"mu": float("nan")}, {"mu": "2"}, {0: 2.0}, [2.0]):
+        with pytest.raises(ValueError, match="`target_weights` must be positive numbers by name"):
+            objective(target_weights=wrong)
+
+
 def test_point_charges_have_the_dipole_and_extent_of_the_textbook():
     """Two charges of 0.41 e at the distance 0.917 angstrom have 4.80320 * 0.41 * 0.917 debye."""
     fluoride = datasets.Molecules(

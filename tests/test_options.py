@@ -67,7 +67,9 @@ def numeric_options(trainer):
     config = importlib.import_module(f"trainers.{trainer}").Config
     for name, hint in hints_of(config).items():
         hidden = next(case.hidden for case in TRAINER_CASES if case.trainer == trainer)
-        if name == "fractions" or name in hidden:  # of several numbers, see below; no option
+        if (
+            name in ("fractions", "target_weights") or name in hidden
+        ):  # of several numbers, see below; no option
             continue
         for kind in {int, float} & set(parts(hint)):
             yield name, kind

@@ -317,6 +317,13 @@ def test_an_element_in_no_training_molecule_is_an_error_before_training(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_weight_of_no_target_is_an_error_before_training(monkeypatch, capsys, tmp_path):
+    words, _ = CASES[0].own(tmp_path)
+    words += ["--target-weights", "dipol", 2.0, "--run-dir", tmp_path / "run"]
+    line = fails(monkeypatch, capsys, importlib.import_module("trainers.qm9"), *words)
+    assert "--target-weights must be weights of targets among" in line and "dipol" in line
+
+
 def test_a_part_without_labels_is_an_error_before_training(monkeypatch, capsys, tmp_path):
     case = next(case for case in CASES if case.trainer == "ppi")
     words, path = case.own(tmp_path)

@@ -24,12 +24,16 @@ class RegressionSettings(Settings):
 
     l2: options.NotNegative = 0.0
     """factor of the L2 penalty, half the sum of squares of all weights"""
+    target_weights: options.Weights = dataclasses.field(default_factory=dict)
+    """pairs of a target and its weight in the loss, as in "--target-weights mu 2 alpha 3"; the
+    others have 1"""
 
 
 class RegressionObjective(Objective):
     """Minimizes the mean absolute error over molecules and targets, plus an L2 penalty.
 
-    The error of each target is divided by its `spread`, see `MoleculeRegressor`. The metrics
+    The error of each target is divided by its `spread`, see `MoleculeRegressor`, and the mean over
+    targets is weighted by `target_weights`. The metrics
     `mae/...` are in units of the targets. `train` and `validation` are `datasets.Molecules`;
     without `validation`, `train` serves for validation.
     """
@@ -52,6 +56,7 @@ class RegressionObjective(Objective):
             if not len(molecules):
                 raise ValueError(f"`{name}` must have molecules, got none")
             molecules.element_counts(module.elements)  # raises for other elements
+        shares = self._target_shares(module.target_names, settings.target_weights)
         module.intervals = None  # those of other weights
         names = [f"mae/{name}" for name in module.target_names]
         maes = [tf_keras.metrics.Mean(name=name) for name in names]
@@ -62,6 +67,7 @@ class RegressionObjective(Objective):
             for data in (train, validation)
         )
         super().__init__(module, settings, seed, train, validation, maes)
+        self._shares = shares
         self._shown = shown
         self.units = dict(zip(names, module.target_units, strict=True))
         # Without padding, whose edges all join one node, so that its reconstruction is inexact.
@@ -76,12 +82,22 @@ class RegressionObjective(Objective):
         graph, spread = GraphsTuple(**inputs), self.module.spread
         error = tf.abs(targets / spread - self.module(graph, is_training=is_training))
         num_molecules = tf.reduce_sum(weights)
-        total = tf.reduce_sum(weights * tf.reduce_mean(error, axis=-1))
+        total = tf.reduce_sum(weights * tf.reduce_mean(self._shares * error, axis=-1))
         updates = {
             f"mae/{target}": (error[:, i] * spread[i], weights)
             for i, target in enumerate(self.module.target_names)
         }
         return tf.math.divide_no_nan(total, num_molecules), num_molecules, updates
+
+    @staticmethod
+    def _target_shares(names, weights):
+        """The weights of all targets, with a mean of 1, so that they do not change the step."""
+        if not weights.keys() <= set(names):
+            raise options.OptionError(
+                "target_weights", f"weights of targets among {', '.join(names)}", weights
+            )
+        shares = np.array([weights.get(name, 1.0) for name in names])
+        return (shares / shares.mean()).astype(np.float32)
 
     def penalty(self):
         """Returns the L2 penalty."""
