@@ -245,6 +245,33 @@ def test_second_derivatives(execution):
     np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_small_dense_attention_has_a_gradient_where_xla_stores_the_steps_of_a_loop(is_complete):
+    """What a gradient needs as a constant must be one in the body of the loop."""
+
+    def attention(output_size):
+        options = {"fully_connected": is_complete, "max_num_nodes": 5}
+        return networks.AttentionBlock(2, 3, (5,), output_size, **options)
+
+    graph = cases.mixed_graph()
+    gnf = gnf_tf.GNF(
+        2, cases.NODE_SIZE, make_conditioner=attention, dtype=tf.float64, **cases.WIDTHS
+    )
+    reversible.run(gnf.layers, graph)
+    weights = cases.randomise(gnf).trainable_variables
+
+    def gradient(memory):
+        with tf.GradientTape() as tape:
+            out, log_det = reversible.run(gnf.layers, graph, memory=memory)
+            loss = tf.reduce_sum(tf.sin(out.nodes)) + tf.reduce_sum(tf.cos(log_det))
+        return tape.gradient(loss, weights)
+
+    found = EXECUTIONS["xla"](functools.partial(gradient, "stored"))()
+    for one, expected in zip(found, gradient("reversible"), strict=True):
+        assert np.abs(expected).max() > 0
+        np.testing.assert_allclose(one, expected, rtol=1e-7, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     "share_weights, memory",
     [(False, "reversible"), (False, "stored"), (True, "reversible")],

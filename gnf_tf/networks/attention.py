@@ -166,11 +166,18 @@ def _attend_blocks(queries, keys, values, counts=None):
 
 def _softmax(logits, counts, axis):
     """Softmax with as many equal terms as there are edges; all 0 for a node without edges."""
-    if counts is None:
-        return tf.nn.softmax(logits, axis)
-    lowest = tf.constant(logits.dtype.min / 2, logits.dtype)
-    logits = tf.where(counts > 0, logits + tf.math.log(tf.maximum(counts, 1)), lowest)
-    return tf.where(counts > 0, tf.nn.softmax(logits, axis), 0)
+    if counts is not None:
+        lowest = tf.constant(logits.dtype.min / 2, logits.dtype)
+        logits = tf.where(counts > 0, logits + tf.math.log(tf.maximum(counts, 1)), lowest)
+    if axis == logits.shape.rank - 1:
+        shares = tf.nn.softmax(logits)
+    else:
+        # TensorFlow's would transpose by a permutation that it computes, and the gradient of a loop
+        # would store it, which XLA refuses.
+        largest = tf.stop_gradient(tf.reduce_max(logits, axis, keepdims=True))
+        terms = tf.exp(logits - largest)
+        shares = terms / tf.reduce_sum(terms, axis, keepdims=True)
+    return shares if counts is None else tf.where(counts > 0, shares, 0)
 
 
 class AttentionBlock(snt.Module):
