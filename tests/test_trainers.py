@@ -395,6 +395,14 @@ def test_resumes_after_sigkill(tmp_path):
             OSError(28, "No space left on device", "checkpoints/x"),
             "error: No space left on device: checkpoints/x",
         ),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "events/x; No space left on device"),
+            "error: events/x; No space left on device",
+        ),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "Graph execution error:\n\nOOM when"),
+            "error: there is too little memory; smaller sizes or batches may help",
+        ),
     ],
 )
 def test_what_runs_out_is_one_line(error, line, capsys):
@@ -404,6 +412,14 @@ def test_what_runs_out_is_one_line(error, line, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.run(stop)
     assert stopped.value.code == 1 and capsys.readouterr().err == f"{line}\n"
+
+
+def test_a_fault_of_a_compiled_program_keeps_its_traceback():
+    def stop():
+        raise tf.errors.InvalidArgumentError(None, None, "Graph execution error:\n\nDetected at")
+
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        cli.run(stop)
 
 
 def test_interrupt_says_how_to_resume(capsys):

@@ -41,6 +41,7 @@ FREE = ("run_dir", "data_dir", "data", "targets", "checkpoint_minutes", "strateg
 
 CONFIG = "config.json"  # the options of the run that a folder holds
 
+TOO_LITTLE_MEMORY = "there is too little memory; smaller sizes or batches may help"
 AGAIN = """The same command resumes an interrupted run, and prints a finished run's table again. The
 trained model is the file model.npz in the run folder, or in its folder of each seed, for
 trainers/predict.py and gnf_tf.models.load."""
@@ -284,8 +285,12 @@ def run(main: Callable[[], None]) -> None:
     except tf.errors.OpError as error:
         # TensorFlow's writers have their own classes for a full disk or a missing folder.
         message = error.message.splitlines()[0] if error.message else type(error).__name__
+        if message.startswith("Graph execution error"):
+            if not isinstance(error, tf.errors.ResourceExhaustedError):
+                raise  # users can't mend it, and whoever mends it needs the traceback
+            message = TOO_LITTLE_MEMORY
     except MemoryError:
-        message = "there is too little memory; smaller sizes or batches may help"
+        message = TOO_LITTLE_MEMORY
     except KeyboardInterrupt:
         print("interrupted; the same command resumes this run", file=sys.stderr)
         sys.exit(130)

@@ -41,7 +41,7 @@ class Intervals:
         """
         self.scale_weights = np.asarray(scale_weights, np.float64)
         self.scale_range = np.asarray(scale_range, np.float64)
-        self.quantiles = np.asarray(quantiles, np.float64)
+        self.quantiles = np.asarray(quantiles, np.float32)  # most of what a file holds of them
         for name, length in (("scale_range", 2), ("quantiles", len(LEVELS))):
             shape = (length, self.scale_weights.shape[1])
             if getattr(self, name).shape != shape:
@@ -82,7 +82,8 @@ class Intervals:
         ratios = np.sort(errors[second] / fitted.scales(features[second]), axis=0)
         # By these ranks, intervals contain a new molecule with at least the stated probability.
         ranks = np.ceil(LEVELS * (len(second) + 1) - 1e-9).astype(int)
-        fitted.quantiles = np.r_[ratios, np.full([1, ratios.shape[1]], np.inf)][ranks - 1]
+        quantiles = np.r_[ratios, np.full([1, ratios.shape[1]], np.inf)][ranks - 1]
+        fitted.quantiles = quantiles.astype(np.float32)
         return fitted
 
     def scales(self, features: np.ndarray) -> np.ndarray:
