@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import networkx as nx
 import numpy as np
@@ -234,6 +235,40 @@ def test_one_graph_is_asked_for_and_a_list_may_be_several(tmp_path):
     write_splits(tmp_path)
     found = datasets.read_labeled_graphs(tmp_path)
     assert tuple(found.n_node) == sum(SIZES.values(), ()) and found.num_classes == 121
+
+
+def test_a_folder_holds_several_graphs(tmp_path):
+    """In natural order, also in subfolders; classes are those of all files together."""
+    folder = tmp_path / "mine"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "README.md").touch()
+    for name, size, label in (("10", 3, "a"), ("2", 2, "b"), ("sub/1", 4, "c")):
+        graph = nx.path_graph(size)
+        for node in graph:
+            graph.nodes[node].update(features=f"[{size}, {node}]", label=label)
+        nx.write_graphml(graph, folder / f"{name}.graphml")
+    found = datasets.read_labeled_graphs(folder)
+    assert found.n_node.tolist() == [2, 3, 4] and found.class_names == ("a", "b", "c")
+    assert found.labels.tolist() == [1] * 2 + [0] * 3 + [2] * 4
+    np.testing.assert_array_equal(found.features[2:5], [[3, 0], [3, 1], [3, 2]])
+
+    def error():
+        with pytest.raises(datasets.DataError) as caught:
+            datasets.read_labeled_graphs(folder)
+        return str(caught.value)
+
+    nx.write_graphml(nx.path_graph(2), folder / "11.graphml")
+    assert "11.graphml has wrong content: " in error()
+    graph.nodes[0]["features"] = "[1]"  # another width than in the other files
+    nx.write_graphml(nx.subgraph(graph, [0]), folder / "11.graphml")
+    assert "mine have wrong content: " in error() and "11.graphml" not in error()
+    (folder / "11.graphml").write_text("")
+    assert "11.graphml" in error()
+    (folder / "11.graphml").rename(folder / "11.csv")
+    assert "11.csv has the suffix '.csv', expected .graphml, .gexf, .gml or .json" in error()
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert "mine holds no graphs, expected files of .graphml" in error()
 
 
 SEVERAL = {

@@ -18,7 +18,7 @@ from gnf_tf.datasets.tu_files import read_tu, tu_name
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path, whole_file
 
-__all__ = ["WRITABLE", "read_graphs", "write_graphs"]
+__all__ = ["WRITABLE", "files_in", "read_graphs", "write_graphs"]
 
 _WRITTEN = {
     ".npz": Format(
@@ -110,7 +110,7 @@ def _numbered(path, graphs):
 
 def _read_folder(folder):
     """(name, graph) of all graphs in a folder or an archive."""
-    files = sorted(_files(folder), key=_natural)
+    files = files_in(folder)
     sets = {(str(file.parent), tu_name(file.name)): file for file in files if tu_name(file.name)}
     if len(sets) > 1:
         found = ", ".join(sorted({name for _, name in sets}))
@@ -127,6 +127,17 @@ def _read_folder(folder):
 
 
 _READ = [".npz", *FORMATS]
+
+
+def files_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All files in a folder or an archive and its subfolders, in natural order (2 before 10).
+
+    Hidden files, README and LICENSE are left out.
+
+    Raises:
+      DataError: if the folder can't be read.
+    """
+    return sorted(_files(folder), key=_natural)
 
 
 def _files(folder):

@@ -9,8 +9,9 @@ import numpy as np
 import scipy.sparse
 
 from gnf_tf import seeds
+from gnf_tf.datasets.graph_files import files_in
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs
-from gnf_tf.datasets.networkx_files import read_attributed_graphs
+from gnf_tf.datasets.networkx_files import ATTRIBUTED, listed, read_attributed_graphs
 from gnf_tf.datasets.node_arrays import as_labels_of_graphs, distinct_pairs
 from gnf_tf.datasets.node_graphs import (
     FRACTIONS,
@@ -87,7 +88,7 @@ def read_node_graph(
 
 
 def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
-    """Several graphs with labeled nodes from a file, or all graphs of PPI from a folder.
+    """Several graphs with labeled nodes from a file or a folder.
 
     Use this to train on some graphs and predict others, and `read_node_graph` for one graph. The
     suffix gives the format:
@@ -97,7 +98,8 @@ def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
       known of each node. Each edge may be given in one direction or in both.
     - `.json` (node-link): one graph or a list of graphs with the attributes that
       `node_graph_from_networkx` takes; `.graphml`, `.gexf`, `.gml`: one such graph.
-    - a folder: the files of PPI, as in `ppi`; the result has the graphs of all three splits.
+    - a folder: all such files but `.npz` in it and its subfolders, in natural order (2 before 10);
+      or the files of PPI, as in `ppi`, with the graphs of all three splits in the result.
 
     Args:
       path: path of the file or the folder.
@@ -108,7 +110,7 @@ def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
     path = user_path(path)
     suffix = path.suffix.lower()
     if suffix != ".npz" and path.is_dir():
-        return _joined([ppi(split, data_dir=path) for split in MASKS])
+        return _read_folder(path)
     if suffix != ".npz":
         graphs = read_attributed_graphs(path, [".npz"])
         with _data_errors(path):
@@ -121,6 +123,24 @@ def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
     names |= {"features": "node_attributes", "labels": "node_labels"}
     with _data_errors(path, names):
         return _from_arrays(**arrays)
+
+
+def _read_folder(folder):
+    files = files_in(folder)
+    if any(file.name == "ppi.zip" or file.name.endswith("_feats.npy") for file in files):
+        return _joined([ppi(split, data_dir=folder) for split in MASKS])
+    if not files:
+        raise DataError(
+            f"{folder} holds no graphs, expected files of {listed(ATTRIBUTED)}, or PPI's"
+        )
+    parts = [read_attributed_graphs(file, ()) for file in files]
+    try:
+        return labeled_graphs_from_networkx([graph for part in parts for graph in part])
+    except ValueError as error:
+        for file, part in zip(files, parts, strict=True):
+            with _data_errors(file):  # which names the file, if one is wrong by itself
+                labeled_graphs_from_networkx(part)
+        raise DataError(f"the files of {folder} have wrong content: {error}") from error
 
 
 def _joined(parts):
