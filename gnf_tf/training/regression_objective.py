@@ -33,9 +33,9 @@ class RegressionObjective(Objective):
     """Minimizes the mean absolute error over molecules and targets, plus an L2 penalty.
 
     The error of each target is divided by its `spread`, see `MoleculeRegressor`, and the mean over
-    targets is weighted by `target_weights`. The metrics
-    `mae/...` are in units of the targets. `train` and `validation` are `datasets.Molecules`;
-    without `validation`, `train` serves for validation.
+    targets is weighted by `target_weights`. The metrics `mae/...` are in units of the targets.
+    `train` and `validation` are `datasets.Molecules`; without `validation`, `train` serves for
+    validation.
     """
 
     settings_class = RegressionSettings
