@@ -1,55 +1,76 @@
-"""The optimizer of training, beside Keras's own."""
+"""The optimizer of training: its rate, and that it treats all weights as one vector."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
-from gnf_tf.training.adam import Adam, cosine_adam
+from gnf_tf.training.adam import cosine_adam
+from gnf_tf.training.packing import Packing
+from tests.test_node_objective import first, make, ring
 
 
-def trained(optimizer_class, dtype, **how):
-    """Variables, moments and the number of steps after six steps, two of them with large gradients.
-
-    One variable gets gradients of some of its rows, another one those of all of its rows.
-    """
-    rng = np.random.default_rng(0)
-    table, matrix = (tf.Variable(rng.normal(size=[5, 3]), dtype=dtype) for _ in range(2))
-    optimizer = optimizer_class(
-        tf_keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5),
-        beta_1=0.75,  # float32 numbers, to which Keras rounds those of its powers
-        beta_2=0.9375,
-        epsilon=1e-3,
-        global_clipnorm=2.0,
-        jit_compile=False,
-    )
-    optimizer.build([table, matrix])
-
-    def step(rows, scale):
-        with tf.GradientTape() as tape:
-            picked = tf.gather(table, rows)
-            loss = tf.reduce_sum(scale * tf.sin(picked)) + tf.reduce_sum(tf.cos(scale * matrix))
-        variables = [table, matrix]
-        gradients = tape.gradient(loss, variables)
-        assert isinstance(gradients[0], tf.IndexedSlices)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-
-    if how:
-        step = tf.function(step, **how)
-    for i in range(6):
-        rows = tf.constant([i % 5, 4, 4])
-        step(rows, tf.constant(100.0 if i % 3 else 0.5, dtype))
-    return [variable.numpy() for variable in (table, matrix, *optimizer.variables)]
-
-
-@pytest.mark.parametrize("how", [{}, {"autograph": False}, {"jit_compile": True}], ids=str)
+@pytest.mark.parametrize("how", [None, {"autograph": False}, {"jit_compile": True}], ids=str)
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda dtype: dtype.name)
-def test_its_numbers_are_those_of_keras(dtype, how):
-    expected = trained(tf_keras.optimizers.Adam, dtype)
-    values = trained(Adam, dtype, **how)
-    rtol = 1e-5 if dtype == tf.float32 else 1e-11
-    for value, same in zip(values, expected, strict=True):
-        np.testing.assert_allclose(value, same, rtol=rtol, atol=rtol)
+def test_packed_variables_are_their_parts_in_order(dtype, how):
+    shapes = [[], [2, 3], [0, 4], [1]]
+    values = [np.arange(np.prod(shape)).reshape(shape) + 10.0 * i for i, shape in enumerate(shapes)]
+    variables = [tf.Variable(value, dtype=dtype) for value in values]
+    packing = Packing(variables)
+
+    def add_one(rows):
+        packing.assign(packing.pack() + 1.0)
+        some = tf.IndexedSlices(tf.ones([2, 3], dtype), rows, tf.constant([2, 3]))
+        return packing.pack([variables[0], some, variables[2], variables[3]])
+
+    mixed = (tf.function(add_one, **how) if how else add_one)(tf.constant([1, 1]))
+    for variable, value in zip(variables, values, strict=True):
+        np.testing.assert_array_equal(variable, value + 1.0)
+    assert mixed.dtype == dtype
+    np.testing.assert_array_equal(mixed, [1, 0, 0, 0, 2, 2, 2, 31])
+
+
+@pytest.mark.parametrize("execution", ["eager", "function", "xla"])
+def test_training_steps_are_those_of_keras_on_each_variable(execution):
+    """Adam with clipping, and averages, beside Keras's Adam and averages of each variable."""
+    settings = {"global_clipnorm": 0.1, "ema_decay": 0.3, "l2": 1e-2}
+    packed, apart = (
+        make(ring(), settings=settings | {"execution": how}) for how in (execution, "eager")
+    )
+    optimizer = tf_keras.optimizers.Adam(
+        apart.settings.learning_rate, global_clipnorm=0.1, jit_compile=False
+    )
+    averages = [variable.numpy() for variable in apart.module.variables]
+    step = tf.function(packed.train_step, jit_compile=execution == "xla", autograph=False)
+    data = first(packed)
+    for done in range(1, 5):
+        (step if execution != "eager" else packed.train_step)(data)
+        with tf.GradientTape() as tape:
+            loss = apart.batch_loss(data, is_training=True)[0] + apart.penalty()
+        gradients = tape.gradient(loss, apart.trained, unconnected_gradients="zero")
+        optimizer.apply_gradients(zip(gradients, apart.trained, strict=True))
+        kept = min(0.3, (1 + done) / (10 + done))
+        averages = [
+            kept * average + (1 - kept) * variable.numpy()
+            for average, variable in zip(averages, apart.module.variables, strict=True)
+        ]
+    for variable, expected in zip(packed.trained, apart.trained, strict=True):
+        np.testing.assert_allclose(variable, expected, rtol=1e-4, atol=1e-6)
+    packed.apply_averages()
+    for variable, expected in zip(packed.module.variables, averages, strict=True):
+        np.testing.assert_allclose(variable, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_training_step_starts_from_the_variables_as_they_are():
+    """A callback, or a user between two calls, may change the weights of the model."""
+    changed, fresh = (make(ring(), settings={"execution": "eager"}) for _ in range(2))
+    changed.trained[0].assign_add(tf.ones_like(changed.trained[0]))
+    fresh.trained[0].assign_add(tf.ones_like(fresh.trained[0]))
+    fresh.compile(10)
+    for objective in (changed, fresh):
+        objective.train_step(first(objective))
+    for variable, expected in zip(changed.trained, fresh.trained, strict=True):
+        np.testing.assert_array_equal(variable, expected)
 
 
 def test_the_rate_rises_then_falls():

@@ -25,6 +25,7 @@ __all__ = [
     "StrategyName",
     "all_reduced",
     "any_worker",
+    "assign",
     "distribute",
     "is_multi_worker",
     "joined",
@@ -185,7 +186,7 @@ def distribute(
     return tf.distribute.get_strategy().distribute_datasets_from_function(of_worker)
 
 
-def all_reduced(gradients: Sequence[tf.Tensor], weight: tf.Tensor) -> list[tf.Tensor]:
+def all_reduced(gradient: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
     """Returns the gradient of the mean over the whole batch, the same on all replicas.
 
     For mean losses L_r of the parts on replicas r, each over w_r graphs (or nodes), this is
@@ -193,15 +194,27 @@ def all_reduced(gradients: Sequence[tf.Tensor], weight: tf.Tensor) -> list[tf.Te
         g = sum_r s_r grad L_r,    s_r = w_r / sum_q w_q
 
     Args:
-      gradients: grad L_r on this replica, a tensor for each variable.
+      gradient: grad L_r on this replica, a vector.
       weight: w_r, a scalar.
     """
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
-        return list(gradients)
+        return gradient
     share = weight / context.all_reduce(tf.distribute.ReduceOp.SUM, weight)
-    weighted = [share * gradient for gradient in gradients]
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, weighted)
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, share * gradient)
+
+
+def assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
+    """Assigns values, which must be the same on all replicas, to variables."""
+
+    def assigned(strategy, values):
+        for variable, value in zip(variables, values, strict=True):
+            strategy.extended.update(variable, lambda one, new: one.assign(new), args=(value,))
+
+    if tf.distribute.in_cross_replica_context():
+        assigned(tf.distribute.get_strategy(), values)
+    else:
+        tf.distribute.get_replica_context().merge_call(assigned, args=(values,))
 
 
 def seed_of_replica(seed: tf.Tensor) -> tf.Tensor:

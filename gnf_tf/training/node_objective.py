@@ -12,7 +12,6 @@ from gnf_tf.datasets import LabeledGraph, LabeledGraphs
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models.node_classifier import NodeClassifier
 from gnf_tf.training import distribution
-from gnf_tf.training.adam import Adam
 from gnf_tf.training.objective import Objective, Settings
 
 __all__ = ["MicroF1", "NodeObjective", "NodeSettings", "check_nodes", "wrong_first"]
@@ -196,7 +195,7 @@ class NodeObjective(Objective):
         del total_steps
         shared = {"global_clipnorm": self.settings.global_clipnorm, "jit_compile": False}
         if self.settings.optimizer == "adam":
-            return Adam(self.settings.learning_rate, **shared)
+            return tf_keras.optimizers.Adam(self.settings.learning_rate, **shared)
         return tf_keras.optimizers.SGD(self.settings.learning_rate, momentum=0.9, **shared)
 
     def batch_loss(self, data, is_training):

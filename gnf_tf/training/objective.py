@@ -15,6 +15,7 @@ from gnf_tf.models import saving
 from gnf_tf.training import distribution
 from gnf_tf.training.adam import cosine_adam
 from gnf_tf.training.input_wait import InputWait
+from gnf_tf.training.packing import Packing
 
 __all__ = ["Objective", "Settings", "named", "step_seed"]
 
@@ -145,10 +146,8 @@ class Objective(tf_keras.Model, abc.ABC):
         self._train, self._validation = train, validation
         own = [tf_keras.metrics.Mean(name=name) for name in ("loss", "gradient_norm")]
         self.metric_of = {metric.name: metric for metric in own + metrics}
-        # All replicas have the same averages.
-        once = tf.VariableAggregation.ONLY_FIRST_REPLICA
-        self._averaged = list(self.averaged_variables()) if settings.ema_decay else []
-        self.averages = [tf.Variable(v, trainable=False, aggregation=once) for v in self._averaged]
+        self._averaged = Packing(self.averaged_variables())
+        self.averages = self._averaged.new_vector() if settings.ema_decay else None
 
     # Subclasses override these.
 
@@ -251,8 +250,8 @@ class Objective(tf_keras.Model, abc.ABC):
 
     def apply_averages(self) -> None:
         """Assigns the averages to the weights of `module`, as after training."""
-        for variable, average in zip(self._averaged, self.averages, strict=True):
-            variable.assign(average)
+        if self.averages is not None:
+            self._averaged.assign(self.averages)
 
     # All objectives share these.
 
@@ -301,7 +300,9 @@ class Objective(tf_keras.Model, abc.ABC):
         )
         self.distribute_reduction_method = "first"  # metrics already combine all replicas
         self.trained = self.trained_variables()
-        self.optimizer.build(self.trained)
+        self._packing = Packing(self.trained)
+        self._packed = self._packing.new_vector()
+        self.optimizer.build([self._packed])
         self._differentiate, self._evaluate = self._differentiated, self.batch_loss
         if jit_compile and not alone:
             self._differentiate, self._evaluate = (
@@ -314,18 +315,18 @@ class Objective(tf_keras.Model, abc.ABC):
             loss, weight, updates = self.batch_loss(data, is_training=True)
             loss += self.penalty()
         gradients = tape.gradient(loss, self.trained, unconnected_gradients="zero")
-        return gradients, loss, weight, updates
+        return self._packing.pack(gradients), loss, weight, updates
 
     # AutoGraph, which this code does not need, would double the time of tracing.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data):
-        gradients, loss, weight, updates = self._differentiate(data)
-        gradients = distribution.all_reduced(gradients, weight)
-        self.optimizer.apply_gradients(
-            zip(gradients, self.trained, strict=True), skip_gradients_aggregation=True
-        )
+        gradient, loss, weight, updates = self._differentiate(data)
+        gradient = distribution.all_reduced(gradient, weight)
+        self._packed.assign(self._packing.pack())  # others may have changed the variables
+        self.optimizer.apply_gradients([(gradient, self._packed)], skip_gradients_aggregation=True)
+        self._packing.assign(self._packed)
         self._update_averages()
-        norm = tf.linalg.global_norm(gradients)
+        norm = tf.norm(gradient)
         # The replicas have the same norm, and together count once.
         once = 1.0 / self.distribute_strategy.num_replicas_in_sync
         return self._update({"loss": (loss, weight), "gradient_norm": (norm, once)} | updates)
@@ -341,11 +342,13 @@ class Objective(tf_keras.Model, abc.ABC):
         return {name: self.metric_of[name].result() for name in updates}
 
     def _update_averages(self):
+        if self.averages is None:
+            return
         # The decay is lower at first, to forget the initial weights within a few steps.
         done = tf.cast(self.optimizer.iterations, tf.float32)
         kept = tf.minimum(self.settings.ema_decay, (1.0 + done) / (10.0 + done))
-        for average, variable in zip(self.averages, self._averaged, strict=True):
-            average.assign(variable + kept * (average - variable))
+        weights = self._averaged.pack()
+        self.averages.assign(weights + kept * (self.averages - weights))
 
     def step_seed(self) -> tf.Tensor:
         """Returns the seed, int32 [2], of this training step on this replica.
