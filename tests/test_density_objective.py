@@ -285,6 +285,21 @@ def test_options_that_do_not_go_together_are_named(changes, message, tmp_path):
         make_config(tmp_path, **changes)
 
 
+@pytest.mark.parametrize(
+    "steps, epochs, num_batches, expected",
+    [
+        (3000, 10, 4, (108, 28)),  # few sets: a validation after each 25 steps
+        (3000, 10, 100, (30, 100)),  # after each pass
+        (3000, 10, 781, (4, 781)),  # whole passes, and not 10 of them
+        (600, 60, 4, (50, 12)),
+        (10, 20, 4, (3, 4)),
+        (1, 1, 1, (1, 1)),
+    ],
+)
+def test_own_data_are_validated_after_each_pass(steps, epochs, num_batches, expected):
+    assert density.parts(steps, epochs, num_batches) == expected
+
+
 def test_own_graphs_need_two_features(tmp_path):
     path = tmp_path / "sets.csv"
     path.write_text("set,x\n" + "".join(f"{i},{0.3 * i}\n" for i in range(12)))

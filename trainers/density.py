@@ -45,6 +45,7 @@ EXACT_SETS = {"half_moons_6_10_20": 150}  # held-out sets compared with their ex
 # Seeds of held-out sets; the seeds of training steps are positive.
 TEST, FIGURES = -2, -3
 CHUNK = 1000  # sets drawn in one call
+PART = 25  # steps between validations of own data: a model of few sets soon knows them by heart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Config(cli.Options):
     steps: options.Count = 3_000
     """training steps, each on new sets; on your own data, rounded up to whole passes"""
     epochs: options.Count = 10
-    """parts of the training, each of which ends with a validation"""
+    """parts of the training, each of which ends with a validation; on your own data there are more,
+    a part for each pass, or for 25 steps if a pass has fewer"""
     test_sets: options.AtLeast2 = 10_000
     """held-out sets of the distribution, by which the model is scored"""
     network: Annotated[DensityConfig, cli.FLAT] = DensityConfig()
@@ -108,7 +110,7 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    if config.steps % config.epochs:
+    if config.data is None and config.steps % config.epochs:
         raise UserError(
             f"--steps must be a multiple of --epochs, {config.epochs}, got {config.steps}"
         )
@@ -156,6 +158,10 @@ def train_and_evaluate(
         model = GraphDensity.for_data(train, config.network)
     print(f"seed {seed}; attention to {model.config.attention}; run folder {config.run_dir}")
     steps = config.steps // config.epochs
+    if config.data is not None:
+        num_batches = -(-len(train.n_node) // config.settings.batch_size)
+        epochs, steps = parts(config.steps, config.epochs, num_batches)
+        config = dataclasses.replace(config, epochs=epochs)
     history = report.fit(model, train, validation, config, seed, steps_per_epoch=steps)
     shown = test
     if config.data is None:
@@ -172,6 +178,22 @@ def train_and_evaluate(
     training.write_scores(config.run_dir, {"test/nll [nats per node]": nll}, history.epochs)
     scores = {"nll": nll, "standard_error": error, "test_sets": len(test.n_node)}
     return scores | reference | report.trained(history)
+
+
+def parts(steps: int, epochs: int, num_batches: int) -> tuple[int, int]:
+    """Divides a training on own data, whose parts are whole passes over the data.
+
+    Args:
+      steps: least number of training steps.
+      epochs: least number of parts, if each can have a pass.
+      num_batches: number of training steps in a pass.
+
+    Returns:
+      The number of parts, and that of the training steps in each.
+    """
+    wanted = max(1, min(steps // epochs, max(PART, num_batches)))
+    of_one = num_batches * -(-wanted // num_batches)
+    return -(-steps // of_one), of_one
 
 
 def held_out(model: GraphDensity, sets: PointSets, num_sets: int) -> GraphsTuple:
