@@ -100,7 +100,7 @@ BIJECTORS = {
 }
 
 
-def randomise(module, seed=0, scale=0.4):
+def randomize(module, seed=0, scale=0.4):
     """New weights: a zero-initialized coupling is the identity and would pass vacuously."""
     rng = np.random.default_rng(seed)
     for variable in sorted(module.variables, key=lambda v: (v.name, v.shape.as_list())):
@@ -112,7 +112,7 @@ def randomise(module, seed=0, scale=0.4):
 
 
 def make_bijector(name, dtype=tf.float64, seed=0):
-    return randomise(BIJECTORS[name](dtype), seed)
+    return randomize(BIJECTORS[name](dtype), seed)
 
 
 def observed_message_passing(see):
@@ -154,10 +154,10 @@ def mixed_graph(dtype=tf.float64, seed=0, n_node=(3, 1, 0, 4)):
     )
 
 
-def randomise_after(module, graph, seed=0):
-    """`randomise` for a network whose variables are made at the first call."""
+def randomize_after(module, graph, seed=0):
+    """`randomize` for a network whose variables are made at the first call."""
     module(graph)
-    return randomise(module, seed)
+    return randomize(module, seed)
 
 
 def random_regressor(molecules, config):

@@ -56,7 +56,7 @@ USE_TOPOLOGY = {
 
 
 def make_network(name, dtype=tf.float64, seed=0):
-    return cases.randomise_after(NETWORKS[name](), cases.mixed_graph(dtype), seed)
+    return cases.randomize_after(NETWORKS[name](), cases.mixed_graph(dtype), seed)
 
 
 def padded_with_noise(graph):

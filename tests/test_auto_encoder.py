@@ -110,7 +110,7 @@ def test_encoders_are_equivariant_and_know_no_batch_mates(kind):
     make = {"network": models.GraphAutoEncoder, "flow": models.FlowAutoEncoder}[kind]
     encoder = make(4, SIZE)
     encoder.encode(graph, seed=0)
-    cases.randomise(encoder, scale=0.2)
+    cases.randomize(encoder, scale=0.2)
     run = encoder._encoder if kind == "network" else encoder.flow.forward
     out = run(graph).nodes
     moved, order = checks.relabelled(graph)
@@ -133,7 +133,7 @@ def test_a_decoder_is_equivariant_and_knows_neither_edges_nor_batch_mates(direct
 
     graph = embedded(directed)
     encoder = models.GraphAutoEncoder(4, SIZE, make_decoder=make_decoder, directed=directed)
-    decoder = cases.randomise_after(encoder._decoder, graph)
+    decoder = cases.randomize_after(encoder._decoder, graph)
     refined = graph.replace(nodes=graph.nodes + decoder(graph).nodes)
     assert np.abs(refined.nodes - graph.nodes).max() > 0.1
     plain = models.GraphAutoEncoder(4, SIZE, directed=directed)
@@ -238,7 +238,7 @@ def test_flow_encoder_knows_its_density():
     encoder = models.FlowAutoEncoder(4, SIZE, make_flow=small_flow)
     graph = embedded()
     encoder.encode(graph, seed=0)
-    cases.randomise(encoder, scale=0.2)
+    cases.randomize(encoder, scale=0.2)
     out, log_q = encoder.encode_and_log_prob(graph, seed=5)
     identity = models.GraphAutoEncoder(
         4, SIZE, make_encoder=lambda size: lambda graph: graph, noise_variance=1.0
@@ -300,7 +300,7 @@ def test_transformer_blocks_can_differ_in_whom_they_hear():
         network = networks.GraphTransformer(
             4, 2, num_heads=2, num_blocks=2, fully_connected=to_all, max_num_nodes=2
         )
-        cases.randomise_after(network, graph)
+        cases.randomize_after(network, graph)
         difference = np.abs(network(graph).nodes[0] - network(changed).nodes[0]).max()
         assert (difference > 1e-4) == heard
     with pytest.raises(ValueError, match="`fully_connected` must be .* 2 blocks, got .True,."):
@@ -369,7 +369,7 @@ def encoders(directed=False):
     }
     for name, encoder in made.items():
         encoder.edge_logits(encoder.encode(PLAIN, seed=0))
-        cases.randomise(encoder, seed=len(name), scale=0.3)
+        cases.randomize(encoder, seed=len(name), scale=0.3)
     return made
 
 

@@ -67,7 +67,7 @@ def test_calibrated_statistics_are_those_of_the_batch():
     """On that batch training and evaluation are then the same map; padding counts for nothing."""
     options = {"padded": True, "mean_scaling": True, "mixing": True, "global_size": 1}
     gnf = gnf_tf.GNF(2, 4, **options, dtype=tf.float64)
-    cases.randomise(gnf)
+    cases.randomize(gnf)
     graph = graphs.batch([cases.mixed_graph(tf.float64, seed) for seed in range(5)])
     graph = graphs.pad(graph, len(graph.nodes) + 4, len(graph.senders) + 3, len(graph.n_node) + 2)
     before = [variable.numpy() for variable in gnf.trainable_variables]
@@ -89,7 +89,7 @@ def test_calibrate_needs_batch_norm_and_nodes():
 
 def test_mean_scale_is_the_equivariant_linear_map():
     """Against the matrix I + (s - 1)/n 11^T of each graph, its determinant s for a feature."""
-    mean_scale = cases.randomise(gnf_tf.GraphMeanScale(2, dtype=tf.float64))
+    mean_scale = cases.randomize(gnf_tf.GraphMeanScale(2, dtype=tf.float64))
     scale = np.exp(mean_scale.log_scale.numpy())
     sizes = [3, 1, 0, 4]
     graph = graphs.edgeless(sizes, 2, dtype=tf.float64)
@@ -130,7 +130,7 @@ def test_mixing_starts_as_a_rotation_and_multiplies_rows():
     weights = mixing.forward(eye).nodes.numpy()
     np.testing.assert_allclose(weights @ weights.T, np.eye(4), atol=1e-12)
     assert np.abs(weights - np.eye(4)).max() > 0.1
-    cases.randomise(mixing)
+    cases.randomize(mixing)
     weights = mixing.forward(checks.copied(eye)).nodes.numpy()
     graph = cases.mixed_graph()
     np.testing.assert_allclose(mixing.forward(graph).nodes, graph.nodes @ weights, rtol=1e-12)

@@ -17,7 +17,7 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 
 def make_flow(topology, **options):
     options = {"make_conditioner": cases.attention, "dtype": topology.nodes.dtype} | options
-    gnf = cases.randomise(gnf_tf.GNF(2, topology.nodes.shape[-1], **options))
+    gnf = cases.randomize(gnf_tf.GNF(2, topology.nodes.shape[-1], **options))
     return tfd.TransformedDistribution(gnf_tf.NodePrior(topology), tfb.Invert(gnf)), gnf
 
 
@@ -78,7 +78,7 @@ def test_log_density_of_a_small_flow_by_hand():
         return conditioner
 
     gnf = gnf_tf.GNF(2, 4, make_conditioner=make_conditioner, max_log_scale=bound, dtype=tf.float64)
-    cases.randomise(gnf)
+    cases.randomize(gnf)
     rng = np.random.default_rng(0)
     features = rng.normal(size=[4, 4])
     edges, graph_of_node = [(0, 1), (1, 2), (2, 1), (0, 2)], [0, 0, 0, 1]  # the last is alone
@@ -122,7 +122,7 @@ def test_log_density_of_a_small_flow_by_hand():
 
 @pytest.mark.parametrize("updates", [0, 1])
 def test_kept_half_is_bit_equal(updates):
-    coupling = cases.randomise(
+    coupling = cases.randomize(
         gnf_tf.GraphCoupling(cases.attention, cases.NODE_SIZE, updates=updates, **cases.WIDTHS)
     )
     graph = cases.mixed_graph(tf.float32)
@@ -174,7 +174,7 @@ def test_log_prob_takes_any_mix_of_sizes(topology):
 
 def test_density_integrates_to_one():
     """One node of two features: exp(log_prob) summed over a grid, all points in one batch."""
-    gnf = cases.randomise(
+    gnf = cases.randomize(
         gnf_tf.GNF(2, 2, make_conditioner=cases.attention, dtype=tf.float64), scale=0.3
     )
     axis = np.linspace(-12.0, 12.0, 241)
@@ -192,7 +192,7 @@ def test_samples_agree_with_log_prob_on_the_volume_of_a_ball():
     """Graphs of two nodes (4 dimensions): mean of 1[x in ball] / p(x) is the ball's volume."""
     num_graphs = 20000
     topology = graphs.fully_connected([2] * num_graphs, 2, dtype=tf.float64)
-    gnf = cases.randomise(
+    gnf = cases.randomize(
         gnf_tf.GNF(2, 2, make_conditioner=cases.attention, dtype=tf.float64), scale=0.3
     )
     flow = tfd.TransformedDistribution(gnf_tf.NodePrior(topology), tfb.Invert(gnf))
@@ -281,8 +281,8 @@ def test_realnvp_is_the_flow_on_edgeless_graphs():
 
 
 def test_chain_with_our_own_and_tfp_bijectors(topology):
-    first = cases.randomise(gnf_tf.GNFStep(4, make_conditioner=cases.attention, dtype=tf.float64))
-    second = cases.randomise(gnf_tf.GraphBatchNorm(4, dtype=tf.float64), seed=3)
+    first = cases.randomize(gnf_tf.GNFStep(4, make_conditioner=cases.attention, dtype=tf.float64))
+    second = cases.randomize(gnf_tf.GraphBatchNorm(4, dtype=tf.float64), seed=3)
     # TFP's Scale on the nodes alone: identity on every other field.
     scale = tfb.JointMap(
         type(graphs.event_ndims())(
@@ -477,7 +477,7 @@ def test_validate_args_finds_nan(topology):
 def test_conditional_density(memory):
     """The condition moves the density, gets gradients, and graphs stay independent of others'."""
     graph = cases.mixed_graph()
-    gnf = cases.randomise(
+    gnf = cases.randomize(
         gnf_tf.GNF(
             2,
             cases.NODE_SIZE,
@@ -558,7 +558,7 @@ def test_conditional_input_of_uneven_rows_is_refused():
 def test_a_change_of_the_conditional_input_is_seen(kind):
     """Although the results for its old values are alive in TFP's cache."""
     graph = cases.mixed_graph()
-    gnf = cases.randomise(
+    gnf = cases.randomize(
         gnf_tf.GNF(
             1,
             4,

@@ -400,7 +400,7 @@ class TestSeeds:
             memory=memory,
             **options,
         )
-        return cases.randomise(gnf)
+        return cases.randomize(gnf)
 
     @pytest.mark.parametrize("seed", [7, np.array([0, 7])], ids=repr)
     def test_a_number_and_a_pair_in_both_directions(self, seed):
@@ -483,7 +483,7 @@ class TestCopy:
         for one, other in zip(bijector.variables, copy.variables, strict=True):
             assert one is other
         np.testing.assert_array_equal(copy.forward(graph).nodes, bijector.forward(graph).nodes)
-        cases.randomise(bijector, seed=3)
+        cases.randomize(bijector, seed=3)
         fresh = graph.map(tf.identity, fields=graph._fields)
         np.testing.assert_array_equal(copy.forward(fresh).nodes, bijector.forward(fresh).nodes)
         assert copy.parameters["name"] == "other" and type(copy) is type(bijector)
@@ -502,6 +502,6 @@ class TestCopy:
         gnf = cases.make_bijector("gnf")
         path = tf.train.Checkpoint(gnf=gnf.copy(name="other")).write(os.fspath(tmp_path / "gnf"))
         before = gnf.variables[0].numpy()
-        cases.randomise(gnf, seed=5)
+        cases.randomize(gnf, seed=5)
         tf.train.Checkpoint(gnf=gnf).read(path).assert_consumed()
         np.testing.assert_array_equal(gnf.variables[0], before)

@@ -84,7 +84,7 @@ class _WrongInverse(gnf_tf.GraphCoupling):
 
 
 def test_a_wrong_inverse_fails_the_round_trip_although_the_cache_hides_it():
-    wrong = cases.randomise(
+    wrong = cases.randomize(
         _WrongInverse(cases.attention, cases.NODE_SIZE, dtype=tf.float64, **cases.WIDTHS)
     )
     graph = cases.mixed_graph()

@@ -20,7 +20,7 @@ every_execution = pytest.mark.parametrize("execution", EXECUTIONS)
 def make_pair(rate=0.4, **options):
     """The same network with dropout twice, with the two ways to the gradient."""
     return [
-        cases.randomise(
+        cases.randomize(
             gnf_tf.models.GRevNet(
                 2,
                 cases.NODE_SIZE,

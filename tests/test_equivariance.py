@@ -48,7 +48,7 @@ def stack(dtype=tf.float64, **options):
     net = models.GRevNet(
         2, 2 * HALF, edge_size=5, make_conditioner=conditioner, dtype=dtype, **options
     )
-    return cases.randomise(net)
+    return cases.randomize(net)
 
 
 both_halves = functools.partial(tf.split, num_or_size_splits=2, axis=-1)
@@ -59,7 +59,7 @@ every_space = pytest.mark.parametrize("sign", [1, -1], ids=["rotation", "reflect
 @pytest.mark.parametrize("output_size", [HALF, 2 * HALF], ids=["shift", "scale_and_shift"])
 def test_new_vectors_turn_and_new_scalars_do_not(output_size, sign):
     graph, space = random_graph(HALF), turned_space(sign)
-    network = cases.randomise_after(conditioner(output_size), graph)
+    network = cases.randomize_after(conditioner(output_size), graph)
     moved = graph.replace(
         nodes=turned(graph.nodes, NUM_VECTORS, space), edges=turned(graph.edges, 1, space)
     )
@@ -143,7 +143,7 @@ def test_angles_matter():
     for angle in (np.pi / 2, np.pi):
         edges = [[0, 1, 0], [1, 0, 0], [np.cos(angle), np.sin(angle), 0], [0, 0, 0]]
         graph = three_nodes(np.ones([3, HALF]), np.c_[np.zeros([4, 2]), edges])
-        outputs.append(cases.randomise_after(network, graph)(graph).nodes[2, :NUM_SCALARS])
+        outputs.append(cases.randomize_after(network, graph)(graph).nodes[2, :NUM_SCALARS])
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-2
 
 

@@ -29,7 +29,7 @@ SIZES = [3, 5, 5, 7]
 
 def make(**changes):
     generator = models.GraphGenerator(SIZES, models.GeneratorConfig(**SMALL | changes))
-    return cases.randomise(generator, scale=0.3)
+    return cases.randomize(generator, scale=0.3)
 
 
 @pytest.fixture(scope="module", params=["network", "flow", "decoder"])

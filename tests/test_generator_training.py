@@ -150,7 +150,7 @@ def test_the_rate_weighs_less_at_first(beta, train):
     generator = new_generator(train, encoder="flow")
     settings = GeneratorSettings(stage="end_to_end", beta=beta, execution="eager")
     objective = GeneratorObjective(generator, settings, 0, train, None)
-    cases.randomise(generator, scale=0.3)
+    cases.randomize(generator, scale=0.3)
     objective.compile(20)  # 12 of these steps are annealed
     (batch,) = datasets.batches(generator.topologies(train), 24)
     for done, share in [(0, 0.01), (6, 0.505), (12, 1.0), (15, 1.0)]:

@@ -204,7 +204,7 @@ def test_grevnet_in_a_loop_reconstructs_and_trains_in_keras():
 def test_checkpoint_restores(tmp_path):
     graph = cases.mixed_graph()
     first, second = (
-        cases.randomise(
+        cases.randomize(
             gnf_tf.models.GRevNet(
                 NUM_STEPS, cases.NODE_SIZE, loop=True, dtype=tf.float64, **cases.WIDTHS
             ),
@@ -258,7 +258,7 @@ def test_small_dense_attention_has_a_gradient_where_xla_stores_the_steps_of_a_lo
         2, cases.NODE_SIZE, make_conditioner=attention, dtype=tf.float64, **cases.WIDTHS
     )
     reversible.run(gnf.layers, graph)
-    weights = cases.randomise(gnf).trainable_variables
+    weights = cases.randomize(gnf).trainable_variables
 
     def gradient(memory):
         with tf.GradientTape() as tape:
@@ -298,7 +298,7 @@ def test_xla_gets_equal_steps_as_a_loop(share_weights, memory):
             dtype=tf.float64,
             **cases.WIDTHS,
         )
-        compiled = EXECUTIONS[execution](functools.partial(step, cases.randomise(gnf)))
+        compiled = EXECUTIONS[execution](functools.partial(step, cases.randomize(gnf)))
         averages = [tf.identity(variable) for variable in gnf.non_trainable_variables]
         results.append([*compiled(), *gnf.non_trainable_variables])
         moved = zip(averages, gnf.non_trainable_variables, strict=True)

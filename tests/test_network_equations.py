@@ -30,7 +30,7 @@ def test_dense_path_equals_the_edge_list_path(dtype, max_num_nodes):
     nodes = tf.random.stateless_normal(graph.nodes.shape, seed=[3, 4], dtype=dtype)
     graph = graph.replace(nodes=nodes)
     sizes = {"value_size": 2, "output_size": 7}
-    by_edges = cases.randomise_after(networks.DotProductAttention(3, 4, **sizes), graph)
+    by_edges = cases.randomize_after(networks.DotProductAttention(3, 4, **sizes), graph)
     dense = networks.DotProductAttention(
         3, 4, **sizes, fully_connected=True, max_num_nodes=max_num_nodes
     )
@@ -50,7 +50,7 @@ def test_dense_path_equals_the_edge_list_path(dtype, max_num_nodes):
 def test_blocks_equal_the_edge_list(dtype, compiled):
     """With repeated edges, a self loop, and nodes that nobody sends to."""
     graph = cases.mixed_graph(dtype)
-    by_edges = cases.randomise_after(networks.DotProductAttention(3, 4, output_size=7), graph)
+    by_edges = cases.randomize_after(networks.DotProductAttention(3, 4, output_size=7), graph)
     blocks = networks.DotProductAttention(3, 4, output_size=7, max_num_nodes=5)
     blocks(graph)
     for target, source in zip(blocks.variables, by_edges.variables, strict=True):
@@ -130,7 +130,7 @@ def test_nodes_beyond_max_num_nodes_get_nothing():
     noise = tf.random.stateless_normal([6, cases.NODE_SIZE], [0, 1], dtype=tf.float64)
     graph = graph.replace(nodes=noise)
     network = networks.DotProductAttention(2, 3, fully_connected=True, max_num_nodes=3)
-    cases.randomise_after(network, graph)
+    cases.randomize_after(network, graph)
     (bias,) = [v for v in network.variables if v.name.endswith("output/b:0")]
     out = network(graph).nodes
     np.testing.assert_array_equal(out[5], bias)
@@ -219,7 +219,7 @@ def test_message_passing_equals_a_loop_over_edges(
     network = networks.MessagePassing(
         message_sizes, 3, aggregation=aggregation, sender_only=sender_only
     )
-    cases.randomise_after(network, graph)
+    cases.randomize_after(network, graph)
     expected = loop_over_edges(network, graph, aggregation, sender_only)
     np.testing.assert_allclose(network(graph).nodes, expected, rtol=1e-10, atol=1e-12)
 
@@ -232,7 +232,7 @@ def test_a_node_without_incoming_edges_gets_the_zero_message(name):
     if name in NEED_EDGES:
         graph = graph.replace(edges=tf.ones([len(graph.senders), 2], tf.float64))
         edgeless = edgeless.replace(edges=tf.ones([0, 2], tf.float64))
-    network = cases.randomise_after(NETWORKS[name](), graph)
+    network = cases.randomize_after(NETWORKS[name](), graph)
     out, alone = network(graph).nodes, network(edgeless).nodes
     np.testing.assert_allclose(out[1], alone[1], rtol=1e-12)
     assert np.abs(out - alone)[[0, 2]].max(axis=1).min() > 1e-3
@@ -246,7 +246,7 @@ def test_convolution_is_that_of_the_dense_matrix(diagonal):
     """D^-1/2 (A + I) D^-1/2 H W + b, with a repeated edge twice in A; and after dropout."""
     graph, size = cases.mixed_graph(), len(cases.mixed_graph().nodes)
     network = networks.GraphConvolution(cases.NODE_SIZE, diagonal=diagonal, dropout=0.5)
-    cases.randomise_after(network, graph)
+    cases.randomize_after(network, graph)
     (weights,) = [v.numpy() for v in network.variables if v.name.endswith("w:0")]
     (bias,) = [v for v in network.variables if v.name.endswith("b:0")]
     weights = np.diag(weights) if diagonal else weights

@@ -143,7 +143,7 @@ def test_edges_globals_and_topology_matter_where_they_are_said_to(name):
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name not in NEED_EDGES])
 def test_none_is_the_same_as_zero_width(name):
     graph = cases.mixed_graph().replace(edges=None, globals=None)
-    network = cases.randomise_after(NETWORKS[name](), graph)
+    network = cases.randomize_after(NETWORKS[name](), graph)
     out = network(graph)
     assert out.edges is None and out.globals is None
     np.testing.assert_array_equal(network(graphs.fill_missing(graph)).nodes, out.nodes)

@@ -21,7 +21,7 @@ def make_net(num_steps=60, dtype=tf.float64, scale=0.25, **options):
     net = models.NeumannRBP(
         num_steps, STATE_SIZE, input_size=cases.NODE_SIZE, dtype=dtype, **cases.WIDTHS, **options
     )
-    return cases.randomise(net, scale=scale)
+    return cases.randomize(net, scale=scale)
 
 
 def gradients(net, graph):

@@ -29,7 +29,7 @@ def flow(memory="reversible"):
         dtype=tf.float64,
         memory=memory,
     )
-    return cases.randomise(made)
+    return cases.randomize(made)
 
 
 def random_graph(node_size=6, n_node=(4, 1, 0, 3), dtype=tf.float64):
@@ -170,7 +170,7 @@ def data(node_size=5, scale=2.0):
 
 def new_model():
     config = models.PositionConfig(num_steps=1, width=4)
-    return cases.randomise(models.PositionFlow.for_data(data(), config=config), scale=0.3)
+    return cases.randomize(models.PositionFlow.for_data(data(), config=config), scale=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def model():
 
 def test_a_model_of_the_identity_is_the_fitted_normal_density():
     graph = data()
-    identity = cases.randomise(models.PositionFlow.for_data(graph, config=SMALL), scale=0.0)
+    identity = cases.randomize(models.PositionFlow.for_data(graph, config=SMALL), scale=0.0)
     nodes = graph.nodes[:3, :3].numpy().astype(np.float64)
     square = np.square(nodes - nodes.mean(axis=0)).sum()
     expected = -3.0 * np.log(2 * np.pi * identity.scale**2) - 0.5 * square / identity.scale**2
@@ -228,7 +228,7 @@ def test_samples_have_mean_zero_and_keep_attributes(model):
 
 def test_samples_have_the_density_that_they_are_drawn_from():
     """The weights r(x) q(a) / p(x, a) of samples average to 1, for normal densities r and q."""
-    model = cases.randomise(models.PositionFlow(config=SMALL), scale=0.15)
+    model = cases.randomize(models.PositionFlow(config=SMALL), scale=0.15)
     flow = model.distribution(graphs.fully_connected([2] * 20_000, 3))
     sample = flow.sample(seed=3)
     log_prob = flow.log_prob(checks.copied(sample))

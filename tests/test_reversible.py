@@ -20,11 +20,11 @@ def make_pair(num_steps=2, dtype=tf.float64, **options):
     options = {"make_conditioner": cases.message_passing, **cases.WIDTHS} | options
     nets = []
     for memory in reversible.MEMORY_MODES:
-        tf.random.set_seed(0)  # for conditioners whose variables `randomise` can't find
+        tf.random.set_seed(0)  # for conditioners whose variables `randomize` can't find
         net = gnf_tf.models.GRevNet(
             num_steps, cases.NODE_SIZE, memory=memory, dtype=dtype, **options
         )
-        nets.append(cases.randomise(net))
+        nets.append(cases.randomize(net))
     return nets
 
 
@@ -180,7 +180,7 @@ def test_only_the_final_state_is_kept(monkeypatch):
             dtype=tf.float64,
             **cases.WIDTHS,
         )
-        cases.randomise(net)
+        cases.randomize(net)
         states.clear()
         with tf.GradientTape() as tape:
             tape.watch(graph.nodes)
@@ -245,7 +245,7 @@ def test_keras_fit_with_clipping_follows_the_stored_network():
             def __init__(self, net):
                 super().__init__(dtype=tf.float64)
                 self.net = net
-                self.head = cases.randomise_after(networks.MLP((8, 1)), graph)
+                self.head = cases.randomize_after(networks.MLP((8, 1)), graph)
 
             def call(self, inputs, training=False):
                 graph = graphs.GraphsTuple(**inputs)

@@ -191,7 +191,7 @@ def test_a_tensor_of_an_edge_that_is_the_condition_too():
             edge_size=1,
             memory=memory,
         )
-        cases.randomise(gnf)
+        cases.randomize(gnf)
         with tf.GradientTape() as tape:
             tape.watch(c)
             loss = tf.reduce_sum(tf.sin(gnf.forward(graph, conditional_input=c).nodes))
@@ -271,7 +271,7 @@ def networks_of(kind, memory):
             of_step["make_conditioner"] = cases.message_passing
         more = {"batch_norm": kind == "batch_norm", "loop": kind == "loop"}
         call = model = gnf_tf.models.GRevNet(2, cases.NODE_SIZE, **more, **of_step)
-    cases.randomise(model, scale=0.1 if kind == "neumann" else 0.4)
+    cases.randomize(model, scale=0.1 if kind == "neumann" else 0.4)
     return model.trainable_variables, lambda graph: tf.reduce_mean(tf.sin(call(graph).nodes))
 
 
@@ -415,7 +415,7 @@ def test_forward_mode_differentiation(second, kind, execution):
 def make_net(**options):
     tf.random.set_seed(0)
     net = gnf_tf.models.GRevNet(3, cases.NODE_SIZE, dtype=tf.float64, **options, **cases.WIDTHS)
-    return cases.randomise(net, scale=0.2)
+    return cases.randomize(net, scale=0.2)
 
 
 THREADED = {

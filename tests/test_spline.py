@@ -211,7 +211,7 @@ def training_gradients(memory, dtype):
         memory=memory,
         dtype=dtype,
     )
-    cases.randomise(gnf.gnf_steps[0])
+    cases.randomize(gnf.gnf_steps[0])
     graph = cases.mixed_graph(dtype, n_node=[4] * 500)
     raw = 30.0 * np.random.default_rng(0).normal(size=[2000, raw_size])
     options = {"is_training": True, "conditional_input": tf.constant(raw, dtype)}

@@ -72,7 +72,7 @@ def trained(model, graph):
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_to_average_leaves_the_moving_averages(name, empty, memory, execution):
     graph, padded = EMPTY[empty]
-    model = cases.randomise(MODELS[name](padded=padded, memory=memory))
+    model = cases.randomize(MODELS[name](padded=padded, memory=memory))
     before = statistics(model)
     compute = EXECUTIONS[execution](lambda nodes: trained(model, graph.replace(nodes=nodes)))
     results = compute(graph.nodes)
@@ -89,7 +89,7 @@ def test_nothing_to_average_leaves_the_moving_averages(name, empty, memory, exec
 @pytest.mark.parametrize("size", [1e18, 1e20, 1e30, 1e37])
 def test_training_on_huge_features(size, name, memory):
     """The square of a float32 overflows from 1.8e19 on. (What networks then give may be NaN.)"""
-    model = cases.randomise(MODELS[name](memory=memory))
+    model = cases.randomize(MODELS[name](memory=memory))
     graph = drawn(5)
     results = trained(model, graph.replace(nodes=size * graph.nodes))
     for values in (*statistics(model).values(), *(results if name == "batch norm" else ())):
@@ -99,7 +99,7 @@ def test_training_on_huge_features(size, name, memory):
 @pytest.mark.parametrize("memory", reversible.MEMORY_MODES)
 @pytest.mark.parametrize("name", MODELS)
 def test_training_on_a_single_node_is_finite(name, memory):
-    model = cases.randomise(MODELS[name](memory=memory))
+    model = cases.randomize(MODELS[name](memory=memory))
     for values in (*trained(model, drawn(1)), *statistics(model).values()):
         assert np.isfinite(values).all()
 
@@ -107,7 +107,7 @@ def test_training_on_a_single_node_is_finite(name, memory):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_features_that_are_no_numbers_leave_the_moving_averages(value):
     """Of those features: the others of the batch count."""
-    norm = cases.randomise(gnf_tf.GraphBatchNorm(4, momentum=0.9))
+    norm = cases.randomize(gnf_tf.GraphBatchNorm(4, momentum=0.9))
     before = statistics(norm)
     nodes = drawn(5).nodes.numpy()
     nodes[2, 1] = value

@@ -46,7 +46,7 @@ def make_bijector(name, width):
     widths = cases.WIDTHS if name in TAKES_WIDTHS else {}
     # Its networks are 64 wide: weights of 0.4 would make a map that can't be inverted.
     scale = 0.1 if name == "gnf of the paper" else 0.4
-    return cases.randomise(BIJECTORS[name](width, dtype=tf.float64, **widths), scale=scale)
+    return cases.randomize(BIJECTORS[name](width, dtype=tf.float64, **widths), scale=scale)
 
 
 def graph_of(width):
@@ -88,7 +88,7 @@ def test_grevnet_at_every_width(options, width):
             **options,
             **cases.WIDTHS,
         )
-        cases.randomise(net)
+        cases.randomize(net)
         checks.close(net.inverse(net(graph)).nodes, graph.nodes, tf.float64)
 
         def gradients(net=net):
@@ -117,7 +117,7 @@ def test_the_second_half_is_the_larger_one():
         coupling = gnf_tf.GraphCoupling(
             cases.message_passing, 3, updates=updates, dtype=tf.float64, **cases.WIDTHS
         )
-        nodes = cases.randomise(coupling).forward(graph).nodes
+        nodes = cases.randomize(coupling).forward(graph).nodes
         np.testing.assert_array_equal(nodes[:, kept], graph.nodes[:, kept])
         assert (np.abs(nodes - graph.nodes).max(axis=0) > 1e-3).sum() == 3 - (
             kept.stop - kept.start
@@ -128,7 +128,7 @@ def test_a_density_of_positions_integrates_to_one():
     """One node in space: the density over a fine grid sums to 1."""
     graph = gnf_tf.graphs.fully_connected([1], 3, dtype=tf.float64)
     gnf = gnf_tf.GNF(2, 3, make_conditioner=cases.attention, dtype=tf.float64)
-    cases.randomise(gnf, scale=0.3)
+    cases.randomize(gnf, scale=0.3)
     axis = np.linspace(-7.0, 7.0, 57)
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     many = gnf_tf.graphs.fully_connected([1] * len(points), 3, dtype=tf.float64)
