@@ -68,7 +68,7 @@ def jacobian_blocks(bijector, graph):
     close(bijector.forward_log_det_jacobian(copied(graph)), expected, graph.nodes.dtype)
 
 
-def relabelled(graph, seed=0):
+def relabeled(graph, seed=0):
     """(the graph with the nodes of each member and all edge rows permuted, new row -> old row)."""
     rng = np.random.default_rng(seed)
     starts = np.concatenate([[0], np.cumsum(graph.n_node)[:-1]])
@@ -90,7 +90,7 @@ def relabelled(graph, seed=0):
 
 
 def permutation_equivariant(bijector, graph):
-    moved, order = relabelled(graph)
+    moved, order = relabeled(graph)
     dtype = graph.nodes.dtype
     close(
         bijector.forward(moved).nodes,

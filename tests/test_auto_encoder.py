@@ -113,7 +113,7 @@ def test_encoders_are_equivariant_and_know_no_batch_mates(kind):
     cases.randomize(encoder, scale=0.2)
     run = encoder._encoder if kind == "network" else encoder.flow.forward
     out = run(graph).nodes
-    moved, order = checks.relabelled(graph)
+    moved, order = checks.relabeled(graph)
     checks.close(run(moved).nodes, tf.gather(out, order), tf.float32)
     alone = [run(one).nodes for one in graphs.unbatch(graph)]
     checks.close(tf.concat(alone, axis=0), out, tf.float32)
@@ -137,7 +137,7 @@ def test_a_decoder_is_equivariant_and_knows_neither_edges_nor_batch_mates(direct
     refined = graph.replace(nodes=graph.nodes + decoder(graph).nodes)
     assert np.abs(refined.nodes - graph.nodes).max() > 0.1
     plain = models.GraphAutoEncoder(4, SIZE, directed=directed)
-    renamed, _ = checks.relabelled(graph)
+    renamed, _ = checks.relabeled(graph)
     np.testing.assert_allclose(
         encoder.cross_entropy(renamed), encoder.cross_entropy(graph), rtol=1e-3
     )

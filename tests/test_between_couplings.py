@@ -30,7 +30,7 @@ def test_batch_norm_in_training():
         norm.inverse(checks.copied(padded), is_training=True)
 
 
-def test_act_norm_normalises_what_it_is_initialised_with():
+def test_act_norm_normalizes_what_it_is_initialized_with():
     graph = graphs.batch([cases.mixed_graph(tf.float64, seed) for seed in range(20)])
     graph = graph.replace(nodes=graph.nodes * [3.0, 0.1, 1.0, 0.0] + [5.0, -2.0, 0.0, 7.0])
     act_norm = gnf_tf.GraphActNorm(4, dtype=tf.float64)
@@ -41,7 +41,7 @@ def test_act_norm_normalises_what_it_is_initialised_with():
     np.testing.assert_allclose(out.std(axis=0), [1.0, 1.0, 1.0, 0.0], atol=1e-12)
 
 
-def test_initialize_normalises_the_input_of_every_step():
+def test_initialize_normalizes_the_input_of_every_step():
     graph = graphs.batch([cases.mixed_graph(tf.float64, seed) for seed in range(20)])
     gnf = cases.make_bijector("gnf_spline")
     before = [v.numpy() for v in gnf.gnf_steps[0].variables]

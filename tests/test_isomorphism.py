@@ -10,7 +10,7 @@ from gnf_tf import datasets, graphs, metrics
 from gnf_tf.metrics import isomorphism
 
 
-def relabelled(graph, seed=0):
+def relabeled(graph, seed=0):
     """The same graph with its nodes, and their names, in another order."""
     rng = np.random.default_rng(seed)
     names = dict(zip(graph, rng.permutation(len(graph)).tolist(), strict=True))
@@ -41,7 +41,7 @@ def test_classes_are_those_of_an_exhaustive_search():
         nx.gnp_random_graph(int(n), 0.5, seed=i) for i, n in enumerate(rng.integers(7, size=60))
     ]
     several += [nx.random_regular_graph(3, 10, seed=seed) for seed in range(20)]
-    several += [relabelled(graph, seed=i) for i, graph in enumerate(several + atlas[:50])]
+    several += [relabeled(graph, seed=i) for i, graph in enumerate(several + atlas[:50])]
     several = atlas + several
     assert metrics.isomorphism_classes(several) == classes_by_search(several)
     assert metrics.isomorphism_classes(atlas) == list(range(200))
@@ -55,7 +55,7 @@ def test_graphs_whose_nodes_look_alike():
         shrikhande.add_edges_from(((x, y), ((x + a) % 4, (y + b) % 4)) for a, b in steps)
     prism, bipartite = nx.circular_ladder_graph(3), nx.complete_bipartite_graph(3, 3)
     several = [rook, shrikhande, prism, bipartite, cycles(6, 6), cycles(5, 7), cycles(12)]
-    several += [relabelled(graph) for graph in several]
+    several += [relabeled(graph) for graph in several]
     assert metrics.isomorphism_classes(several) == [*range(7), *range(7)]
 
 
@@ -64,7 +64,7 @@ def test_nodes_that_look_alike_but_are_not():
     several = [nx.random_regular_graph(3, 20, seed=seed) for seed in (114, 242, 391, 523, 768)]
     for graph in several:
         assert len(np.unique(metrics.orbit_counts([graph]), axis=0)) == 1
-    several += [relabelled(graph, seed=i) for i, graph in enumerate(several)]
+    several += [relabeled(graph, seed=i) for i, graph in enumerate(several)]
     assert metrics.isomorphism_classes(several) == classes_by_search(several)
 
 
@@ -84,7 +84,7 @@ def test_large_symmetric_graphs_end():
         moved.remove_edge((9, 9), (9, 10))
         again = nx.Graph(graph)
         again.remove_edge((9, 9), (10, 9))
-        several = [graph, relabelled(graph), moved, relabelled(again)]
+        several = [graph, relabeled(graph), moved, relabeled(again)]
         assert metrics.isomorphism_classes(several) == [0, 0, 1, 1]
     assert metrics.isomorphism_classes([nx.empty_graph(361), nx.empty_graph(361)]) == [0, 0]
 
@@ -97,10 +97,10 @@ def test_without_nodes_or_edges():
 
 def test_shares_by_hand():
     path, star, triangle = nx.path_graph(4), nx.star_graph(3), nx.complete_graph(3)
-    several = [path, star, relabelled(path), relabelled(path, seed=1)]
+    several = [path, star, relabeled(path), relabeled(path, seed=1)]
     assert metrics.uniqueness(several) == 2 / 4
     assert metrics.uniqueness(graphs.from_networkx(several)) == 2 / 4
-    assert metrics.novelty(several, [triangle, relabelled(star)]) == 3 / 4
+    assert metrics.novelty(several, [triangle, relabeled(star)]) == 3 / 4
     assert metrics.novelty(several, several) == 0.0
     assert metrics.novelty(several, [triangle]) == 1.0
     assert metrics.validity(several, nx.is_tree) == 1.0
@@ -187,7 +187,7 @@ def test_planar():
 def test_valid_unique_and_novel_together():
     """A path that is known, one that is new and repeated, a star, and a graph that is no tree."""
     known, new, star = nx.path_graph(4), nx.path_graph(5), nx.star_graph(3)
-    several = [relabelled(known), new, relabelled(new), star, nx.complete_graph(3)]
+    several = [relabeled(known), new, relabeled(new), star, nx.complete_graph(3)]
     assert metrics.valid_unique_novel(several, [known], nx.is_tree) == 2 / 5
     assert metrics.valid_unique_novel(several, several, nx.is_tree) == 0.0
     both = (graphs.from_networkx(part) for part in (several, [nx.complete_graph(5)]))
@@ -228,7 +228,7 @@ def test_ego():
 
 @pytest.mark.parametrize("sides", [(2, 2), (2, 7), (10, 12), (19, 19)])
 def test_grid(sides):
-    graph = relabelled(nx.grid_2d_graph(*sides))
+    graph = relabeled(nx.grid_2d_graph(*sides))
     assert metrics.is_grid(graph)
     a, b = next(iter(graph.edges))
     c = next(node for node in nx.non_neighbors(graph, a))
@@ -306,7 +306,7 @@ def test_stochastic_blocks():
         graph = planted_blocks(sizes, seed=i)
         assert metrics.is_stochastic_blocks(graph) is True
         graph.add_edge(0, 0)
-        assert metrics.is_stochastic_blocks(relabelled(graph, seed=i))
+        assert metrics.is_stochastic_blocks(relabeled(graph, seed=i))
     for graph in (
         *(planted_blocks(sizes) for sizes in [(30,), (15, 40), (50, 30), (25,) * 6]),
         *(planted_blocks([30, 30], inside) for inside in (0.15, 0.45)),

@@ -10,7 +10,7 @@ import scipy.stats
 import tensorflow as tf
 
 from gnf_tf import graphs, metrics
-from tests.test_isomorphism import relabelled
+from tests.test_isomorphism import relabeled
 from tests.test_orbits import counted
 
 
@@ -122,7 +122,7 @@ def test_orbit_mmd_of_two_single_graphs_by_hand():
 def test_order_of_nodes_and_of_graphs_does_not_matter(statistic, kernel):
     """Bipartite graphs among them, whose largest eigenvalue, 2, lies on the edge of a bin."""
     several = GENERATED + [nx.star_graph(n) for n in range(2, 8)] + [nx.grid_2d_graph(4, 5)]
-    moved = [relabelled(graph, seed=i) for i, graph in enumerate(several)][::-1]
+    moved = [relabeled(graph, seed=i) for i, graph in enumerate(several)][::-1]
     value = metrics.mmd(REFERENCE, several, statistic, kernel)
     assert metrics.mmd(REFERENCE, moved, statistic, kernel) == pytest.approx(value, abs=1e-12)
     assert metrics.mmd(several, moved, statistic, kernel) == pytest.approx(0.0, abs=1e-12)

@@ -33,7 +33,7 @@ def test_every_public_network_is_in_the_table():
 @every_network
 def test_permutation_equivariant(name, dtype):
     network, graph = make_network(name, dtype), cases.mixed_graph(dtype)
-    moved, order = checks.relabelled(graph)
+    moved, order = checks.relabeled(graph)
     assert not np.array_equal(order, np.arange(len(order)))
     checks.close(network(moved).nodes, tf.gather(network(graph).nodes, order), dtype)
 

@@ -136,7 +136,7 @@ def test_compiled_equals_eager_before_convergence_too(execution, num_steps, num_
 def test_equivariant_and_each_graph_alone():
     net, graph = make_net(7), cases.mixed_graph()
     out = net(graph).nodes
-    moved, order = checks.relabelled(graph)
+    moved, order = checks.relabeled(graph)
     checks.close(net(moved).nodes, tf.gather(out, order), tf.float64)
     members = graphs.unbatch(graph)
     checks.close(out, tf.concat([net(m).nodes for m in members], axis=0), tf.float64)
@@ -170,7 +170,7 @@ def test_only_one_state_is_kept():
 
 
 @pytest.mark.parametrize("size", [8, 64])
-def test_contracts_as_initialised(size):
+def test_contracts_as_initialized(size):
     """The residual goes to rounding, also where a node has many neighbors."""
     tf.random.set_seed(0)
     net = models.NeumannRBP(100, size)

@@ -66,7 +66,7 @@ def test_labels_belong_to_the_nodes(name):
     assert (guess == network.labels[network.test]).mean() > 0.5
 
 
-def test_features_are_normalised_by_row_or_as_in_the_source():
+def test_features_are_normalized_by_row_or_as_in_the_source():
     sums = load("cora").graph.nodes.numpy().sum(axis=1)
     np.testing.assert_allclose(sums, 1.0, rtol=1e-5)
     raw = load("cora", normalize=False).graph.nodes.numpy()

@@ -78,7 +78,7 @@ def test_features_are_counted_side_by_side():
     assert names == list(sets)
 
 
-def test_point_sets_draw_each_set_in_its_colour_over_the_density():
+def test_point_sets_draw_each_set_in_its_color_over_the_density():
     rng = np.random.default_rng(0)
     data = rng.normal(size=[400, 2]) * [2.0, 1.0]
     sets = [data[:4], data[4:13]]

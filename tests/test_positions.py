@@ -82,7 +82,7 @@ def test_the_flow_moves_with_space_and_its_density_stays(bijector, sign):
 
 
 def test_the_density_does_not_depend_on_the_numbering(bijector):
-    other, order = checks.relabelled(GRAPH)
+    other, order = checks.relabeled(GRAPH)
     numbered = log_prob(bijector, other, tf.gather(ATTRIBUTES, order))
     np.testing.assert_allclose(numbered, log_prob(bijector, GRAPH), atol=1e-9)
 
