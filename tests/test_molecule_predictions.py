@@ -146,6 +146,28 @@ def test_intervals_have_the_stated_coverage_and_are_wide_where_errors_are_large(
     assert (errors[large] <= np.quantile(errors, 0.9, axis=0)).mean() < 0.75
 
 
+def test_intervals_know_rare_kinds_whose_errors_are_large():
+    """One of a hundred has errors 30 times as large, as QM9's smallest molecules have."""
+
+    def with_rare(num, seed):
+        features, errors = synthetic(num, seed)
+        rare = np.arange(num) % 100 == 0
+        return np.c_[features, rare], errors * np.where(rare, 30.0, 1.0)[:, np.newaxis], rare
+
+    intervals = Intervals.fit(*with_rare(8000, 0)[:2])
+    features, errors, rare = with_rare(20000, 1)
+    half = intervals.half_widths(features, 0.9)
+    assert (errors[rare] <= half[rare]).mean() > 0.8
+    np.testing.assert_allclose((errors <= half).mean(), 0.9, atol=0.03)
+    # A file of a version that did not look at the last feature keeps its intervals.
+    older = Intervals(
+        intervals.scale_weights[[0, 1, 2, 3, 5]], intervals.scale_range, intervals.quantiles
+    )
+    np.testing.assert_array_equal(
+        older.half_widths(features, 0.9), older.half_widths(features[:, :-1], 0.9)
+    )
+
+
 def test_few_molecules_give_wide_or_infinite_intervals_and_no_low_coverage():
     features, errors = synthetic(20000, 2)
     shares = []
@@ -229,6 +251,12 @@ def test_the_shipped_model_warns_and_has_intervals():
     shares = ((lower <= test.targets) & (test.targets <= upper)).mean(axis=(1, 2))
     np.testing.assert_allclose(shares, [0.5, 0.9], atol=0.06)
     assert len(LEVELS) == len(model.intervals.quantiles)
+    # Its errors are largest, beside the usual ones, for the smallest molecules, and it knows.
+    water, usual = (
+        np.subtract(*model.predict_interval(some)[::-1]).mean(axis=0)
+        for some in (molecules(WATER), test)
+    )
+    assert (water > usual).mean() > 0.8
     with pytest.warns(UserWarning, match="O-O bonds is 1 for molecule 0, 0 to 0 in training"):
         model.predict(molecules(PEROXIDE))
 

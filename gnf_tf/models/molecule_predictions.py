@@ -63,9 +63,10 @@ class MoleculePredictions:
 
         For each target, a share of `coverage` of molecules like the validation molecules, or more,
         has its true value within the interval. The intervals are wider for molecules whose errors
-        were larger in validation, and infinite if the validation molecules were too few. Nothing is
-        promised for molecules about which `predict` warns, or whose positions are from another
-        source than the positions of the validation molecules.
+        were larger in validation, and infinite if the validation molecules were too few. The share
+        is that of all molecules; of a kind that is rare in validation, such as the smallest
+        molecules, it can be less. Nothing is promised for molecules about which `predict` warns, or
+        whose positions are from another source than the positions of the validation molecules.
 
         Args:
           molecules: any number, of elements in `elements`.
@@ -215,7 +216,10 @@ class MoleculePredictions:
     def _difficulty(self, features, predicted):
         """[num_molecules, any] float64, what the sizes of errors depend on."""
         # An element that a molecule lacks has no distances; 1.2 angstrom are between all of them.
-        return np.c_[np.nan_to_num(features, nan=1.2), predicted / self.spread]
+        columns = np.c_[np.nan_to_num(features, nan=1.2), predicted / self.spread]
+        # Errors grow with the size of a molecule, but those of the smallest, which are few and like
+        # no others, are large. Hence the inverse number of heavy atoms.
+        return np.c_[columns, 1.0 / np.maximum(features[:, 1], 1.0)]
 
     def _predicted(self, molecules, batch_size):
         result = self.fitted(molecules)
