@@ -147,7 +147,7 @@ class Objective(tf_keras.Model, abc.ABC):
         own = [tf_keras.metrics.Mean(name=name) for name in ("loss", "gradient_norm")]
         self.metric_of = {metric.name: metric for metric in own + metrics}
         self._averaged = Packing(self.averaged_variables())
-        self.averages = self._averaged.new_vector() if settings.ema_decay else None
+        self.averages = self._averaged.vector if settings.ema_decay else None
 
     # Subclasses override these.
 
@@ -301,8 +301,8 @@ class Objective(tf_keras.Model, abc.ABC):
         self.distribute_reduction_method = "first"  # metrics already combine all replicas
         self.trained = self.trained_variables()
         self._packing = Packing(self.trained)
-        self._packed = self._packing.new_vector()
-        self.optimizer.build([self._packed])
+        # The vector is no attribute of this model, whose checkpoints would hold the weights twice.
+        self.optimizer.build([self._packing.vector])
         self._differentiate, self._evaluate = self._differentiated, self.batch_loss
         if jit_compile and not alone:
             self._differentiate, self._evaluate = (
@@ -322,9 +322,10 @@ class Objective(tf_keras.Model, abc.ABC):
     def train_step(self, data):
         gradient, loss, weight, updates = self._differentiate(data)
         gradient = distribution.all_reduced(gradient, weight)
-        self._packed.assign(self._packing.pack())  # others may have changed the variables
-        self.optimizer.apply_gradients([(gradient, self._packed)], skip_gradients_aggregation=True)
-        self._packing.assign(self._packed)
+        vector = self._packing.vector
+        vector.assign(self._packing.pack())  # others may have changed the variables
+        self.optimizer.apply_gradients([(gradient, vector)], skip_gradients_aggregation=True)
+        self._packing.assign(vector)
         self._update_averages()
         norm = tf.norm(gradient)
         # The replicas have the same norm, and together count once.

@@ -1,5 +1,6 @@
 """Variables as one vector, which an optimizer updates by a few operations in place of many."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -28,8 +29,12 @@ class Packing:
         values = self.variables if values is None else values
         return tf.concat([tf.reshape(tf.convert_to_tensor(value), [-1]) for value in values], 0)
 
-    def new_vector(self) -> tf.Variable:
-        """Returns a variable with the vector of the variables' values, the same on all replicas."""
+    @functools.cached_property
+    def vector(self) -> tf.Variable:
+        """A variable with the vector, made from the variables' values at its first use.
+
+        Later changes of the variables don't change it. All replicas hold the same values.
+        """
         once = tf.VariableAggregation.ONLY_FIRST_REPLICA
         return tf.Variable(self.pack(), trainable=False, aggregation=once)
 
