@@ -41,6 +41,9 @@ NETWORKS = {
     "messages_deep": lambda: networks.MessagePassing((5, 7, 6), 3),
     "messages_sender": lambda: networks.MessagePassing((5, 7, 6), 3, sender_only=True),
     "messages_scaled": lambda: networks.Scaled(networks.MessagePassing((5, 6), 3), 0.3),
+    "ranked_dense": lambda: networks.Ranked(
+        networks.MLP((7, 3)), 3, sharpness=0.3, max_num_nodes=MAX_NUM_NODES
+    ),
     "messages_equivariant": lambda: networks.EquivariantMessages(5, 8, 1, dimension=2),
     "messages_equivariant_shift": lambda: networks.EquivariantMessages(5, 4, 2, dimension=1),
     "messages_positions": lambda: networks.PositionMessages(5, 8),

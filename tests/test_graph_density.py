@@ -19,6 +19,7 @@ SMALL = {"num_steps": 1, "width": 4, "num_heads": 2, "key_size": 2, "num_bins": 
 CONFIGS = {
     "all": {"attention": "all", "conditioner": "transformer"},
     "attention to all": {"attention": "all", "conditioner": "attention", "coupling": "affine"},
+    "ranks": {"attention": "all", "conditioner": "transformer", "rank_frequencies": 3},
     "edges": {},  # messages along them, for they have features
     "attention along edges": {"attention": "edges", "conditioner": "transformer"},
     "none": {"attention": "none", "conditioner": "transformer"},
@@ -344,3 +345,20 @@ def test_it_can_be_exported(tmp_path):
     served = tf.saved_model.load(tmp_path / "exported").signatures["serving_default"]
     found = served(**graph._asdict())["log_prob"]
     np.testing.assert_allclose(found, model.log_prob(graph), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("attention", "added"), [("all", 3 * (1 + 2)), ("edges", 0), ("none", 0)])
+def test_ranks_widen_the_input_of_each_network_where_a_node_sees_all(attention, added):
+    """Three cosines for each of the one or two features that a coupling keeps."""
+    config = {**SMALL, "attention": attention, "conditioner": "transformer"}
+    size, with_ranks = (
+        sum(
+            variable.shape[0]
+            for variable in models.GraphDensity(
+                3, config=models.DensityConfig(**config, rank_frequencies=frequencies)
+            ).trainable_variables
+            if "embed/w" in variable.name
+        )
+        for frequencies in (0, 3)
+    )
+    assert with_ranks - size == added

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 import tensorflow as tf
 
 from gnf_tf import graphs, networks
@@ -280,3 +282,34 @@ def test_scaled_is_the_network_times_the_scale_with_its_dropout():
         np.testing.assert_allclose(scaled(graph, **options).nodes, expected, rtol=1e-12)
     assert scaled.takes_seed and not networks.Scaled(networks.MLP((3,)), 0.3).takes_seed
     assert len(scaled.trainable_variables) == len(network.trainable_variables)
+
+
+# A network that gets ranks.
+
+
+@pytest.mark.parametrize("bound", [None, 4], ids=["unbounded", "bounded"])
+@pytest.mark.parametrize("sharpness", [0.3, 1e-9])
+def test_ranked_adds_the_cosines_of_the_rank_of_each_feature_in_its_graph(sharpness, bound):
+    graph = cases.mixed_graph()
+    ranked = networks.Ranked(lambda graph: graph, 3, sharpness=sharpness, max_num_nodes=bound)
+    nodes = graph.nodes.numpy()
+    expected, start = [], 0
+    for size in graph.n_node.numpy():
+        x = nodes[start : start + size]
+        above = scipy.special.expit((x[:, np.newaxis] - x) / sharpness).sum(axis=1)
+        if sharpness < 1e-6:  # without ties, the ranks from one half to n - 1/2
+            np.testing.assert_allclose(above, scipy.stats.rankdata(x, axis=0) - 0.5)
+        angles = np.pi * (above / size)[..., np.newaxis] * [1, 2, 3]
+        expected.append(np.concatenate([x, np.cos(angles).reshape(size, 3 * x.shape[1])], axis=1))
+        start += size
+    np.testing.assert_allclose(ranked(graph).nodes, np.concatenate(expected), atol=1e-12)
+    assert len(nodes) == start
+
+
+def test_ranked_hands_on_the_seed_and_takes_no_nodes_too():
+    graph, seed = cases.mixed_graph(), tf.constant([3, 5])
+    network = networks.Ranked(networks.MessagePassing((5, 6), 3, dropout=0.5), 2)
+    assert network.takes_seed and not networks.Ranked(networks.MLP((3,)), 2).takes_seed
+    assert np.abs(network(graph, seed=seed).nodes - network(graph).nodes).max() > 1e-3
+    empty = graphs.fully_connected([0, 0], cases.NODE_SIZE, dtype=tf.float64)
+    assert networks.Ranked(networks.MLP((3,)), 2)(empty).nodes.shape == [0, 3]

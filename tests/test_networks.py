@@ -251,6 +251,18 @@ REFUSED = {
         lambda: networks.GraphConvolution(3, dropout=-0.5),
         "`dropout` must be in .0, 1., got -0.5",
     ),
+    "ranked_frequencies": (
+        lambda: networks.Ranked(networks.MLP((3,)), 0),
+        "`num_frequencies` must be a whole number of at least 1, got 0",
+    ),
+    "ranked_sharpness": (
+        lambda: networks.Ranked(networks.MLP((3,)), 2, sharpness=np.nan),
+        "`sharpness` must be positive, got nan",
+    ),
+    "ranked_bound": (
+        lambda: networks.Ranked(networks.MLP((3,)), 2, max_num_nodes=0),
+        "`max_num_nodes` must be a whole number of at least 1, got 0",
+    ),
     "scale": (lambda: networks.Scaled(networks.MLP((3,)), 0.0), "`scale` .* positive, got 0.0"),
     "scale_nan": (lambda: networks.Scaled(networks.MLP((3,)), np.nan), "`scale` .* got nan"),
 }

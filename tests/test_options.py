@@ -27,6 +27,7 @@ LEAST = {
     "validation_sets": 2,
     "test_sets": 2,
     "num_bins": 2,
+    "rank_frequencies": 0,
     "l2": 0.0,
     "l2_embedding": 0.0,
     "embedding_noise": 0.0,

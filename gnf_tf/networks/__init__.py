@@ -7,6 +7,7 @@ from gnf_tf.networks.half import HalfPrecision
 from gnf_tf.networks.message_passing import MessagePassing
 from gnf_tf.networks.mlp import MLP
 from gnf_tf.networks.positions import PositionMessages
+from gnf_tf.networks.ranked import Ranked
 from gnf_tf.networks.scaled import Scaled
 from gnf_tf.networks.transformer import GraphTransformer
 
@@ -21,5 +22,6 @@ __all__ = [
     "HalfPrecision",
     "MessagePassing",
     "PositionMessages",
+    "Ranked",
     "Scaled",
 ]
