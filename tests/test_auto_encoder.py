@@ -207,6 +207,36 @@ def test_ranks_number_the_nodes_of_each_graph_by_their_noise(is_compiled):
         start += size
 
 
+@pytest.mark.parametrize("is_compiled", [False, True])
+@pytest.mark.parametrize("directed", [False, True])
+def test_walks_are_degrees_and_probabilities_of_a_return(directed, is_compiled):
+    """This encoder returns its input, a noise feature and the features of walks."""
+    encoder = models.GraphAutoEncoder(
+        6,
+        SIZE,
+        make_encoder=lambda size: lambda graph: graph,
+        noise_size=1,
+        walk_length=5,
+        directed=directed,
+    )
+    graph = graphs.pad(embedded(directed), num_nodes=25, num_edges=30, num_graphs=6)
+    encode = functools.partial(encoder.encode, seed=3)
+    encode = tf.function(encode, jit_compile=True) if is_compiled else encode
+    nodes = encode(graph).nodes.numpy()
+    start = 0
+    for member in members(directed):
+        size = len(member)
+        senders = nx.to_numpy_array(member).T  # from the senders of a node to the node
+        np.fill_diagonal(senders, 0.0)
+        degree = senders.sum(axis=1)
+        step = senders / np.maximum(degree, 1.0)[:, np.newaxis]
+        powers = [np.linalg.matrix_power(step, t) for t in (2, 3, 4, 5)]
+        expected = [np.log(1.0 + degree), *(size * np.diag(power) for power in powers)]
+        found = nodes[start : start + size, 1:]
+        np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=1e-5, atol=1e-5)
+        start += size
+
+
 def test_the_distance_may_be_divided_by_the_root_of_the_width():
     graph = embedded()
     scaled = models.GraphAutoEncoder(4, SIZE, scaled_distance=True).edge_logits(graph)
@@ -215,7 +245,7 @@ def test_the_distance_may_be_divided_by_the_root_of_the_width():
     np.testing.assert_allclose(scaled, plain, rtol=1e-4, atol=1e-4)
 
 
-def small_flow(size):
+def small_flow(size, walk_length=0):
     """Along the edges, then to all, as the default one."""
 
     def make_conditioner(output_size):
@@ -229,7 +259,12 @@ def small_flow(size):
         )
 
     return gnf_tf.GNF(
-        1, size, make_conditioner=make_conditioner, normalization="act_norm", mixing=True
+        1,
+        size,
+        make_conditioner=make_conditioner,
+        normalization="act_norm",
+        mixing=True,
+        conditional_size=walk_length,
     )
 
 
@@ -278,6 +313,7 @@ def test_padding_changes_nothing():
         ({"noise_variance": -1.0}, "`noise_variance` must be positive, got -1.0"),
         ({"temperature": 0.0}, "`temperature` must be positive, got 0.0"),
         ({"noise_size": 0}, "`noise_size` must be positive, got 0"),
+        ({"walk_length": -1}, "`walk_length` must be at least 0, got -1"),
         ({"embedding_noise": -1.0}, "`embedding_noise` must be at least 0, got -1.0"),
     ],
 )
@@ -290,6 +326,12 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_wrong_sizes_and_variances_of_a_flow_are_named(size, variance):
     with pytest.raises(ValueError, match="must be (even and )?positive, got 0"):
         models.FlowAutoEncoder(size, 5, noise_variance=variance)
+
+
+def test_a_flow_must_have_the_width_of_the_walks():
+    with pytest.raises(ValueError, match="`conditional_size` is `walk_length`, 3, got 0"):
+        models.FlowAutoEncoder(4, SIZE, make_flow=small_flow, walk_length=3)
+    assert models.FlowAutoEncoder(4, SIZE, walk_length=3).flow.conditional_size == 3
 
 
 def test_transformer_blocks_can_differ_in_whom_they_hear():
@@ -363,9 +405,20 @@ def encoders(directed=False):
     made = {
         "network": models.GraphAutoEncoder(4, SIZE, directed=directed),
         "edge list": models.GraphAutoEncoder(
-            4, SIZE, make_encoder=along_edges, make_decoder=networks_mlp, directed=directed
+            4,
+            SIZE,
+            make_encoder=along_edges,
+            make_decoder=networks_mlp,
+            directed=directed,
+            walk_length=3,
         ),
-        "flow": models.FlowAutoEncoder(4, SIZE, make_flow=small_flow, directed=directed),
+        "flow": models.FlowAutoEncoder(
+            4,
+            SIZE,
+            make_flow=functools.partial(small_flow, walk_length=3),
+            directed=directed,
+            walk_length=3,
+        ),
     }
     for name, encoder in made.items():
         encoder.edge_logits(encoder.encode(PLAIN, seed=0))

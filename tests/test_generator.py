@@ -248,7 +248,7 @@ def test_a_saved_model_of_tensorflow(tmp_path):
     "changes",
     [
         {"noise_size": 1, "noise_ranks": True, "embedding_noise": 0.1, "scaled_distance": True},
-        {"encoder": "flow"},
+        {"encoder": "flow", "walk_length": 3},
         {"coupling": "spline", "rank_frequencies": 3},
         {"directed": True},
     ],

@@ -28,6 +28,7 @@ LEAST = {
     "test_sets": 2,
     "num_bins": 2,
     "rank_frequencies": 0,
+    "walk_length": 0,
     "l2": 0.0,
     "l2_embedding": 0.0,
     "embedding_noise": 0.0,

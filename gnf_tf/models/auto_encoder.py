@@ -7,7 +7,7 @@ import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import bijectors, graphs, networks, seeds
+from gnf_tf import bijectors, graphs, networks, options, seeds
 from gnf_tf.networks.conditioner import make_variables, sample_graph
 
 __all__ = ["GraphAutoEncoder"]
@@ -22,7 +22,8 @@ class GraphAutoEncoder(snt.Module):
 
         H ~ N(0, noise_variance I)                                    [N, noise_size]
         R = the rank of H_i1 in its graph, one-hot, with `noise_ranks` [N, max_num_nodes]
-        X = encoder(H, R, edges) + embedding_noise E,  E ~ N(0, I)    [N, k]
+        S = degrees and walks, with `walk_length`, see below          [N, walk_length]
+        X = encoder(H, R, S, edges) + embedding_noise E,  E ~ N(0, I) [N, k]
         Y = X, or X + decoder(X) with `make_decoder`                  [N, k]
         p(i ~ j) = sigmoid(-C (|y_i - y_j|^2 - 1)),  C = temperature  equation 6
         cross entropy = -sum over pairs i < j of
@@ -31,7 +32,13 @@ class GraphAutoEncoder(snt.Module):
     a_ij is 1 if an edge joins i and j, else 0. Each call of `encode` draws new noise H, which
     distinguishes nodes with identical neighborhoods, and new E, with which the decoder learns to
     allow for errors of embeddings. Ranks R distinguish nodes more clearly: each node of a graph has
-    its own. The paper has neither E nor R. The encoder is permutation equivariant, so the
+    its own. S is what attention, which is a mean over neighbors, learns slowly: with the degree d_i
+    of node i, and P_ij = a_ij / d_i,
+
+        s_i = (log(1 + d_i), N (P^2)_ii, ..., N (P^walk_length)_ii)
+
+    (P^t)_ii is the probability that a random walk from i is at i again after t steps (Dwivedi et
+    al. 2022). The paper has neither E nor R nor S. The encoder is permutation equivariant, so the
     distribution of X is too. The embeddings of a graph do not depend on the rest of its batch.
 
     The paper's decoder has no network. A decoder network sees all nodes of a graph and can amplify
@@ -57,6 +64,7 @@ class GraphAutoEncoder(snt.Module):
         noise_variance: float = 0.3,
         noise_size: int | None = None,
         noise_ranks: bool = False,
+        walk_length: int = 0,
         embedding_noise: float = 0.0,
         temperature: float = 10.0,
         scaled_distance: bool = False,
@@ -75,6 +83,8 @@ class GraphAutoEncoder(snt.Module):
           noise_variance: variance of each noise feature, positive; 0.3 in the paper.
           noise_size: number of noise features; default: `embedding_size`, as in the paper.
           noise_ranks: whether the encoder also gets the rank R of each node, see above.
+          walk_length: number of structural features S that the encoder also gets, see above; 0:
+            none, as in the paper.
           embedding_noise: standard deviation of the noise on each embedding feature, 0 or more.
           temperature: C in equation 6, positive; 10 in the paper.
           scaled_distance: whether equation 6 has |y_i - y_j|^2 / sqrt(k), as in the authors' code.
@@ -98,8 +108,10 @@ class GraphAutoEncoder(snt.Module):
                 raise ValueError(f"`{label}` must be positive, got {value}")
         if not embedding_noise >= 0.0:
             raise ValueError(f"`embedding_noise` must be at least 0, got {embedding_noise}")
+        options.check_argument("walk_length", options.AtLeast0, walk_length)
         self._embedding_noise = embedding_noise
         self._noise_ranks = noise_ranks
+        self._walk_length = walk_length
         self.embedding_size = embedding_size
         self.max_num_nodes = max_num_nodes
         self.directed = directed
@@ -119,8 +131,9 @@ class GraphAutoEncoder(snt.Module):
     def _make_variables(self, dtype):
         """Makes all variables in the dtype of the first graph, and checks that they are tracked."""
         self._float_type = dtype
+        of_nodes = self._noise_size + self._noise_ranks * self.max_num_nodes + self._walk_length
         for label, network, size in (
-            ("encoder", self._encoder, self._noise_size + self._noise_ranks * self.max_num_nodes),
+            ("encoder", self._encoder, of_nodes),
             ("decoder", self._decoder, self.embedding_size),
         ):
             if network is not None and not isinstance(network, bijectors.GraphBijector):
@@ -219,6 +232,8 @@ class GraphAutoEncoder(snt.Module):
         h *= self._noise_scale
         if self._noise_ranks:
             h = tf.concat([h, self._ranks(noise)], axis=-1)
+        if self._walk_length:
+            h = tf.concat([h, self._walks(noise)], axis=-1)
         embedded = self._encoder(noise.replace(nodes=h)).nodes
         if self._embedding_noise:
             embedded += self._embedding_noise * e
@@ -232,6 +247,20 @@ class GraphAutoEncoder(snt.Module):
         is_smaller &= blocks.is_node[:, tf.newaxis, :]
         rank = tf.reduce_sum(tf.cast(is_smaller, tf.int32), axis=-1)
         return blocks.unstack(tf.one_hot(rank, self.max_num_nodes, dtype=noise.nodes.dtype))
+
+    def _walks(self, canonical):
+        """Returns S, [num_nodes, walk_length], of canonical topologies."""
+        blocks = graphs.Blocks.of(canonical, self.max_num_nodes)
+        edges = blocks.adjacency(canonical, canonical.nodes.dtype)
+        edges *= 1.0 - tf.eye(blocks.size, dtype=edges.dtype)
+        degree = tf.reduce_sum(edges, axis=-1, keepdims=True)
+        step = tf.math.divide_no_nan(edges, degree)
+        size = tf.cast(canonical.n_node, edges.dtype)[:, tf.newaxis]
+        features, power = [tf.math.log1p(degree[..., 0])], step
+        for _ in range(self._walk_length - 1):
+            power = tf.matmul(power, step)
+            features.append(size * tf.linalg.diag_part(power))
+        return blocks.unstack(tf.stack(features, axis=-1))
 
     def edge_logits(self, graph: GraphsTuple) -> tf.Tensor:
         """Returns the logit of p(i ~ j), equation 6, for all pairs of nodes of each graph.

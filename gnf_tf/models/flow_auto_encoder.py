@@ -48,14 +48,16 @@ class FlowAutoEncoder(GraphAutoEncoder):
           embedding_size: width of the embeddings, even.
           max_num_nodes: number of nodes of the largest graph, see `graphs.Blocks.of`.
           make_flow: called once with `embedding_size`, returns a GNF for nodes of that width,
-            without `normalization="batch_norm"`. Default: a GNF with 4 steps whose networks
-            attend along the edges and then between all nodes.
+            without `normalization="batch_norm"`, whose `conditional_size` is the `walk_length`; the
+            features S of `GraphAutoEncoder` are its conditional input. Default: a GNF with 4 steps
+            whose networks attend along the edges and then between all nodes.
           noise_variance: c^2 above; default: 1 / (2 embedding_size).
-          **options: `make_decoder`, `directed`, `temperature`, `scaled_distance` and `name` of
-            `GraphAutoEncoder`.
+          **options: `make_decoder`, `directed`, `walk_length`, `temperature`, `scaled_distance` and
+            `name` of `GraphAutoEncoder`.
 
         Raises:
-          ValueError: if an argument is out of its range, or the decoder network has dropout.
+          ValueError: if an argument is out of its range, the flow has another `conditional_size`,
+            or the decoder network has dropout.
         """
         if noise_variance is None:
             noise_variance = 0.5 / max(embedding_size, 1)  # the constructor below checks the size
@@ -66,6 +68,11 @@ class FlowAutoEncoder(GraphAutoEncoder):
             noise_variance=noise_variance,
             **options,
         )
+        if self.flow.conditional_size != self._walk_length:
+            raise ValueError(
+                "`make_flow` must give a GNF whose `conditional_size` is `walk_length`, "
+                f"{self._walk_length}, got {self.flow.conditional_size}"
+            )
 
     def _default_flow(self, node_size):
         return bijectors.GNF(
@@ -78,6 +85,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
                 fully_connected=(False, True),
                 max_num_nodes=self.max_num_nodes,
             ),
+            conditional_size=self._walk_length,
             normalization="act_norm",
             mixing=True,
             memory="stored",
@@ -113,7 +121,8 @@ class FlowAutoEncoder(GraphAutoEncoder):
         noise = self._noise(graph, seed, noise)
         constant = 0.5 * math.log(2.0 * math.pi) + math.log(self._noise_scale)
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise.nodes) + constant, axis=-1)
-        embedded, log_det = reversible.run(self.flow.layers, noise)
+        walks = self._walks(noise) if self._walk_length else None
+        embedded, log_det = reversible.run(self.flow.layers, noise, walks)
         embedded = graph.replace(nodes=self._noise_scale * embedded.nodes[1:])
         # `reversible.run` returns log-determinants per node; row 0 is that of `graphs.canonical`.
         return embedded, graphs.sum_nodes((log_prob - log_det)[1:], graph)

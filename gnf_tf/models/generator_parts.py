@@ -45,6 +45,10 @@ class GeneratorConfig:
     noise_ranks: bool = False
     """whether a network encoder also gets the rank of each node's first noise feature in its graph,
     one-hot, which tells nodes with identical neighborhoods apart without error"""
+    walk_length: options.AtLeast0 = 0
+    """number of features of each node's place in its graph that the encoder also gets: its degree,
+    and the probabilities that random walks of 2 to walk_length steps return to it. Attention along
+    edges, which is a mean over neighbors, learns them slowly"""
     embedding_noise: options.NotNegative = 0.0
     """standard deviation of the noise on each embedding feature of a network encoder, 0 in the
     paper. With it the decoder learns to allow for errors of the flow's samples, and no direction is
@@ -96,6 +100,7 @@ def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoE
         "directed": config.directed,
         "temperature": config.temperature,
         "scaled_distance": config.scaled_distance,
+        "walk_length": config.walk_length,
     }
     if config.decoder_blocks:
         options["make_decoder"] = functools.partial(
@@ -121,6 +126,7 @@ def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoE
             num_blocks=config.encoder_blocks,
             fully_connected=[i % 2 == 1 for i in range(config.encoder_blocks)],
         ),
+        conditional_size=config.walk_length,
         name="encoder",
     )
     return FlowAutoEncoder(config.embedding_size, max_num_nodes, **options)
