@@ -70,9 +70,6 @@ class GeneratorConfig:
     """number of attention blocks in each network of the flow over embeddings"""
     num_heads: options.Count = 4
     """number of attention heads in all networks"""
-    rank_frequencies: options.AtLeast0 = 0
-    """number of cosines of the rank of each node feature in its graph that the networks of the flow
-    over embeddings also get, see `networks.Ranked`"""
     coupling: Literal["affine", "spline"] = "affine"
     """transformation in the couplings of all flows: the paper's equation 3, or monotonic
     rational-quadratic splines"""
@@ -134,26 +131,18 @@ def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoE
 
 def make_gnf(config: GeneratorConfig, max_num_nodes: int) -> bijectors.GNF:
     """Makes the flow over embeddings, whose networks attend between all nodes of a graph."""
-
-    def make_conditioner(output_size):
-        network = networks.GraphTransformer(
-            config.width,
-            output_size,
-            num_heads=config.num_heads,
-            num_blocks=config.num_blocks,
-            fully_connected=True,
-            max_num_nodes=max_num_nodes,
-        )
-        frequencies = config.rank_frequencies
-        if frequencies:
-            network = networks.Ranked(network, frequencies, max_num_nodes=max_num_nodes)
-        return network
-
     return _make_flow(
         config,
         config.num_steps,
         config.embedding_size,
-        make_conditioner=make_conditioner,
+        make_conditioner=functools.partial(
+            networks.GraphTransformer,
+            config.width,
+            num_heads=config.num_heads,
+            num_blocks=config.num_blocks,
+            fully_connected=True,
+            max_num_nodes=max_num_nodes,
+        ),
         mean_scaling=True,
         name="gnf",
     )
