@@ -98,7 +98,7 @@ PRESETS = {
     "best": Config(
         steps=28_000,
         epochs=40,
-        network=DensityConfig(num_steps=8, width=48),
+        network=DensityConfig(num_steps=8, width=48, rank_frequencies=8),
         settings=Settings(learning_rate=3e-3, patience=40),
     ),
 }
