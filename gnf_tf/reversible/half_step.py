@@ -155,22 +155,25 @@ class HalfStep:
         is_forward_mode = bool(forwardprop_util.pack_tangents(tensors).tangents)
         if is_forward_mode:
             rows = (states, seen.kept, seen.graph, None, seen.conditional_input)
-        if xla.is_compiling() or is_forward_mode or (tf.executing_eagerly() and not self._is_pure):
+        is_compiled = self._is_pure and not tf.config.functions_run_eagerly()
+        if xla.is_compiling() or is_forward_mode or (tf.executing_eagerly() and not is_compiled):
             found: list[tf.Variable] = []
             # One tensor in two places gets the gradient of each place.
             arguments = tf.nest.map_structure(_identity, (rows, others))
             return self._evaluate(function, inverse, is_training, *arguments, found, layer), found
-        specs = [_spec(x, any_rows=True) for x in row_tensors]
-        specs += [_spec(x, any_rows=False) for x in other_tensors]
+        kinds = [*map(_kind_of_rows, row_tensors), *map(_kind, other_tensors)]
         # What a graph knows, as it is traced, lets attention within graphs of one size be dense. In
         # eager mode each batch would be traced.
         n_node = None if tf.executing_eagerly() else tf.get_static_value(seen.graph.n_node)
         options = function, inverse, is_training, None if n_node is None else tuple(n_node)
-        key = *options, tuple(specs)
+        key = *options, tuple(kinds)
         if key not in self._compiled:
+            specs = [None if kind is None else tf.TensorSpec(*kind) for kind in kinds]
             self._compiled[key] = self._compile(*options, rows, others, specs)
         compiled, variables = self._compiled[key]
-        return compiled(*tensors), variables
+        # Calling it in the public way would bind the arguments to their names first, which in eager
+        # mode takes as long as a small half step.
+        return compiled._call_flat(tensors, compiled.captured_inputs), variables
 
     def _compile(self, function, inverse, is_training, n_node, rows, others, specs):
         # Zeros in the place of tensors, which would otherwise stay alive.
@@ -202,7 +205,7 @@ class HalfStep:
         # TensorFlow counts the traces of all half steps as those of one function that is traced
         # again and again, and would warn.
         half_step._omit_frequent_tracing_warning = True
-        return half_step, variables
+        return half_step.get_concrete_function(), variables
 
     def _evaluate(self, function, inverse, is_training, rows, others, variables, layer=None):
         states, *shown = rows
@@ -218,10 +221,12 @@ def _identity(tensor):
     return None if tensor is None else tf.identity(tensor)
 
 
-def _spec(tensor, any_rows):
-    if tensor is None:
-        return None
-    return tf.TensorSpec((None, *tensor.shape[1:]) if any_rows else tensor.shape, tensor.dtype)
+def _kind(tensor):
+    return None if tensor is None else (tensor.shape, tensor.dtype)
+
+
+def _kind_of_rows(tensor):
+    return None if tensor is None else ((None, *tensor.shape[1:]), tensor.dtype)
 
 
 def _condition(layer, is_training, seen):
