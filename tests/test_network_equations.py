@@ -47,13 +47,17 @@ def test_dense_path_equals_the_edge_list_path(dtype, max_num_nodes):
     )
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+# Sums, under XLA, for small blocks, and matrix products for others.
+BLOCKS = [(5, False), (5, True), (20, True)]
+
+
+@pytest.mark.parametrize("max_num_nodes, compiled", BLOCKS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
-def test_blocks_equal_the_edge_list(dtype, compiled):
+def test_blocks_equal_the_edge_list(dtype, max_num_nodes, compiled):
     """With repeated edges, a self loop, and nodes that nobody sends to."""
     graph = cases.mixed_graph(dtype)
     by_edges = cases.randomize_after(networks.DotProductAttention(3, 4, output_size=7), graph)
-    blocks = networks.DotProductAttention(3, 4, output_size=7, max_num_nodes=5)
+    blocks = networks.DotProductAttention(3, 4, output_size=7, max_num_nodes=max_num_nodes)
     blocks(graph)
     for target, source in zip(blocks.variables, by_edges.variables, strict=True):
         target.assign(source)
@@ -64,9 +68,9 @@ def test_blocks_equal_the_edge_list(dtype, compiled):
     all_close(run(blocks, graph, num_nodes), run(by_edges, graph, num_nodes), dtype)
 
 
-def hand_made_dot_product(graph):
+def hand_made_dot_product(graph, max_num_nodes=None):
     """q_v . k_u / sqrt(key_size) = a_v a_u and value w_u = b_u, for node features (a, b)."""
-    network = networks.DotProductAttention(1, 4, value_size=1)
+    network = networks.DotProductAttention(1, 4, value_size=1, max_num_nodes=max_num_nodes)
     network(graph)
     queries = [[2, 0, 0, 0], [0, 0, 0, 0]]  # the 2 undoes the division by sqrt(4)
     keys = [[1, 0, 0, 0], [0, 0, 0, 0]]
@@ -97,12 +101,14 @@ def test_dot_product_attention_by_hand():
     np.testing.assert_allclose(out, np.add(expected, 0.5), rtol=1e-12)  # 0.5: output bias
 
 
+@pytest.mark.parametrize("max_num_nodes, compiled", [(None, False), *BLOCKS])
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
-def test_dot_product_softmax_is_stable(sign):
+def test_dot_product_softmax_is_stable(sign, max_num_nodes, compiled):
     """Scores of -+1e6 and more, where exp overflows, or underflows for all senders at once."""
     graph = three_nodes([[sign * 2e3, 6.0], [sign * 1e3, 9.0], [1e3, 5.0]])
-    network = hand_made_dot_product(graph)
-    nodes, gradient, *_ = value_and_gradients(network, graph, 3)
+    network = hand_made_dot_product(graph, max_num_nodes)
+    run = tf.function(value_and_gradients, jit_compile=True) if compiled else value_and_gradients
+    nodes, gradient, *_ = run(network, graph, 3)
     winner = 6.0 if sign > 0 else 9.0  # node 2 hears the higher score: node 0's or node 1's
     np.testing.assert_allclose(nodes[:, 0], [5.5, 0.5, winner + 0.5], rtol=1e-12)
     assert np.isfinite(gradient).all()

@@ -156,28 +156,44 @@ def _attend_blocks(queries, keys, values, counts=None):
         logits = tf.reduce_sum(queries[:, :, tf.newaxis] * keys[:, tf.newaxis], axis=-1)
         if counts is not None:
             counts = counts[..., tf.newaxis]
-        weights = _softmax(logits, counts, axis=2)  # [n_graphs, receiver, sender, heads]
-        return tf.reduce_sum(weights[..., tf.newaxis] * values[:, tf.newaxis], axis=2)
+        terms, total = _exponentials(logits, counts, axis=2)  # [n_graphs, receiver, sender, heads]
+        shares = terms / total[:, :, tf.newaxis]
+        return tf.reduce_sum(shares[..., tf.newaxis] * values[:, tf.newaxis], axis=2)
     logits = tf.einsum("gihk,gjhk->ghij", queries, keys)
     if counts is not None:
         counts = counts[:, tf.newaxis]
-    return tf.einsum("ghij,gjhw->gihw", _softmax(logits, counts, axis=3), values)
+    if not xla.is_compiling():  # TensorFlow's softmax is one operation
+        return tf.einsum("ghij,gjhw->gihw", _softmax(logits, counts), values)
+    # Divided after the sum over senders, one pass less over the pairs of nodes.
+    terms, total = _exponentials(logits, counts, axis=3)
+    total = tf.transpose(total, [0, 2, 1])[..., tf.newaxis]
+    return tf.einsum("ghij,gjhw->gihw", terms, values) / total
 
 
-def _softmax(logits, counts, axis):
+def _softmax(logits, counts):
     """Softmax with as many equal terms as there are edges; all 0 for a node without edges."""
+    if counts is None:
+        return tf.nn.softmax(logits)
+    logits = _only_present(logits, counts) + tf.math.log(tf.maximum(counts, 1))
+    return tf.where(counts > 0, tf.nn.softmax(logits), 0)
+
+
+def _exponentials(logits, counts, axis):
+    """The terms of this softmax along an axis, and their sum; 1 in place of a sum of no terms."""
     if counts is not None:
-        lowest = tf.constant(logits.dtype.min / 2, logits.dtype)
-        logits = tf.where(counts > 0, logits + tf.math.log(tf.maximum(counts, 1)), lowest)
-    if axis == logits.shape.rank - 1:
-        shares = tf.nn.softmax(logits)
-    else:
-        # TensorFlow's would transpose by a permutation that it computes, and the gradient of a loop
-        # would store it, which XLA refuses.
-        largest = tf.stop_gradient(tf.reduce_max(logits, axis, keepdims=True))
-        terms = tf.exp(logits - largest)
-        shares = terms / tf.reduce_sum(terms, axis, keepdims=True)
-    return shares if counts is None else tf.where(counts > 0, shares, 0)
+        logits = _only_present(logits, counts)
+    # TensorFlow's would transpose by a permutation that it computes, and the gradient of a loop
+    # would store it, which XLA refuses.
+    terms = tf.exp(logits - tf.stop_gradient(tf.reduce_max(logits, axis, keepdims=True)))
+    if counts is None:
+        return terms, tf.reduce_sum(terms, axis)
+    terms *= counts
+    total = tf.reduce_sum(terms, axis)
+    return terms, tf.where(total > 0, total, 1)
+
+
+def _only_present(logits, counts):
+    return tf.where(counts > 0, logits, tf.constant(logits.dtype.min / 2, logits.dtype))
 
 
 class AttentionBlock(snt.Module):
