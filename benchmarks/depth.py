@@ -200,15 +200,13 @@ def report_times(config: Config, network: Network) -> dict:
 
 def plot(results: dict, path: pathlib.Path) -> None:
     """Memory and time against depth."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
     from matplotlib import ticker
+    from matplotlib.figure import Figure
 
     times = results.get("time", {})
     panels = 2 if times else 1
-    figure, (axes,) = plt.subplots(1, panels, figsize=(4.5 * panels, 3.6), squeeze=False)
+    figure = Figure(figsize=(4.5 * panels, 3.6))
+    (axes,) = figure.subplots(1, panels, squeeze=False)
     for i, (model, points) in enumerate(results["memory"].items()):
         depths = [int(depth) for depth in points]
         for name, style, label in (("peak_mb", "o-", model), ("program_mb", ":", None)):

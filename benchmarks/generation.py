@@ -70,13 +70,11 @@ def generation_point(config: Config, size: int, num_graphs: int) -> dict:
 
 def plot(rows: list[dict], program_mb: float, path: pathlib.Path) -> None:
     """Time and memory against the number of nodes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
     from matplotlib import ticker
+    from matplotlib.figure import Figure
 
-    figure, axes = plt.subplots(1, 2, figsize=(8.0, 3.4))
+    figure = Figure(figsize=(8.0, 3.4))
+    axes = figure.subplots(1, 2)
     nodes = [row["nodes"] for row in rows]
     axes[0].loglog(nodes, [1e3 * row["seconds"] / row["graphs"] for row in rows], "o-")
     axes[0].set_ylabel("milliseconds a graph")

@@ -240,15 +240,11 @@ def report_memory(config: Config, mode: str) -> dict:
 
 def plot(results: dict, path: pathlib.Path) -> None:
     """Peak memory against depth, a panel for each execution mode."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
     from matplotlib import ticker
+    from matplotlib.figure import Figure
 
-    figure, axes = plt.subplots(
-        1, len(results), figsize=(4.2 * len(results), 3.6), sharey=True, squeeze=False
-    )
+    figure = Figure(figsize=(4.2 * len(results), 3.6))
+    axes = figure.subplots(1, len(results), sharey=True, squeeze=False)
     for axis, (mode, result) in zip(axes[0], results.items(), strict=True):
         for memory, points in result["peak_mb"].items():
             if "buffers" in memory:

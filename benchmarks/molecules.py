@@ -83,14 +83,10 @@ def table(title: str, errors: Errors) -> str:
 
 def plot(results: dict[str, Errors], path: pathlib.Path) -> None:
     """Draws errors relative to those of MPNN: learning curves, and bars of the ablation."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(11, 4.4), layout="constrained", width_ratios=(2, 3)
-    )
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(2, 3))
     curves = results["learning curves"]
     for i, target in enumerate(MPNN):
         ratios = [row[target] / MPNN[target] for row in curves.values()]

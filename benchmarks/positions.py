@@ -123,16 +123,14 @@ def evaluate(config: Config, system, model, train, test, log_z) -> tuple[dict, n
 
 def plot(system, train, test, samples, path: pathlib.Path) -> None:
     """Histograms of energies and of distances: data, samples, and the Gaussian."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     noise = np.random.default_rng(0).normal(size=test.shape)
     noise -= noise.mean(axis=1, keepdims=True)
     degrees = system.degrees
     noise *= math.sqrt(np.square(train).sum(axis=(1, 2)).mean() / degrees)
-    figure, axes = plt.subplots(1, 2, figsize=(8.0, 3.4))
+    figure = Figure(figsize=(8.0, 3.4))
+    axes = figure.subplots(1, 2)
     shown = {"data": test.astype(np.float64), "flow": samples, "Gaussian": noise}
     energies = {name: system.energy(x) for name, x in shown.items()}
     low, high = energies["data"].min(), energies["data"].max()

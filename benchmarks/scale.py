@@ -123,12 +123,10 @@ def slopes(results: Results) -> dict[str, dict[str, dict[str, float]]]:
 
 def plot(results: Results, path: pathlib.Path) -> None:
     """Time for each step of message passing, and peak memory, against the number of nodes."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+    figure = Figure(figsize=(9, 3.6))
+    axes = figure.subplots(1, 2)
     styles = {}
     for i, (model, sizes) in enumerate(results.items()):
         for depth in dict.fromkeys(depth for points in sizes.values() for depth in points):
