@@ -11,6 +11,7 @@ import tf_keras
 
 import gnf_tf
 from gnf_tf import graphs, networks, reversible
+from gnf_tf.reversible import engine
 from gnf_tf.reversible.loop import repeated
 from gnf_tf.substitution import created_variables
 from tests import cases, checks
@@ -277,8 +278,9 @@ def test_small_dense_attention_has_a_gradient_where_xla_stores_the_steps_of_a_lo
     [(False, "reversible"), (False, "stored"), (True, "reversible")],
     ids=["weights", "stored", "shared"],
 )
-def test_xla_gets_equal_steps_as_a_loop(share_weights, memory):
+def test_xla_gets_equal_steps_as_a_loop(share_weights, memory, monkeypatch):
     """With the statistics of batch normalization, which each step has of its own."""
+    monkeypatch.setattr(engine, "_SHORT", 3)
     graph = cases.mixed_graph()
 
     def step(gnf):

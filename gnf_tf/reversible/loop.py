@@ -20,7 +20,7 @@ class Loop(tf.Module):
     `reversible.run` executes a loop as one `tf.while_loop`, and its gradient as another one, so
     that a `tf.function` of a thousand steps is as large, and traced as fast, as one of a single
     step. Prefer a sequence of layers for up to a hundred steps: it has a name for each weight, and
-    XLA runs it as a loop too where its layers are alike.
+    XLA runs it as a loop too where that saves memory or compilation, if its layers are alike.
 
     Attributes:
       stacked: one variable [num_steps, ...] for each variable of the layers.
