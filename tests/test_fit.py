@@ -367,6 +367,8 @@ def test_the_wait_for_batches_is_measured():
 
 def test_digests_tell_data_apart(molecules):
     values = [molecules[0], molecules[1], None, [1, 2], [[1], 2], np.zeros(3), np.zeros([3, 1])]
+    values += [kind([(0, 1)]) for kind in (nx.Graph, nx.DiGraph, nx.MultiGraph)]
+    values += [nx.Graph(features=[1.0]), nx.Graph(features=[2.0])]
     assert len({digest(value) for value in values}) == len(values)
     assert digest(molecules[0]) == digest(molecules[0].select(np.arange(24)))
 

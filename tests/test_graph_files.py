@@ -389,6 +389,12 @@ MULTI, LOOP = nx.MultiGraph([(0, 1)]), nx.Graph([(0, 1), (1, 1)])
         ("a.gml", TEXTS[:1], ValueError, "graph 0 has labels, which GML doesn't hold"),
         (
             "a.npz",
+            attributed(node={"label": lambda row: [row, 0.5]}),
+            ValueError,
+            "graph 0 has vector labels, which npz doesn't hold; use .json",
+        ),
+        (
+            "a.npz",
             TEXTS,
             ValueError,
             "node 0 of graph 0 has the label 'C0'; an npz file holds numb",

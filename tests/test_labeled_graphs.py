@@ -130,6 +130,10 @@ def test_too_few_labels_for_random_sets_leave_them_empty(labels, fractions):
     [
         ({"features": NAN}, "`features` must be finite, got nan as feature 1 of node 3"),
         ({"features": HUGE}, r"`features` must be finite, got 1e\+39 as feature 0 of node 2"),
+        (
+            {"features": 1.6e9 + np.arange(10.0).reshape(5, 2)},
+            "node feature 0 has values that differ by less than float32 resolves",
+        ),
         ({"features": FEATURES[:, 0]}, r"`features` must be numbers .* of shape \(5,\)"),
         ({"features": np.zeros([5, 0])}, r"`features` must be numbers .* of shape \(5, 0\)"),
         ({"features": np.zeros([0, 2])}, r"`features` must be numbers .* of shape \(0, 2\)"),

@@ -322,6 +322,11 @@ WRONG_FILES = [
     ("xyz", "2\n\n1 8 0 0 0\n2 1 0 0 1\n", "line 3: expected an element first, got numbers of"),
     (
         "xyz",
+        "3\n\nO 1 0 0 0\nH 2 0 0 0.97\nH 3 0.9 0 -0.2\n",
+        "line 3: expected x after the element, got the number of an atom in 'O 1 0 0 0'",
+    ),
+    (
+        "xyz",
         WATER.replace("O", "O 8.0").replace("H", "H 1.0"),
         "line 3: expected x after the element, got a nuclear charge in 'O 8.0 0 0 0.1'",
     ),

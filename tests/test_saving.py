@@ -151,6 +151,21 @@ def test_each_class_loads_its_own():
     assert models.load(GOLDEN / "generator-1-flow.npz").config.encoder == "flow"
 
 
+SIZES = {
+    "density": lambda number: models.GraphDensity(number(2), number(1)),
+    "positions": lambda number: models.PositionFlow(number(3)),
+    "config": lambda number: models.GraphDensity(2, config=models.DensityConfig(num_steps=number(2))),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_may_be_numbers_of_numpy(name, tmp_path):
+    SIZES[name](np.int64).save(tmp_path / "a.npz")
+    loaded, expected = models.load(tmp_path / "a.npz"), SIZES[name](int)
+    assert loaded.config == expected.config
+    assert loaded.gnf.node_size == expected.gnf.node_size
+
+
 def test_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     generator = load(GOLDEN / "generator-2-network.npz")

@@ -77,7 +77,7 @@ class Config(cli.Options):
 
 
 PRESETS = {
-    "quick": Config(),
+    "quick": Config(network=DensityConfig(rank_frequencies=8)),
     "paper": Config(  # section 5.1
         steps=15_000,
         epochs=30,

@@ -13,6 +13,7 @@ import numpy as np
 from gnf_tf.datasets.ranges import ranges
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, fill_missing, validate
+from gnf_tf.graphs.validation import as_float32
 
 __all__ = ["MASKS", "LabeledGraph", "LabeledGraphs", "check_features"]
 
@@ -169,7 +170,7 @@ class LabeledGraphs(_Labeled):
         vars(self).update(
             n_node=n_node.astype(np.int32, copy=False),
             n_edge=n_edge.astype(np.int32, copy=False),
-            features=features.astype(np.float32, copy=False),
+            features=as_float32("node", features),
             labels=labels,
             edges=edges.astype(np.int32, copy=False),
             class_names=names,

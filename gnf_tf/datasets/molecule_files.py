@@ -162,6 +162,12 @@ def _frame(path, row, comment, lines):
                 row + 3,
                 f"expected an element first, got numbers of atoms in {short(lines[0])}",
             )
+        if len(cells) > 1 and all(atom[1] == str(k) for k, atom in enumerate(cells, 1)):
+            raise wrong_line(
+                path,
+                row + 3,
+                f"expected x after the element, got the number of an atom in {short(lines[0])}",
+            )
         charges = [_NUMBERS.get(atom[0].lower(), 0) for atom in cells]
         if max(charges) > 1 and charges == [finite(atom[1]) for atom in cells]:
             raise wrong_line(

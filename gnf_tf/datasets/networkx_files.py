@@ -313,7 +313,7 @@ ATTRIBUTED = (".graphml", ".gexf", ".gml", ".json")  # the formats that hold att
 def listed(suffixes: Iterable[str]) -> str:
     """The suffixes for an error message, with "or" before the last one."""
     *others, last = suffixes
-    return f"{', '.join(others)} or {last}"
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def read_networkx(path: pathlib.Path | zipfile.Path, content: bytes) -> list[nx.Graph]:

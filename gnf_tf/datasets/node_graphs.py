@@ -24,6 +24,7 @@ from gnf_tf.datasets.node_arrays import (
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, from_networkx
 from gnf_tf.graphs.exchange import shown
+from gnf_tf.graphs.validation import as_float32
 
 __all__ = [
     "FRACTIONS",
@@ -103,7 +104,7 @@ def node_graph(
             )
     senders, receivers = np.concatenate([low, high]), np.concatenate([high, low])
     graph = GraphsTuple(
-        nodes=tf.constant(features, tf.float32),
+        nodes=tf.constant(as_float32("node", features)),
         edges=tf.zeros([len(senders), 0]),
         globals=tf.zeros([1, 0]),
         receivers=tf.constant(receivers, tf.int32),

@@ -58,19 +58,26 @@ def write(
 
     Args:
       path: path of the file; `~` is the home folder.
-      header: JSON values.
+      header: JSON values; numbers may be NumPy's.
       statistics: arrays that the model needs besides its weights.
       module: the module whose variables are the weights.
 
     Raises:
       OSError: if the file can't be written.
     """
-    arrays: dict[str, Any] = {_HEADER: json.dumps(header)}
+    arrays: dict[str, Any] = {_HEADER: json.dumps(header, default=_without_numpy)}
     arrays |= {_STATISTICS + name: values for name, values in statistics.items()}
     for name, variable in named_variables(module).items():
         arrays[_WEIGHTS + name] = variable.numpy()
     with whole_file(path) as file:
         np.savez(file, **arrays)
+
+
+def _without_numpy(value):
+    """The Python number that a number of NumPy is, such as an `np.int64` among the sizes."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"expected JSON values in a model's header, got {value!r}")
 
 
 def read(path: str | os.PathLike) -> Saved:

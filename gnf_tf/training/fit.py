@@ -281,7 +281,8 @@ def _parts(data: Any) -> Iterator[bytes]:
     if dataclasses.is_dataclass(data):
         data = [getattr(data, field.name) for field in dataclasses.fields(data)]
     elif hasattr(data, "adj"):  # networkx
-        data = [list(data.nodes.data()), list(data.edges.data())]
+        kind = [data.is_directed(), data.is_multigraph()]
+        data = [kind, data.graph, list(data.nodes.data()), list(data.edges.data())]
     if isinstance(data, Mapping):
         data = list(data.items())
     if isinstance(data, list | tuple):
