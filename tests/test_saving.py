@@ -154,7 +154,9 @@ def test_each_class_loads_its_own():
 SIZES = {
     "density": lambda number: models.GraphDensity(number(2), number(1)),
     "positions": lambda number: models.PositionFlow(number(3)),
-    "config": lambda number: models.GraphDensity(2, config=models.DensityConfig(num_steps=number(2))),
+    "config": lambda number: models.GraphDensity(
+        2, config=models.DensityConfig(num_steps=number(2))
+    ),
 }
 
 
