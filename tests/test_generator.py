@@ -174,9 +174,10 @@ def test_reconstruction_is_that_of_decoded_graphs(generator):
     embedded = generator.auto_encoder.encode(graphs.from_networkx(MEMBERS), seed=1)
     decoded = graphs.to_networkx(generator.auto_encoder.decode(embedded))
     assert sum(wrong) == metrics.wrong_edges(MEMBERS, decoded).wrong > 0
-    np.testing.assert_allclose(
-        cross_entropy, generator.auto_encoder.cross_entropy(embedded), rtol=1e-5
-    )
+    # One near 0 is exp(-logit), with a relative error as large as the absolute one of the logit,
+    # which is of the order of 10: 1.1e-5 was found on a processor where 1e-5 held on others.
+    expected = generator.auto_encoder.cross_entropy(embedded)
+    np.testing.assert_allclose(cross_entropy, expected, rtol=1e-4)
 
 
 def test_decoded_encodings_have_the_errors_of_the_reconstruction(generator):
