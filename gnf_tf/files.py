@@ -1,4 +1,4 @@
-"""Paths of the user, and files that are replaced atomically."""
+"""Paths of the user, files that are replaced atomically, and the values that JSON files hold."""
 
 import contextlib
 import errno
@@ -6,9 +6,11 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
-__all__ = ["cache_folder", "user_path", "whole_file"]
+import numpy as np
+
+__all__ = ["cache_folder", "json_value", "user_path", "whole_file"]
 
 
 def user_path(path: str | os.PathLike) -> pathlib.Path:
@@ -21,6 +23,19 @@ def cache_folder() -> pathlib.Path:
     import pooch
 
     return pathlib.Path(pooch.os_cache("gnf_tf"))
+
+
+def json_value(value: Any) -> Any:
+    """The JSON value of a NumPy number or of a path: the `default` of `json.dumps`.
+
+    Raises:
+      TypeError: if it is neither.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, pathlib.PurePath):
+        return str(value)
+    raise TypeError(f"expected JSON values, NumPy numbers or paths, got {value!r:.80}")
 
 
 @contextlib.contextmanager

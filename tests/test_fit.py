@@ -254,6 +254,11 @@ def test_a_silent_training_is_silent_when_it_resumes(finished, molecules, capsys
     assert capsys.readouterr().out == ""
 
 
+def test_numbers_of_numpy_resume_the_same_run(finished, molecules):
+    again = SETTINGS | {"epochs": np.int64(1), "seed": np.int32(0), "batch_size": np.int64(8)}
+    assert training.fit(new_model(molecules[0]), *molecules, folder=finished, **again).epochs == 1
+
+
 @pytest.mark.parametrize(
     "name, content",
     [

@@ -210,12 +210,18 @@ def without(attribute):
     return members
 
 
+def scaled(factor):
+    points = datasets.mog(3, seed=0)
+    return points.replace(nodes=factor * points.nodes / 10)
+
+
 @pytest.mark.parametrize("verb", ["for_data", "log_prob", "sample", "distribution"])
 @pytest.mark.parametrize(
     "given, message",
     [
         ("graphs.g6", "GraphsTuple or a list of networkx graphs, got str"),
-        ([1, 2], "GraphsTuple or a list of networkx graphs, got list"),
+        ([1, 2], "graph 0 of `graphs` must be a networkx graph, got 1"),
+        (7, "GraphsTuple or a list of networkx graphs, got int"),
         ((graph for graph in []), "GraphsTuple or a list of networkx graphs, got generator"),
         (map(str, []), "GraphsTuple or a list of networkx graphs, got map"),
         (None, "GraphsTuple or a list of networkx graphs, got NoneType"),
@@ -237,6 +243,8 @@ def test_what_are_no_graphs_is_named(verb, given, message):
         (without("features"), "width of at least 2.*got 0"),
         (datasets.mog(3).replace(nodes=tf.random.normal([12, 1])), "width of at least 2.*got 1"),
         (datasets.mog(3).replace(nodes=tf.ones([12, 2])), "feature 0 is 1.0 on every node"),
+        (scaled(1e38), r"the deviation of feature 0 is .*e\+3., expected 1e-30 to 1e\+30, where"),
+        (scaled(1e-38), "the deviation of feature 0 is .*e-3., .* choose another unit"),
         (graphs.edgeless([0, 0], 2), "must have nodes, got none"),
     ],
 )

@@ -46,8 +46,9 @@ def test_sizes_are_checked(n_node):
     for make in (graphs.fully_connected, graphs.edgeless):
         with pytest.raises(ValueError, match="`n_node` must be a non-empty sequence of whole num"):
             make(n_node, 2)
-    with pytest.raises(ValueError, match="`node_size` must be at least 0, got -1"):
-        graphs.edgeless([2], -1)
+    for node_size, rule in ((-1, "at least 0"), (2.0, "a whole number"), (None, "a whole number")):
+        with pytest.raises(ValueError, match=f"`node_size` must be {rule}, got {node_size}"):
+            graphs.edgeless([2], node_size)
 
 
 def undirected():
@@ -98,8 +99,14 @@ def test_networkx_round_trip():
 def test_from_networkx_errors():
     with pytest.raises(ValueError, match="at least one networkx graph"):
         graphs.from_networkx([])
-    with pytest.raises(TypeError, match="sequence of networkx graphs, got a single one"):
-        graphs.from_networkx(nx.path_graph(2))
+    for given, message in (
+        (nx.path_graph(2), "`graphs` must be a sequence of networkx graphs, got a single one"),
+        (None, "`graphs` must be a sequence of networkx graphs, got NoneType"),
+        ([nx.path_graph(2), 1], "graph 1 of `graphs` must be a networkx graph, got 1"),
+        ("ab", "graph 0 of `graphs` must be a networkx graph, got 'a'"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            graphs.from_networkx(given)
     graph = undirected()
     del graph.nodes["c"]["features"]
     with pytest.raises(ValueError, match="node 'c' of graph 1 has no 'features'"):
@@ -127,6 +134,10 @@ def test_batch_and_unbatch():
     assert_equal(graphs.batch(members), graph)
     with pytest.raises(ValueError, match="at least one GraphsTuple"):
         graphs.batch([])
+    with pytest.raises(TypeError, match="sequence of GraphsTuples, got a single one"):
+        graphs.batch(graph)
+    with pytest.raises(TypeError, match="graph 1 of `graphs` must be a GraphsTuple, got Graph"):
+        graphs.batch([graph, nx.path_graph(2)])
     with pytest.raises(ValueError, match="agree in dtype and width of `nodes`"):
         graphs.batch([graphs.edgeless([1], 2), graphs.edgeless([1], 3)])
 
@@ -180,6 +191,9 @@ def test_unpad_undoes_pad(n_node):
         ((8, 30, 6), "`num_nodes` must be at least 9 here, got 8"),
         ((9, 12, 6), "`num_edges` must be at least 13 here, got 12"),
         ((9, 30, 4), "`num_graphs` must be at least 5 here, got 4"),
+        ((9.0, 30, 5), "`num_nodes` must be a whole number, got 9.0"),
+        ((9, None, 5), "`num_edges` must be a whole number, got None"),
+        ((9, 30, 10**10), "`num_graphs` must be at most 2147483647, got 10000000000"),
     ],
 )
 def test_pad_too_small(sizes, message):

@@ -336,6 +336,10 @@ def test_attributes_that_do_not_fit_are_named(graph, message):
 def test_several_networkx_graphs_share_their_classes():
     first, second = named(), nx.relabel_nodes(named(label="r"), str.upper)
     second.add_edge("A", "A")
+    with pytest.raises(TypeError, match="`graph` must be one networkx graph, got list"):
+        datasets.node_graph_from_networkx([first])
+    with pytest.raises(TypeError, match="graph 1 of `graphs` must be a networkx graph, got None"):
+        datasets.labeled_graphs_from_networkx([first, None])
     found = datasets.labeled_graphs_from_networkx([first, second])
     assert found.sizes.tolist() == [[5, 8], [5, 8]] and found.class_names == ("p", "q", "r")
     graph, labels = found.graph(1)

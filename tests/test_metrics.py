@@ -192,13 +192,13 @@ def one_way():
 @pytest.mark.parametrize(
     "given, error, message",
     [
-        ([], ValueError, "`graphs_b` must hold at least one graph, got none"),
-        (None, TypeError, "`graphs_b` must be a GraphsTuple or a sequence .*, got NoneType"),
-        (nx.path_graph(3), TypeError, "`graphs_b` must be a sequence of networkx graphs, got one"),
+        ([], ValueError, "`graphs_b` must hold at least one networkx graph, got none"),
+        (None, TypeError, "`graphs_b` must be a sequence of networkx graphs, got NoneType"),
+        (nx.path_graph(3), TypeError, "`graphs_b` must be a sequence .*, got a single one"),
         (
             [nx.path_graph(3), 7],
             TypeError,
-            "graph 1 of `graphs_b` must be a networkx graph, got int",
+            "graph 1 of `graphs_b` must be a networkx graph, got 7",
         ),
         ([nx.DiGraph([(0, 1)])], ValueError, "graph 0 of `graphs_b` is directed"),
         ([nx.MultiGraph([(0, 1)])], ValueError, "graph 0 of `graphs_b` is a multigraph"),

@@ -220,7 +220,7 @@ def test_an_old_file_predicts_without_warnings_and_says_what_it_lacks(train):
         old.predict_interval(molecules(WATER))
 
 
-@pytest.mark.parametrize("coverage", [0.0, -0.1, 1.0, 90, float("nan"), [0.5, 1.0]])
+@pytest.mark.parametrize("coverage", [0.0, -0.1, 1.0, 90, float("nan"), [0.5, 1.0], "a", None])
 def test_a_wrong_coverage_is_named(coverage, model, validation):
     with pytest.raises(ValueError, match=r"`coverage` must be in \(0, 0.999\], got "):
         model.predict_interval(validation, coverage)

@@ -140,6 +140,9 @@ def test_read_outs_are_chosen_by_name_and_unit_or_by_the_user(test_set):
     ):
         with pytest.raises(ValueError, match=message):
             chosen(test_set.target_units, wrong)
+    for factor in (1e60, 1e-50):
+        with pytest.raises(ValueError, match="target mu from its fit is .*, expected 1e-30 to"):
+            chosen(other, targets=factor * test_set.targets)
     with pytest.raises(ValueError, match="needs targets homo and lumo, got x"):
         readouts.check(("gap",), ("x",))
 

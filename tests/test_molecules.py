@@ -71,6 +71,7 @@ def test_an_unknown_element_is_named_with_its_molecule(changes, message):
         ({"n_atoms": np.array([3.0, 5.0, 2.0])}, "`n_atoms` must be whole numbers, got float64"),
         ({"atomic_numbers": np.array(list("OHHCHHHHFH"))}, "must be whole numbers, got <U1"),
         ({"atomic_numbers": np.full(10, 6.5)}, "must be whole numbers, got float64"),
+        ({"positions": [[0, 0, 0], [1, 1]]}, r"`positions` must be an array, got \[\[0, 0, 0\], "),
         ({"positions": np.zeros([10, 2])}, r"`positions` must have shape \(10, 3\), got \(10, 2\)"),
         ({"positions": np.full([10, 3], "a")}, "`positions` must be real numbers, got <U1"),
         ({"positions": np.zeros([10, 3], complex)}, "must be real numbers, got complex128"),
@@ -120,6 +121,21 @@ def test_no_molecules():
     nothing = Molecules(**arrays()).select([])
     assert len(nothing) == 0 and nothing.element_counts((1, 8)).shape == (0, 2)
     assert len(dataclasses.replace(nothing, n_atoms=[], index=[])) == 0
+
+
+def test_rows_are_chosen_by_number_or_mask_and_what_is_neither_is_named():
+    molecules = Molecules(**arrays())
+    last = len(molecules) - 1
+    for rows in ([last], np.array([last]), np.arange(len(molecules)) == last):
+        assert molecules.select(rows).index.tolist() == [molecules.index[last]]
+    for rows in (1, [0.0], [[0]], "0", None):
+        with pytest.raises(ValueError, match="`rows` must be a vector of row numbers, or of True"):
+            molecules.select(rows)
+
+
+def test_molecules_are_compared_by_identity():
+    molecules = Molecules(**arrays())
+    assert molecules == molecules and molecules != Molecules(**arrays())
 
 
 @pytest.mark.parametrize("numbers, distance", [((17, 17), 1.99), ((26, 8), 1.66), ((1, 1), 0.74)])

@@ -302,6 +302,10 @@ def test_a_model_is_trained(tmp_path):
             lambda: models.PositionFlow.for_data(graphs.fully_connected([3, 1], 3)),
             "`train` must have a graph of nodes at different positions",
         ),
+        (
+            lambda: models.PositionFlow.for_data(data(3, scale=1e37)),
+            r"the deviation of the positions is .*e\+3., expected 1e-30 to 1e\+30",
+        ),
         (lambda: models.PositionFlow.for_data(data(), "2"), "`dimension` must be a whole .* '2'"),
         (
             lambda: distributions.PositionPrior(graphs.fully_connected([3], 3)),

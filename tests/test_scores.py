@@ -47,6 +47,10 @@ def test_lists_are_arrays_too():
         ([0, 1, 0], np.eye(2), r"a row for each node .* got shape \(2, 2\) for labels .* \(3,\)"),
         ([0, 1], [0.5, 0.5], r"a column for each class, got shape \(2,\) for"),
         (np.ones([2, 3], bool), np.eye(2), r"`probabilities` must have .* of shape \(2, 3\)"),
+        ([0, 1], [[0.5, 0.5], [np.nan, 0.5]], r"must be from 0 to 1, got \[nan, 0.5\] in row 1"),
+        ([0, 1], [[9, -1], [0.5, 0.5]], r"must be from 0 to 1, got \[9.0, -1.0\] in row 0"),
+        ([0, 1], [[0.5, 0.5], [0.5, 0.4]], r"must add up to 1 .* got \[0.5, 0.4\] in row 1"),
+        ([[True, False]], [[0.5, 1.5]], r"`probabilities` must be from 0 to 1, got \[0.5, 1.5\]"),
     ],
 )
 def test_labels_that_do_not_fit_are_named(labels, probabilities, message):

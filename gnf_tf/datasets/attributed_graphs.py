@@ -57,6 +57,8 @@ def _attributes(what, data):
             )
         result["features"] = features
     label = data.get("label")
+    if isinstance(label, np.generic | np.ndarray) and label.ndim == 0:
+        label = label.item()
     if isinstance(label, np.ndarray | list | tuple):
         label = vector(label)
     elif isinstance(label, numbers.Real):

@@ -1,17 +1,16 @@
 """Batches of graphs as a tf.data pipeline, all padded to one static shape with little padding."""
 
-import numbers
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from gnf_tf import seeds
+from gnf_tf import options, seeds
 from gnf_tf.datasets.labeled_graphs import LabeledGraphs
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["GraphDataset", "batches", "check_whole", "node_batches", "plan_batches"]
+__all__ = ["GraphDataset", "batches", "node_batches", "plan_batches"]
 
 
 class GraphDataset(Protocol):
@@ -64,8 +63,8 @@ def plan_batches(
       TypeError: if `seed` is no whole number.
       ValueError: if the data set is empty, or a number is not whole or out of its range.
     """
-    check_whole("batch_size", batch_size, 1)
-    check_whole("epoch", epoch, 0)
+    options.check_argument("batch_size", options.Count, batch_size)
+    options.check_argument("epoch", options.AtLeast0, epoch)
     if not len(dataset):
         raise ValueError("`dataset` must hold at least one graph, it holds no graph")
     rng = None if seed is None else seeds.generator(seed, epoch)
@@ -200,12 +199,9 @@ def _stream(
     # Checked here, since an error in the generator below is hidden in one of TensorFlow's.
     if seed is not None:
         seed = seeds.whole_number(seed)
-    for name, value, least in (
-        ("first_epoch", first_epoch, 0),
-        ("passes", passes, 1),
-        ("num_parts", num_parts, 1),
-    ):
-        check_whole(name, value, least)
+    options.check_argument("first_epoch", options.AtLeast0, first_epoch)
+    options.check_argument("passes", options.Count, passes)
+    options.check_argument("num_parts", options.Count, num_parts)
     if not parts or not all(0 <= part < num_parts for part in parts):
         raise ValueError(f"`parts` must be some of the {num_parts} parts, got {list(parts)}")
     plan = plan_batches(dataset, batch_size)
@@ -236,20 +232,6 @@ def _stream(
     stream = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
     length = passes * len(plan) * len(parts)
     return stream.apply(tf.data.experimental.assert_cardinality(length)).prefetch(4)
-
-
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Raises a ValueError that names an argument, unless it is a whole number of at least `least`.
-
-    Args:
-      name: the name of the argument.
-      value: its value.
-      least: the smallest number that is allowed.
-    """
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise ValueError(f"`{name}` must be a whole number, got {value!r}")
-    if int(value) < least:
-        raise ValueError(f"`{name}` must be at least {least}, got {value}")
 
 
 def _shards(plan, parts, num_parts):

@@ -4,7 +4,7 @@ import os
 import pathlib
 import re
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import networkx as nx
 import numpy as np
@@ -17,6 +17,7 @@ from gnf_tf.datasets.random_graphs import GraphSplit
 from gnf_tf.datasets.tu_files import read_tu, tu_name
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path, whole_file
+from gnf_tf.graphs.exchange import networkx_graphs
 
 __all__ = ["WRITABLE", "files_in", "read_graphs", "write_graphs"]
 
@@ -199,23 +200,15 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
         "features" and "label" are written.
 
     Raises:
-      TypeError: if `graphs` is a single graph or an iterator, or has an item that is not a
-        networkx graph.
-      ValueError: if `graphs` is empty, or the format can't hold a graph; the message names it.
+      TypeError, ValueError: see `graphs.networkx_graphs`.
+      ValueError: if the format can't hold a graph; the message names it.
       DataError: if the suffix is another one, or the file can't be written.
     """
     path = user_path(path)
     suffix = path.suffix.lower()
     if suffix not in _WRITTEN:
         raise DataError(f"{path} has the suffix {suffix!r}, expected {listed(_WRITTEN)}")
-    is_sequence = isinstance(graphs, Collection) and not isinstance(graphs, nx.Graph)
-    if not is_sequence or not all(isinstance(graph, nx.Graph) for graph in graphs):
-        raise TypeError(
-            "`graphs` must be a sequence of networkx graphs, got "
-            f"{type(graphs).__name__} {graphs!r:.80}"
-        )
-    if not len(graphs):
-        raise ValueError("`graphs` must hold at least one networkx graph, got none")
+    graphs = networkx_graphs(graphs)
     form = _WRITTEN[suffix]
     plain = []
     for index, graph in enumerate(graphs):

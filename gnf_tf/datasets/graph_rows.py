@@ -10,6 +10,7 @@ import tensorflow as tf
 from gnf_tf import graphs
 from gnf_tf.datasets.ranges import ranges
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.graphs.exchange import networkx_graphs
 from gnf_tf.graphs.validation import as_float32
 
 __all__ = ["GraphRows", "Topologies", "topologies_of"]
@@ -34,15 +35,10 @@ class GraphRows:
         Raises:
           ValueError: if `given` is of another type, is empty, or has a malformed graph; if it is
             symbolic; or if a feature has float64 values most of which float32 does not tell apart.
-          TypeError: if `given` is a single networkx graph.
+          TypeError: if `given` is a single networkx graph, or holds something else than graphs.
         """
         if not isinstance(given, GraphsTuple):
-            is_list = isinstance(given, list | tuple) and all(
-                isinstance(g, nx.Graph) for g in given
-            )
-            if not is_list and not isinstance(given, nx.Graph):
-                raise _wrong_type(given)
-            given = graphs.from_networkx(given)
+            given = graphs.from_networkx(_listed(given))
         if any(tf.is_tensor(value) and not hasattr(value, "numpy") for value in given):
             raise ValueError(
                 "the graphs must be known, got tensors of a `tf.function` that is being traced"
@@ -105,7 +101,7 @@ class Topologies(GraphRows):
         Raises:
           ValueError: if `members` is no list, there is no graph, or a graph has no nodes.
         """
-        members = _listed(members)
+        members = _listed(members, "members")
         n_node = np.array([len(graph) for graph in members], np.int32)
         if not n_node.size or n_node.min() < 1:
             raise ValueError(f"`members` must be graphs with nodes, got sizes {n_node.tolist()}")
@@ -138,8 +134,6 @@ def topologies_of(members: Sequence[nx.Graph] | GraphsTuple, directed: bool) -> 
       members: networkx graphs, or a GraphsTuple.
       directed: whether networkx graphs may be directed.
     """
-    if isinstance(members, nx.Graph):
-        raise TypeError("`graphs` must be a sequence of networkx graphs, got a single one: [graph]")
     if isinstance(members, GraphsTuple):
         # Directed edges are allowed: the auto-encoder ignores directions, unless it is directed.
         if members.nodes is None:
@@ -148,11 +142,7 @@ def topologies_of(members: Sequence[nx.Graph] | GraphsTuple, directed: bool) -> 
         members = members.replace(nodes=nodes, edges=None, globals=None)
         members, directed = graphs.to_networkx(members), True
     members = _listed(members)
-    if not members:
-        raise ValueError("`graphs` must hold at least one graph, got none")
     for i, graph in enumerate(members):
-        if not isinstance(graph, nx.Graph):
-            raise TypeError(f"graph {i} of `graphs` must be a networkx graph, got {graph!r:.80}")
         if not len(graph):
             raise ValueError(f"graph {i} of `graphs` has no nodes")
         if graph.is_directed() and not directed:
@@ -163,17 +153,14 @@ def topologies_of(members: Sequence[nx.Graph] | GraphsTuple, directed: bool) -> 
     return Topologies(members)
 
 
-def _listed(members: Any) -> list[Any]:
+def _listed(members: Any, argument: str = "graphs") -> list[nx.Graph]:
     """The graphs as a list; not those of an iterator, which could be iterated only once."""
     if not isinstance(members, Collection):
-        raise _wrong_type(members)
-    return list(members)
-
-
-def _wrong_type(given):
-    return ValueError(
-        f"the graphs must be a GraphsTuple or a list of networkx graphs, got {type(given).__name__}"
-    )
+        raise ValueError(
+            "the graphs must be a GraphsTuple or a list of networkx graphs, got "
+            f"{type(members).__name__}"
+        )
+    return networkx_graphs(members, argument)
 
 
 def _edges(graph):

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from gnf_tf.datasets.ranges import ranges
+from gnf_tf.datasets.ranges import ranges, row_numbers
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, fill_missing, validate
 from gnf_tf.graphs.validation import as_float32
@@ -208,7 +208,8 @@ class LabeledGraphs(_Labeled):
         return graph, chosen.labels
 
     def select(self, rows: np.ndarray) -> "LabeledGraphs":
-        """The graphs with the numbers `rows`, [num_rows], in this order."""
+        """The graphs with the numbers `rows`, in this order; see `Molecules.select`."""
+        rows = row_numbers(rows)
         starts = np.cumsum(self.n_node) - self.n_node
         firsts = np.cumsum(self.n_edge) - self.n_edge
         n_node, n_edge = self.n_node[rows], self.n_edge[rows]

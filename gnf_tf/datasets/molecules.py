@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from gnf_tf.datasets.ranges import ranges
+from gnf_tf.datasets.ranges import ranges, row_numbers
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple
 
@@ -45,7 +45,7 @@ _DTYPES = {
 _TEXTS = ("target_names", "target_units")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Molecules:
     """Molecules with 3-D positions and targets, their atoms concatenated: a `GraphDataset`.
 
@@ -84,7 +84,7 @@ class Molecules:
     index: np.ndarray
 
     def __post_init__(self):
-        given = {field: np.asarray(getattr(self, field)) for field in _DTYPES}
+        given = {field: _array(field, getattr(self, field)) for field in _DTYPES}
         texts = {field: _texts(field, getattr(self, field)) for field in _TEXTS}
         vars(self).update(texts)
         _check(given, self.target_names, self.target_units)
@@ -99,7 +99,16 @@ class Molecules:
         return np.stack([self.n_atoms, self.n_atoms * (self.n_atoms - 1)], axis=1)
 
     def select(self, rows: np.ndarray) -> "Molecules":
-        """The molecules with the numbers `rows`, in this order."""
+        """The molecules with the numbers `rows`, in this order.
+
+        Args:
+          rows: [num_rows] whole numbers, or [num_molecules] bool.
+
+        Raises:
+          ValueError: if `rows` is no such vector.
+          IndexError: if there is no such row.
+        """
+        rows = row_numbers(rows)
         atoms = self._atoms(rows)
         chosen = copy.copy(self)  # unlike the constructor, this does not repeat the checks
         vars(chosen).update(
@@ -214,6 +223,13 @@ def _centered(numbers, positions, n_atoms):
     charges = numbers[:, np.newaxis].astype(np.float64)
     centers = np.add.reduceat(charges * positions, starts) / np.add.reduceat(charges, starts)
     return positions - np.repeat(centers, n_atoms, axis=0)
+
+
+def _array(field, values):
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"`{field}` must be an array, got {values!r:.80}") from error
 
 
 def _texts(field, values):

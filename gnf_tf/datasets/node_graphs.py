@@ -23,7 +23,7 @@ from gnf_tf.datasets.node_arrays import (
 )
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, from_networkx
-from gnf_tf.graphs.exchange import shown
+from gnf_tf.graphs.exchange import networkx_graphs, shown
 from gnf_tf.graphs.validation import as_float32
 
 __all__ = [
@@ -152,7 +152,10 @@ def node_graph_from_networkx(
 
     Raises:
       ValueError: if an attribute breaks one of these rules; the message names the node.
+      TypeError: if `graph` is not a networkx graph.
     """
+    if not isinstance(graph, nx.Graph):
+        raise TypeError(f"`graph` must be one networkx graph, got {type(graph).__name__}")
     whole = graphs_with_features([graph], label=label)
     return node_graph(
         whole.nodes.numpy(),
@@ -176,7 +179,7 @@ def labeled_graphs_from_networkx(
     The attributes, the arguments and the errors are those of `node_graph_from_networkx`, but for
     the attribute "split", which is ignored. If labels are vectors, each node must have one.
     """
-    graphs = list(graphs)
+    graphs = networkx_graphs(graphs)
     whole = graphs_with_features(graphs, label=label)
     senders, receivers = whole.senders.numpy(), whole.receivers.numpy()
     distinct = senders != receivers

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import scipy.sparse
 
-from gnf_tf.datasets.batching import check_whole
+from gnf_tf import options
 from gnf_tf.datasets.labeled_graphs import MASKS, LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.ranges import ranges
 from gnf_tf.errors import DataError
@@ -54,8 +54,8 @@ def subgraphs(
     num_nodes = len(network.labels)
     if network.is_multi_label:
         raise ValueError("`network` must have one class a node, got any number of labels a node")
-    for name, value in (("num_subgraphs", num_subgraphs), ("halo", halo)):
-        check_whole(name, value, 0)
+    options.check_argument("num_subgraphs", options.AtLeast0, num_subgraphs)
+    options.check_argument("halo", options.AtLeast0, halo)
     if not 1 <= num_subgraphs <= num_nodes:
         raise ValueError(
             f"`num_subgraphs` must be from 1 to {num_nodes}, the number of nodes, got "

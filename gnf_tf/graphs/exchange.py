@@ -1,6 +1,6 @@
 """Conversion of graphs from and to networkx."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import networkx as nx
@@ -11,7 +11,7 @@ from graph_nets.graphs import GraphsTuple
 from gnf_tf.graphs.structure import FEATURE_FIELDS, unbatch
 from gnf_tf.graphs.validation import as_float32
 
-__all__ = ["from_networkx", "shown", "to_networkx"]
+__all__ = ["from_networkx", "networkx_graphs", "shown", "to_networkx"]
 
 
 def from_networkx(graphs: Sequence[nx.Graph], *, dtype: Any = tf.float32) -> GraphsTuple:
@@ -32,16 +32,12 @@ def from_networkx(graphs: Sequence[nx.Graph], *, dtype: Any = tf.float32) -> Gra
       dtype: float dtype of the features, as TensorFlow or NumPy or a text names it.
 
     Raises:
-      TypeError: if `graphs` is a single graph.
-      ValueError: if there is no graph, or the features of an item are missing while others have
+      TypeError, ValueError: see `networkx_graphs`.
+      ValueError: if the features of an item are missing while others have
         them, differ in width, or are no finite numbers; the message names the item. Or if most
         values of a feature, for dtype float32, are equal when they are rounded to it.
     """
-    if isinstance(graphs, nx.Graph):
-        raise TypeError("`graphs` must be a sequence of networkx graphs, got a single one: [graph]")
-    graphs, dtype = list(graphs), tf.as_dtype(dtype)
-    if not graphs:
-        raise ValueError("`graphs` must hold at least one networkx graph, got none")
+    graphs, dtype = networkx_graphs(graphs), tf.as_dtype(dtype)
     senders: list[int] = []
     receivers, n_edge, nodes, edges, start = [], [], [], [], 0
     for index, graph in enumerate(graphs):
@@ -66,6 +62,37 @@ def from_networkx(graphs: Sequence[nx.Graph], *, dtype: Any = tf.float32) -> Gra
         n_node=tf.constant([len(graph) for graph in graphs], tf.int32),
         n_edge=tf.constant(n_edge, tf.int32),
     )
+
+
+def networkx_graphs(graphs: Iterable[nx.Graph], argument: str = "graphs") -> list[nx.Graph]:
+    """Returns networkx graphs as a list, after a check that there is one and that all are graphs.
+
+    Args:
+      graphs: the graphs.
+      argument: the caller's name of `graphs`, for error messages.
+
+    Raises:
+      TypeError: if `graphs` is a single networkx graph or no sequence, or an item of it is no
+        networkx graph.
+      ValueError: if there is no graph.
+    """
+    if isinstance(graphs, nx.Graph):
+        raise TypeError(
+            f"`{argument}` must be a sequence of networkx graphs, got a single one: [graph]"
+        )
+    if not isinstance(graphs, Iterable):
+        raise TypeError(
+            f"`{argument}` must be a sequence of networkx graphs, got {type(graphs).__name__}"
+        )
+    members = list(graphs)
+    if not members:
+        raise ValueError(f"`{argument}` must hold at least one networkx graph, got none")
+    for index, graph in enumerate(members):
+        if not isinstance(graph, nx.Graph):
+            raise TypeError(
+                f"graph {index} of `{argument}` must be a networkx graph, got {shown(graph)}"
+            )
+    return members
 
 
 def _features(kind, items, dtype):

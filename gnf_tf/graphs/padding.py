@@ -3,6 +3,7 @@
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
+from gnf_tf import options
 from gnf_tf.graphs.segments import edge_graph_ids, node_graph_ids
 from gnf_tf.graphs.structure import check_structure, fill_missing
 
@@ -23,13 +24,15 @@ def pad(graph: GraphsTuple, num_nodes: int, num_edges: int, num_graphs: int) -> 
       num_graphs: total number of graphs; it must exceed the number of graphs of the batch.
 
     Raises:
-      ValueError: if the sizes of the batch are static and a total is too small; the message gives
-        the smallest possible total. Or if the batch is malformed, which only eager execution finds
-        in values, see `validate`.
+      ValueError: if a total is no whole number, or is too small for static sizes of the batch; the
+        message gives the smallest possible total. Or if the batch is malformed, which only eager
+        execution finds in values, see `validate`.
     """
     graph = fill_missing(graph)
     check_structure(graph)
     totals = {"num_nodes": num_nodes, "num_edges": num_edges, "num_graphs": num_graphs}
+    for name, total in totals.items():
+        options.check_argument(name, options.AtLeast0, total)
     sizes = (graph.nodes.shape[0], graph.senders.shape[0], graph.n_node.shape[0])
     for (name, total), size, extra in zip(totals.items(), sizes, (1, 0, 1), strict=True):
         if size is not None and total < size + extra:

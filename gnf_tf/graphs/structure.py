@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
+from gnf_tf import options
+
 __all__ = [
     "FEATURE_FIELDS",
     "INDEX_FIELDS",
@@ -72,7 +74,7 @@ def fully_connected(
 
     Raises:
       ValueError: if `n_node` is no sequence of whole numbers, is empty or has a negative number, or
-        `node_size` is negative.
+        `node_size` is no whole number of at least 0.
     """
     sizes = _check_sizes(n_node, node_size)
     starts = np.cumsum(sizes) - sizes
@@ -117,10 +119,8 @@ def whole_sizes(n_node: Any, least: int) -> np.ndarray:
 
 
 def _check_sizes(n_node, node_size):
-    sizes = whole_sizes(n_node, 0)
-    if node_size < 0:
-        raise ValueError(f"`node_size` must be at least 0, got {node_size}")
-    return sizes
+    options.check_argument("node_size", options.AtLeast0, node_size)
+    return whole_sizes(n_node, 0)
 
 
 def _zero_features(n_node, senders, receivers, n_edge, node_size, dtype):
@@ -139,9 +139,17 @@ def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
     """Concatenates GraphsTuples into one; in a `tf.function` their sizes may be dynamic.
 
     Raises:
+      TypeError: if `graphs` is a single GraphsTuple, or has an item that is none.
       ValueError: if there is no graph, or the widths or dtypes of a feature field differ. The
         message names the field.
     """
+    if isinstance(graphs, GraphsTuple):
+        raise TypeError("`graphs` must be a sequence of GraphsTuples, got a single one: [graph]")
+    for index, graph in enumerate(graphs):
+        if not isinstance(graph, GraphsTuple):
+            raise TypeError(
+                f"graph {index} of `graphs` must be a GraphsTuple, got {type(graph).__name__}"
+            )
     graphs = [fill_missing(graph) for graph in graphs]
     if not graphs:
         raise ValueError("`graphs` must hold at least one GraphsTuple, got none")

@@ -25,10 +25,12 @@ def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict
       is the mean cross entropy in nats.
 
     Raises:
-      ValueError: if the labels are not such labels, or do not fit the probabilities.
+      ValueError: if the labels are not such labels, or do not fit the probabilities; or if these
+        are not from 0 to 1, or those of the classes of a node do not add up to 1.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     _check_classes(labels, probabilities.shape)
+    _check_probabilities(probabilities, sums=labels.ndim == 1)
     if labels.ndim == 2:
         predicted = probabilities > 0.5
         of_truth = np.where(labels, probabilities, 1.0 - probabilities)
@@ -59,6 +61,21 @@ def _check_classes(labels, shape):
         node = int(wrong.argmax())
         raise ValueError(
             f"`labels` must be classes from 0 to {shape[1] - 1}, got {labels[node]} for node {node}"
+        )
+
+
+def _check_probabilities(probabilities, *, sums):
+    """Raises a ValueError that names the row; `sums`: whether each row must add up to 1."""
+    tolerance = 1e-2  # float16 has probabilities that add up to 1 within a few 1e-3
+    wrong = ~((probabilities >= -tolerance) & (probabilities <= 1 + tolerance)).all(axis=1)
+    rule = "be from 0 to 1"
+    if sums and not wrong.any():
+        wrong = np.abs(probabilities.sum(axis=1) - 1) > tolerance
+        rule = "add up to 1 for each node"
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"`probabilities` must {rule}, got {probabilities[row].tolist()!s:.80} in row {row}"
         )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import networkx as nx
@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse
 
 from gnf_tf.graphs import GraphsTuple, to_networkx
+from gnf_tf.graphs.exchange import networkx_graphs
 
 __all__ = ["GraphSet", "Graphs", "graph_set", "simple_graphs", "union", "with_nodes"]
 
@@ -68,26 +69,15 @@ def simple_graphs(graphs: Sequence[nx.Graph] | GraphsTuple, argument: str) -> li
         without its reverse) or a multigraph; or if a GraphsTuple is malformed, see
         `graphs.validate`. The message names the graph.
     """
-    if isinstance(graphs, nx.Graph):
-        raise TypeError(f"`{argument}` must be a sequence of networkx graphs, got one: [graph]")
     if isinstance(graphs, GraphsTuple):
         # to_networkx makes a DiGraph if an edge and its reverse have different features.
         try:
             graphs = to_networkx(graphs.replace(edges=None))
         except ValueError as error:
             raise ValueError(f"`{argument}` is malformed: {error}") from error
-    if not isinstance(graphs, Iterable):
-        raise TypeError(
-            f"`{argument}` must be a GraphsTuple or a sequence of networkx graphs, got "
-            f"{type(graphs).__name__}"
-        )
-    graphs = list(graphs)
-    if not graphs:
-        raise ValueError(f"`{argument}` must hold at least one graph, got none")
+    graphs = networkx_graphs(graphs, argument)
     for index, graph in enumerate(graphs):
         which = f"graph {index} of `{argument}`"
-        if not isinstance(graph, nx.Graph):
-            raise TypeError(f"{which} must be a networkx graph, got {type(graph).__name__}")
         if graph.is_multigraph():
             raise ValueError(f"{which} is a multigraph or repeats an edge; see networkx.Graph")
         if graph.is_directed():

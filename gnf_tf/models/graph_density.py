@@ -13,6 +13,7 @@ from gnf_tf import datasets, distributions, graphs, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import chunking, flow_parts, saving
 from gnf_tf.models.density_flow import DensityConfig, make_flow
+from gnf_tf.models.scales import check_scales
 from gnf_tf.networks.conditioner import sample_graph
 
 __all__ = ["DensityConfig", "GraphDensity"]
@@ -106,7 +107,7 @@ class GraphDensity(saving.Model):
 
         Raises:
           ValueError: if `train` has no graph, or its node features are missing, narrower than 2,
-            not finite, or constant.
+            not finite, or constant, or have deviations near the limits of float32.
         """
         config = cls.checked_config(config)
         if isinstance(train, datasets.PointSets):
@@ -310,4 +311,6 @@ def _moments(nodes):
             "remove this feature"
         )
     nodes = nodes.astype(np.float64)
-    return nodes.mean(axis=0), nodes.std(axis=0)
+    mean, scale = nodes.mean(axis=0), nodes.std(axis=0)
+    check_scales({f"the deviation of feature {k}": value for k, value in enumerate(scale)})
+    return mean, scale

@@ -114,9 +114,12 @@ class Intervals:
         Raises:
           ValueError: if `coverage` is out of its range.
         """
-        asked = np.asarray(coverage, np.float64)
+        try:
+            asked = np.asarray(coverage, np.float64)
+        except (TypeError, ValueError):  # text, or sequences of different lengths
+            asked = np.asarray(np.nan)
         if not ((asked > 0) & (asked <= LEVELS[-1])).all():
-            raise ValueError(f"`coverage` must be in (0, {LEVELS[-1]}], got {coverage}")
+            raise ValueError(f"`coverage` must be in (0, {LEVELS[-1]}], got {coverage!r}")
         return self.quantiles[np.searchsorted(LEVELS, asked - 1e-9)]
 
     def arrays(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from gnf_tf.models.composition import fit_composition
 from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.intervals import Intervals
 from gnf_tf.models.molecule_predictions import MoleculePredictions, check_type
+from gnf_tf.models.scales import check_scales
 
 __all__ = ["MoleculeRegressor", "RegressorConfig"]
 
@@ -205,7 +206,8 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
 
         Raises:
           ValueError: if `train` has no molecule or no target, `readouts` names an unknown target or
-            read-out, or a target has negative values, which no dipole and no extent has.
+            read-out, a target has negative values, which no dipole and no extent has, or a target
+            has values near the limits of float32.
           TypeError: if `train` is not Molecules.
         """
         check_type(train, "train")
@@ -227,6 +229,8 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
                     f"molecule and no {kind} is negative, got {kind!r}"
                 )
         weights, extent_weights, spread = fit_composition(train, elements, chosen)
+        residuals = (f"the deviation of the target {name} from its fit" for name in names)
+        check_scales(dict(zip(residuals, spread, strict=True)))
         return cls(
             elements,
             names,

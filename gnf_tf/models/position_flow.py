@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 from gnf_tf import bijectors, datasets, distributions, graphs, networks, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import chunking, flow_parts, saving
+from gnf_tf.models.scales import check_scales
 from gnf_tf.networks.conditioner import sample_graph
 
 __all__ = ["PositionConfig", "PositionFlow"]
@@ -128,7 +129,7 @@ class PositionFlow(saving.Model):
 
         Raises:
           ValueError: if `train` has no graph, its nodes are narrower than `dimension`, or all its
-            nodes are at the mean position of their graph.
+            nodes are at the mean position of their graph, or near the limits of float32.
         """
         options.check_argument("dimension", options.Count, dimension)
         whole = datasets.GraphRows(train).whole
@@ -146,6 +147,7 @@ class PositionFlow(saving.Model):
         scale = math.sqrt(np.square(deviations).sum() / max(degrees, 1))
         if not scale:
             raise ValueError("`train` must have a graph of nodes at different positions, got none")
+        check_scales({"the deviation of the positions": scale})
         return cls(dimension, node_size - dimension, edge_size, scale, config)
 
     def arguments(self) -> dict[str, Any]:

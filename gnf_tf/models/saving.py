@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import tensorflow as tf
 
-from gnf_tf.files import user_path, whole_file
+from gnf_tf.files import json_value, user_path, whole_file
 
 __all__ = ["Model", "Saved", "assign", "load", "named_variables", "read", "write"]
 
@@ -65,19 +65,12 @@ def write(
     Raises:
       OSError: if the file can't be written.
     """
-    arrays: dict[str, Any] = {_HEADER: json.dumps(header, default=_without_numpy)}
+    arrays: dict[str, Any] = {_HEADER: json.dumps(header, default=json_value)}
     arrays |= {_STATISTICS + name: values for name, values in statistics.items()}
     for name, variable in named_variables(module).items():
         arrays[_WEIGHTS + name] = variable.numpy()
     with whole_file(path) as file:
         np.savez(file, **arrays)
-
-
-def _without_numpy(value):
-    """The Python number that a number of NumPy is, such as an `np.int64` among the sizes."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"expected JSON values in a model's header, got {value!r}")
 
 
 def read(path: str | os.PathLike) -> Saved:

@@ -19,7 +19,7 @@ from typing import Any
 import tensorflow as tf
 
 from gnf_tf.errors import UserError
-from gnf_tf.files import whole_file
+from gnf_tf.files import json_value, whole_file
 
 __all__ = ["alone", "environment", "number", "open_run", "read_json", "write_json"]
 
@@ -88,7 +88,7 @@ def open_run(
             f"TensorFlow takes for patterns of names, got {folder}"
         )
     path = folder / name
-    values = json.loads(json.dumps(values, default=str))
+    values = json.loads(json.dumps(values, default=json_value))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
