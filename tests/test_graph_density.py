@@ -243,8 +243,8 @@ def test_what_are_no_graphs_is_named(verb, given, message):
         (without("features"), "width of at least 2.*got 0"),
         (datasets.mog(3).replace(nodes=tf.random.normal([12, 1])), "width of at least 2.*got 1"),
         (datasets.mog(3).replace(nodes=tf.ones([12, 2])), "feature 0 is 1.0 on every node"),
-        (scaled(1e38), r"the deviation of feature 0 is .*e\+3., expected 1e-30 to 1e\+30, where"),
-        (scaled(1e-38), "the deviation of feature 0 is .*e-3., .* choose another unit"),
+        (scaled(1e33), r"the deviation of feature 0 is .*e\+3., expected 1e-30 to 1e\+30, where"),
+        (scaled(1e-33), "the deviation of feature 0 is .*e-3., .* choose another unit"),
         (graphs.edgeless([0, 0], 2), "must have nodes, got none"),
     ],
 )

@@ -103,7 +103,7 @@ def test_from_networkx_errors():
         (nx.path_graph(2), "`graphs` must be a sequence of networkx graphs, got a single one"),
         (None, "`graphs` must be a sequence of networkx graphs, got NoneType"),
         ([nx.path_graph(2), 1], "graph 1 of `graphs` must be a networkx graph, got 1"),
-        ("ab", "graph 0 of `graphs` must be a networkx graph, got 'a'"),
+        ("ab", "`graphs` must be a sequence of networkx graphs, got str"),
     ):
         with pytest.raises(TypeError, match=message):
             graphs.from_networkx(given)

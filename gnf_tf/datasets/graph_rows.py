@@ -155,7 +155,7 @@ def topologies_of(members: Sequence[nx.Graph] | GraphsTuple, directed: bool) -> 
 
 def _listed(members: Any, argument: str = "graphs") -> list[nx.Graph]:
     """The graphs as a list; not those of an iterator, which could be iterated only once."""
-    if not isinstance(members, Collection):
+    if not isinstance(members, Collection) or isinstance(members, str):
         raise ValueError(
             "the graphs must be a GraphsTuple or a list of networkx graphs, got "
             f"{type(members).__name__}"

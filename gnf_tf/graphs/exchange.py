@@ -80,7 +80,7 @@ def networkx_graphs(graphs: Iterable[nx.Graph], argument: str = "graphs") -> lis
         raise TypeError(
             f"`{argument}` must be a sequence of networkx graphs, got a single one: [graph]"
         )
-    if not isinstance(graphs, Iterable):
+    if not isinstance(graphs, Iterable) or isinstance(graphs, str):
         raise TypeError(
             f"`{argument}` must be a sequence of networkx graphs, got {type(graphs).__name__}"
         )
