@@ -132,6 +132,7 @@ def test_batch_and_unbatch():
     for member in members:
         graphs.validate(member)
     assert_equal(graphs.batch(members), graph)
+    assert_equal(graphs.batch(iter(members)), graph)
     with pytest.raises(ValueError, match="at least one GraphsTuple"):
         graphs.batch([])
     with pytest.raises(TypeError, match="sequence of GraphsTuples, got a single one"):

@@ -145,6 +145,7 @@ def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
     """
     if isinstance(graphs, GraphsTuple):
         raise TypeError("`graphs` must be a sequence of GraphsTuples, got a single one: [graph]")
+    graphs = list(graphs)  # also those of an iterator
     for index, graph in enumerate(graphs):
         if not isinstance(graph, GraphsTuple):
             raise TypeError(
