@@ -132,6 +132,33 @@ def test_it_stops_early(molecules):
     assert history.epochs < 30
 
 
+@pytest.mark.parametrize("method", ["on_train_batch_end", "on_epoch_end"])
+def test_a_callback_that_stops_ends_the_training(method, molecules, tmp_path, capsys):
+    """Also where it stops within an epoch, and where the training is called again."""
+    model = new_model(molecules[0])
+
+    def stop(number, logs):
+        if number == 1:  # in the first epoch, or after the second
+            keras_model.stop_training = True
+
+    class Stop(tf_keras.callbacks.LambdaCallback):
+        def set_model(self, given):
+            nonlocal keras_model
+            keras_model = given
+
+    keras_model = None
+    arguments = {"epochs": 4, "folder": tmp_path / "run", **SETTINGS}
+    first = training.fit(model, *molecules, callbacks=[Stop(**{method: stop})], **arguments)
+    assert first.epochs == {"on_train_batch_end": 1, "on_epoch_end": 2}[method]
+    stopped = weights(model)
+    capsys.readouterr()
+    again = new_model(molecules[0])
+    assert training.fit(again, *molecules, **arguments).epochs == first.epochs
+    assert "resuming" not in capsys.readouterr().out
+    for a, b in zip(weights(again), stopped, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_interrupting_saves_the_place_in_the_epoch(molecules, monkeypatch, tmp_path):
     def interrupt(state, batch, logs=None):
         if state.done_steps == 2:

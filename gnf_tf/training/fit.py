@@ -119,7 +119,8 @@ def fit(
       epochs: largest number of epochs.
       folder: folder for checkpoints, results and summaries; None: nothing is written.
       seed: seed of all random numbers of the training: order, dropout, noise.
-      callbacks: further Keras callbacks.
+      callbacks: further Keras callbacks. One that sets `stop_training` ends the training, also for
+        later calls with the same folder.
       hparams: further hyperparameters for TensorBoard, such as the name of the data, besides the
         configuration of the model and the settings.
       verbose: 0: silent; 1: a progress bar; 2: one line an epoch; "auto": the bar on a terminal,
@@ -220,7 +221,8 @@ def _trained(objective, folder, run, hparams):
 
 def _run(objective, state, epochs, callbacks, verbose):
     """Calls Keras's `fit` from the position of `state`, which may be within an epoch."""
-    if verbose and (state.next_epoch or state.done_steps):
+    is_over = state.stopped or state.next_epoch >= epochs
+    if verbose and not is_over and (state.next_epoch or state.done_steps):
         print(f"resuming after epoch {state.next_epoch}, step {state.done_steps}")
     if verbose == "auto":
         verbose = 1 if sys.stdout.isatty() else 2

@@ -110,7 +110,7 @@ class TrainingState(tf_keras.callbacks.Callback):
 
     @property
     def stopped(self) -> bool:
-        """Whether patience has run out."""
+        """Whether patience has run out, or a callback has ended the training."""
         return int(self.wait.numpy()) >= self._objective.settings.patience
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -142,6 +142,8 @@ class TrainingState(tf_keras.callbacks.Callback):
                 best.assign(variable)
         else:
             self.wait.assign_add(1)
+        if self.model.stop_training:  # by another callback
+            self.wait.assign(self._objective.settings.patience)
         self.epoch.assign(epoch + 1)
         self._save()
         if self.stopped:
