@@ -97,7 +97,7 @@ def test_networkx_round_trip():
 
 
 def test_from_networkx_errors():
-    with pytest.raises(ValueError, match="at least one networkx graph"):
+    with pytest.raises(ValueError, match="at least one graph"):
         graphs.from_networkx([])
     for given, message in (
         (nx.path_graph(2), "`graphs` must be a sequence of networkx graphs, got a single one"),

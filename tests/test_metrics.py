@@ -192,7 +192,7 @@ def one_way():
 @pytest.mark.parametrize(
     "given, error, message",
     [
-        ([], ValueError, "`graphs_b` must hold at least one networkx graph, got none"),
+        ([], ValueError, "`graphs_b` must hold at least one graph, got none"),
         (None, TypeError, "`graphs_b` must be a sequence of networkx graphs, got NoneType"),
         (nx.path_graph(3), TypeError, "`graphs_b` must be a sequence .*, got a single one"),
         (

@@ -86,7 +86,7 @@ def networkx_graphs(graphs: Iterable[nx.Graph], argument: str = "graphs") -> lis
         )
     members = list(graphs)
     if not members:
-        raise ValueError(f"`{argument}` must hold at least one networkx graph, got none")
+        raise ValueError(f"`{argument}` must hold at least one graph, got none")
     for index, graph in enumerate(members):
         if not isinstance(graph, nx.Graph):
             raise TypeError(
