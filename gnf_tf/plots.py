@@ -238,7 +238,9 @@ def feature_histograms(
         axis = figure.add_subplot(rows, columns, feature + 1)
         bins = np.linspace(low, high, 41).tolist()
         for name, values in sets.items():
-            axis.hist(values[:, feature], bins, density=True, histtype="step", label=name)
+            # Shares, not a density, which is not a number where all values are beyond the axis.
+            shares = np.full(len(values), 1 / max(len(values), 1))
+            axis.hist(values[:, feature], bins, weights=shares, histtype="step", label=name)
         axis.set(title=titles[feature] if titles else f"feature {feature}", yticks=[])
     figure.axes[0].legend(fontsize=7)
     return figure

@@ -4,9 +4,13 @@ import dataclasses
 import gc
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 import time
 import weakref
+from unittest import mock
 
 import networkx as nx
 import numpy as np
@@ -16,6 +20,7 @@ import tf_keras
 
 from gnf_tf import datasets, models, training
 from gnf_tf.errors import UserError
+from gnf_tf.training import run_folder
 from gnf_tf.training.fit import digest
 from gnf_tf.training.input_wait import InputWait
 from gnf_tf.training.objective import step_seed
@@ -316,6 +321,31 @@ def test_a_model_of_other_statistics_does_not_get_the_weights(finished, molecule
         training.fit(other, train, validation, epochs=1, folder=finished, **SETTINGS)
 
 
+def test_a_folder_that_cannot_be_written_is_named(molecules, tmp_path, monkeypatch):
+    """Before training, where that can be known; and in training, whoever of both writes it."""
+
+    def train(folder):
+        training.fit(new_model(molecules[0]), *molecules, epochs=1, folder=folder, **SETTINGS)
+
+    for folder in (3, b"run", ["run"]):
+        with pytest.raises(ValueError, match="`folder` must be a path, got "):
+            train(folder)
+    (tmp_path / "a" / "model.npz").mkdir(parents=True)
+    with pytest.raises(UserError, match="model.npz must be a file, got a folder"):
+        train(tmp_path / "a")
+    assert not (tmp_path / "a" / "training.json").exists()
+    full = {
+        "whole_file": OSError(28, "No space left on device"),
+        "save": tf.errors.ResourceExhaustedError(None, None, "x; No space left on device"),
+    }
+    for name, error in full.items():
+        with monkeypatch.context() as patch:
+            owner = {"whole_file": run_folder, "save": tf.train.CheckpointManager}[name]
+            patch.setattr(owner, name, mock.Mock(side_effect=error))
+            with pytest.raises(UserError, match=f"can't write .*{name}: .*No space left on device"):
+                train(tmp_path / name)
+
+
 def test_two_trainings_at_once_do_not_share_a_folder(molecules, tmp_path):
     """The second is refused, whatever process it runs in; once the first has ended, it resumes."""
 
@@ -403,6 +433,29 @@ def test_digests_tell_data_apart(molecules):
     values += [nx.Graph(features=[1.0]), nx.Graph(features=[2.0])]
     assert len({digest(value) for value in values}) == len(values)
     assert digest(molecules[0]) == digest(molecules[0].select(np.arange(24)))
+
+
+class Opaque:
+    """Its representation is an address."""
+
+
+def test_digests_are_the_same_in_all_processes():
+    """Of sets of texts, whose order depends on the process, and of objects at other addresses."""
+    words = ("apple", "pear", "fig")
+    code = f"from gnf_tf.training.fit import digest; print(digest([set({words}), {{'a': 1}}]))"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "12"
+    }
+    assert found == {f"{digest([set(words), {'a': 1}])}\n"}
+    assert digest(nx.Graph(a=Opaque())) == digest(nx.Graph(a=Opaque()))
+    assert len({digest(nx.Graph(a=value)) for value in ({1, 2}, {1, 3}, [1, 2], Opaque())}) == 4
 
 
 def test_seeds_of_steps_stay_and_differ():

@@ -294,6 +294,27 @@ def test_several_graphs(labels, tmp_path):
     assert len(own) == 3 and found.is_multi_label == (np.ndim(labels) == 2)
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".json", "folder"])
+def test_labels_that_are_to_be_predicted_may_be_unknown(suffix, tmp_path):
+    """Each node may have any number of labels, which `LabeledGraphs` must know, if any matter."""
+    graph = nx.path_graph(3)
+    for node in graph:
+        graph.nodes[node].update(features=[node, 1.0])
+    graph.nodes[0]["label"] = [0, 1]
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".npz":
+        save(path, SEVERAL, node_labels=[[0, 1]] + [[-1, -1]] * 4)
+    elif suffix == ".json":
+        path.write_text(json.dumps(nx.node_link_data(graph, edges="edges")))
+    else:
+        path.mkdir()
+        (path / "b.json").write_text(json.dumps(nx.node_link_data(graph, edges="edges")))
+    with pytest.raises(datasets.DataError, match="labels` must be known of each node where a node"):
+        datasets.read_labeled_graphs(path)
+    found = datasets.read_labeled_graphs(path, labeled=False)
+    assert found.features.shape[1] == 2 and set(found.labels.tolist()) == {-1}
+
+
 @pytest.mark.parametrize("dtype", ["u8", "i8", "u4", "i2"])
 def test_whole_numbers_of_any_type(dtype, tmp_path):
     names = ("n_nodes", "n_edges", "edges", "node_labels")

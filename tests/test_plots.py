@@ -1,6 +1,7 @@
 """Figures from arrays."""
 
 import tracemalloc
+import warnings
 
 import networkx as nx
 import numpy as np
@@ -76,6 +77,16 @@ def test_features_are_counted_side_by_side():
     assert all(len(axis.patches) == 2 for axis in figure.axes)
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert names == list(sets)
+
+
+def test_histograms_of_values_beyond_the_axis_are_flat():
+    """The axis is that of the first entry."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sets = {"data": np.linspace(0, 1, 9)[:, np.newaxis], "far": np.full([5, 1], 7.0)}
+        figure = plots.feature_histograms(sets | {"none": np.zeros([0, 1])})
+    data, far, none = (patch.get_xy()[:, 1] for patch in figure.axes[0].patches)
+    assert data.max() > 0 and far.max() == none.max() == 0
 
 
 def test_point_sets_draw_each_set_in_its_color_over_the_density():

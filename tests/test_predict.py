@@ -49,6 +49,11 @@ def test_intervals_of_what_has_none_are_refused(words, flow, monkeypatch, tmp_pa
         main(monkeypatch, *flow, "--out", tmp_path / "scores.csv", *words)
 
 
+def test_an_empty_input_is_not_the_current_folder(monkeypatch, tmp_path):
+    with pytest.raises(UserError, match="the input must be a path, got ''"):
+        main(monkeypatch, "tests/golden/generator-2-network.npz", "", "--out", tmp_path / "a.g6")
+
+
 @pytest.mark.parametrize("given", ["10k", "1e3", "-3", "3.0"])
 def test_what_is_neither_a_number_of_graphs_nor_a_file(given, monkeypatch, tmp_path):
     model = "tests/golden/generator-2-network.npz"

@@ -65,6 +65,8 @@ def main() -> None:
     """Runs the command line."""
     config = cli.command_line(Config, __doc__)
     out = config.out
+    if not config.input:
+        raise UserError("the input must be a path, got ''")
     if not out.parent.is_dir():
         raise UserError(f"--out must be in a folder that exists, got {out}")
     if out.exists() and not out.is_file():
@@ -141,7 +143,7 @@ def _read_nodes(path):
     """Reads one graph or several, as the two trainers of a NodeClassifier do."""
     if path.lower().endswith(".npz") and "n_nodes" not in read_npz(path):
         return datasets.read_node_graph(path)
-    return datasets.read_labeled_graphs(path)
+    return datasets.read_labeled_graphs(path, labeled=False)
 
 
 def score(

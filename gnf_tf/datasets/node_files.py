@@ -15,6 +15,7 @@ from gnf_tf.datasets.networkx_files import ATTRIBUTED, listed, read_attributed_g
 from gnf_tf.datasets.node_arrays import as_labels_of_graphs, distinct_pairs
 from gnf_tf.datasets.node_graphs import (
     FRACTIONS,
+    LABELS,
     labeled_graphs_from_networkx,
     node_graph,
     node_graph_from_networkx,
@@ -87,7 +88,7 @@ def read_node_graph(
         return node_graph_from_networkx(graphs[0], **options)
 
 
-def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
+def read_labeled_graphs(path: str | os.PathLike, *, labeled: bool = True) -> LabeledGraphs:
     """Several graphs with labeled nodes from a file or a folder.
 
     Use this to train on some graphs and predict others, and `read_node_graph` for one graph. The
@@ -103,6 +104,8 @@ def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
 
     Args:
       path: path of the file or the folder.
+      labeled: whether the labels matter. Otherwise no node has one in the result, whatever the file
+        has, for a model to predict them.
 
     Raises:
       DataError: if the file is missing or damaged, or has no such graphs.
@@ -110,12 +113,14 @@ def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
     path = user_path(path)
     suffix = path.suffix.lower()
     if suffix != ".npz" and path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, labeled)
     if suffix != ".npz":
-        graphs = read_attributed_graphs(path, [".npz"])
+        graphs = _read_attributed(path, [".npz"], labeled)
         with _data_errors(path):
             return labeled_graphs_from_networkx(graphs)
     arrays = read_npz(path)
+    if not labeled:
+        arrays = {k: v for k, v in arrays.items() if k not in ("node_labels", "class_names")}
     missing = {"n_nodes", "n_edges", "edges", "node_attributes"} - set(arrays)
     if missing:
         raise DataError(f"the data file {path} lacks {', '.join(sorted(missing))}")
@@ -125,7 +130,16 @@ def read_labeled_graphs(path: str | os.PathLike) -> LabeledGraphs:
         return _from_arrays(**arrays)
 
 
-def _read_folder(folder):
+def _read_attributed(path, others, labeled):
+    graphs = read_attributed_graphs(path, others)
+    for graph in graphs if not labeled else ():
+        for _, data in graph.nodes(data=True):
+            for name in LABELS:
+                data.pop(name, None)
+    return graphs
+
+
+def _read_folder(folder, labeled):
     files = files_in(folder)
     if any(file.name == "ppi.zip" or file.name.endswith("_feats.npy") for file in files):
         return _joined([ppi(split, data_dir=folder) for split in MASKS])
@@ -133,7 +147,7 @@ def _read_folder(folder):
         raise DataError(
             f"{folder} holds no graphs, expected files of {listed(ATTRIBUTED)}, or PPI's"
         )
-    parts = [read_attributed_graphs(file, ()) for file in files]
+    parts = [_read_attributed(file, (), labeled) for file in files]
     try:
         return labeled_graphs_from_networkx([graph for part in parts for graph in part])
     except ValueError as error:

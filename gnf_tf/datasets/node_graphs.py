@@ -28,6 +28,7 @@ from gnf_tf.graphs.validation import as_float32
 
 __all__ = [
     "FRACTIONS",
+    "LABELS",
     "graphs_with_features",
     "labeled_graphs_from_networkx",
     "node_graph",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 FRACTIONS = (0.6, 0.2, 0.2)
-_LABELS = ("class", "label")  # attributes with the class of a node; the first one found counts
+LABELS = ("class", "label")  # attributes with the class of a node; the first one found counts
 _SPLIT = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -218,7 +219,7 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
             for name, value in data.items()
             if isinstance(value, numbers.Real | np.bool_)
         }
-        names = sorted(numeric - {label, *_LABELS, "split"})
+        names = sorted(numeric - {label, *LABELS, "split"})
     bare = []
     for index, graph in enumerate(graphs):
         bare.append(nx.Graph())
@@ -273,7 +274,7 @@ def _labels_of(graphs, label):
     """The labels of all nodes, None for a node without one."""
     nodes = [item for graph in graphs for item in graph.nodes(data=True)]
     if label is None:
-        label = next((name for name in _LABELS if any(name in data for _, data in nodes)), "label")
+        label = next((name for name in LABELS if any(name in data for _, data in nodes)), "label")
     values = [data.get(label) for _, data in nodes]
     vectors = [value for value in values if isinstance(value, list | tuple) or np.ndim(value)]
     if vectors:

@@ -13,12 +13,13 @@ import tensorflow as tf
 import tf_keras
 
 from gnf_tf import options
+from gnf_tf.errors import UserError
 from gnf_tf.files import user_path
 from gnf_tf.models import saving
 from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective, Settings
 from gnf_tf.training.objectives import OBJECTIVES
-from gnf_tf.training.run_folder import alone, open_run
+from gnf_tf.training.run_folder import alone, open_run, writing
 from gnf_tf.training.state import TrainingState
 from gnf_tf.training.tensorboard import Progress, Summaries
 
@@ -132,7 +133,8 @@ def fit(
       The metrics of all epochs, and what else there is to know of the training.
 
     Raises:
-      ValueError: if the model can't be trained, or data or settings do not fit it.
+      ValueError: if the model can't be trained, or data, settings or the type of `folder` do not
+        fit it.
       UserError: if the folder can't be written, holds another training, or is in use by one; or
         if the loss is not finite.
     """
@@ -143,7 +145,12 @@ def fit(
     options.check(run)
     objective_class: Any = OBJECTIVES[type(model)]  # constructors take different types of data
     chosen = _settings(objective_class, settings)
-    folder = None if folder is None else user_path(folder)
+    if folder is not None:
+        if not isinstance(folder, str | os.PathLike):
+            raise ValueError(f"`folder` must be a path, got {folder!r}")
+        folder = user_path(folder)
+        if (folder / MODEL_FILE).is_dir():
+            raise UserError(f"{folder / MODEL_FILE} must be a file, got a folder")
     data = None if folder is None else digest((train, validation))
     histories = {}
     with _scope(model):
@@ -154,7 +161,8 @@ def fit(
             place = None if folder is None else folder / stage
             history = histories[stage] = _fit(objective, place, run, data)
     if folder is not None:
-        model.save(folder / MODEL_FILE)
+        with writing(folder):
+            model.save(folder / MODEL_FILE)
     return dataclasses.replace(history, stages=histories) if len(histories) > 1 else history
 
 
@@ -194,7 +202,8 @@ def _fit(objective, folder, run, data):
     hparams = values["config"] | values["settings"] | {"seed": run.seed, **run.hparams}
     with alone(folder):
         history = _trained(objective, folder, run, hparams)
-        _draw_curves(history, objective.loss_name, folder / "loss.png")
+        with writing(folder):
+            _draw_curves(history, objective.loss_name, folder / "loss.png")
     return history
 
 
@@ -287,6 +296,8 @@ def _parts(data: Any) -> Iterator[bytes]:
         data = [kind, data.graph, list(data.nodes.data()), list(data.edges.data())]
     if isinstance(data, Mapping):
         data = list(data.items())
+    if isinstance(data, set | frozenset):  # whose order differs between processes
+        data = sorted(b"".join(_parts(part)) for part in data)
     if isinstance(data, list | tuple):
         yield b"("
         for part in data:
@@ -295,5 +306,7 @@ def _parts(data: Any) -> Iterator[bytes]:
         array = np.ascontiguousarray(data)
         yield f"{array.dtype}{array.shape}".encode()
         yield repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
+    elif type(data).__repr__ is object.__repr__:  # an address, which differs between processes
+        yield type(data).__qualname__.encode()
     else:
         yield repr(data).encode()

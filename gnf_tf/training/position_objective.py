@@ -88,4 +88,5 @@ class PositionObjective(Objective):
     def _distances(self, graph):
         positions = graph.nodes[:, : self.module.dimension]
         differences = graphs.sum_of_ends(positions, -positions, graph)
-        return tf.norm(differences, axis=-1).numpy()[:, np.newaxis]
+        of_two_nodes = np.not_equal(graph.senders, graph.receivers)
+        return tf.norm(differences, axis=-1).numpy()[of_two_nodes, np.newaxis]

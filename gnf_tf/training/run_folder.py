@@ -21,7 +21,7 @@ import tensorflow as tf
 from gnf_tf.errors import UserError
 from gnf_tf.files import json_value, whole_file
 
-__all__ = ["alone", "environment", "number", "open_run", "read_json", "write_json"]
+__all__ = ["alone", "environment", "number", "open_run", "read_json", "write_json", "writing"]
 
 
 def write_json(path: pathlib.Path, value: Any) -> Any:
@@ -89,7 +89,7 @@ def open_run(
         )
     path = folder / name
     values = json.loads(json.dumps(values, default=json_value))
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_json(path, values)
@@ -97,8 +97,6 @@ def open_run(
         with tempfile.TemporaryFile(dir=folder):
             pass
         before = read_json(path)
-    except OSError as error:
-        raise UserError(f"can't write the run folder {folder}: {error.strerror}") from error
     if not isinstance(before, dict):
         raise UserError(f"{path} is damaged (it holds no options); choose another run folder")
     for option in sorted((before.keys() | values.keys()) - set(free)):
@@ -107,6 +105,18 @@ def open_run(
                 f"the run folder {folder} holds a run with {option} = {before.get(option)!r}, not "
                 f"{values.get(option)!r}; choose another run folder"
             )
+
+
+@contextlib.contextmanager
+def writing(folder: pathlib.Path) -> Iterator[None]:
+    """In this context, errors of writing a run folder become a UserError with its name."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        # TensorFlow's writers have their own classes for a full disk or a missing folder.
+        reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
+        reason = next(iter((reason or "").splitlines()), "") or str(error)
+        raise UserError(f"can't write the run folder {folder}: {reason}") from error
 
 
 @contextlib.contextmanager

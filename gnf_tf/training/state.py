@@ -10,7 +10,7 @@ import tf_keras
 from gnf_tf.errors import UserError
 from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective
-from gnf_tf.training.run_folder import number, read_json, write_json
+from gnf_tf.training.run_folder import number, read_json, write_json, writing
 
 __all__ = ["TrainingState"]
 
@@ -134,7 +134,8 @@ class TrainingState(tf_keras.callbacks.Callback):
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append(logs)
         if self._folder is not None:
-            write_json(self._folder / "history.json", self.history)
+            with writing(self._folder):
+                write_json(self._folder / "history.json", self.history)
         if logs[self._objective.monitor] < float(self.best.numpy()):
             self.best.assign(logs[self._objective.monitor])
             self.wait.assign(0)
@@ -160,7 +161,8 @@ class TrainingState(tf_keras.callbacks.Callback):
         self.seconds.assign_add(now - self._saved)
         self._saved = now
         if self._folder is not None:
-            self._manager.save()
+            with writing(self._folder):
+                self._manager.save()
 
     def _metric_variables(self):
         return [variable for metric in self._objective.metrics for variable in metric.variables]
