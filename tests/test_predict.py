@@ -54,6 +54,11 @@ def test_an_empty_input_is_not_the_current_folder(monkeypatch, tmp_path):
         main(monkeypatch, "tests/golden/generator-2-network.npz", "", "--out", tmp_path / "a.g6")
 
 
+def test_a_share_that_is_no_number_is_named(flow, monkeypatch, tmp_path):
+    with pytest.raises(UserError, match="--coverage must be a number or None, got '0,9'$"):
+        main(monkeypatch, *flow, "--out", tmp_path / "scores.csv", "--coverage", "0,9")
+
+
 @pytest.mark.parametrize("given", ["10k", "1e3", "-3", "3.0"])
 def test_what_is_neither_a_number_of_graphs_nor_a_file(given, monkeypatch, tmp_path):
     model = "tests/golden/generator-2-network.npz"

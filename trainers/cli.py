@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import functools
 import pathlib
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -142,6 +143,15 @@ def _parsed(kind, **arguments):
         return tyro.cli(kind, **arguments)
 
 
+# What tyro calls the kinds of values in a help page, in words.
+KINDS = {
+    "INT": "a whole number",
+    "FLOAT": "a number",
+    "{None}|INT": "a whole number or None",
+    "{None}|FLOAT": "a number or None",
+}
+
+
 def _refuse(names: list[str], event: _errors.ParseErrorEvent) -> NoReturn:
     """Raises an error of one line before tyro draws a box of many lines."""
     cause, argument = sys.exception(), getattr(event, "argument", None)
@@ -158,7 +168,10 @@ def _refuse(names: list[str], event: _errors.ParseErrorEvent) -> NoReturn:
         case _errors.MissingArgs(missing_arguments=missing):
             message = f"{', '.join(m.arg.display_name() for m in missing)} must be given"
         case _errors.InstantiationFailure(message=reason):
-            message = f"{name}: {reason}"
+            kind = argument.lowered.metavar if argument else ""
+            given = re.search(r"\[(.*?)\]", reason) or re.search(r": ('.*')$", reason)
+            got = f", got {given[1]}" if given else ""
+            message = f"{name} must be {KINDS.get(kind, kind)}{got}"
         case _:
             message = f"{name} must have a value"
     raise UserError(message)
