@@ -137,6 +137,8 @@ def test_batch_and_unbatch():
         graphs.batch([])
     with pytest.raises(TypeError, match="sequence of GraphsTuples, got a single one"):
         graphs.batch(graph)
+    with pytest.raises(TypeError, match="sequence of GraphsTuples, got NoneType"):
+        graphs.batch(None)
     with pytest.raises(TypeError, match="graph 1 of `graphs` must be a GraphsTuple, got Graph"):
         graphs.batch([graph, nx.path_graph(2)])
     with pytest.raises(ValueError, match="agree in dtype and width of `nodes`"):

@@ -1,7 +1,7 @@
 """Functions that make and batch GraphsTuples, and describe them to TFP as an event."""
 
 import collections
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,7 +135,7 @@ def _zero_features(n_node, senders, receivers, n_edge, node_size, dtype):
     )
 
 
-def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
+def batch(graphs: Iterable[GraphsTuple]) -> GraphsTuple:
     """Concatenates GraphsTuples into one; in a `tf.function` their sizes may be dynamic.
 
     Raises:
@@ -145,6 +145,8 @@ def batch(graphs: Sequence[GraphsTuple]) -> GraphsTuple:
     """
     if isinstance(graphs, GraphsTuple):
         raise TypeError("`graphs` must be a sequence of GraphsTuples, got a single one: [graph]")
+    if not isinstance(graphs, Iterable):
+        raise TypeError(f"`graphs` must be a sequence of GraphsTuples, got {type(graphs).__name__}")
     graphs = list(graphs)  # also those of an iterator
     for index, graph in enumerate(graphs):
         if not isinstance(graph, GraphsTuple):
