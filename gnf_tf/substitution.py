@@ -31,17 +31,15 @@ _WITHOUT_ATTRIBUTES = (
     *(list, tuple, set, frozenset, functools.partial, types.MethodType),
     tf.types.experimental.PolymorphicFunction,
 )
-# Names of modules and of their scopes, Sonnet's and TFP's copies of constructors' arguments, and
-# what `tf.Module` keeps to make checkpoints.
-_IGNORED = frozenset(
-    {
-        *("_auto_repr", "_constructor_name_scope", "_name", "_name_scope", "_parameters"),
-        *("_self_name_based_restores", "_self_saveable_object_factories", "_self_update_uid"),
-        *("_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"),
-        *("_self_unconditional_deferred_dependencies", "_self_setattr_tracking", "_scope_name"),
-        "_self_half_step",  # see `gnf_tf.reversible.half_step`
-    }
-)
+_OURS = "_self_half_step"  # see `gnf_tf.reversible.half_step`
+# Names of modules and of their scopes, Sonnet's copies of constructors' arguments, and what
+# `tf.Module` keeps to make checkpoints.
+_RECORDS = {
+    *("_auto_repr", "_constructor_name_scope", "_name", "_name_scope", "_scope_name"),
+    *("_self_name_based_restores", "_self_saveable_object_factories", "_self_update_uid"),
+    *("_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"),
+    *("_self_unconditional_deferred_dependencies", "_self_setattr_tracking"),
+}
 
 
 @contextlib.contextmanager
@@ -119,8 +117,9 @@ def substituted(root: Any, values: Mapping[int, Any]) -> Any:
 
     Returns:
       `root` itself if it holds none of the objects. Otherwise an object of a subclass, or a copy of
-      the function or container. The object has its own replaced attributes; all other attributes
-      are read from the original, and written to it.
+      the function or container. The object has the attributes of the original, some of them
+      replaced; what is assigned to an attribute is assigned to that of the original too. The
+      `variables` of a `tf.Module` are the replacements, where it has some.
     """
     found, holders = _walk(root, values)
     # Everything from which a replaced object can be reached, along whatever cycle.
@@ -179,12 +178,12 @@ def _kind(item):
     if isinstance(item, np.ndarray):
         return np.ndarray, item.dtype.str, item.shape, item.tobytes()
     if isinstance(item, Mapping):
-        return type(item), tuple(item)
+        return type(item), tuple(item), tuple(_added(item))
     if inspect.isfunction(item):
         filled = tuple(map(_is_filled, item.__closure__ or ()))
-        return item.__code__, id(item.__globals__), filled
+        return item.__code__, id(item.__globals__), filled, tuple(vars(item))
     if isinstance(item, _WITHOUT_ATTRIBUTES):
-        return type(item)
+        return type(item), tuple(_added(item))
     if _is_open(item):
         return type(item), tuple(_searched(item))
     return _Leaf(item)
@@ -221,11 +220,14 @@ def _opened(item: Any) -> tuple[list[Any], Rebuild]:
     if _is_constant(item) or isinstance(item, np.ndarray):
         return [], lambda new, done: done(item)
     if isinstance(item, Mapping):
-        return list(item.values()), lambda new, done: _fill_mapping(item, new, done)
+        parts = [*item.values(), *_added(item).values()]
+        return parts, lambda new, done: _fill_mapping(item, new, done)
     if isinstance(item, list):
-        return list(item), lambda new, done: _fill_list(item, new, done)
+        parts = [*item, *_added(item).values()]
+        return parts, lambda new, done: _fill_list(item, new, done)
     if isinstance(item, tuple) and hasattr(item, "_fields"):
-        return list(item), lambda new, done: done(type(item)(*map(new, item)))
+        # The class that TensorFlow's wrapper of a namedtuple names, not that of the wrapper.
+        return list(item), lambda new, done: done(item.__class__(*map(new, item)))
     if isinstance(item, (tuple, set, frozenset)):
         kind = next(kind for kind in (tuple, set, frozenset) if isinstance(item, kind))
         return list(item), lambda new, done: done(kind(map(new, item)))
@@ -239,7 +241,7 @@ def _opened(item: Any) -> tuple[list[Any], Rebuild]:
         )
     if inspect.isfunction(item):
         held = [cell.cell_contents for cell in item.__closure__ or () if _is_filled(cell)]
-        held += [item.__defaults__, item.__kwdefaults__]
+        held += [item.__defaults__, item.__kwdefaults__, *vars(item).values()]
         return held, lambda new, done: _fill_function(item, new, done)
     if isinstance(item, tf.types.experimental.PolymorphicFunction):  # its trace has old values
         return [item.python_function], lambda new, done: done(new(item.python_function))
@@ -251,15 +253,17 @@ def _opened(item: Any) -> tuple[list[Any], Rebuild]:
 
 def _searched(item):
     """The attributes that can hold values, by name, without records that TensorFlow keeps."""
-    ignored = _IGNORED | getattr(item, "_TF_MODULE_IGNORED_PROPERTIES", frozenset())
-    return {name: part for name, part in _attributes(item).items() if name not in ignored}
+    ignored = {_OURS}
+    if isinstance(item, tf.Module):
+        ignored |= _RECORDS | getattr(item, "_TF_MODULE_IGNORED_PROPERTIES", frozenset())
+    if hasattr(type(item), "parameter_properties"):  # TFP's
+        ignored.add("_parameters")
+    return {name: part for name, part in vars(item).items() if name not in ignored}
 
 
-def _attributes(item):
-    """By name; of an object that `substituted` made, those of the original unless replaced."""
-    own = dict(vars(item))
-    viewed = own.pop("_viewed", None)
-    return own if viewed is None else _attributes(viewed) | own
+def _added(item):
+    """The attributes of a container of a user's own class, by name."""
+    return dict(vars(item)) if _is_own(item) and hasattr(item, "__dict__") else {}
 
 
 def _is_open(item):
@@ -278,15 +282,27 @@ def _is_filled(cell):
 
 
 def _fill_mapping(item, new, done):
-    made: dict[Any, Any] = {}
+    made = dict.__new__(type(item)) if isinstance(item, dict) and _is_own(item) else {}
     done(made)
-    made.update((key, new(part)) for key, part in item.items())
+    for key, part in item.items():
+        dict.__setitem__(made, key, new(part))
+    _fill_added(item, made, new)
 
 
 def _fill_list(item, new, done):
-    made: list[Any] = []
+    made = list.__new__(type(item)) if _is_own(item) else []
     done(made)
-    made.extend(map(new, item))
+    list.__setitem__(made, slice(None), [new(part) for part in item])
+    _fill_added(item, made, new)
+
+
+def _is_own(item):
+    return type(item).__module__.partition(".")[0] not in _CLOSED
+
+
+def _fill_added(item, made, new):
+    if hasattr(made, "__dict__"):
+        vars(made).update((name, new(part)) for name, part in _added(item).items())
 
 
 def _fill_function(item, new, done):
@@ -294,8 +310,8 @@ def _fill_function(item, new, done):
     made = types.FunctionType(
         item.__code__, item.__globals__, item.__name__, closure=tuple(cells) or None
     )
-    vars(made).update(vars(item))
     done(made)
+    vars(made).update((name, new(part)) for name, part in vars(item).items())
     for cell, old in zip(cells, item.__closure__ or (), strict=True):
         if _is_filled(old):
             cell.cell_contents = new(old.cell_contents)
@@ -303,36 +319,40 @@ def _fill_function(item, new, done):
 
 
 def _fill_view(item, attributes, new, done):
-    cls = type(item)
-    overridden = frozenset(name for name in attributes if hasattr(cls, name))
-    view = object.__new__(_view_class(cls, overridden))
+    view = object.__new__(_view_class(type(item)))
     done(view)
-    own = vars(view)
-    own["_viewed"] = item
-    for name, part in attributes.items():
-        replaced = new(part)
-        if replaced is not part:
-            own[name] = replaced
+    object.__setattr__(view, "_viewed", item)
+    object.__setattr__(view, "_new", new)
+    vars(view).update(vars(item))
+    vars(view).update((name, new(part)) for name, part in attributes.items())
 
 
 @functools.cache
-def _view_class(cls: type, overridden: frozenset[str]) -> type:
-    """A subclass whose objects have the attributes of `_viewed`, but for some of their own.
+def _view_class(cls: type) -> type:
+    """A subclass whose objects write their attributes to the object `_viewed` too."""
 
-    Python would find attributes that override a default of the class in the class: `overridden`
-    names them.
-    """
+    def write(view, name, value):
+        setattr(view._viewed, name, value)
+        if name in vars(view._viewed):
+            vars(view)[name] = vars(view._viewed)[name]
+
+    def delete(view, name):
+        delattr(view._viewed, name)
+        vars(view).pop(name, None)
+
+    def flatten(view, *args, with_path=False, **options):
+        # By it a `tf.Module` finds its variables and submodules, which tensors replace.
+        found = view._viewed._flatten(*args, with_path=with_path, **options)
+        return ((x[0], view._new(x[1])) if with_path else view._new(x) for x in found)
+
+    # Slots, which no search of an object's attributes finds.
     namespace = {
         "__module__": cls.__module__,
-        "__getattr__": lambda self, name: getattr(vars(self)["_viewed"], name),
-        "__setattr__": lambda self, name, value: setattr(vars(self)["_viewed"], name, value),
-        "__delattr__": lambda self, name: delattr(vars(self)["_viewed"], name),
-        **{name: property(functools.partial(_own_or_viewed, name)) for name in overridden},
+        "__slots__": ("_new", "_viewed"),
+        "__setattr__": write,
+        "__delattr__": delete,
     }
+    if issubclass(cls, tf.Module):
+        namespace["_flatten"] = flatten
     # The class's own metaclass would wrap these, as Sonnet's does all methods.
     return type.__new__(type(cls), cls.__name__, (cls,), namespace)
-
-
-def _own_or_viewed(name, view):
-    own = vars(view)
-    return own[name] if name in own else getattr(own["_viewed"], name)

@@ -23,11 +23,14 @@ ALLOWED = {
     "files": set(),
     "seeds": set(),
     "substitution": set(),
+    "traces": set(),
     "custom_gradient": set(),
     "graphs": {"custom_gradient", "options", "xla"},
     "networks": {"custom_gradient", "graphs", "substitution", "xla"},
-    "reversible": {"custom_gradient", "graphs", "options", "seeds", "substitution", "xla"},
-    "bijectors": {"graphs", "networks", "options", "reversible", "seeds"},
+    "reversible": {
+        *("custom_gradient", "graphs", "options", "seeds", "substitution", "traces", "xla"),
+    },
+    "bijectors": {"graphs", "networks", "options", "reversible", "seeds", "traces"},
     "distributions": {"graphs", "networks", "reversible", "seeds"},
     "models": {
         "custom_gradient",

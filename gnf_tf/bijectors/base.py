@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
-from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow_probability.python.internal import cache_util
 
 from gnf_tf import graphs, options, reversible
 from gnf_tf.graphs.structure import as_tensor
+from gnf_tf.traces import outermost_graph
 
 __all__ = ["GraphBijector", "GraphLayer"]
 
@@ -28,9 +28,7 @@ class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
     def __get__(self, bijector, bijector_class=None):
         bound = super().__get__(bijector, bijector_class)
         if not tf.executing_eagerly():
-            graph = tf.compat.v1.get_default_graph()
-            while isinstance(getattr(graph, "outer_graph", None), FuncGraph):
-                graph = graph.outer_graph  # the branch of a condition finds what came before it
+            graph = outermost_graph()  # the branch of a condition finds what came before it
             if not hasattr(graph, "_gnf_tf_cache"):
                 graph._gnf_tf_cache = cache_util.EphemeralDict()
             bound.storage = graph._gnf_tf_cache

@@ -12,6 +12,7 @@ from gnf_tf import xla
 from gnf_tf.graphs.segments import EdgeOrder, with_edge_order
 from gnf_tf.reversible.layers import Inverse, ReversibleLayer
 from gnf_tf.substitution import Description, described, substituted
+from gnf_tf.traces import outermost_graph
 
 __all__ = ["Gradients", "HalfStep", "Seen"]
 
@@ -167,13 +168,27 @@ class HalfStep:
         n_node = None if tf.executing_eagerly() else tf.get_static_value(seen.graph.n_node)
         options = function, inverse, is_training, None if n_node is None else tuple(n_node)
         key = *options, tuple(kinds)
-        if key not in self._compiled:
+        traces = self._traces(n_node)
+        if key not in traces:
             specs = [None if kind is None else tf.TensorSpec(*kind) for kind in kinds]
-            self._compiled[key] = self._compile(*options, rows, others, specs)
-        compiled, variables = self._compiled[key]
+            traces[key] = self._compile(*options, rows, others, specs)
+        compiled, variables = traces[key]
         # Calling it in the public way would bind the arguments to their names first, which in eager
         # mode takes as long as a small half step.
         return compiled._call_flat(tensors, compiled.captured_inputs), variables
+
+    def _traces(self, n_node):
+        """The compiled functions by what they depend on, where they may be used again.
+
+        A user's own code may depend on more than a layer holds, such as a global, and must be
+        traced for each graph; and sizes that one graph knows are of no use to others.
+        """
+        if self._is_pure and n_node is None:
+            return self._compiled
+        graph = outermost_graph()
+        if not hasattr(graph, "_gnf_tf_half_steps"):
+            graph._gnf_tf_half_steps = {}
+        return graph._gnf_tf_half_steps.setdefault(self, {})
 
     def _compile(self, function, inverse, is_training, n_node, rows, others, specs):
         # Zeros in the place of tensors, which would otherwise stay alive.

@@ -1,0 +1,204 @@
+"""Networks of users' own classes, which look at themselves in ways that ours do not."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import sonnet as snt
+import tensorflow as tf
+
+import gnf_tf
+from gnf_tf import graphs
+from tests import cases
+
+SCALES = (1.0, 5.0, 0.5, 2.0)  # of the networks of the four half steps
+
+
+def weight(size):
+    return tf.Variable(tf.random.normal([2, size]) / 2)
+
+
+class Own(tf.Module):
+    """A linear map of the nodes, by a weight that `get` finds, times a number of Python's."""
+
+    def __init__(self, size, scale):
+        super().__init__()
+        self.make(size, scale)
+
+    def make(self, size, scale):
+        self.w, self.scale = weight(size), scale
+
+    def get(self):
+        return self.w * self.scale
+
+    def __call__(self, graph):
+        return graph.replace(nodes=tf.tanh(tf.matmul(graph.nodes, self.get())))
+
+
+class Variables(Own):
+    def get(self):
+        return self.w / (1 + tf.norm(self.trainable_variables[0])) * self.scale
+
+
+class Submodules(Own):
+    def make(self, size, scale):
+        self.scale = scale
+        self.layer = snt.Linear(size, with_bias=False)
+        self.layer(tf.zeros([1, 2]))
+
+    def get(self):
+        return sum(layer.w for layer in self.submodules) * self.scale
+
+
+class Delegating(Own):
+    def make(self, size, scale):
+        self.inner, self.scale = Own(size, scale), scale
+
+    def __getattr__(self, name):
+        if name == "w":
+            return self.inner.w
+        raise AttributeError(name)
+
+
+class Dictionary(Own):
+    def get(self):
+        return self.__dict__["w"] * vars(self)["scale"]
+
+
+class Parameters(Own):
+    def make(self, size, scale):
+        self._parameters = {"w": weight(size), "scale": scale}
+
+    def get(self):
+        return self._parameters["w"] * self._parameters["scale"]
+
+
+class Pair(NamedTuple):
+    w: tf.Variable
+    b: tf.Variable
+
+
+class Pairs(Own):
+    def make(self, size, scale):
+        self.pair, self.scale = Pair(weight(size), tf.Variable(0.1)), scale
+
+    def get(self):
+        return self.pair.w * self.scale + self.pair.b
+
+
+class AttributeDict(dict):
+    def __getattr__(self, name):
+        return self[name]
+
+
+class TaggedList(list):
+    def total(self):
+        return sum(self) * self.scale
+
+
+class Containers:
+    """No `tf.Module`, whose containers TensorFlow would wrap."""
+
+    def __init__(self, size, scale):
+        self.dictionary = AttributeDict(w=weight(size))
+        self.dictionary.__dict__["scale"] = scale
+        self.list = TaggedList([weight(size)])
+        self.list.scale = scale
+
+    def __call__(self, graph):
+        w = self.list.total() + self.dictionary.w * vars(self.dictionary)["scale"]
+        return graph.replace(nodes=tf.tanh(tf.matmul(graph.nodes, w)))
+
+
+def with_attribute(size, scale):
+    w = weight(size)
+
+    def network(graph):
+        return graph.replace(nodes=tf.tanh(tf.matmul(graph.nodes, w * network.scale)))
+
+    network.scale = scale
+    return network
+
+
+NETWORKS = {
+    kind.__name__: kind
+    for kind in (
+        *(Own, Variables, Submodules, Delegating, Dictionary, Parameters, Pairs, Containers),
+        with_attribute,
+    )
+}
+
+
+def new_gnf(kind, memory):
+    tf.random.set_seed(0)
+    scales = iter(SCALES)
+    return gnf_tf.GNF(
+        2,
+        4,
+        make_conditioner=lambda size: kind(size, next(scales)),
+        normalization=None,
+        memory=memory,
+    )
+
+
+def gradients(gnf, graph):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(gnf.forward(graph).nodes ** 3)
+        loss += tf.reduce_sum(gnf.forward_log_det_jacobian(graph))
+    return tape.gradient(loss, gnf.trainable_variables)
+
+
+@pytest.mark.parametrize("mode", ["eager", "function", "xla"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_same_numbers_in_every_mode(name, mode):
+    """As one would expect, those of eager mode with stored activations."""
+    graph = cases.mixed_graph(tf.float32).replace(edges=None, globals=None)
+    options = {"function": {}, "xla": {"jit_compile": True}}.get(mode)
+    plain = new_gnf(NETWORKS[name], "stored")
+    latent, expected = plain.forward(graph).nodes, gradients(plain, graph)
+    assert len(expected) >= len(SCALES) and all(g is not None for g in expected)
+    for memory in ("stored", "reversible"):
+        gnf = new_gnf(NETWORKS[name], memory)
+
+        def run(function, *arguments):
+            compiled = function if options is None else tf.function(function, **options)
+            return compiled(*arguments)
+
+        found = run(lambda g, gnf=gnf: gnf.forward(g).nodes, graph)
+        np.testing.assert_allclose(found, latent, rtol=1e-4, atol=1e-5)
+        back = run(lambda g, gnf=gnf: gnf.inverse(g).nodes, graph.replace(nodes=latent))
+        np.testing.assert_allclose(back, graph.nodes, rtol=1e-3, atol=1e-4)
+        found = run(lambda g, gnf=gnf: gradients(gnf, g), graph)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["Variables", "Submodules", "Delegating", "Pairs"])
+def test_the_same_numbers_in_a_loop(name):
+    graph = cases.mixed_graph(tf.float32).replace(edges=None, globals=None)
+
+    def net(loop):
+        tf.random.set_seed(0)
+        return gnf_tf.models.GRevNet(
+            3, 4, make_conditioner=lambda size: NETWORKS[name](size, 0.7), loop=loop
+        )
+
+    looped, plain = net(True), net(False)
+    expected = plain(graph).nodes
+    np.testing.assert_allclose(tf.function(looped)(graph).nodes, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_python_knows_is_read_at_each_trace():
+    """A class attribute that changed, and a global; see also how instance attributes do."""
+
+    class Scaled(Own):
+        factor = 1.0
+
+        def get(self):
+            return self.w * self.factor
+
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.ones([5, 4]))
+    coupling = gnf_tf.GraphCoupling(lambda size: Scaled(size, 1.0), 4)
+    for Scaled.factor in (1.0, 3.0):
+        found = tf.function(lambda g: coupling.forward(g).nodes)(graph)
+        np.testing.assert_allclose(found, coupling.forward(graph).nodes, rtol=1e-5)
