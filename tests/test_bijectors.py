@@ -589,3 +589,23 @@ def test_conditional_input_without_conditional_size_is_refused():
     gnf = gnf_tf.GNF(1, 4, dtype=tf.float64, **cases.WIDTHS)
     with pytest.raises(ValueError, match="`conditional_input` must be .*8, 0.* got .*8, 3"):
         gnf.forward(cases.mixed_graph(), conditional_input=np.zeros([8, 3]))
+
+
+def test_values_from_outside_a_tape_do_not_hide_the_weights_from_it():
+    """They are alive, and TFP's cache would give them to the tape as constants."""
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf = gnf_tf.GNF(1, 4)
+    flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
+    drawn = flow.sample(seed=1)
+
+    def gradients(graph):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_sum(flow.log_prob(graph))
+        return tape.gradient(loss, gnf.trainable_variables)
+
+    kept = [gnf.forward(graph), flow.log_prob(drawn)]
+    for one in (graph, drawn):
+        expected = gradients(one.replace(nodes=tf.identity(one.nodes)))
+        for a, b in zip(gradients(one), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    del kept

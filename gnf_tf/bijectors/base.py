@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
+from tensorflow.python.eager import record
 from tensorflow_probability.python.internal import cache_util
 
 from gnf_tf import graphs, options, reversible
@@ -15,6 +16,10 @@ from gnf_tf.graphs.structure import as_tensor
 from gnf_tf.traces import outermost_graph
 
 __all__ = ["GraphBijector", "GraphLayer"]
+
+
+# Entries of eager code that a tape records. Without a tape, the way to a value is not recorded.
+_RECORDED = cache_util.EphemeralDict()
 
 
 class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
@@ -27,6 +32,8 @@ class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
 
     def __get__(self, bijector, bijector_class=None):
         bound = super().__get__(bijector, bijector_class)
+        if tf.executing_eagerly() and record.could_possibly_record():
+            bound.storage = _RECORDED
         if not tf.executing_eagerly():
             graph = outermost_graph()  # the branch of a condition finds what came before it
             if not hasattr(graph, "_gnf_tf_cache"):
