@@ -137,3 +137,18 @@ def test_mixing_starts_as_a_rotation_and_multiplies_rows():
     log_det = np.linalg.slogdet(weights)[1]
     expected = graph.n_node.numpy() * log_det
     np.testing.assert_allclose(mixing.forward_log_det_jacobian(graph), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16])
+def test_mixing_in_16_bits(dtype):
+    """TensorFlow solves in neither, so this is done in float32."""
+    graph = graphs.edgeless([5], 4, dtype=dtype)
+    graph = graph.replace(nodes=tf.cast(tf.random.normal([5, 4], seed=0), dtype))
+    mixing = gnf_tf.GraphMixing(4, seed=3, dtype=dtype)
+    latent = mixing.forward(graph)
+    back = mixing.inverse(latent.replace(nodes=tf.identity(latent.nodes))).nodes
+    assert back.dtype == dtype
+    resolution = {tf.float16: 1e-2, tf.bfloat16: 1e-1}[dtype]
+    np.testing.assert_allclose(
+        tf.cast(back, tf.float32), tf.cast(graph.nodes, tf.float32), atol=resolution
+    )

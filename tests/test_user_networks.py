@@ -202,3 +202,36 @@ def test_what_python_knows_is_read_at_each_trace():
     for Scaled.factor in (1.0, 3.0):
         found = tf.function(lambda g: coupling.forward(g).nodes)(graph)
         np.testing.assert_allclose(found, coupling.forward(graph).nodes, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda size: None, "network, which can be called, got None"),
+        (lambda size: lambda graph: graph.nodes, "returns a GraphsTuple, .*, got EagerTensor"),
+        (lambda size: lambda graph: None, "returns a GraphsTuple, .*, got NoneType"),
+        (lambda size: lambda graph: (graph,), "returns a GraphsTuple, .*, got tuple"),
+        (
+            lambda size: lambda graph: graph.replace(nodes=np.zeros([2, size], np.float32)),
+            "whose nodes are a tensor, got ndarray",
+        ),
+        (
+            lambda size: lambda graph: graph.replace(nodes=tf.zeros([2, size], tf.float64)),
+            "nodes of the dtype of its input, float32, got float64",
+        ),
+        (
+            lambda size: lambda graph: graph.replace(nodes=tf.zeros([2, size], tf.int32)),
+            "nodes of the dtype of its input, float32, got int32",
+        ),
+    ],
+)
+def test_what_is_no_network_is_named(make, message):
+    with pytest.raises(ValueError, match=r"(?s)`make_conditioner\(4\)` must give a .*" + message):
+        gnf_tf.GraphCoupling(make, 4)
+
+
+@pytest.mark.parametrize("given", [None, 3, tf.zeros([2, 4]), {"nodes": tf.zeros([2, 4])}])
+def test_what_is_no_graph_is_named(given):
+    for use in (gnf_tf.GNF(1, 4).forward, gnf_tf.models.GRevNet(1, 4), gnf_tf.NodePrior):
+        with pytest.raises(TypeError, match="`graph` must be a GraphsTuple, got "):
+            use(given)

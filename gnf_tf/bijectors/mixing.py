@@ -87,7 +87,12 @@ class GraphMixing(GraphLayer):
     def invert(self, changed, params):
         """Latent to data: (x, log|det| per node of the inverse), of the same shapes."""
         lower, upper, log_diagonal = params
-        inverse = tf.linalg.triangular_solve(lower, tf.transpose(self._permutation))
+        # TensorFlow solves in no type of 16 bits.
+        solved = tf.float32 if changed.dtype.size < 4 else changed.dtype
+        parts = (lower, upper, tf.transpose(self._permutation))
+        lower, upper, inverse = (tf.cast(part, solved) for part in parts)
+        inverse = tf.linalg.triangular_solve(lower, inverse)
         inverse = tf.linalg.triangular_solve(upper, inverse, lower=False)
+        inverse = tf.cast(inverse, changed.dtype)
         log_det = tf.fill(tf.shape(changed)[:1], -tf.reduce_sum(log_diagonal))
         return tf.matmul(changed, inverse), log_det

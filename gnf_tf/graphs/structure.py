@@ -274,7 +274,10 @@ def fill_missing(graph: GraphsTuple) -> GraphsTuple:
     Raises:
       ValueError: if another field is None or no array, or an index field has another rank than 1.
         The message names the field.
+      TypeError: if `graph` is no GraphsTuple.
     """
+    if getattr(graph, "_fields", None) != GraphsTuple._fields:  # TFP's own class has them too
+        raise TypeError(f"`graph` must be a GraphsTuple, got {type(graph).__name__}")
     for field in ("nodes", *INDEX_FIELDS):
         if getattr(graph, field) is None:
             raise ValueError(f"`graph.{field}` must not be None")

@@ -77,12 +77,29 @@ def make_conditioner_variables(
       use: what `holder` does with the output [2, output_size], if that uses variables too.
 
     Raises:
-      ValueError: as `make_variables`; if the output is not [2, output_size] for two nodes.
+      ValueError: as `make_variables`; if the network can't be called, or for two nodes its result
+        is no GraphsTuple with nodes [2, output_size] of type `dtype`.
     """
     sample = sample_graph(input_size, edge_size, global_size, dtype)
 
+    given = f"`make_conditioner({output_size})`"
+    if not callable(network):
+        raise ValueError(f"{given} must give a network, which can be called, got {network!r:.80}")
+
     def evaluate():
-        output = network(sample).nodes
+        graph = network(sample)
+        output = getattr(graph, "nodes", None)
+        if not tf.is_tensor(output):
+            what = graph if output is None else output
+            raise ValueError(
+                f"{given} must give a network that returns a GraphsTuple, whose nodes are a "
+                f"tensor, got {type(what).__name__}"
+            )
+        if output.dtype != sample.nodes.dtype:
+            raise ValueError(
+                f"{given} must give a network with nodes of the dtype of its input, "
+                f"{sample.nodes.dtype.name}, got {output.dtype.name}"
+            )
         if use is not None and output.shape == [2, output_size]:
             use(output)
         return output.shape
@@ -90,8 +107,8 @@ def make_conditioner_variables(
     shape = make_variables(holder, "make_conditioner", evaluate)
     if shape != [2, output_size]:
         raise ValueError(
-            f"`make_conditioner({output_size})` must give a network with nodes of width "
-            f"{output_size}, one row a node; 2 nodes gave shape {shape}"
+            f"{given} must give a network with nodes of width {output_size}, one row a node; 2 "
+            f"nodes gave shape {shape}"
         )
 
 
