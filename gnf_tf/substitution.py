@@ -269,8 +269,7 @@ def _added(item):
 def _is_open(item):
     if isinstance(item, (type, types.ModuleType)) or not hasattr(item, "__dict__"):
         return False
-    package = type(item).__module__.partition(".")[0]
-    return isinstance(item, tf.Module) or package not in _CLOSED
+    return isinstance(item, tf.Module) or _is_own(item)
 
 
 def _is_filled(cell):
@@ -297,6 +296,7 @@ def _fill_list(item, new, done):
 
 
 def _is_own(item):
+    """Whether its class is of a package whose objects may hold weights."""
     return type(item).__module__.partition(".")[0] not in _CLOSED
 
 

@@ -32,9 +32,10 @@ class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
 
     def __get__(self, bijector, bijector_class=None):
         bound = super().__get__(bijector, bijector_class)
-        if tf.executing_eagerly() and record.could_possibly_record():
-            bound.storage = _RECORDED
-        if not tf.executing_eagerly():
+        if tf.executing_eagerly():
+            if record.could_possibly_record():
+                bound.storage = _RECORDED
+        else:
             graph = outermost_graph()  # the branch of a condition finds what came before it
             if not hasattr(graph, "_gnf_tf_cache"):
                 graph._gnf_tf_cache = cache_util.EphemeralDict()

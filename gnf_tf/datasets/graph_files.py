@@ -200,7 +200,7 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
         "features" and "label" are written.
 
     Raises:
-      TypeError, ValueError: see `graphs.networkx_graphs`.
+      TypeError, ValueError: see `graphs.exchange.networkx_graphs`.
       ValueError: if the format can't hold a graph; the message names it.
       DataError: if the suffix is another one, or the file can't be written.
     """
