@@ -207,36 +207,6 @@ def test_ranks_number_the_nodes_of_each_graph_by_their_noise(is_compiled):
         start += size
 
 
-@pytest.mark.parametrize("is_compiled", [False, True])
-@pytest.mark.parametrize("directed", [False, True])
-def test_walks_are_degrees_and_probabilities_of_a_return(directed, is_compiled):
-    """This encoder returns its input, a noise feature and the features of walks."""
-    encoder = models.GraphAutoEncoder(
-        6,
-        SIZE,
-        make_encoder=lambda size: lambda graph: graph,
-        noise_size=1,
-        walk_length=5,
-        directed=directed,
-    )
-    graph = graphs.pad(embedded(directed), num_nodes=25, num_edges=30, num_graphs=6)
-    encode = functools.partial(encoder.encode, seed=3)
-    encode = tf.function(encode, jit_compile=True) if is_compiled else encode
-    nodes = encode(graph).nodes.numpy()
-    start = 0
-    for member in members(directed):
-        size = len(member)
-        senders = nx.to_numpy_array(member).T  # from the senders of a node to the node
-        np.fill_diagonal(senders, 0.0)
-        degree = senders.sum(axis=1)
-        step = senders / np.maximum(degree, 1.0)[:, np.newaxis]
-        powers = [np.linalg.matrix_power(step, t) for t in (2, 3, 4, 5)]
-        expected = [np.log(1.0 + degree), *(size * np.diag(power) for power in powers)]
-        found = nodes[start : start + size, 1:]
-        np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=1e-5, atol=1e-5)
-        start += size
-
-
 def test_the_distance_may_be_divided_by_the_root_of_the_width():
     graph = embedded()
     scaled = models.GraphAutoEncoder(4, SIZE, scaled_distance=True).edge_logits(graph)
@@ -245,7 +215,7 @@ def test_the_distance_may_be_divided_by_the_root_of_the_width():
     np.testing.assert_allclose(scaled, plain, rtol=1e-4, atol=1e-4)
 
 
-def small_flow(size, walk_length=0):
+def small_flow(size, conditional_size=0):
     """Along the edges, then to all, as the default one."""
 
     def make_conditioner(output_size):
@@ -264,26 +234,30 @@ def small_flow(size, walk_length=0):
         make_conditioner=make_conditioner,
         normalization="act_norm",
         mixing=True,
-        conditional_size=walk_length,
+        conditional_size=conditional_size,
     )
 
 
-def test_flow_encoder_knows_its_density():
+@pytest.mark.parametrize("structure", [{}, {"walk_length": 2, "num_eigenvectors": 2}])
+def test_flow_encoder_knows_its_density(structure):
     """log q = log N(noise) - log|det| of the autodiff Jacobian, for each graph."""
-    encoder = models.FlowAutoEncoder(4, SIZE, make_flow=small_flow)
+    make_flow = functools.partial(small_flow, conditional_size=sum(structure.values()))
+    encoder = models.FlowAutoEncoder(4, SIZE, make_flow=make_flow, **structure)
     graph = embedded()
     encoder.encode(graph, seed=0)
     cases.randomize(encoder, scale=0.2)
     out, log_q = encoder.encode_and_log_prob(graph, seed=5)
     identity = models.GraphAutoEncoder(
-        4, SIZE, make_encoder=lambda size: lambda graph: graph, noise_variance=1.0
+        4, SIZE, make_encoder=lambda size: lambda graph: graph, noise_variance=1.0, **structure
     )
-    noise = identity.encode(graph, seed=5).nodes
+    seen_nodes = identity.encode(graph, seed=5).nodes
+    noise, given = seen_nodes[:, :4], tf.pad(seen_nodes[:, 4:], [[1, 0], [0, 0]])
+    conditions = {"conditional_input": given} if structure else {}
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(noise)
         # Along the edges as the encoder sees them: both ways, and a self loop on every node.
         seen = graphs.canonical(graph.replace(nodes=noise))
-        again = encoder.flow.forward(seen).nodes[1:] / math.sqrt(8.0)
+        again = encoder.flow.forward(seen, **conditions).nodes[1:] / math.sqrt(8.0)
     checks.close(again, out.nodes, tf.float32)
     size = int(tf.size(noise))
     jacobian = tape.jacobian(again, noise, experimental_use_pfor=False)
@@ -314,6 +288,7 @@ def test_padding_changes_nothing():
         ({"temperature": 0.0}, "`temperature` must be positive, got 0.0"),
         ({"noise_size": 0}, "`noise_size` must be positive, got 0"),
         ({"walk_length": -1}, "`walk_length` must be at least 0, got -1"),
+        ({"num_eigenvectors": -1}, "`num_eigenvectors` must be at least 0, got -1"),
         ({"embedding_noise": -1.0}, "`embedding_noise` must be at least 0, got -1.0"),
     ],
 )
@@ -328,10 +303,12 @@ def test_wrong_sizes_and_variances_of_a_flow_are_named(size, variance):
         models.FlowAutoEncoder(size, 5, noise_variance=variance)
 
 
-def test_a_flow_must_have_the_width_of_the_walks():
-    with pytest.raises(ValueError, match="`conditional_size` is `walk_length`, 3, got 0"):
-        models.FlowAutoEncoder(4, SIZE, make_flow=small_flow, walk_length=3)
-    assert models.FlowAutoEncoder(4, SIZE, walk_length=3).flow.conditional_size == 3
+def test_a_flow_must_have_the_width_of_walks_and_eigenvectors():
+    structure = {"walk_length": 3, "num_eigenvectors": 2}
+    message = r"`conditional_size` is `walk_length` \+ `num_eigenvectors`, 5, got 0"
+    with pytest.raises(ValueError, match=message):
+        models.FlowAutoEncoder(4, SIZE, make_flow=small_flow, **structure)
+    assert models.FlowAutoEncoder(4, SIZE, **structure).flow.conditional_size == 5
 
 
 def test_transformer_blocks_can_differ_in_whom_they_hear():
@@ -411,13 +388,15 @@ def encoders(directed=False):
             make_decoder=networks_mlp,
             directed=directed,
             walk_length=3,
+            num_eigenvectors=2,
         ),
         "flow": models.FlowAutoEncoder(
             4,
             SIZE,
-            make_flow=functools.partial(small_flow, walk_length=3),
+            make_flow=functools.partial(small_flow, conditional_size=5),
             directed=directed,
             walk_length=3,
+            num_eigenvectors=2,
         ),
     }
     for name, encoder in made.items():

@@ -249,7 +249,7 @@ def test_a_saved_model_of_tensorflow(tmp_path):
     "changes",
     [
         {"noise_size": 1, "noise_ranks": True, "embedding_noise": 0.1, "scaled_distance": True},
-        {"encoder": "flow", "walk_length": 3},
+        {"encoder": "flow", "walk_length": 3, "num_eigenvectors": 2},
         {"coupling": "spline"},
         {"directed": True},
     ],

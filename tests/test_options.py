@@ -29,6 +29,7 @@ LEAST = {
     "num_bins": 2,
     "rank_frequencies": 0,
     "walk_length": 0,
+    "num_eigenvectors": 0,
     "l2": 0.0,
     "l2_embedding": 0.0,
     "embedding_noise": 0.0,

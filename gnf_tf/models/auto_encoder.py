@@ -8,6 +8,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import bijectors, graphs, networks, options, seeds
+from gnf_tf.models import structure
 from gnf_tf.networks.conditioner import make_variables, sample_graph
 
 __all__ = ["GraphAutoEncoder"]
@@ -23,7 +24,8 @@ class GraphAutoEncoder(snt.Module):
         H ~ N(0, noise_variance I)                                    [N, noise_size]
         R = the rank of H_i1 in its graph, one-hot, with `noise_ranks` [N, max_num_nodes]
         S = degrees and walks, with `walk_length`, see below          [N, walk_length]
-        X = encoder(H, R, S, edges) + embedding_noise E,  E ~ N(0, I) [N, k]
+        V = eigenvectors, with `num_eigenvectors`, see below          [N, num_eigenvectors]
+        X = encoder(H, R, S, V, edges) + embedding_noise E,  E ~ N(0, I) [N, k]
         Y = X, or X + decoder(X) with `make_decoder`                  [N, k]
         p(i ~ j) = sigmoid(-C (|y_i - y_j|^2 - 1)),  C = temperature  equation 6
         cross entropy = -sum over pairs i < j of
@@ -38,8 +40,13 @@ class GraphAutoEncoder(snt.Module):
         s_i = (log(1 + d_i), N (P^2)_ii, ..., N (P^walk_length)_ii)
 
     (P^t)_ii is the probability that a random walk from i is at i again after t steps (Dwivedi et
-    al. 2022). The paper has neither E nor R nor S. The encoder is permutation equivariant, so the
-    distribution of X is too. The embeddings of a graph do not depend on the rest of its batch.
+    al. 2022). V are the coordinates of nodes in the eigenvectors of the largest eigenvalues of the
+    normalized adjacency, with random signs (Sussman et al. 2012; `structure.eigenvectors` has the
+    equations). They show where in a large graph a node is, such as its block of a stochastic block
+    model, which attention along edges can't see from noise. The paper has none of E, R, S and V.
+
+    The encoder is permutation equivariant, so the distribution of X is too. The embeddings of a
+    graph do not depend on the rest of its batch.
 
     The paper's decoder has no network. A decoder network sees all nodes of a graph and can amplify
     small differences between embeddings, so the embeddings can have a simpler density.
@@ -65,6 +72,7 @@ class GraphAutoEncoder(snt.Module):
         noise_size: int | None = None,
         noise_ranks: bool = False,
         walk_length: int = 0,
+        num_eigenvectors: int = 0,
         embedding_noise: float = 0.0,
         temperature: float = 10.0,
         scaled_distance: bool = False,
@@ -85,6 +93,9 @@ class GraphAutoEncoder(snt.Module):
           noise_ranks: whether the encoder also gets the rank R of each node, see above.
           walk_length: number of structural features S that the encoder also gets, see above; 0:
             none, as in the paper.
+          num_eigenvectors: number of eigenvectors V that the encoder also gets; 0: none. XLA finds
+            eigenvectors slowly: those of 32 graphs of 64 nodes in 300 ms on one core, and without
+            XLA in 16 ms.
           embedding_noise: standard deviation of the noise on each embedding feature, 0 or more.
           temperature: C in equation 6, positive; 10 in the paper.
           scaled_distance: whether equation 6 has |y_i - y_j|^2 / sqrt(k), as in the authors' code.
@@ -109,9 +120,11 @@ class GraphAutoEncoder(snt.Module):
         if not embedding_noise >= 0.0:
             raise ValueError(f"`embedding_noise` must be at least 0, got {embedding_noise}")
         options.check_argument("walk_length", options.AtLeast0, walk_length)
+        options.check_argument("num_eigenvectors", options.AtLeast0, num_eigenvectors)
         self._embedding_noise = embedding_noise
         self._noise_ranks = noise_ranks
         self._walk_length = walk_length
+        self._num_eigenvectors = num_eigenvectors
         self.embedding_size = embedding_size
         self.max_num_nodes = max_num_nodes
         self.directed = directed
@@ -131,7 +144,8 @@ class GraphAutoEncoder(snt.Module):
     def _make_variables(self, dtype):
         """Makes all variables in the dtype of the first graph, and checks that they are tracked."""
         self._float_type = dtype
-        of_nodes = self._noise_size + self._noise_ranks * self.max_num_nodes + self._walk_length
+        ranks = self.max_num_nodes if self._noise_ranks else 0
+        of_nodes = self._noise_size + ranks + self._structure_size
         for label, network, size in (
             ("encoder", self._encoder, of_nodes),
             ("decoder", self._decoder, self.embedding_size),
@@ -182,8 +196,14 @@ class GraphAutoEncoder(snt.Module):
 
     @property
     def noise_width(self) -> int:
-        """The number of features of H, and of E if `embedding_noise` is positive, together."""
-        return self._noise_size + (self.embedding_size if self._embedding_noise else 0)
+        """The number of features of H, of E if there is any, and of u if there are eigenvectors."""
+        of_embeddings = self.embedding_size if self._embedding_noise else 0
+        return self._noise_size + of_embeddings + (1 if self._num_eigenvectors else 0)
+
+    @property
+    def _structure_size(self):
+        """The number of features of S and V together."""
+        return self._walk_length + self._num_eigenvectors
 
     def draw_noise(
         self, num_nodes: int | tf.Tensor, *, seed: seeds.Seed, dtype: tf.DType = tf.float32
@@ -219,7 +239,8 @@ class GraphAutoEncoder(snt.Module):
           graph: graphs to encode. Only their topology and the dtype of their nodes matter; see
             `graphs.canonical` for topologies that count as equal.
           seed: seed of the noise; exactly one of `seed` and `noise` must be given.
-          noise: standard normal noise [num_nodes, noise_width], H and then E, see `draw_noise`.
+          noise: standard normal noise [num_nodes, noise_width], see `draw_noise`: H, then E, then
+            u, which decides on the signs of eigenvectors.
 
         Raises:
           ValueError: if `graph` is malformed, or has a graph of more than `max_num_nodes` nodes.
@@ -228,14 +249,13 @@ class GraphAutoEncoder(snt.Module):
         """
         graph = self.checked(graph)
         noise = self._noise(graph, seed, noise)
-        h, e = noise.nodes[:, : self._noise_size], noise.nodes[:, self._noise_size :]
-        h *= self._noise_scale
+        features = [self._noise_scale * noise.nodes[:, : self._noise_size]]
         if self._noise_ranks:
-            h = tf.concat([h, self._ranks(noise)], axis=-1)
-        if self._walk_length:
-            h = tf.concat([h, self._walks(noise)], axis=-1)
-        embedded = self._encoder(noise.replace(nodes=h)).nodes
+            features.append(self._ranks(noise))
+        features.append(self._structure(noise))
+        embedded = self._encoder(noise.replace(nodes=tf.concat(features, axis=-1))).nodes
         if self._embedding_noise:
+            e = noise.nodes[:, self._noise_size :][:, : self.embedding_size]
             embedded += self._embedding_noise * e
         return graph.replace(nodes=embedded[1:])
 
@@ -248,19 +268,18 @@ class GraphAutoEncoder(snt.Module):
         rank = tf.reduce_sum(tf.cast(is_smaller, tf.int32), axis=-1)
         return blocks.unstack(tf.one_hot(rank, self.max_num_nodes, dtype=noise.nodes.dtype))
 
-    def _walks(self, canonical):
-        """Returns S, [num_nodes, walk_length], of canonical topologies."""
-        blocks = graphs.Blocks.of(canonical, self.max_num_nodes)
-        edges = blocks.adjacency(canonical, canonical.nodes.dtype)
+    def _structure(self, noise):
+        """Returns S and V, [num_nodes, _structure_size], of canonical topologies with noise."""
+        blocks = graphs.Blocks.of(noise, self.max_num_nodes)
+        edges = blocks.adjacency(noise, noise.nodes.dtype)
         edges *= 1.0 - tf.eye(blocks.size, dtype=edges.dtype)
-        degree = tf.reduce_sum(edges, axis=-1, keepdims=True)
-        step = tf.math.divide_no_nan(edges, degree)
-        size = tf.cast(canonical.n_node, edges.dtype)[:, tf.newaxis]
-        features, power = [tf.math.log1p(degree[..., 0])], step
-        for _ in range(self._walk_length - 1):
-            power = tf.matmul(power, step)
-            features.append(size * tf.linalg.diag_part(power))
-        return blocks.unstack(tf.stack(features, axis=-1))
+        found = []
+        if self._walk_length:
+            found.append(structure.walks(edges, noise.n_node, self._walk_length))
+        if self._num_eigenvectors:
+            u = blocks.stack(noise.nodes[:, -1])
+            found.append(structure.eigenvectors(edges, noise.n_node, u, self._num_eigenvectors))
+        return blocks.unstack(tf.concat(found, axis=-1)) if found else noise.nodes[:, :0]
 
     def edge_logits(self, graph: GraphsTuple) -> tf.Tensor:
         """Returns the logit of p(i ~ j), equation 6, for all pairs of nodes of each graph.

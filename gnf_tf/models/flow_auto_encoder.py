@@ -48,12 +48,13 @@ class FlowAutoEncoder(GraphAutoEncoder):
           embedding_size: width of the embeddings, even.
           max_num_nodes: number of nodes of the largest graph, see `graphs.Blocks.of`.
           make_flow: called once with `embedding_size`, returns a GNF for nodes of that width,
-            without `normalization="batch_norm"`, whose `conditional_size` is the `walk_length`; the
-            features S of `GraphAutoEncoder` are its conditional input. Default: a GNF with 4 steps
-            whose networks attend along the edges and then between all nodes.
+            without `normalization="batch_norm"`, whose `conditional_size` is the sum of
+            `walk_length` and `num_eigenvectors`; the features S and V of `GraphAutoEncoder` are its
+            conditional input. Default: a GNF with 4 steps whose networks attend along the edges and
+            then between all nodes.
           noise_variance: c^2 above; default: 1 / (2 embedding_size).
-          **options: `make_decoder`, `directed`, `walk_length`, `temperature`, `scaled_distance` and
-            `name` of `GraphAutoEncoder`.
+          **options: `make_decoder`, `directed`, `walk_length`, `num_eigenvectors`, `temperature`,
+            `scaled_distance` and `name` of `GraphAutoEncoder`.
 
         Raises:
           ValueError: if an argument is out of its range, the flow has another `conditional_size`,
@@ -68,10 +69,10 @@ class FlowAutoEncoder(GraphAutoEncoder):
             noise_variance=noise_variance,
             **options,
         )
-        if self.flow.conditional_size != self._walk_length:
+        if self.flow.conditional_size != self._structure_size:
             raise ValueError(
-                "`make_flow` must give a GNF whose `conditional_size` is `walk_length`, "
-                f"{self._walk_length}, got {self.flow.conditional_size}"
+                "`make_flow` must give a GNF whose `conditional_size` is `walk_length` + "
+                f"`num_eigenvectors`, {self._structure_size}, got {self.flow.conditional_size}"
             )
 
     def _default_flow(self, node_size):
@@ -85,7 +86,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
                 fully_connected=(False, True),
                 max_num_nodes=self.max_num_nodes,
             ),
-            conditional_size=self._walk_length,
+            conditional_size=self._structure_size,
             normalization="act_norm",
             mixing=True,
             memory="stored",
@@ -112,7 +113,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
         Args:
           graph: graphs to encode, see `encode`.
           seed: seed of the noise; exactly one of `seed` and `noise` must be given.
-          noise: standard normal noise [num_nodes, embedding_size].
+          noise: standard normal noise [num_nodes, noise_width], H and then u, see `encode`.
 
         Raises:
           ValueError: see `encode`.
@@ -120,9 +121,10 @@ class FlowAutoEncoder(GraphAutoEncoder):
         graph = self.checked(graph)
         noise = self._noise(graph, seed, noise)
         constant = 0.5 * math.log(2.0 * math.pi) + math.log(self._noise_scale)
-        log_prob = -tf.reduce_sum(0.5 * tf.square(noise.nodes) + constant, axis=-1)
-        walks = self._walks(noise) if self._walk_length else None
-        embedded, log_det = reversible.run(self.flow.layers, noise, walks)
+        h = noise.nodes[:, : self.embedding_size]
+        log_prob = -tf.reduce_sum(0.5 * tf.square(h) + constant, axis=-1)
+        structure = self._structure(noise) if self._structure_size else None
+        embedded, log_det = reversible.run(self.flow.layers, noise.replace(nodes=h), structure)
         embedded = graph.replace(nodes=self._noise_scale * embedded.nodes[1:])
         # `reversible.run` returns log-determinants per node; row 0 is that of `graphs.canonical`.
         return embedded, graphs.sum_nodes((log_prob - log_det)[1:], graph)

@@ -49,6 +49,9 @@ class GeneratorConfig:
     """number of features of each node's place in its graph that the encoder also gets: its degree,
     and the probabilities that random walks of 2 to walk_length steps return to it. Attention along
     edges, which is a mean over neighbors, learns them slowly"""
+    num_eigenvectors: options.AtLeast0 = 0
+    """number of eigenvectors of the normalized adjacency that the encoder also gets, with random
+    signs. They show where in a large graph a node is, such as its block or place in the plane"""
     embedding_noise: options.NotNegative = 0.0
     """standard deviation of the noise on each embedding feature of a network encoder, 0 in the
     paper. With it the decoder learns to allow for errors of the flow's samples, and no direction is
@@ -98,6 +101,7 @@ def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoE
         "temperature": config.temperature,
         "scaled_distance": config.scaled_distance,
         "walk_length": config.walk_length,
+        "num_eigenvectors": config.num_eigenvectors,
     }
     if config.decoder_blocks:
         options["make_decoder"] = functools.partial(
@@ -123,7 +127,7 @@ def make_auto_encoder(config: GeneratorConfig, max_num_nodes: int) -> GraphAutoE
             num_blocks=config.encoder_blocks,
             fully_connected=[i % 2 == 1 for i in range(config.encoder_blocks)],
         ),
-        conditional_size=config.walk_length,
+        conditional_size=config.walk_length + config.num_eigenvectors,
         name="encoder",
     )
     return FlowAutoEncoder(config.embedding_size, max_num_nodes, **options)
