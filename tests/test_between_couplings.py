@@ -63,6 +63,17 @@ def test_initialize_needs_act_norm_and_data():
         gnf_tf.GraphActNorm(2).initialize(graphs.edgeless([1], 2))
 
 
+@pytest.mark.parametrize(
+    "method, normalization", [("initialize", "act_norm"), ("calibrate", "batch_norm")]
+)
+def test_data_are_seen_in_eager_mode_only(method, normalization):
+    """In a graph the checks of data would see nothing, and padding could not be told."""
+    gnf = gnf_tf.GNF(1, 2, normalization=normalization)
+    see = tf.function(lambda graph: getattr(gnf, method)(graph), autograph=False)
+    with pytest.raises(ValueError, match="gnf must get its data in eager mode"):
+        see(graphs.edgeless([3], 2))
+
+
 def test_calibrated_statistics_are_those_of_the_batch():
     """On that batch training and evaluation are then the same map; padding counts for nothing."""
     options = {"padded": True, "mean_scaling": True, "mixing": True, "global_size": 1}

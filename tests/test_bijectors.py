@@ -396,6 +396,13 @@ def test_trains_through_keras(topology):
     assert np.abs(gnf.normalizations[0].moving_mean.numpy()[0] - 5.0 * (1 - 0.99**40)) < 0.2
 
 
+def test_a_prior_has_no_density_of_a_tensor():
+    """Also not of one with as many rows as a GraphsTuple has fields."""
+    graph = graphs.fully_connected([3, 4], 4)
+    with pytest.raises(TypeError, match="`graph` must be a GraphsTuple, got EagerTensor"):
+        gnf_tf.NodePrior(graph).log_prob(graph.nodes)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -404,16 +411,23 @@ def test_trains_through_keras(topology):
         (lambda: gnf_tf.GNF(1, 4, memory="disk"), "`memory` must be one of .*'disk'"),
         (
             lambda: gnf_tf.GNF(1, 4, max_log_scale=0.0),
-            "`max_log_scale` must be positive and finite, got 0.0",
+            "`max_log_scale` must be positive, got 0.0",
         ),
         (lambda: gnf_tf.GNF(1, 4, coupling="cubic"), "`coupling` must be .*'cubic'"),
         (lambda: gnf_tf.GraphCoupling(cases.attention, 4, updates=2), "`updates` must be .* got 2"),
+        (lambda: gnf_tf.GraphCoupling(cases.attention, 4, updates=1.0), "`updates` .* got 1.0"),
         (
             lambda: gnf_tf.GraphBatchNorm(4, momentum=1.0),
             r"`momentum` must be in \[0, 1\), got 1.0",
         ),
-        (lambda: gnf_tf.GraphBatchNorm(4, epsilon=0.0), "`epsilon` must be positive .* got 0.0"),
-        (lambda: gnf_tf.GraphBatchNorm(4, epsilon=np.inf), "`epsilon` must be .* finite, got inf"),
+        (lambda: gnf_tf.GraphBatchNorm(4, epsilon=0.0), "`epsilon` must be positive, got 0.0"),
+        (
+            lambda: gnf_tf.GraphBatchNorm(4, epsilon=np.inf),
+            "`epsilon` must be .* finite .*, got inf",
+        ),
+        (lambda: gnf_tf.GraphBatchNorm(4, momentum="a"), "`momentum` must be .* number, got 'a'"),
+        (lambda: gnf_tf.GraphBatchNorm(4, epsilon=None), "`epsilon` must be .* number, got None"),
+        (lambda: gnf_tf.GNF(1, 4, dtype=None), "`dtype` must be a float type, got None"),
         (lambda: gnf_tf.GNF(2.5, 4), "`num_steps` must be a whole number, got 2.5"),
         (lambda: gnf_tf.GNF(True, 4), "`num_steps` must be a whole number, got True"),
         (lambda: gnf_tf.GNF(1, 4.0), "`node_size` must be a whole number, got 4.0"),
@@ -424,7 +438,7 @@ def test_trains_through_keras(topology):
         ),
         (lambda: gnf_tf.GNF(1, 4, edge_size=-1), "`edge_size` must be at least 0, got -1"),
         (lambda: gnf_tf.GNFStep(4, global_size=2.5), "`global_size` must be a whole .* got 2.5"),
-        (lambda: gnf_tf.GNF(1, 4, dtype=tf.int32), "`dtype` must be a float type, got int32"),
+        (lambda: gnf_tf.GNF(1, 4, dtype=tf.int32), "`dtype` must be a float type, got tf.int32"),
         (lambda: gnf_tf.GNF(1, 4, coupling=None), r"`coupling` must be .*Spline\(\), got None"),
         (
             lambda: gnf_tf.GNF(1, 4, coupling=gnf_tf.bijectors.VectorAffine),

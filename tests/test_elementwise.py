@@ -102,12 +102,15 @@ def test_extreme_parameters_stay_finite_and_invertible_in_float32():
     "make, message",
     [
         (lambda: bijectors.Spline(num_bins=1), "`num_bins` must be at least 2, got 1"),
-        (lambda: bijectors.Spline(bound=0.0), "`bound` must be positive and finite, got 0.0"),
-        (lambda: bijectors.Spline(bound=math.inf), "`bound` must be positive and finite, got inf"),
+        (lambda: bijectors.Spline(bound=0.0), "`bound` must be positive, got 0.0"),
+        (lambda: bijectors.Spline(bound=math.inf), "`bound` must be a finite number, got inf"),
+        (lambda: bijectors.Spline(bound="a"), "`bound` must be a finite number, got 'a'"),
         (lambda: bijectors.Spline(min_slope=1.0), "`min_slope` must be in .* got 1.0"),
-        (lambda: bijectors.Affine(0.0), "`max_log_scale` must be positive and finite, got 0.0"),
-        (lambda: bijectors.Affine(math.nan), "`max_log_scale` must be positive .* got nan"),
-        (lambda: bijectors.Affine(math.inf), "`max_log_scale` must be positive .* got inf"),
+        (lambda: bijectors.Spline(min_slope=None), "`min_slope` must be a finite .* got None"),
+        (lambda: bijectors.Affine(0.0), "`max_log_scale` must be positive, got 0.0"),
+        (lambda: bijectors.Affine(math.nan), "`max_log_scale` must be a finite number, got nan"),
+        (lambda: bijectors.Affine(math.inf), "`max_log_scale` must be a finite number, got inf"),
+        (lambda: bijectors.Affine("a"), "`max_log_scale` must be a finite number, got 'a'"),
     ],
 )
 def test_errors_name_the_argument(make, message):

@@ -103,8 +103,12 @@ class GraphBijector(tfp.bijectors.Bijector):
         reversible.half_sizes(node_size)  # raises if the features can't be split
         reversible.check_memory(memory)
         options.check_argument("conditional_size", options.AtLeast0, conditional_size)
-        if not tf.as_dtype(dtype).is_floating:
-            raise ValueError(f"`dtype` must be a float type, got {tf.as_dtype(dtype).name}")
+        try:
+            is_float = tf.as_dtype(dtype).is_floating
+        except TypeError:
+            is_float = False
+        if not is_float:
+            raise ValueError(f"`dtype` must be a float type, got {dtype!r}")
         self._node_size = node_size
         self._conditional_size = conditional_size
         self._float_type = tf.as_dtype(dtype)
@@ -262,6 +266,8 @@ class GraphBijector(tfp.bijectors.Bijector):
         return graph, graphs.sum_nodes(log_det, graph)
 
     def _checked_graph(self, graph, check_values=False):
+        if check_values and not tf.executing_eagerly():
+            raise ValueError(f"{self.name} must get its data in eager mode, not in a tf.function")
         graph = GraphsTuple(*graph)  # TFP may have repacked it
         graphs.validate(
             graph,

@@ -1,12 +1,10 @@
 """Batch normalization of node features (RealNVP, section 3.7)."""
 
-import math
-
 import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
-from gnf_tf import graphs
+from gnf_tf import graphs, options
 from gnf_tf.bijectors.base import GraphLayer
 
 __all__ = ["GraphBatchNorm"]
@@ -61,10 +59,8 @@ class GraphBatchNorm(GraphLayer):
           ValueError: for an argument out of its range.
         """
         parameters = dict(locals())
-        if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"`momentum` must be in [0, 1), got {momentum}")
-        if not 0.0 < epsilon < math.inf:
-            raise ValueError(f"`epsilon` must be positive and finite, got {epsilon}")
+        options.check_argument("momentum", options.Share, momentum)
+        options.check_argument("epsilon", options.Positive, epsilon)
         super().__init__(
             node_size,
             dtype=dtype,

@@ -1,6 +1,5 @@
 """Affine couplings by message passing: half of a GRevNet step (paper, equations 3 and 4)."""
 
-import math
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -42,8 +41,7 @@ class BoundedScale:
 
     def __init__(self, max_log_scale: float = 2.0):
         """Raises a ValueError if `max_log_scale` is not positive and finite."""
-        if not 0 < max_log_scale < math.inf:
-            raise ValueError(f"`max_log_scale` must be positive and finite, got {max_log_scale}")
+        options.check_argument("max_log_scale", options.Positive, max_log_scale)
         self._max_log_scale = max_log_scale
 
     def bounded(self, log_scale: tf.Tensor) -> tf.Tensor:
@@ -162,6 +160,7 @@ class GraphCoupling(GraphLayer):
             numbers from TensorFlow's state.
         """
         parameters = dict(locals())
+        options.check_argument("updates", int, updates)
         if updates not in (0, 1):
             raise ValueError(f"`updates` must be 0 or 1, got {updates!r}")
         super().__init__(

@@ -19,6 +19,7 @@ class GraphMixing(GraphLayer):
 
     P is a fixed permutation matrix, L is lower triangular with ones on its diagonal, and U is
     strictly upper triangular; all are [node_size, node_size]. W starts as a random rotation.
+    P and the signs follow from `seed` and are no variables, so a checkpoint belongs to one seed.
 
     A coupling divides the features in two halves, always the same ones. With a mixing
     between couplings, each feature can depend on every other one.

@@ -47,8 +47,8 @@ class Spline:
           min_slope: the least slope at a knot, in (0, 1).
         """
         options.check_argument("num_bins", options.AtLeast2, num_bins)
-        if not 0 < bound < math.inf:
-            raise ValueError(f"`bound` must be positive and finite, got {bound}")
+        options.check_argument("bound", options.Positive, bound)
+        options.check_argument("min_slope", float, min_slope)
         if not 0 < min_slope < 1:
             raise ValueError(f"`min_slope` must be in (0, 1), got {min_slope}")
         self._num_bins = num_bins

@@ -82,7 +82,7 @@ class NodePrior(tfp.distributions.Distribution):
         return GraphsTuple(*fields).replace(nodes=seeds.normal(tf.shape(nodes), seed, nodes.dtype))
 
     def _call_log_prob(self, value, name, **kwargs):
-        graph = graphs.fill_missing(GraphsTuple(*value))  # TFP refuses None before `_log_prob`
+        graph = graphs.fill_missing(value)  # TFP refuses None before `_log_prob`
         return super()._call_log_prob(graph, name, **kwargs)
 
     def _checked(self, graph):
