@@ -171,6 +171,20 @@ def test_a_validation_has_new_noise_for_each_batch_and_the_next_one_the_same(enc
     checks.noise_of_validation(objective)
 
 
+@pytest.mark.parametrize(
+    "num_eigenvectors, max_num_nodes, expected",
+    [(0, 200, "xla"), (2, 60, "xla"), (2, 200, "function")],
+)
+def test_xla_finds_no_eigenvectors_of_large_graphs(
+    train, num_eigenvectors, max_num_nodes, expected
+):
+    config = dataclasses.replace(CONFIG, num_eigenvectors=num_eigenvectors)
+    generator = models.GraphGenerator.for_data(train, config, max_num_nodes=max_num_nodes)
+    settings = GeneratorSettings(stage="auto_encoder")
+    objective = GeneratorObjective(generator, settings, 0, train, None)
+    assert objective.default_execution() == expected
+
+
 def test_steps_are_rounded_up_to_whole_passes(train):
     generator = new_generator(train)
     for steps, expected in ((None, 2), (1, 2), (2, 2), (3, 4)):
