@@ -252,7 +252,8 @@ class GraphAutoEncoder(snt.Module):
         features = [self._noise_scale * noise.nodes[:, : self._noise_size]]
         if self._noise_ranks:
             features.append(self._ranks(noise))
-        features.append(self._structure(noise))
+        if self._structure_size:
+            features.append(self._structure(noise))
         embedded = self._encoder(noise.replace(nodes=tf.concat(features, axis=-1))).nodes
         if self._embedding_noise:
             e = noise.nodes[:, self._noise_size :][:, : self.embedding_size]
@@ -279,7 +280,7 @@ class GraphAutoEncoder(snt.Module):
         if self._num_eigenvectors:
             u = blocks.stack(noise.nodes[:, -1])
             found.append(structure.eigenvectors(edges, noise.n_node, u, self._num_eigenvectors))
-        return blocks.unstack(tf.concat(found, axis=-1)) if found else noise.nodes[:, :0]
+        return blocks.unstack(tf.concat(found, axis=-1))
 
     def edge_logits(self, graph: GraphsTuple) -> tf.Tensor:
         """Returns the logit of p(i ~ j), equation 6, for all pairs of nodes of each graph.
