@@ -26,10 +26,12 @@ class FlowAutoEncoder(GraphAutoEncoder):
         log p(edges) >= E_q [log p(edges | X) + log p(X) - log q(X | edges)]
 
     bounds the likelihood of whole graphs, up to the order of their nodes, and trains encoder,
-    decoder and prior end to end (future work in the paper). With `num_eigenvectors`, q is the density
-    given the signs of the eigenvectors, and the bound an expectation over them. The factor c comes after the flow, so
-    that the flow's networks get features of scale 1. The default c^2 = 1 / (2 embedding_size) gives
-    two nodes a mean squared distance of 1 at initialization.
+    decoder and prior end to end (future work in the paper). With `num_eigenvectors`, q is the
+    density given the signs of eigenvectors, and the bound an expectation over these too.
+
+    The factor c comes after the flow, so that the flow's networks get features of scale 1. The
+    default c^2 = 1 / (2 embedding_size) gives two nodes a mean squared distance of 1 at
+    initialization.
 
     Use `GraphAutoEncoder` for the paper's encoder, whose density is unknown.
     """
