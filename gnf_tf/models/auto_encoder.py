@@ -41,9 +41,9 @@ class GraphAutoEncoder(snt.Module):
 
     (P^t)_ii is the probability that a random walk from i is at i again after t steps (Dwivedi et
     al. 2022). V are the coordinates of nodes in the eigenvectors of the largest eigenvalues of the
-    normalized adjacency, with random signs (Sussman et al. 2012; `structure.eigenvectors` has the
-    equations). They show where in a large graph a node is, such as its block of a stochastic block
-    model, which attention along edges can't see from noise. The paper has none of E, R, S and V.
+    normalized adjacency (Sussman et al. 2012; `structure.eigenvectors` has the equations). They
+    show where in a large graph a node is, such as its block of a stochastic block model, which
+    attention along edges can't see from noise. The paper has none of E, R, S and V.
 
     The encoder is permutation equivariant, so the distribution of X is too. The embeddings of a
     graph do not depend on the rest of its batch.
@@ -240,7 +240,7 @@ class GraphAutoEncoder(snt.Module):
             `graphs.canonical` for topologies that count as equal.
           seed: seed of the noise; exactly one of `seed` and `noise` must be given.
           noise: standard normal noise [num_nodes, noise_width], see `draw_noise`: H, then E, then
-            u, which decides on the signs of eigenvectors.
+            u, which decides on eigenvectors where a symmetry leaves them undetermined.
 
         Raises:
           ValueError: if `graph` is malformed, or has a graph of more than `max_num_nodes` nodes.

@@ -27,7 +27,7 @@ class FlowAutoEncoder(GraphAutoEncoder):
 
     bounds the likelihood of whole graphs, up to the order of their nodes, and trains encoder,
     decoder and prior end to end (future work in the paper). With `num_eigenvectors`, q is the
-    density given the signs of eigenvectors, and the bound an expectation over these too.
+    density given the eigenvectors, and the bound an expectation over their noise too.
 
     The factor c comes after the flow, so that the flow's networks get features of scale 1. The
     default c^2 = 1 / (2 embedding_size) gives two nodes a mean squared distance of 1 at

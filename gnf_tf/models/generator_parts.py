@@ -50,8 +50,8 @@ class GeneratorConfig:
     and the probabilities that random walks of 2 to walk_length steps return to it. Attention along
     edges, which is a mean over neighbors, learns them slowly"""
     num_eigenvectors: options.AtLeast0 = 0
-    """number of eigenvectors of the normalized adjacency that the encoder also gets, with random
-    signs. They show where in a large graph a node is, such as its block or place in the plane"""
+    """number of eigenvectors of the normalized adjacency that the encoder also gets. They show
+    where in a large graph a node is, such as its block or its place in the plane"""
     embedding_noise: options.NotNegative = 0.0
     """standard deviation of the noise on each embedding feature of a network encoder, 0 in the
     paper. With it the decoder learns to allow for errors of the flow's samples, and no direction is

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 __all__ = ["eigenvectors", "walks"]
 
-TIES = 1e-3  # deviation of the noise that tells equal eigenvalues, which are in [-1, 1], apart
+TIES = 1e-3  # scale of the noise that tells equal eigenvalues, and vanishing skewness, apart
 
 
 def walks(edges: tf.Tensor, n_node: tf.Tensor, length: int) -> tf.Tensor:
@@ -46,10 +46,10 @@ def eigenvectors(edges: tf.Tensor, n_node: tf.Tensor, noise: tf.Tensor, number: 
 
         sqrt(N max(l_k, 0)) v_ik
 
-    Neither the sign of an eigenvector nor, for equal eigenvalues, the eigenvectors are determined.
-    The noise u determines them: u v_k is positive, and M gets a little of u on its diagonal. So
-    the features of a graph whose nodes and noise are permuted are permuted alike, and for normal
-    noise all signs are independent and as likely as not.
+    The sign of v_k is that for which sum_i v_ik^3 is positive. Where a symmetry of the graph leaves
+    the sign undetermined, or the eigenvectors of equal eigenvalues, the noise u determines them: a
+    little of sum_i u_i v_ik is added to that sum, and a little of u to the diagonal of M. So the
+    features of a graph whose nodes and noise are permuted are permuted alike.
 
     Args:
       edges: see `walks`; an edge in one direction counts as one in both.
@@ -74,8 +74,9 @@ def eigenvectors(edges: tf.Tensor, n_node: tf.Tensor, noise: tf.Tensor, number: 
     matrix += tf.linalg.diag(tf.where(is_node, TIES * noise, -4.0))
     values, vectors = tf.linalg.eigh(matrix)
     values, vectors = values[:, tf.newaxis, ::-1][..., :number], vectors[..., ::-1][..., :number]
-    along = tf.reduce_sum(vectors * noise[:, :, tf.newaxis], axis=1, keepdims=True)
     size = tf.cast(n_node, wide)[:, tf.newaxis, tf.newaxis]
-    features = tf.sign(along) * vectors * tf.sqrt(size * tf.maximum(values, 0.0))
+    skewness = vectors * (tf.sqrt(size) * tf.square(vectors) + TIES * noise[:, :, tf.newaxis])
+    signs = tf.sign(tf.reduce_sum(skewness, axis=1, keepdims=True))
+    features = signs * vectors * tf.sqrt(size * tf.maximum(values, 0.0))
     features = tf.pad(features, [[0, 0], [0, 0], [0, number - tf.shape(features)[2]]])
     return tf.cast(tf.ensure_shape(features, [None, None, number]), dtype)
