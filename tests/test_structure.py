@@ -99,7 +99,11 @@ def permuted(member, order):
     return nx.relabel_nodes(member, {old: new for new, old in enumerate(order)})
 
 
-@pytest.mark.parametrize("member", MEMBERS, ids=["plain", "one", "star", "parts", "empty"])
+@pytest.mark.parametrize(
+    "member",
+    [*MEMBERS, nx.cycle_graph(6)],
+    ids=["plain", "one", "star", "parts", "empty", "cycle"],
+)
 def test_eigenvectors_are_equivariant_also_where_eigenvalues_are_equal(member):
     """Permuted nodes with permuted noise have permuted features, for each choice of the noise."""
     rng = np.random.default_rng(0)

@@ -54,7 +54,7 @@ def eigenvectors(edges: tf.Tensor, n_node: tf.Tensor, noise: tf.Tensor, number: 
     Args:
       edges: see `walks`; an edge in one direction counts as one in both.
       n_node: see `walks`.
-      noise: [n_graphs, size] standard normal noise u.
+      noise: [n_graphs, size] standard normal noise u, 0 in slots without a node.
       number: the number of features. A graph of fewer nodes has features 0.
 
     Returns:
@@ -69,10 +69,8 @@ def eigenvectors(edges: tf.Tensor, n_node: tf.Tensor, noise: tf.Tensor, number: 
     products = root[:, :, tf.newaxis] * root[:, tf.newaxis, :]
     total = tf.reduce_sum(tf.square(root), axis=-1)[:, tf.newaxis, tf.newaxis]
     matrix = tf.math.divide_no_nan(edges, products) - tf.math.divide_no_nan(2.0 * products, total)
-    is_node = tf.range(tf.shape(edges)[1]) < n_node[:, tf.newaxis]
-    # The eigenvectors of slots without a node come last.
-    matrix += tf.linalg.diag(tf.where(is_node, TIES * noise, -4.0))
-    values, vectors = tf.linalg.eigh(matrix)
+    # Slots without a node have eigenvectors of eigenvalue 0, and so features 0.
+    values, vectors = tf.linalg.eigh(matrix + tf.linalg.diag(TIES * noise))
     values, vectors = values[:, tf.newaxis, ::-1][..., :number], vectors[..., ::-1][..., :number]
     size = tf.cast(n_node, wide)[:, tf.newaxis, tf.newaxis]
     skewness = vectors * (tf.sqrt(size) * tf.square(vectors) + TIES * noise[:, :, tf.newaxis])
