@@ -11,19 +11,16 @@ writes them, with a plot, to `--out`.
 
 import dataclasses
 import json
-import os
 import pathlib
 import platform
-import re
 import sys
-import tempfile
 import time
 from typing import Literal
 
 import numpy as np
 import tyro
 
-from benchmarks.processes import MEGABYTE, in_process, peak_mb
+from benchmarks.processes import in_process, peak_mb, with_buffers
 
 Mode = Literal["xla", "function", "eager"]
 
@@ -178,20 +175,12 @@ def measure_accuracy(config: Config, num_steps: int, dtype_name: str) -> dict:
 
 def memory_point(config: Config, mode: str, depth: int, memory: str) -> dict:
     """`measure_peak` in its process; under XLA with the buffers [MB] of the compiled step."""
-    environment = dict(ENVIRONMENT.get(mode, {}))
-    with tempfile.TemporaryDirectory() as folder:
-        if mode == "xla":
-            flags = os.environ.get("XLA_FLAGS", "")
-            environment["XLA_FLAGS"] = f"{flags} --xla_dump_to={folder} --xla_dump_hlo_as_text"
-        peak = in_process(measure_peak, config, depth, memory, mode, environment=environment)
-        totals = [
-            re.search(r"Total bytes used: (\d+)", path.read_text())
-            for path in pathlib.Path(folder).glob("*memory-usage-report*")
-        ]
-    point = {"peak_mb": peak}
-    if totals:
-        point["buffers_mb"] = max(int(total[1]) for total in totals) / MEGABYTE
-    return point
+    environment = ENVIRONMENT.get(mode, {})
+    arguments = config, depth, memory, mode
+    if mode != "xla":
+        return {"peak_mb": in_process(measure_peak, *arguments, environment=environment)}
+    peak, buffers = with_buffers(measure_peak, *arguments, environment=environment)
+    return {"peak_mb": peak} | ({} if buffers is None else {"buffers_mb": buffers})
 
 
 def growth(points: dict[int, float], depths: tuple[int, ...]) -> float:

@@ -6,11 +6,12 @@ import pathlib
 import re
 import resource
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 from unittest import mock
 
-__all__ = ["MEGABYTE", "in_process", "peak_mb"]
+__all__ = ["MEGABYTE", "in_process", "peak_mb", "with_buffers"]
 
 MEGABYTE = 2**20
 POLL_SECONDS = 0.05
@@ -55,6 +56,31 @@ def in_process(
     finally:
         process.kill()
         process.join()
+
+
+def with_buffers(
+    worker: Callable, *arguments: Any, environment: Mapping[str, str] | None = None
+) -> tuple[Any, float | None]:
+    """Returns a worker's answer from a fresh process, and the memory of what XLA compiles there.
+
+    Returns:
+      The answer; and the buffers [MB] of the XLA program that takes most, by XLA's own account, or
+      None if XLA gives none.
+
+    Raises:
+      RuntimeError: see `in_process`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        flags = {**os.environ, **(environment or {})}.get("XLA_FLAGS", "")
+        flags += f" --xla_dump_to={folder} --xla_dump_hlo_as_text"
+        environment = {**(environment or {}), "XLA_FLAGS": flags}
+        answer = in_process(worker, *arguments, environment=environment)
+        totals = [
+            re.search(r"Total bytes used: (\d+)", path.read_text())
+            for path in pathlib.Path(folder).glob("*memory-usage-report*")
+        ]
+    largest = max((int(total[1]) for total in totals), default=None)
+    return answer, None if largest is None else largest / MEGABYTE
 
 
 def _answer(sender, worker, arguments):

@@ -87,6 +87,20 @@ def test_a_graph_function_calls_what_is_shared(memory):
     assert (many - few) / 4 < few_within / 4
 
 
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+def test_training_and_evaluation_are_functions_of_their_own(order):
+    """Batch normalization takes its statistics from the batch in training alone."""
+    half_step._HALF_STEPS.clear()
+    layer = gnf_tf.GraphBatchNorm(4)
+    graph = graphs.edgeless([50], 4)
+    nodes = 5.0 + tf.random.stateless_normal([50, 4], [0, 1])
+    means = {}
+    for is_training in order:
+        seen = graph.replace(nodes=tf.identity(nodes))  # TFP remembers what it has mapped
+        means[is_training] = np.mean(layer.forward(seen, is_training=is_training).nodes)
+    assert abs(means[True]) < 1e-3 and means[False] > 4.0
+
+
 def test_layers_of_other_structure_have_their_own():
     made = iter([Scaled(4), Scaled(4, factor=2.0), Scaled(4, activation=tf.nn.relu), Scaled(4)])
     gnf = gnf_tf.GNF(2, 4, make_conditioner=lambda output_size: next(made), normalization=None)
