@@ -1,10 +1,11 @@
 """The one way to run a network with given values in the place of its variables.
 
 `held_values` finds the variables and tensors that an object holds; `substituted` makes an object
-that has others in their place. Both follow attributes, elements of containers, closure cells,
-default arguments and partial arguments. The original object is not changed, so that several threads
-can use one network, each with its own values. `described` tells which objects differ in nothing but
-these values, so that they can share what is compiled. `created_variables` records new variables.
+that has others in their place. Both follow attributes, elements of containers, components of sparse
+and ragged tensors, closure cells, default arguments and partial arguments. The original object is
+not changed, so that several threads can use one network, each with its own values. `described`
+tells which objects differ in nothing but these values, so that they can share what is compiled.
+`created_variables` records new variables.
 """
 
 import contextlib
@@ -31,6 +32,7 @@ _WITHOUT_ATTRIBUTES = (
     *(list, tuple, set, frozenset, functools.partial, types.MethodType),
     tf.types.experimental.PolymorphicFunction,
 )
+_COMPOSITES = (tf.SparseTensor, tf.RaggedTensor, tf.IndexedSlices)
 _OURS = "_self_half_step"  # see `gnf_tf.reversible.half_step`
 # Names of modules and of their scopes, Sonnet's copies of constructors' arguments, and what
 # `tf.Module` keeps to make checkpoints.
@@ -177,6 +179,8 @@ def _kind(item):
     """What `item` is, besides its parts."""
     if isinstance(item, np.ndarray):
         return np.ndarray, item.dtype.str, item.shape, item.tobytes()
+    if isinstance(item, _COMPOSITES):
+        return tf.type_spec_from_value(item)
     if isinstance(item, Mapping):
         return type(item), tuple(item), tuple(_added(item))
     if inspect.isfunction(item):
@@ -219,6 +223,11 @@ def _opened(item: Any) -> tuple[list[Any], Rebuild]:
     """
     if _is_constant(item) or isinstance(item, np.ndarray):
         return [], lambda new, done: done(item)
+    if isinstance(item, _COMPOSITES):
+        parts = tf.nest.flatten(item, expand_composites=True)
+        return parts, lambda new, done: done(
+            tf.nest.pack_sequence_as(item, list(map(new, parts)), expand_composites=True)
+        )
     if isinstance(item, Mapping):
         parts = [*item.values(), *_added(item).values()]
         return parts, lambda new, done: _fill_mapping(item, new, done)

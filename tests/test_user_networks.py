@@ -86,6 +86,27 @@ class Pairs(Own):
         return self.pair.w * self.scale + self.pair.b
 
 
+class Sparse(Own):
+    def make(self, size, scale):
+        self.w, self.map = weight(size), tf.sparse.from_dense([[scale, 0.0], [0.0, 2.0]])
+
+    def get(self):
+        # Of the operations on sparse tensors XLA has none.
+        return tf.matmul(tf.scatter_nd(self.map.indices, self.map.values, [2, 2]), self.w)
+
+
+class Ragged(Own):
+    def make(self, size, scale):
+        self.w, self.rows = weight(size), tf.ragged.constant([[1.0, scale], [0.5]])
+
+    def get(self):
+        return (
+            self.w
+            * tf.reduce_sum(self.rows.flat_values)
+            / tf.reduce_sum(tf.cast(self.rows.row_splits, tf.float32))
+        )
+
+
 class AttributeDict(dict):
     def __getattr__(self, name):
         return self[name]
@@ -123,7 +144,8 @@ def with_attribute(size, scale):
 NETWORKS = {
     kind.__name__: kind
     for kind in (
-        *(Own, Variables, Submodules, Delegating, Dictionary, Parameters, Pairs, Containers),
+        *(Own, Variables, Submodules, Delegating, Dictionary, Parameters, Pairs, Sparse, Ragged),
+        Containers,
         with_attribute,
     )
 }
@@ -173,7 +195,9 @@ def test_the_same_numbers_in_every_mode(name, mode):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["Variables", "Submodules", "Delegating", "Pairs"])
+@pytest.mark.parametrize(
+    "name", ["Variables", "Submodules", "Delegating", "Pairs", "Sparse", "Ragged"]
+)
 def test_the_same_numbers_in_a_loop(name):
     graph = cases.mixed_graph(tf.float32).replace(edges=None, globals=None)
 
