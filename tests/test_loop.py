@@ -42,11 +42,11 @@ def make_layers(make_conditioner=cases.message_passing, **options):
     return (*step.layers, mixing)
 
 
-def make_few_layers(make_conditioner=cases.message_passing):
+def make_few_layers(make_conditioner=cases.message_passing, mixing=gnf_tf.GraphMixing):
     """One coupling and a mixing, for what takes long."""
     options = cases.WIDTHS | {"conditional_size": 1, "dtype": tf.float64}
     coupling = gnf_tf.GraphCoupling(make_conditioner, cases.NODE_SIZE, **options)
-    return coupling, gnf_tf.GraphMixing(cases.NODE_SIZE, dtype=tf.float64)
+    return coupling, mixing(cases.NODE_SIZE, dtype=tf.float64)
 
 
 def make_both(make):
@@ -177,6 +177,33 @@ def test_gradient_to_captured_tensors(execution):
     assert abs(expected.numpy()) > 1e-3
     found = EXECUTIONS[execution](lambda: gradient(loop))()
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+OUTSIDE = []
+
+
+class Outside(gnf_tf.GraphMixing):
+    """A layer that reads a variable which it does not hold."""
+
+    def condition(self, kept, graph, **options):
+        lower, upper, log_diagonal = super().condition(kept, graph, **options)
+        return lower, upper * OUTSIDE[0], log_diagonal + tf.math.log(OUTSIDE[0])
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_gradient_by_variables_that_layers_do_not_hold(execution):
+    OUTSIDE[:] = [tf.Variable(tf.constant(1.2, tf.float64))]
+    loop, layers, _ = make_both(functools.partial(make_few_layers, mixing=Outside))
+    graph = cases.mixed_graph()
+
+    def gradient(layers, memory="reversible"):
+        return outputs_and_gradients(layers, graph, OUTSIDE, memory=memory)[1][-1]
+
+    expected = gradient(layers, "stored")
+    assert abs(expected.numpy()) > 1e-3
+    for each in (loop, layers):
+        found = EXECUTIONS[execution](lambda each=each: gradient(each))()
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_grevnet_in_a_loop_reconstructs_and_trains_in_keras():
