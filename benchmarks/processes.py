@@ -71,10 +71,10 @@ def with_buffers(
       RuntimeError: see `in_process`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        flags = {**os.environ, **(environment or {})}.get("XLA_FLAGS", "")
-        flags += f" --xla_dump_to={folder} --xla_dump_hlo_as_text"
-        environment = {**(environment or {}), "XLA_FLAGS": flags}
-        answer = in_process(worker, *arguments, environment=environment)
+        added = dict(environment or {})
+        flags = added.get("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
+        added["XLA_FLAGS"] = f"{flags} --xla_dump_to={folder} --xla_dump_hlo_as_text"
+        answer = in_process(worker, *arguments, environment=added)
         totals = [
             re.search(r"Total bytes used: (\d+)", path.read_text())
             for path in pathlib.Path(folder).glob("*memory-usage-report*")

@@ -27,15 +27,26 @@ from gnf_tf import datasets, networks
 from tests.conftest import QUICK_XLA
 
 
-def test_buffers_of_a_compiled_training_step_grow_by_weights_alone(monkeypatch):
+@pytest.fixture
+def xla_of_users(monkeypatch):
+    """Processes fuse loops, as those of users do, but leave out what LLVM does after that.
+
+    Its optimizations come after buffers have been assigned.
+    """
+    flags = os.environ["XLA_FLAGS"].replace(QUICK_XLA, "--xla_backend_optimization_level=0")
+    monkeypatch.setenv("XLA_FLAGS", flags)
+
+
+def megabytes(variables):
+    return sum(4 * variable.shape.num_elements() for variable in variables) / MEGABYTE
+
+
+def test_buffers_of_a_compiled_training_step_grow_by_weights_alone(xla_of_users):
     """XLA's own account of the memory it will take, of 2 and 3 steps: a single one is no loop.
 
     A step adds its weights and their gradients, and copies of both for the loops; a node's state
     for each step, the least that stored activations take, would be found.
     """
-    # LLVM's optimizations come after buffers have been assigned.
-    flags = os.environ["XLA_FLAGS"].replace(QUICK_XLA, "--xla_backend_optimization_level=0")
-    monkeypatch.setenv("XLA_FLAGS", flags)
     config = memory.Config(nodes=1000, edges=4000)
     graph = memory.make_graph(config.nodes, config.edges, config.node_size, tf.float32)
     buffers, weights = [], []
@@ -43,8 +54,7 @@ def test_buffers_of_a_compiled_training_step_grow_by_weights_alone(monkeypatch):
         buffers.append(memory.memory_point(config, "xla", num_steps, "reversible")["buffers_mb"])
         network, _ = memory.make_step(num_steps, "reversible", "xla", graph)
         network(graph)
-        sizes = [variable.shape.num_elements() for variable in network.trainable_variables]
-        weights.append(4 * sum(sizes) / MEGABYTE)
+        weights.append(megabytes(network.trainable_variables))
     states = config.nodes * config.node_size * 4 / MEGABYTE
     assert 0.0 < buffers[1] - buffers[0] < 4.0 * (weights[1] - weights[0]) + 0.2 * states
 
@@ -67,14 +77,11 @@ def train_unlike_layers(num_steps):
         return tape.gradient(loss, network.trainable_variables)
 
     gradients()
-    sizes = [variable.shape.num_elements() for variable in network.trainable_variables]
-    return 4 * sum(sizes) / MEGABYTE
+    return megabytes(network.trainable_variables)
 
 
-def test_buffers_of_unlike_layers_grow_by_weights_alone(monkeypatch):
+def test_buffers_of_unlike_layers_grow_by_weights_alone(xla_of_users):
     """XLA could run all inversions first, and keep what each gives, see `reversible.layers`."""
-    flags = os.environ["XLA_FLAGS"].replace(QUICK_XLA, "--xla_backend_optimization_level=0")
-    monkeypatch.setenv("XLA_FLAGS", flags)
     weights, buffers = zip(
         *(processes.with_buffers(train_unlike_layers, n) for n in (2, 4)), strict=True
     )
