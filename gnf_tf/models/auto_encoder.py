@@ -34,16 +34,13 @@ class GraphAutoEncoder(snt.Module):
     a_ij is 1 if an edge joins i and j, else 0. Each call of `encode` draws new noise H, which
     distinguishes nodes with identical neighborhoods, and new E, with which the decoder learns to
     allow for errors of embeddings. Ranks R distinguish nodes more clearly: each node of a graph has
-    its own. S is what attention, which is a mean over neighbors, learns slowly: with the degree d_i
-    of node i, and P_ij = a_ij / d_i,
+    its own.
 
-        s_i = (log(1 + d_i), N (P^2)_ii, ..., N (P^walk_length)_ii)
-
-    (P^t)_ii is the probability that a random walk from i is at i again after t steps (Dwivedi et
-    al. 2022). V are the coordinates of nodes in the eigenvectors of the largest eigenvalues of the
-    normalized adjacency (Sussman et al. 2012; `structure.eigenvectors` has the equations). They
-    show where in a large graph a node is, such as its block of a stochastic block model, which
-    attention along edges can't see from noise. The paper has none of E, R, S and V.
+    S and V show the encoder what attention along edges, which is a mean over neighbors, learns
+    slowly or not at all: S the degree of each node and the probabilities that random walks of 2 to
+    `walk_length` steps return to it, V where in a large graph a node is, such as its block of a
+    stochastic block model. `gnf_tf.models.structure` has the equations. The paper has none of E, R,
+    S and V.
 
     The encoder is permutation equivariant, so the distribution of X is too. The embeddings of a
     graph do not depend on the rest of its batch.
