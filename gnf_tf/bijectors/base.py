@@ -266,8 +266,6 @@ class GraphBijector(tfp.bijectors.Bijector):
         return graph, graphs.sum_nodes(log_det, graph)
 
     def _checked_graph(self, graph, check_values=False):
-        if check_values and not tf.executing_eagerly():
-            raise ValueError(f"{self.name} must get its data in eager mode, not in a tf.function")
         graph = GraphsTuple(*graph)  # TFP may have repacked it
         graphs.validate(
             graph,
@@ -275,6 +273,8 @@ class GraphBijector(tfp.bijectors.Bijector):
             dtype=self._float_type,
             check_values=check_values or self.validate_args,
         )
+        if check_values and not tf.executing_eagerly():  # after the dtype, which is known anyway
+            raise ValueError(f"{self.name} must get its data in eager mode, not in a tf.function")
         return graph
 
     def _checked(self, conditional_input, graph, check_values=False):
