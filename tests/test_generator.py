@@ -1,5 +1,6 @@
 """The graph generator: what it samples, scores, saves and loads."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -71,6 +72,17 @@ def test_edges_are_drawn_by_default_with_embedding_noise():
         for drawn in (False, True):
             made = generator.generate(n_node=[7] * 20, seed=3, draw_edges=drawn)
             assert same(made, default) == (drawn == expected)
+
+
+def test_training_decides_on_edges_where_the_configuration_does_not(tmp_path):
+    for found, draws, expected in ((True, None, True), (False, None, False), (True, False, False)):
+        config = dataclasses.replace(make().config, embedding_noise=0.1, draw_edges=draws)
+        generator = models.GraphGenerator(SIZES, config, draws_edges=found)
+        generator.save(tmp_path / "model.npz")
+        loaded = models.load(tmp_path / "model.npz")
+        assert loaded.draws_edges == found
+        default = loaded.generate(n_node=[7] * 20, seed=3)
+        assert same(default, generator.generate(n_node=[7] * 20, seed=3, draw_edges=expected))
 
 
 def test_sizes_can_be_given(generator):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from gnf_tf import datasets, graphs, models, training
-from gnf_tf.training import GeneratorObjective, GeneratorSettings
+from gnf_tf import datasets, graphs, metrics, models, training
+from gnf_tf.training import GeneratorObjective, GeneratorSettings, generator_objective
 from gnf_tf.training.generator_objective import generator_losses
 from gnf_tf.training.state import TrainingState
 from tests import cases, checks
@@ -79,6 +79,34 @@ def test_the_model_file_is_the_finished_generator(trained, train):
     loaded = models.load(folder / "model.npz")
     assert loaded.stage == generator.stage
     np.testing.assert_array_equal(loaded.log_prob(train), generator.log_prob(train))
+
+
+def test_edges_are_decoded_as_brings_them_nearer_to_the_training_graphs(trained, train):
+    generator, _, folder = trained
+    found = {}
+    for is_drawn in (False, True):
+        made = generator.generate(generator_objective.COMPARED, seed=0, draw_edges=is_drawn)
+        found[is_drawn] = sum(metrics.mmd(train, made, name) for name in metrics.STATISTICS)
+    assert generator.draws_edges is min(found, key=found.get)
+    assert models.load(folder / "model.npz").draws_edges is generator.draws_edges
+
+
+def test_whether_edges_are_drawn_is_left_as_the_configuration_says(train):
+    config = {"encoder": "flow", "draw_edges": False}
+    generator = new_generator(train, **config)
+    fit(generator, train, epochs=1)
+    assert generator.draws_edges is None
+    generator = new_generator(train, encoder="flow", directed=True)
+    fit(generator, train, epochs=1)
+    assert generator.draws_edges is None
+
+
+def test_a_finished_training_is_known_again_by_the_trained_model(train, tmp_path):
+    generator = new_generator(train, encoder="flow")
+    first = fit(generator, train, tmp_path, epochs=1)
+    decided = generator.draws_edges
+    assert fit(generator, train, tmp_path, epochs=1).history == first.history
+    assert generator.draws_edges is decided
 
 
 def test_resumes_in_the_second_stage_as_if_uninterrupted(two_stage, train, monkeypatch, tmp_path):

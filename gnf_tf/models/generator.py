@@ -32,6 +32,9 @@ class GraphGenerator(saving.Model):
         X = gnf.inverse(Z) on the fully connected topology         [N, embedding_size]
         each edge with p > 1/2, or drawn with probability p, from equation 6
 
+    Which of the two gives graphs nearer to the training graphs is found at the end of training,
+    unless `config.draw_edges` decides.
+
     Training has two stages for the encoder "network" and one for the encoder "flow", see
     `gnf_tf.training.GeneratorObjective`.
 
@@ -46,6 +49,7 @@ class GraphGenerator(saving.Model):
       n_node: [num_graphs] int32, node counts of the training graphs.
       max_num_nodes: largest number of nodes of a graph that can be encoded or generated.
       stage: the stage that was trained last; None if none was, or in files of an older format.
+      draws_edges: whether training found drawn edges better; None if it did not compare them.
       auto_encoder: the `GraphAutoEncoder`, for the encoder "flow" a `FlowAutoEncoder`.
       gnf: the flow over embeddings.
     """
@@ -59,6 +63,7 @@ class GraphGenerator(saving.Model):
         *,
         max_num_nodes: int | None = None,
         stage: Stage | None = None,
+        draws_edges: bool | None = None,
         name: str = "generator",
     ):
         """Makes the parts and their variables; `for_data` derives `n_node` from graphs.
@@ -70,6 +75,7 @@ class GraphGenerator(saving.Model):
             largest of `n_node`; at least 2. A larger graph is an error; under XLA its results are
             NaN.
           stage: the stage that was trained last.
+          draws_edges: whether generated edges are drawn where `config.draw_edges` is None.
           name: name of the module.
 
         Raises:
@@ -81,8 +87,10 @@ class GraphGenerator(saving.Model):
         options.check_argument("max_num_nodes", options.Count | None, max_num_nodes)
         if stage not in (None, *get_args(Stage)):
             raise ValueError(f"`stage` must be one of {get_args(Stage)} or None, got {stage!r}")
+        options.check_argument("draws_edges", bool | None, draws_edges)
         self.config = config = self.checked_config(config)
         self.stage = stage
+        self.draws_edges = draws_edges
         self.n_node = sizes.astype(np.int32)
         self.max_num_nodes = int(sizes.max() if max_num_nodes is None else max_num_nodes)
         if self.max_num_nodes < sizes.max():
@@ -254,7 +262,7 @@ class GraphGenerator(saving.Model):
 
     def _decoded(self, embedded, seed, draw_edges=None):
         by_default = self.config.encoder == "flow" or self.config.embedding_noise > 0.0
-        choices = (draw_edges, self.config.draw_edges, by_default)
+        choices = (draw_edges, self.config.draw_edges, self.draws_edges, by_default)
         is_drawn = next(choice for choice in choices if choice is not None)
         decoded = self.auto_encoder.decode(embedded, seed=seed if is_drawn else None)
         return _to_simple_graphs(decoded, self.config.directed)
@@ -331,7 +339,7 @@ class GraphGenerator(saving.Model):
           n_node: number of nodes of each graph, a sequence of whole numbers.
           seed: seed of node counts, embeddings and edges; the same seed gives the same graphs.
           draw_edges: whether each edge is drawn with its probability p, or is present if p > 1/2;
-            default: `draw_edges` of the configuration.
+            default: see `GeneratorConfig.draw_edges`.
 
         Raises:
           ValueError: if both or neither of `num_graphs` and `n_node` are given, an argument is of
@@ -358,7 +366,8 @@ class GraphGenerator(saving.Model):
 
     def arguments(self) -> dict[str, Any]:
         """See `saving.Model.arguments`."""
-        return {name: getattr(self, name) for name in ("n_node", "max_num_nodes", "stage")}
+        names = ("n_node", "max_num_nodes", "stage", "draws_edges")
+        return {name: getattr(self, name) for name in names}
 
 
 def _to_simple_graphs(graph, directed):

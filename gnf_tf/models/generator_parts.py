@@ -63,8 +63,9 @@ class GeneratorConfig:
     authors' code but not in the paper"""
     draw_edges: bool | None = None
     """whether a generated edge is drawn with its probability p of equation 6, or is present if
-    p > 1/2, as in the paper; default: drawn for a flow encoder or with an embedding_noise, where
-    embeddings leave some edges to chance. The MMD to the training graphs shows what is better"""
+    p > 1/2, as in the paper; default: what gives graphs of a lesser MMD to the training graphs once
+    the model is trained, and, where that was not compared, as for directed graphs, drawn for a flow
+    encoder or with an embedding_noise, where embeddings leave some edges to chance"""
     num_steps: options.Count = 6
     """number of steps of the flow over embeddings"""
     width: options.Count = 64

@@ -21,7 +21,7 @@ _FORMAT = "gnf_tf.model 1"
 _HEADER, _STATISTICS, _WEIGHTS = "header", "statistics/", "weights/"
 # Arguments that files of earlier versions lack, by class; the constructor knows their values there.
 _LATER = {
-    "GraphGenerator": {"stage"},
+    "GraphGenerator": {"stage", "draws_edges"},
     "MoleculeRegressor": {"readouts", "extent_weights", "training_ranges"},
 }
 

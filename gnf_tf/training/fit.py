@@ -216,6 +216,7 @@ def _trained(objective, folder, run, hparams):
     _run(objective, state, run.epochs, callbacks, run.verbose)
     state.restore_best()
     objective.apply_averages()
+    objective.finish()
     names = state.history[0] if state.history else ()
     return History(
         history={name: [epoch[name] for epoch in state.history] for name in names},

@@ -248,6 +248,9 @@ class Objective(tf_keras.Model, abc.ABC):
     def summarize(self) -> None:
         """Writes figures of the model by `tf.summary`, after each epoch."""
 
+    def finish(self) -> None:
+        """Completes the model at the end of training, when it has its final weights."""
+
     def apply_averages(self) -> None:
         """Assigns the averages to the weights of `module`, as after training."""
         if self.averages is not None:
