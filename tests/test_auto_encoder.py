@@ -287,6 +287,8 @@ def test_padding_changes_nothing():
         ({"noise_variance": -1.0}, "`noise_variance` must be positive, got -1.0"),
         ({"temperature": 0.0}, "`temperature` must be positive, got 0.0"),
         ({"noise_size": 0}, "`noise_size` must be positive, got 0"),
+        ({"embedding_size": "4"}, "`embedding_size` must be a whole number, got '4'"),
+        ({"noise_ranks": "no"}, "`noise_ranks` must be True or False, got 'no'"),
         ({"walk_length": -1}, "`walk_length` must be at least 0, got -1"),
         ({"num_eigenvectors": -1}, "`num_eigenvectors` must be at least 0, got -1"),
         ({"embedding_noise": -1.0}, "`embedding_noise` must be at least 0, got -1.0"),
@@ -295,6 +297,22 @@ def test_padding_changes_nothing():
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         models.GraphAutoEncoder(**{"embedding_size": 4, "max_num_nodes": 5, **arguments})
+
+
+@pytest.mark.parametrize(
+    "noise", [np.zeros([6, 4]), tf.zeros([7, 3]), tf.zeros([7, 4], tf.float64)]
+)
+@pytest.mark.parametrize("kind", [models.GraphAutoEncoder, models.FlowAutoEncoder])
+def test_wrong_noise_is_named(noise, kind):
+    graph = graphs.from_networkx([nx.path_graph(3), nx.path_graph(4)])
+    with pytest.raises(ValueError, match=r"`noise` must be float32 of shape \[7, 4\], got"):
+        kind(4, 5).encode(graph, noise=noise)
+
+
+def test_a_flow_has_the_dtype_of_its_weights():
+    graph = graphs.from_networkx([nx.path_graph(3)], dtype=tf.float64)
+    with pytest.raises(ValueError, match="`graph.nodes` must be float32, got float64"):
+        models.FlowAutoEncoder(4, 5).encode(graph, seed=0)
 
 
 @pytest.mark.parametrize("size, variance", [(0, None), (4, 0.0)])

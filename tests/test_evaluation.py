@@ -103,6 +103,9 @@ def test_report_without_training_set_of_few_graphs():
         ({"generated": [nx.Graph()]}, "`generated` must hold a graph with a node, got 1 without"),
         ({"protocol": "mmd"}, "`protocol` must be one of .*'gdss', .*, got 'mmd'"),
         ({"num_bootstrap": 2.5}, "`num_bootstrap` must be a whole number of at least 1, got 2.5"),
+        ({"protocol": ["gnf"]}, "`protocol` must be one of .*, got .'gnf'."),
+        ({"classes": [0] * 99}, "`classes` must have a number for each of .* graphs, got 99"),
+        ({"num_bootstrap": True}, "`num_bootstrap` must be a whole number of at least 1, got True"),
         ({"num_bootstrap": 0}, "`num_bootstrap` must be a whole number of at least 1, got 0"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 from gnf_tf import datasets, graphs, metrics, models, training
+from gnf_tf.errors import UserError
 from gnf_tf.training import GeneratorObjective, GeneratorSettings, generator_objective
 from gnf_tf.training.generator_objective import generator_losses
 from gnf_tf.training.state import TrainingState
@@ -107,6 +108,32 @@ def test_a_finished_training_is_known_again_by_the_trained_model(train, tmp_path
     decided = generator.draws_edges
     assert fit(generator, train, tmp_path, epochs=1).history == first.history
     assert generator.draws_edges is decided
+
+
+def test_a_refused_training_leaves_the_model_as_it_was(trained, train, tmp_path):
+    finished, _, folder = trained
+    new = new_generator(train, encoder=finished.config.encoder)
+    (tmp_path / "file").touch()
+    for generator, place, stage in (
+        (finished, folder, None),
+        (new, tmp_path / "file", "flow"),
+        (new, tmp_path / "a*", "flow"),
+    ):
+        before = generator.stage, generator.draws_edges, weights(generator)
+        with pytest.raises(UserError, match="run folder"):
+            fit(generator, train, place, epochs=4, stage=stage)
+        assert (generator.stage, generator.draws_edges) == before[:2]
+        for now, then in zip(weights(generator), before[2], strict=True):
+            np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("execution", ["eager", "function"])
+@pytest.mark.parametrize("encoder, stage", [("network", None), ("network", "flow"), ("flow", None)])
+def test_a_loss_that_is_not_finite_is_named(encoder, stage, execution, train):
+    generator = new_generator(train, encoder=encoder)
+    settings = {"stage": stage, "execution": execution, "learning_rate": 1e30}
+    with pytest.raises(UserError, match="a lower `learning_rate` may help"):
+        fit(generator, train, **settings)
 
 
 def test_resumes_in_the_second_stage_as_if_uninterrupted(two_stage, train, monkeypatch, tmp_path):

@@ -199,6 +199,8 @@ def test_stochastic_blocks_have_the_edges_of_their_recipe():
         ("community_small", {"num_per_size": 0}, "`num_per_size` must be at least 1, got 0"),
         ("community_small", {"community_sizes": [0]}, "`community_sizes` must be numbers of at"),
         ("community_small", {"keep_probability": 0.0}, r"`keep_probability` must be in \(0, 1\]"),
+        ("community", {"num_graphs": 2.5}, "`num_graphs` must be a whole number, got 2.5"),
+        ("grid", {"num_rows": np.arange(2)}, "`num_rows` must be numbers of at least 1"),
         ("community", {"num_graphs": 0}, "`num_graphs` must be at least 1, got 0"),
         ("two_communities", {"num_graphs": 0}, "`num_graphs` must be at least 1, got 0"),
         ("two_communities", {"num_nodes": [1]}, "`num_nodes` must be numbers of at least 2"),
@@ -206,7 +208,7 @@ def test_stochastic_blocks_have_the_edges_of_their_recipe():
         ("two_communities", {"link_share": -1.0}, "`link_share` must be at least 0, got -1.0"),
         ("ego_small", {"num_graphs": 1001}, "`num_graphs` must be at most 1000, .* got 1001"),
         ("ego_small", {"num_graphs": 0}, "`num_graphs` must be at least 1, got 0"),
-        ("grid", {"num_rows": []}, "`num_rows` and `num_columns` must be numbers of at least 1"),
+        ("grid", {"num_rows": []}, "`num_rows` must be numbers of at least 1, got"),
     ],
 )
 def test_arguments_out_of_range(name, options, message):

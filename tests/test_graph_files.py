@@ -420,6 +420,18 @@ MULTI, LOOP = nx.MultiGraph([(0, 1)]), nx.Graph([(0, 1), (1, 1)])
             for text in ("a\x1bb", "a\0b", "a\r\nb", "a\ud800b", "a\ufffeb")
         ],
         ("a.npz", attributed(node={"label": lambda row: 2**70}), ValueError, "at most 64 bits"),
+        (
+            "a.npz",
+            attributed(node={"label": lambda row: 2**60 + 1 if row else 0.5}),
+            ValueError,
+            f"node 1 of graph 0 has the label {2**60 + 1}, which an npz file holds as 1.1529215",
+        ),
+        (
+            "a.s6",
+            [KARATE, nx.empty_graph(258_048)],
+            ValueError,
+            "graph 1 has 258048 nodes, and sparse6 holds at most 258047; use .npz",
+        ),
         ("a.json", [EVERYTHING[0], KARATE], ValueError, "node 0 of graph 1 has no features, exp"),
         (
             "a.json",

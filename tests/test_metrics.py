@@ -301,6 +301,12 @@ def test_wrong_edges_by_hand():
     looped = nx.MultiGraph([("a", "b"), ("b", "a"), ("b", "b"), ("c", "c")])
     assert metrics.wrong_edges([looped], [odd]) == metrics.wrong_edges([odd], [looped]) == (0, 1, 3)
     assert metrics.wrong_edges([nx.Graph()], [nx.Graph()]) == (0, 0, 0)
+    # Nor do weights, and how often a matrix counts an edge.
+    weighted = nx.to_numpy_array(nx.Graph([(0, 1), (1, 2)])) * 0.3
+    path = nx.path_graph(3)
+    assert metrics.wrong_edges([weighted], [path]) == metrics.wrong_edges([path], [path])
+    repeated = nx.MultiGraph([(0, 1), (0, 1), (1, 2)])
+    assert metrics.wrong_edges([nx.to_numpy_array(repeated)], [path]) == (0, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -312,6 +318,8 @@ def test_wrong_edges_by_hand():
         ([nx.path_graph(2)], [np.zeros([3, 3])], "graph 0 of `predicted` has shape .3, 3.*2, 2"),
         ([np.zeros([2, 3])], [np.zeros([2, 2])], "graph 0 of `true` must be a symmetric matrix"),
         ([np.zeros([2, 2])], [np.eye(2, k=1)], "graph 0 of `predicted` must be a symmetric matrix"),
+        ([np.zeros([2, 2])], [2.0 * np.eye(2)], "graph 0 of `predicted` must have probabilities"),
+        ([scipy.sparse.eye(2)], [np.eye(2)], "graph 0 of `true` must be a networkx graph or a mat"),
     ],
 )
 def test_wrong_edges_arguments(true, predicted, message):

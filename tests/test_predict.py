@@ -54,6 +54,17 @@ def test_an_empty_input_is_not_the_current_folder(monkeypatch, tmp_path):
         main(monkeypatch, "tests/golden/generator-2-network.npz", "", "--out", tmp_path / "a.g6")
 
 
+def test_a_format_that_holds_no_such_graphs_is_refused_before_any_is_made(monkeypatch, tmp_path):
+    monkeypatch.delattr("gnf_tf.models.GraphGenerator.generate")
+    path = "tests/golden/generator-2-network.npz"
+    with pytest.raises(UserError, match="several graphs, which GML doesn't hold"):
+        main(monkeypatch, path, 2, "--out", tmp_path / "a.gml")
+    directed = models.GraphGenerator([3], models.GeneratorConfig(directed=True))
+    directed.save(tmp_path / "model.npz")
+    with pytest.raises(UserError, match="directed edges, which graph6 doesn't hold"):
+        main(monkeypatch, tmp_path / "model.npz", 2, "--out", tmp_path / "a.g6")
+
+
 def test_a_share_that_is_no_number_is_named(flow, monkeypatch, tmp_path):
     with pytest.raises(UserError, match="--coverage must be a number or None, got '0,9'$"):
         main(monkeypatch, *flow, "--out", tmp_path / "scores.csv", "--coverage", "0,9")

@@ -32,7 +32,7 @@ import pandas as pd
 import tyro
 
 from gnf_tf import datasets, graphs, models, options
-from gnf_tf.datasets.graph_files import WRITABLE
+from gnf_tf.datasets.graph_files import WRITABLE, checked_graphs
 from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.errors import UserError
 from gnf_tf.files import user_path, whole_file
@@ -166,7 +166,9 @@ def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | lis
     if config.input.isdecimal() and not pathlib.Path(config.input).exists():
         if is_csv:
             raise UserError(f"--out must be a file of graphs where they are made, got {config.out}")
-        return model.generate(int(config.input), seed=config.seed)
+        number = int(config.input)
+        _check_format(model, config, number)
+        return model.generate(number, seed=config.seed)
     if not user_path(config.input).exists():
         raise UserError(
             f"the input must be a number of graphs, or a file that exists, got {config.input}"
@@ -174,11 +176,18 @@ def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | lis
     given = datasets.read_graphs(config.input)
     sizes = [len(graph) for graph in given]
     if not is_csv:
+        _check_format(model, config, len(sizes))
         return model.generate(n_node=sizes, seed=config.seed)
     if model.stage == "auto_encoder":
         cross_entropy, wrong = model.reconstruction(given, seed=config.seed)
         return _of_graphs(sizes, {"cross_entropy [nats]": cross_entropy, "wrong_edges": wrong})
     return _of_graphs(sizes, {LOG_PROB: model.log_prob(given, seed=config.seed)})
+
+
+def _check_format(model, config, number):
+    """Raises an error if the file can't hold such graphs, before they are generated."""
+    alike = nx.empty_graph(2, nx.DiGraph if model.config.directed else nx.Graph)
+    checked_graphs(config.out, [alike] * min(number, 2))
 
 
 def _of_graphs(sizes, columns):

@@ -19,7 +19,7 @@ from gnf_tf.errors import DataError
 from gnf_tf.files import user_path, whole_file
 from gnf_tf.graphs.exchange import networkx_graphs
 
-__all__ = ["WRITABLE", "files_in", "read_graphs", "write_graphs"]
+__all__ = ["WRITABLE", "checked_graphs", "files_in", "read_graphs", "write_graphs"]
 
 _WRITTEN = {
     ".npz": Format(
@@ -187,7 +187,8 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
 
     The suffix gives the format. An interrupted call leaves no incomplete file.
 
-    - `.npz`: undirected graphs with features, and with labels that are numbers.
+    - `.npz`: undirected graphs with features, and with labels that are numbers, which come back as
+      floats if not all of them are whole.
     - `.g6`, `.graph6`, `.s6`, `.sparse6`: undirected graphs without attributes.
     - `.json`: all graphs.
     - `.graphml`: all graphs but those with vectors, or texts with control characters, as labels.
@@ -205,6 +206,20 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
       DataError: if the suffix is another one, or the file can't be written.
     """
     path = user_path(path)
+    form, plain = checked_graphs(path, graphs)
+    content = form.write(plain)
+    try:
+        with whole_file(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise DataError(f"the data file {path} can't be written ({error.strerror})") from error
+
+
+def checked_graphs(path: pathlib.Path, graphs: Sequence[nx.Graph]) -> tuple[Format, list[nx.Graph]]:
+    """The format of a file that is to be written, and the graphs as it will hold them.
+
+    The arguments and errors are those of `write_graphs`.
+    """
     suffix = path.suffix.lower()
     if suffix not in _WRITTEN:
         raise DataError(f"{path} has the suffix {suffix!r}, expected {listed(_WRITTEN)}")
@@ -224,12 +239,7 @@ def write_graphs(path: str | os.PathLike, graphs: Sequence[nx.Graph]) -> None:
     if len(graphs) > 1:
         _check({"several graphs"}, "`graphs`", form)
     check_widths((f"graph {index}", graph) for index, graph in enumerate(plain))
-    content = form.write(plain)
-    try:
-        with whole_file(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise DataError(f"the data file {path} can't be written ({error.strerror})") from error
+    return form, plain
 
 
 def _check_held(index, graph, form):

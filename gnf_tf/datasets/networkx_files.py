@@ -52,6 +52,9 @@ class Format(NamedTuple):
     holds: Set[str] = frozenset()
 
 
+_MOST_NODES = 258_047  # in sparse6, of larger numbers of which networkx would read any
+
+
 def _read_graph6(content):
     """One graph for each line, in sparse6 if the line begins with a colon, else in graph6."""
     graphs = []
@@ -67,7 +70,7 @@ def _read_graph6(content):
                 raise ValueError("expected characters from ? to ~")
             if line.startswith(b":~~"):
                 # A wrong character could ask networkx for billions of nodes.
-                raise ValueError("it has more than 258047 nodes")
+                raise ValueError(f"it has more than {_MOST_NODES} nodes")
             read = nx.from_sparse6_bytes if sparse else nx.from_graph6_bytes
             graphs.append(read(line))
         except Exception as error:
@@ -83,6 +86,12 @@ def _write_graph6(graphs):
 
 
 def _write_sparse6(graphs):
+    for index, graph in enumerate(graphs):
+        if len(graph) > _MOST_NODES:
+            raise ValueError(
+                f"graph {index} has {len(graph)} nodes, and sparse6 holds at most {_MOST_NODES}; "
+                "use .npz"
+            )
     return b"".join(nx.to_sparse6_bytes(graph, header=False) for graph in graphs)
 
 

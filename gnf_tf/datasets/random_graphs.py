@@ -15,7 +15,7 @@ import networkx as nx
 import numpy as np
 import scipy.spatial
 
-from gnf_tf import seeds
+from gnf_tf import options, seeds
 from gnf_tf.datasets import planetoid
 
 __all__ = [
@@ -252,11 +252,8 @@ def grid(
       ValueError: if an argument is out of its range.
     """
     seeds.whole_number(seed)
-    if not num_rows or not num_columns or min(*num_rows, *num_columns) < 1:
-        raise ValueError(
-            f"`num_rows` and `num_columns` must be numbers of at least 1, got {num_rows} and "
-            f"{num_columns}"
-        )
+    _check_numbers("num_rows", num_rows)
+    _check_numbers("num_columns", num_columns)
     shapes = itertools.product(num_rows, num_columns)
     return split_graphs([_numbered(nx.grid_2d_graph(*shape)) for shape in shapes], split)
 
@@ -363,12 +360,16 @@ def _numbered(graph):
 
 
 def _check(name, number, least=1):
+    options.check_argument(name, int, number)
     if number < least:
         raise ValueError(f"`{name}` must be at least {least}, got {number}")
 
 
 def _check_numbers(name, numbers, least=1):
-    if not len(numbers) or min(numbers) < least:
+    numbers = list(numbers)
+    for number in numbers:
+        options.check_argument(name, int, number)
+    if not numbers or min(numbers) < least:
         raise ValueError(f"`{name}` must be numbers of at least {least}, got {numbers}")
 
 

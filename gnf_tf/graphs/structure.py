@@ -110,10 +110,10 @@ def whole_sizes(n_node: Any, least: int) -> np.ndarray:
     except ValueError:  # sequences of different lengths
         sizes = np.zeros([])
     wrong = sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu"
-    if wrong or sizes.min() < least:
+    if wrong or sizes.min() < least or sizes.max() > np.iinfo(np.int32).max:
         raise ValueError(
-            f"`n_node` must be a non-empty sequence of whole numbers of at least {least}, "
-            f"got {n_node!r}"
+            f"`n_node` must be a non-empty sequence of whole numbers of at least {least} and below "
+            f"2^31, got {n_node!r}"
         )
     return sizes.astype(np.int64)
 

@@ -37,13 +37,14 @@ def wrong_edges(
 
     Args:
       true: undirected networkx graphs, or symmetric adjacency matrices [n, n]. Repeated edges
-        count once; edge weights are ignored.
+        count once; edge weights are ignored: what is not 0 is an edge.
       predicted: one prediction for each true graph: a graph with the same node labels, or a matrix
         [n, n] of 0 and 1 or of edge probabilities, in the order of the true graph's nodes.
 
     Raises:
       ValueError: if the lists differ in length, a graph is directed, a prediction has other nodes
-        than its true graph, or a matrix is not symmetric. The message names the graph.
+        than its true graph, or a matrix is not symmetric or, in `predicted`, not within 0 and 1.
+        The message names the graph.
     """
     true, predicted = list(true), list(predicted)
     if len(true) != len(predicted):
@@ -59,11 +60,13 @@ def wrong_edges(
             a, b = (_pairs(*one, order) for one in zip((graph, guess), which, strict=True))
             totals += [len(a ^ b), len(a), len(graph) * (len(graph) - 1) // 2]
             continue
-        a, b = _matrix(graph, which[0], order), _matrix(guess, which[1], order)
+        a, b = _matrix(graph, which[0], order) != 0.0, _matrix(guess, which[1], order)
         if a.shape != b.shape:
             raise ValueError(f"{which[1]} has shape {b.shape}, `true` {a.shape}")
+        if ((b < 0.0) | (b > 1.0)).any():
+            raise ValueError(f"{which[1]} must have probabilities, got {b.min()} to {b.max()}")
         upper = np.triu_indices(len(a), k=1)
-        totals += [(np.abs(a - b)[upper] > 0.5).sum(), (a[upper] > 0.5).sum(), len(upper[0])]
+        totals += [(np.abs(a - b)[upper] > 0.5).sum(), a[upper].sum(), len(upper[0])]
     return WrongEdges(*totals.tolist())
 
 
@@ -86,7 +89,12 @@ def _matrix(graph, which, order):
         for a, b in _pairs(graph, which, order):
             matrix[a, b] = matrix[b, a] = 1.0
         return matrix
-    matrix = np.asarray(graph, np.float64)
+    try:
+        matrix = np.asarray(graph, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{which} must be a networkx graph or a matrix of numbers, got a {type(graph).__name__}"
+        ) from error
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or (matrix != matrix.T).any():
         raise ValueError(f"{which} must be a symmetric matrix, got shape {matrix.shape}")
     return matrix

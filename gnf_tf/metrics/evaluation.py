@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gnf_tf import seeds
-from gnf_tf.metrics.isomorphism import isomorphism_classes, novelty, uniqueness
+from gnf_tf.metrics.isomorphism import given_or_found, novelty, uniqueness
 from gnf_tf.metrics.mmd import check_bootstrap, kernel_matrices
 from gnf_tf.metrics.protocols import PROTOCOLS, SCHEMES
 from gnf_tf.metrics.scores import mean_and_deviation
@@ -80,12 +80,13 @@ def evaluate(
       ValueError: if `protocol` is unknown, `num_bootstrap` is no whole number of at least 1, or
         `classes` has not one number for each graph.
     """
-    if protocol not in PROTOCOLS:
+    if protocol not in tuple(PROTOCOLS):  # also for a list, which has no hash
         raise ValueError(f"`protocol` must be one of {tuple(PROTOCOLS)}, got {protocol!r}")
     check_bootstrap(num_bootstrap)
     kernel, statistics, schemes = PROTOCOLS[protocol]
     generated, test = graph_set(generated, "generated"), graph_set(test, "test")
     train = None if train is None else graph_set(train, "train")
+    classes = given_or_found(classes, generated if train is None else union(generated, train))
     usable = with_nodes(generated, "generated")
     order = seeds.generator(seed).permutation(len(usable))
     choices = {scheme: _choices(scheme, usable.n_node, test.n_node, order) for scheme in SCHEMES}
@@ -105,8 +106,6 @@ def evaluate(
             report["train"][statistic] = matrices.interval(**bootstrap)._asdict()
             report["if_drawn"][statistic] = _named(*matrices.if_drawn(**bootstrap))
     report = {scheme: values or None for scheme, values in report.items()}
-    if classes is None:
-        classes = isomorphism_classes(generated if train is None else union(generated, train))
     return report | {
         "average": {scheme: values and _average(values) for scheme, values in report.items()},
         "uniqueness": uniqueness(generated, classes=classes[: len(generated)]),

@@ -9,7 +9,14 @@ from scipy.sparse.csgraph import connected_components
 from gnf_tf.metrics.orbits import NUM_ORBITS, orbit_counts
 from gnf_tf.metrics.simple import Graphs, GraphSet, graph_set, union
 
-__all__ = ["isomorphism_classes", "new_classes", "novelty", "uniqueness"]
+__all__ = [
+    "given_or_found",
+    "isomorphism_classes",
+    "new_classes",
+    "novelty",
+    "refined",
+    "uniqueness",
+]
 
 
 def uniqueness(graphs: Graphs, *, classes: Sequence[int] | None = None) -> float:
@@ -29,7 +36,7 @@ def uniqueness(graphs: Graphs, *, classes: Sequence[int] | None = None) -> float
       TypeError, ValueError: if `graphs` are not what `mmd` accepts.
       ValueError: if `classes` has not one number for each graph.
     """
-    classes = _given_or_found(classes, graph_set(graphs, "graphs"))
+    classes = given_or_found(classes, graph_set(graphs, "graphs"))
     return len(set(classes)) / len(classes)
 
 
@@ -60,12 +67,13 @@ def new_classes(
     The arguments and errors are those of `novelty`.
     """
     graphs, train = graph_set(graphs, "graphs"), graph_set(train, "train")
-    classes = _given_or_found(classes, union(graphs, train))
+    classes = given_or_found(classes, union(graphs, train))
     known = set(classes[len(graphs) :])
     return [None if c in known else c for c in classes[: len(graphs)]]
 
 
-def _given_or_found(classes, graphs):
+def given_or_found(classes: Sequence[int] | None, graphs: GraphSet) -> Sequence[int]:
+    """The classes of `graphs`, if they are not given; raises a ValueError for another number."""
     if classes is None:
         return isomorphism_classes(graphs)
     if len(classes) != len(graphs):
@@ -111,7 +119,7 @@ def _components(graphs):
 def _component_classes(components):
     """The isomorphism class of each connected graph."""
     firsts, classes, count = {}, [], 0  # sorted colors -> (first component, class) pairs
-    for index, colors in enumerate(components.split(_refined(components))):
+    for index, colors in enumerate(components.split(refined(components))):
         order = np.argsort(colors, kind="stable")
         adjacency, colors = components.member(index)[order][:, order], colors[order]
         known = firsts.setdefault(colors.tobytes(), [])
@@ -146,7 +154,7 @@ def _hashed(colors):
     return colors ^ (colors >> _SHIFT)
 
 
-def _refined(components):
+def refined(components: GraphSet) -> np.ndarray:
     """Colors [num_nodes], uint64, that an isomorphism preserves.
 
     A node's orbit counts give its first color. Then each color is replaced by a hash of itself and

@@ -110,8 +110,8 @@ def mmd_interval(
         least 1.
     """
     check_bootstrap(num_bootstrap)
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"`level` must be between 0 and 1, got {level}")
+    if not isinstance(level, numbers.Real) or not 0.0 < level < 1.0:
+        raise ValueError(f"`level` must be between 0 and 1, got {level!r}")
     matrices = kernel_matrices(graphs_a, graphs_b, statistic, kernel)
     return matrices.interval(level=level, num_bootstrap=num_bootstrap, seed=seed)
 
@@ -172,7 +172,8 @@ class KernelMatrices(NamedTuple):
 
 def check_bootstrap(num_bootstrap: int) -> None:
     """Raises a ValueError for a wrong number of replicates."""
-    if not isinstance(num_bootstrap, numbers.Integral) or num_bootstrap < 1:
+    is_whole = isinstance(num_bootstrap, numbers.Integral) and not isinstance(num_bootstrap, bool)
+    if not is_whole or num_bootstrap < 1:
         raise ValueError(
             f"`num_bootstrap` must be a whole number of at least 1, got {num_bootstrap!r}"
         )

@@ -98,7 +98,7 @@ def kernel_matrix(
 
 
 def _settings(statistic):
-    if statistic not in _SETTINGS:
+    if statistic not in STATISTICS:
         raise ValueError(f"`statistic` must be one of {STATISTICS}, got {statistic!r}")
     return _SETTINGS[statistic]
 

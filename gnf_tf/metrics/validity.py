@@ -11,7 +11,7 @@ import numpy as np
 import scipy.stats
 
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.metrics.isomorphism import isomorphism_classes, new_classes
+from gnf_tf.metrics.isomorphism import isomorphism_classes, new_classes, refined
 from gnf_tf.metrics.simple import graph_set, simple_graphs, union
 
 __all__ = [
@@ -182,9 +182,11 @@ def is_stochastic_blocks(graph: nx.Graph) -> bool:
     """
     few, many = NUM_BLOCKS
     small, large = BLOCK_SIZES
-    adjacency = graph_set([graph], "graph").adjacency
+    graphs = graph_set([graph], "graph")
     if not few * small <= len(graph) <= many * large:
         return False
+    order = np.argsort(refined(graphs), kind="stable")  # Louvain's method depends on the order
+    adjacency = graphs.adjacency[order][:, order]
     blocks = nx.community.louvain_communities(nx.from_scipy_sparse_array(adjacency), seed=0)
     member = np.array([np.isin(range(len(graph)), list(block)) for block in blocks], np.float64)
     sizes = member.sum(axis=1)

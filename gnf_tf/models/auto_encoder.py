@@ -8,6 +8,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import bijectors, graphs, networks, options, seeds
+from gnf_tf.graphs.structure import as_tensor
 from gnf_tf.models import structure
 from gnf_tf.networks.conditioner import make_variables, sample_graph
 
@@ -102,10 +103,10 @@ class GraphAutoEncoder(snt.Module):
           ValueError: if an argument is out of its range, or a network has dropout.
         """
         super().__init__(name=name)
+        options.check_argument("embedding_size", int, embedding_size)
         if embedding_size < 2 or embedding_size % 2:
             raise ValueError(f"`embedding_size` must be even and positive, got {embedding_size}")
-        if max_num_nodes < 1:
-            raise ValueError(f"`max_num_nodes` must be at least 1, got {max_num_nodes}")
+        options.check_argument("max_num_nodes", options.Count, max_num_nodes)
         self._noise_size = embedding_size if noise_size is None else noise_size
         for label, value in (
             ("noise_variance", noise_variance),
@@ -116,6 +117,12 @@ class GraphAutoEncoder(snt.Module):
                 raise ValueError(f"`{label}` must be positive, got {value}")
         if not embedding_noise >= 0.0:
             raise ValueError(f"`embedding_noise` must be at least 0, got {embedding_noise}")
+        for label, flag in (
+            ("directed", directed),
+            ("noise_ranks", noise_ranks),
+            ("scaled_distance", scaled_distance),
+        ):
+            options.check_argument(label, bool, flag)
         options.check_argument("walk_length", options.AtLeast0, walk_length)
         options.check_argument("num_eigenvectors", options.AtLeast0, num_eigenvectors)
         self._embedding_noise = embedding_noise
@@ -139,7 +146,12 @@ class GraphAutoEncoder(snt.Module):
 
     @snt.once
     def _make_variables(self, dtype):
-        """Makes all variables in the dtype of the first graph, and checks that they are tracked."""
+        """Makes all variables, and checks that they are tracked.
+
+        They have the dtype of an encoder that is a bijector, else that of the first graph.
+        """
+        if isinstance(self._encoder, bijectors.GraphBijector):
+            dtype = self._encoder.shared_options["dtype"]
         self._float_type = dtype
         ranks = self.max_num_nodes if self._noise_ranks else 0
         of_nodes = self._noise_size + ranks + self._structure_size
@@ -220,6 +232,14 @@ class GraphAutoEncoder(snt.Module):
             raise ValueError(f"either `seed` or `noise` must be given, got {seed} and {noise}")
         if noise is None:
             noise = self.draw_noise(tf.shape(graph.nodes)[0], seed=seed, dtype=graph.nodes.dtype)
+        else:
+            shape = [graph.nodes.shape[0], self.noise_width]
+            noise = as_tensor("noise", noise, graph.nodes.dtype)
+            if noise.dtype != graph.nodes.dtype or not noise.shape.is_compatible_with(shape):
+                raise ValueError(
+                    f"`noise` must be {graph.nodes.dtype.name} of shape {shape}, got "
+                    f"{noise.dtype.name} of shape {noise.shape}"
+                )
         nodes = tf.ensure_shape(noise, [None, self.noise_width])
         return graphs.canonical(graph.replace(nodes=nodes), directed=self.directed)
 
@@ -240,9 +260,10 @@ class GraphAutoEncoder(snt.Module):
             u, which decides on eigenvectors where a symmetry leaves them undetermined.
 
         Raises:
-          ValueError: if `graph` is malformed, or has a graph of more than `max_num_nodes` nodes.
-            All methods raise these errors in eager mode. In a `tf.function`, see
-            `graphs.Blocks.of`; under XLA the results for a too large graph are NaN.
+          ValueError: if `graph` is malformed, or has a graph of more than `max_num_nodes` nodes;
+            or if `noise` has another shape or dtype. All methods raise these errors in eager mode.
+            In a `tf.function`, see `graphs.Blocks.of`; under XLA the results for a too large graph
+            are NaN.
         """
         graph = self.checked(graph)
         noise = self._noise(graph, seed, noise)

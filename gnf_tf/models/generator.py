@@ -55,6 +55,7 @@ class GraphGenerator(saving.Model):
     """
 
     config_class = GeneratorConfig
+    found_arguments = ("stage", "draws_edges")
 
     def __init__(
         self,
@@ -177,9 +178,10 @@ class GraphGenerator(saving.Model):
 
         Args:
           graph: networkx graphs, any number, which are evaluated a few at a time; or a GraphsTuple.
-          seed: seed of the encoder's noise.
+          seed: seed of the encoder's noise, which is another one under XLA, see `gnf_tf.seeds`.
 
         Raises:
+          TypeError: if `graph` or `seed` has another type.
           ValueError: as for `topologies` if `graph` has networkx graphs, else as for
             `GraphAutoEncoder.encode`; or if only the auto-encoder was trained.
         """
@@ -202,10 +204,10 @@ class GraphGenerator(saving.Model):
 
         Args:
           graph: networkx graphs, any number, which are evaluated a few at a time; or a GraphsTuple.
-          seed: seed of the encoder's noise.
+          seed: see `log_prob`.
 
         Raises:
-          ValueError: as for `log_prob`, or if the encoder is not a flow.
+          TypeError, ValueError: as for `log_prob`, or if the encoder is not a flow.
         """
         self._check_flow()
         encoder = self.auto_encoder
@@ -235,6 +237,7 @@ class GraphGenerator(saving.Model):
           `GraphAutoEncoder.decode` without a seed gets wrong), [n_graphs] each.
 
         Raises:
+          TypeError: if `graph` or `seed` has another type.
           ValueError: as for `topologies` if `graph` has networkx graphs, else as for
             `GraphAutoEncoder.encode`.
         """
@@ -296,8 +299,8 @@ class GraphGenerator(saving.Model):
     def _check_flow(self):
         if self.stage == "auto_encoder":
             raise ValueError(
-                "only the auto-encoder was trained of this generator, whose flow has its initial "
-                'weights; continue with gnf_tf.training.fit(..., stage="flow")'
+                "only the auto-encoder was trained of this generator, or after its flow, which so "
+                'does not fit; continue with gnf_tf.training.fit(..., stage="flow")'
             )
 
     def sample_embeddings(self, n_node: Sequence[int], *, seed: seeds.Seed) -> GraphsTuple:
@@ -342,6 +345,7 @@ class GraphGenerator(saving.Model):
             default: see `GeneratorConfig.draw_edges`.
 
         Raises:
+          TypeError: if `seed` is no whole number.
           ValueError: if both or neither of `num_graphs` and `n_node` are given, an argument is of
             another type or out of its range, or only the auto-encoder was trained.
         """

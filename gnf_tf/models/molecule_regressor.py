@@ -93,6 +93,7 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
     """
 
     config_class = RegressorConfig
+    found_arguments = ("scale_weights", "scale_range", "quantiles")  # of `Intervals`
 
     def __init__(
         self,

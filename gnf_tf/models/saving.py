@@ -148,9 +148,11 @@ class Model(tf.Module, abc.ABC):
 
     Attributes:
       config: sizes and choices, a frozen dataclass, an instance of `config_class`.
+      found_arguments: names of `arguments` that a training or a calibration finds.
     """
 
     config_class: ClassVar[type]
+    found_arguments: ClassVar[tuple[str, ...]] = ()
     config: Any
     _classes: ClassVar[dict[str, type["Model"]]] = {}
 

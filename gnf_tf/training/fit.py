@@ -191,7 +191,7 @@ def _fit(objective, folder, run, data):
     values = {
         "class": type(objective.module).__name__,
         "config": dataclasses.asdict(objective.module.config),
-        "arguments": digest({k: _rounded(v) for k, v in objective.module.arguments().items()}),
+        "arguments": _digest_of_arguments(objective.module),
         "settings": dataclasses.asdict(objective.settings),
         "epochs": run.epochs,
         "seed": run.seed,
@@ -270,6 +270,11 @@ def _draw_curves(history, loss_name, path):
     positive = min(map(min, curves.values())) > 0
     figure = plots.loss_curves(curves, ylabel=loss_name, yscale="log" if positive else "linear")
     figure.savefig(path, dpi=110)
+
+
+def _digest_of_arguments(model):
+    arguments = model.arguments().items()
+    return digest({k: _rounded(v) for k, v in arguments if k not in model.found_arguments})
 
 
 def _rounded(values):

@@ -105,10 +105,6 @@ class GeneratorObjective(Objective):
                 "`compactness` must be 0 where the configuration has no `embedding_noise`, got "
                 f"{settings.compactness}"
             )
-        if settings.stage != "auto_encoder" and module.stage in (None, "auto_encoder"):
-            everything = train.graph(np.arange(len(train)))
-            module.initialize(graphs.fill_missing(everything), seed=seed)
-        module.stage, module.draws_edges = settings.stage, None
         names = ["wrong_edges", "cross_entropy", *["rate"] * (settings.stage != "auto_encoder")]
         means = [tf_keras.metrics.Mean(name=name) for name in names]
         super().__init__(module, settings, seed, train, validation, means)
@@ -122,6 +118,14 @@ class GeneratorObjective(Objective):
             is_flow = module.config.encoder == "flow"
             names = ["end_to_end"] if is_flow else ["auto_encoder", "flow"]
         return {name: dataclasses.replace(settings, stage=name) for name in names}
+
+    def begin(self) -> None:
+        """Initializes the flow from the embeddings, unless it was trained for them before."""
+        module, stage = self.module, self.settings.stage
+        if stage != "auto_encoder" and module.stage in (None, "auto_encoder"):
+            everything = self._train.graph(np.arange(len(self._train)))
+            module.initialize(graphs.fill_missing(everything), seed=self.seed)
+        module.stage, module.draws_edges = stage, None
 
     @property
     def passes(self) -> int:
@@ -266,6 +270,10 @@ def generator_losses(
             of_feature = -math.log(generator.config.embedding_noise) - NORMAL_ENTROPY
             num_features = encoder.embedding_size * graph.n_node
             log_q = of_feature * tf.cast(num_features, embedded.nodes.dtype)
+    if tf.executing_eagerly() and not np.isfinite(embedded.nodes).all():
+        # Eager methods refuse such embeddings, of which all losses are NaN.
+        names = ["loss", "cross_entropy", "wrong_edges", *["rate"] * (stage != "auto_encoder")]
+        return dict.fromkeys(names, tf.fill(tf.shape(graph.n_node), math.nan))
     values = {"wrong_edges": encoder.wrong_edges(embedded)}
     values["cross_entropy"] = values["loss"] = encoder.cross_entropy(embedded)
     if compactness and stage == "auto_encoder":

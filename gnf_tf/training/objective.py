@@ -128,7 +128,7 @@ class Objective(tf_keras.Model, abc.ABC):
         validation: Any,
         metrics: list[tf_keras.metrics.Metric],
     ):
-        """Makes the metrics and the averages.
+        """Makes the metrics, and leaves the model as it is.
 
         Args:
           module: the model to train.
@@ -146,8 +146,7 @@ class Objective(tf_keras.Model, abc.ABC):
         self._train, self._validation = train, validation
         own = [tf_keras.metrics.Mean(name=name) for name in ("loss", "gradient_norm")]
         self.metric_of = {metric.name: metric for metric in own + metrics}
-        self._averaged = Packing(self.averaged_variables())
-        self.averages = self._averaged.vector if settings.ema_decay else None
+        self.averages = None
 
     # Subclasses override these.
 
@@ -248,6 +247,9 @@ class Objective(tf_keras.Model, abc.ABC):
     def summarize(self) -> None:
         """Writes figures of the model by `tf.summary`, after each epoch."""
 
+    def begin(self) -> None:
+        """Prepares the model for the training, when nothing refuses it any more."""
+
     def finish(self) -> None:
         """Completes the model at the end of training, when it has its final weights."""
 
@@ -284,11 +286,14 @@ class Objective(tf_keras.Model, abc.ABC):
         return list(self.metric_of.values())
 
     def compile(self, total_steps: int) -> None:
-        """Compiles the Keras model, and makes the optimizer and its variables.
+        """Compiles the Keras model, prepares the model, and makes optimizer and averages.
 
         Args:
           total_steps: number of training steps of the whole training.
         """
+        self.begin()
+        self._averaged = Packing(self.averaged_variables())
+        self.averages = self._averaged.vector if self.settings.ema_decay else None
         execution = self.settings.execution or self.default_execution()
         jit_compile = execution == "xla"
         # Without a strategy, XLA compiles the whole training step. With one, it compiles the

@@ -57,7 +57,6 @@ class RegressionObjective(Objective):
                 raise ValueError(f"`{name}` must have molecules, got none")
             molecules.element_counts(module.elements)  # raises for other elements
         shares = self._target_shares(module.target_names, settings.target_weights)
-        module.intervals = None  # those of other weights
         names = [f"mae/{name}" for name in module.target_names]
         maes = [tf_keras.metrics.Mean(name=name) for name in names]
         shown = validation.select(np.arange(min(len(validation), SHOWN)))
@@ -98,6 +97,10 @@ class RegressionObjective(Objective):
             )
         shares = np.array([weights.get(name, 1.0) for name in names])
         return (shares / shares.mean()).astype(np.float32)
+
+    def begin(self) -> None:
+        """Forgets the intervals, which are those of other weights."""
+        self.module.intervals = None
 
     def penalty(self):
         """Returns the L2 penalty."""

@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 import platform
+import re
 import shlex
 import sys
 import tempfile
@@ -116,6 +117,7 @@ def writing(folder: pathlib.Path) -> Iterator[None]:
         # TensorFlow's writers have their own classes for a full disk or a missing folder.
         reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
         reason = next(iter((reason or "").splitlines()), "") or str(error)
+        reason = re.sub(r"\{\{.*?\}\} ?", "", reason)  # names of nodes in TensorFlow's program
         raise UserError(f"can't write the run folder {folder}: {reason}") from error
 
 
