@@ -55,14 +55,15 @@ def test_features_are_counts_of_atoms_and_bonds_and_nearest_distances(monkeypatc
     names = familiarity.feature_names((1, 8))
     values = familiarity.features(molecules(WATER, PEROXIDE, ([8], [[0, 0, 0]])), (1, 8))
     expected = [
-        [3, 1, 2, 1, 0, 2, 0, 0.96, 0.96, 0.96, 0.96],
-        [4, 2, 2, 2, 0, 2, 1, 0.96, 0.96, 0.96, 0.96],
-        [1, 1, 0, 1, 0, 0, 0, np.nan, np.nan, np.nan, np.nan],
+        [3, 1, 2, 1, 0, 2, 0, 0.96, 0.96, 0.96, 0.96, 1, 0, np.nan, 0.96, np.nan],
+        [4, 2, 2, 2, 0, 2, 1, 0.96, 0.96, 0.96, 0.96, 1, 0, np.nan, 0.96, 1.45],
+        [1, 1, 0, 1, 0, 0, 0, np.nan, np.nan, np.nan, np.nan, 1, 0, np.nan, np.nan, np.nan],
     ]
+    expected = [[*row, *row[-3:]] for row in expected]  # the largest lengths of bonds
     np.testing.assert_allclose(values, expected, rtol=1e-6)
     assert names[1] == "number of heavy atoms" and names[6] == "number of O-O bonds"
     assert len(names) == values.shape[1]
-    assert familiarity.features(molecules(WATER).select(np.arange(0)), (1, 8)).shape == (0, 11)
+    assert familiarity.features(molecules(WATER).select(np.arange(0)), (1, 8)).shape == (0, 19)
 
 
 def test_what_is_outside_of_the_ranges_is_named():
@@ -82,7 +83,8 @@ def test_what_is_outside_of_the_ranges_is_named():
     assert "smallest distance of H to its nearest atom in angstrom is 1.814 for molecule 0" in text
     excess = familiarity.excess(bohr, ranges)[0]  # in units of 1, which no range exceeds
     np.testing.assert_allclose(excess[5], 2)  # no bond of two is left
-    np.testing.assert_allclose(excess[7:], 1.89 * 0.96 - 1.01, rtol=1e-4)
+    assert excess[11] == 2  # the atoms are three parts
+    np.testing.assert_allclose(excess[7:11], 1.89 * 0.96 - 1.01, rtol=1e-4)
 
 
 def test_distorted_molecules_are_unfamiliar_and_others_are_not(model, train):
@@ -93,6 +95,61 @@ def test_distorted_molecules_are_unfamiliar_and_others_are_not(model, train):
     for positions in (fresh.positions + noise, 1.89 * fresh.positions, 0.53 * fresh.positions):
         moved = dataclasses.replace(fresh, positions=positions)
         assert (model.unfamiliar(moved) > 0).mean() > 0.99
+
+
+def moved_apart(molecules, by):
+    """The first molecule with its first bond, which is in no ring, longer by some angstrom."""
+    x = molecules.positions.astype(float)
+    axis = (x[1] - x[0]) / np.linalg.norm(x[1] - x[0])
+    return dataclasses.replace(
+        molecules, positions=x + np.outer((x - x.mean(0)) @ axis > 0, by * axis)
+    )
+
+
+@pytest.mark.parametrize("by", [0.5, 1.0, 5.0])
+def test_stretched_and_broken_bonds_are_unfamiliar(by):
+    model = models.pretrained("qm9")
+    ethane = datasets.molecules_from_smiles(["CC"])
+    assert model.unfamiliar(moved_apart(ethane, 0.0)) == 0
+    assert model.unfamiliar(moved_apart(ethane, by)) > 0
+
+
+def test_several_molecules_radicals_and_ions_are_unfamiliar(model):
+    water = np.array(WATER[1])
+    pair = molecules((WATER[0] * 2, [*water, *(water + [0.0, 0.0, 4.0])]))
+    radicals = datasets.molecules_from_smiles(["C[CH2]", "CC[CH2]"])
+    with pytest.warns(UserWarning, match="charge"):
+        ions = datasets.molecules_from_smiles(["CC(=O)[O-]", "CC[NH3+]"])
+    for some, reason in ((pair, "parts"), (radicals, "electrons"), (ions, "electrons")):
+        assert (model.unfamiliar(some) > 0).all()
+        names = familiarity.feature_names(model.elements)
+        values = familiarity.features(some, model.elements)
+        outside = familiarity.excess(values, model.training_ranges)
+        (column,) = [i for i, name in enumerate(names) if f"number of {reason}" in name]
+        assert (outside[:, column] > 0).all()
+
+
+def test_a_model_of_an_earlier_version_looks_at_the_features_of_then(tmp_path):
+    model = models.pretrained("qm9")
+    old = copy.deepcopy(model)
+    known = familiarity.sizes_and_distances(model.training_ranges, model.elements)
+    old.training_ranges = known
+    old.save(tmp_path / "model.npz")
+    loaded = models.load(tmp_path / "model.npz")
+    ethane = moved_apart(datasets.molecules_from_smiles(["CC"]), 1.0)
+    assert loaded.unfamiliar(ethane) == 0 and model.unfamiliar(ethane) > 0
+    np.testing.assert_array_equal(known.shape, loaded.training_ranges.shape)
+
+
+def test_infinite_intervals_are_warned_about(model, validation):
+    few = copy.deepcopy(model)
+    few.calibrate(validation.select(np.arange(17)))
+    with pytest.warns(UserWarning, match="coverage 0.9 are infinite .* needs 2 c / .1 - c."):
+        upper = few.predict_interval(validation, 0.9)[1]
+    assert np.isinf(upper).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        few.predict_interval(validation, 0.5)
 
 
 def test_a_call_warns_once_and_where_it_stands(model, train):

@@ -133,6 +133,13 @@ def test_read_outs_are_chosen_by_name_and_unit_or_by_the_user(test_set):
     assert chosen(other, stated) == tuple(TARGETS.values())
     optical = test_set.targets + [0, 0, 1, 0, 0, 0]
     assert chosen(test_set.target_units, targets=optical)[2] == "scalar"
+    milli = ("", "", "meV", "eV", "eV", "")
+    for units, targets, message in (
+        (milli, test_set.targets, "must have the unit of homo and lumo, got 'eV', 'eV', 'meV'"),
+        (other, optical, "gap, which must be lumo - homo, got .* for molecule"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            chosen(units, {"gap": "gap"}, targets=targets)
     for wrong, message in (
         ({"x": "dipole"}, "`readouts` must be of mu, .*, got x"),
         ({"mu": "vector"}, "`readouts` must be among scalar, dipole, extent, gap, got 'vector'"),
@@ -145,6 +152,19 @@ def test_read_outs_are_chosen_by_name_and_unit_or_by_the_user(test_set):
             chosen(other, targets=factor * test_set.targets)
     with pytest.raises(ValueError, match="needs targets homo and lumo, got x"):
         readouts.check(("gap",), ("x",))
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_predictions_from_few_molecules_do_not_depend_on_the_unit(factor, test_set):
+    """The least-squares fit is exact, so that it says nothing about the scale of errors."""
+    few, made = test_set.select(np.arange(4)), []
+    for scale in (1.0, factor):
+        training.set_seed(0)
+        data = dataclasses.replace(few, targets=scale * few.targets)
+        model = models.MoleculeRegressor.for_data(data, CONFIG)
+        assert (model.spread <= 0.011 * np.abs(data.targets).max(axis=0)).any()
+        made.append(model.predict(data) / scale)
+    np.testing.assert_allclose(made[1], made[0], rtol=1e-4, atol=1e-5 * np.abs(few.targets).max())
 
 
 def test_a_file_keeps_the_read_outs(model, test_set, tmp_path):

@@ -52,6 +52,15 @@ def test_a_column_is_joined_with_the_field_of_its_name(suffix, record, column, e
     np.testing.assert_array_equal(datasets.read_molecules(path, targets).targets[:, 0], expected)
 
 
+def test_the_table_of_predictions_names_molecules_by_number(tmp_path):
+    """`trainers/predict.py` calls the column of their numbers "molecule"."""
+    path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
+    path.write_text(WATER * 2)
+    targets.write_text("molecule,a\n1,11\n0,10\n")
+    read = datasets.read_molecules(path, targets)
+    assert read.target_names == ("a",) and read.targets.tolist() == [[10], [11]]
+
+
 def test_a_molecule_without_the_field_of_a_column_is_named(tmp_path):
     path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
     path.write_text(EXTENDED.replace("e=1", "id=0") + EXTENDED.replace("e=1", "name=1"))

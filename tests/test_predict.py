@@ -65,6 +65,12 @@ def test_a_format_that_holds_no_such_graphs_is_refused_before_any_is_made(monkey
         main(monkeypatch, tmp_path / "model.npz", 2, "--out", tmp_path / "a.g6")
 
 
+def test_a_run_folder_is_no_model(flow, monkeypatch, tmp_path):
+    model, points = flow
+    with pytest.raises(UserError, match=r"is a folder, expected a file such as .*model.npz"):
+        main(monkeypatch, model.parent, points, "--out", tmp_path / "scores.csv")
+
+
 def test_a_share_that_is_no_number_is_named(flow, monkeypatch, tmp_path):
     with pytest.raises(UserError, match="--coverage must be a number or None, got '0,9'$"):
         main(monkeypatch, *flow, "--out", tmp_path / "scores.csv", "--coverage", "0,9")

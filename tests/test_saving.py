@@ -141,7 +141,7 @@ def test_a_file_cut_short_anywhere_is_refused(share, tmp_path):
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")
-    with pytest.raises(ValueError, match="no complete model file"):
+    with pytest.raises(ValueError, match="is a folder, expected a file"):
         load(tmp_path)
 
 

@@ -324,6 +324,24 @@ def test_a_weight_of_no_target_is_an_error_before_training(monkeypatch, capsys, 
     assert "--target-weights must be weights of targets among" in line and "dipol" in line
 
 
+@pytest.mark.parametrize(
+    "own, message",
+    [
+        (
+            ["--readouts", "energy", "dipole"],
+            "--readouts: `readouts` must be scalar for the target",
+        ),
+        (["--target", "u0"], "--target is for QM9 and must be left out with --data"),
+        (["--train-size", 9], "--train-size is for QM9 and must be left out with --data"),
+    ],
+)
+def test_what_prevents_a_training_leaves_no_run_folder(own, message, monkeypatch, capsys, tmp_path):
+    words, _ = CASES[0].own(tmp_path)
+    words += [*own, "--run-dir", tmp_path / "run"]
+    line = fails(monkeypatch, capsys, importlib.import_module("trainers.qm9"), *words)
+    assert message in line and not (tmp_path / "run").exists()
+
+
 def test_a_part_without_labels_is_an_error_before_training(monkeypatch, capsys, tmp_path):
     case = next(case for case in CASES if case.trainer == "ppi")
     words, path = case.own(tmp_path)

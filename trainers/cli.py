@@ -209,10 +209,19 @@ def once(
     # A run belongs to the contents of the user's files, not to their paths.
     files = {name: getattr(config, name, None) for name in ("data", "targets")}
     digests = {f"{name}_digest": digest(file) for name, file in files.items() if file}
+    own = config.run_dir / CONFIG
+    is_new = not own.exists()
     open_run(config.run_dir, flat(config) | digests, name=CONFIG, free=FREE)
     if data is None:
         return read_json(path)
-    return write_json(path, compute(*data) | environment())
+    try:
+        return write_json(path, compute(*data) | environment())
+    except Exception:
+        # Without a training, the folder is free for a run with other options.
+        if is_new and list(config.run_dir.iterdir()) == [own]:
+            own.unlink()
+            config.run_dir.rmdir()
+        raise
 
 
 def _refuse_others(config, pattern):

@@ -103,9 +103,9 @@ def main() -> None:
 
 def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
     """Predicts the targets of molecules, and how unlike the training molecules they are."""
-    molecules = datasets.read_molecules(config.input)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        molecules = datasets.read_molecules(config.input)
         if config.coverage is None:
             columns = {"": model.predict(molecules)}
         else:

@@ -97,6 +97,15 @@ def resolve(config: Config) -> Config:
         raise UserError(
             f"--targets needs --data, whose molecules they are of, got {config.targets}"
         )
+    if config.data is not None:
+        default = PRESETS[config.preset]
+        for name in ("target", "train_size", "validation_size", "test_size"):
+            value = getattr(config, name)
+            if value != getattr(default, name):
+                raise UserError(
+                    f"{cli.as_option(name)} is for QM9 and must be left out with --data, whose "
+                    f"--targets and --fractions are for that, got {value}"
+                )
     return config.placed("qm9", config.target, config.network.model, f"seed{config.seed}")
 
 
@@ -160,7 +169,7 @@ def train_and_evaluate(
     shares = ((lower <= test.targets) & (test.targets <= upper)).mean(axis=1)
     rows = evaluate(config, model, train, test, predicted)
     for row, share in zip(rows, shares[COVERAGES.index(0.9)].tolist(), strict=True):
-        row["within_90"] = share
+        row["within_90"] = share if np.isfinite(upper[COVERAGES.index(0.9)]).all() else None
     figure = plots.predicted_against_true(
         test.targets, predicted, test.target_names, test.target_units
     )
@@ -213,6 +222,8 @@ def table(results: dict, config: Config) -> str:
     )
     text += "\nmean: predicts the training mean; ratio: mean over test MAE; composition: least\n"
     text += "squares on atom counts; in 90 %: test molecules within their intervals of 90 %"
+    if any(row.get("within_90") is None for row in results["rows"]):
+        text += ", which need\n18 validation molecules"
     if config.data is None:
         text += f"\npaper: its {config.network.model}, from bonds, on its own split"
         if any(row["target"] in ATOMIZATION for row in results["rows"]):

@@ -33,6 +33,8 @@ __all__ = ["read_molecules"]
 
 _NUMBERS = {symbol.lower(): number for number, symbol in enumerate(SYMBOLS, start=1)}
 _NUMBERS |= {"d": 1, "t": 1}  # isotopes of hydrogen
+# Units of length in which the positions of an xyz file must not be.
+_NOT_ANGSTROM = ("bohr", "bohrs", "nm", "nanometer", "nanometers", "pm", "picometer", "picometers")
 # key=value in the comment line of an xyz frame; a value with spaces is quoted or in brackets.
 _PAIR = re.compile(
     r"""(?:"(?P<quoted>[^"]+)"|(?P<key>[^\s="']+))\s*=\s*"""
@@ -48,13 +50,14 @@ def read_molecules(
     - `.xyz`: one or several frames, plain or extended (with `Properties=species:S:1:pos:R:3`, for
       example, in the comment line; upper or lower case). Only elements and positions are read;
       there is no periodicity, also if a frame has a lattice. The `key=value` pairs of the comment
-      line are the fields. The title of a molecule is the field `id`, `name`, `title` or `index`, or
-      in a plain frame the comment up to a tab. In a plain frame, the element and the position are
-      the first four columns. The original files of QM9 are read without their properties.
+      line are the fields. The title of a molecule is the field `id` or another one of a title, see
+      `targets`, or in a plain frame the comment up to a tab. In a plain frame, the element and the
+      position are the first four columns. The original files of QM9 are read without their
+      properties.
     - `.sdf`, `.mol`: read by rdkit, with the data items as fields. All atoms, also hydrogens, must
       have 3-D positions. Between molecules, a line `$$$$` is needed.
     - `.csv`: a table with a column `smiles`; `molecules_from_smiles` makes the positions. All
-      columns are fields; the column `id`, `name`, `title` or `index` is the title.
+      columns are fields; the column `id`, or another one of a title, is the title.
 
     An element is a symbol, also D or T, or an atomic number. Positions are in angstrom, each
     coordinate within 1000 of 0. If molecules have a net charge in an `.sdf` file, a SMILES string
@@ -71,14 +74,14 @@ def read_molecules(
       path: path of the file.
       targets: None for no targets; or a list with names of fields; or the path of a csv file, in
         which all columns but `smiles` and the titles are targets. The first column of the csv file
-        with the name `id`, `name`, `title` or `index`, or the first column if it has no name
-        (`index`), assigns a row to the molecule with this text in the field of the same name. If
-        the molecules lack this field, it is their title, and if none has a title, their number,
-        from 0. Without such a column, the rows are in the order of the molecules. SMILES strings in
-        both files must then be equal, and so must SMILES strings and titles where `index` assigns
-        the rows, since it may number rows in another order. The name of a target may be followed
-        by its unit, in the file or in the list: "energy [eV]" or "energy (eV)", the latter with a
-        space; log(P) is a name.
+        with the name `id`, `name`, `title`, `index`, `molecule`, `molecule_id` or `mol_id`, or the
+        first column if it has no name (`index`), assigns a row to the molecule with this text in
+        the field of the same name. If the molecules lack this field, it is their title, and if none
+        has a title, their number, from 0. Without such a column, the rows are in the order of the
+        molecules. SMILES strings in both files must then be equal, and so must SMILES strings and
+        titles where `index` assigns the rows, since it may number rows in another order. The name
+        of a target may be followed by its unit, in the file or in the list: "energy [eV]" or
+        "energy (eV)", the latter with a space; log(P) is a name.
 
     Returns:
       The molecules in the order of the file, with `index` 0, 1, ...
@@ -149,6 +152,9 @@ def _frame(path, row, comment, lines):
         for match in _PAIR.finditer(comment)
     ]
     fields, places = _distinct(path, items)
+    unit = next((fields[name] for name in fields if name.lower() in ("unit", "units")), "")
+    if unit.lower() in _NOT_ANGSTROM:
+        raise wrong_line(path, row + 2, f"expected positions in angstrom, got the unit {unit}")
     properties = any_case(fields, "Properties")
     title = "" if properties else comment.split("\t")[0].strip()
     for name in titles(fields)[:1]:

@@ -15,7 +15,7 @@ from gnf_tf.files import user_path
 
 __all__ = ["Record", "any_case", "read_targets", "titles"]
 
-_TITLES = ("id", "name", "title", "index")
+_TITLES = ("id", "name", "title", "index", "molecule", "molecule_id", "mol_id")
 
 
 class Record(NamedTuple):

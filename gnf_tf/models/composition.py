@@ -52,6 +52,9 @@ def fit_composition(
         weights[:, np.array(readouts) == "gap"] = weights[:, [lumo]] - weights[:, [homo]]
     spread = (train.targets - features @ weights).std(axis=0)
     # A fit to fewer molecules than elements is exact, with residuals from rounding alone. Those
-    # of total energies can be as small as 1e-7 of the energies.
-    spread = np.where(spread > 1e-11 * np.abs(train.targets).max(axis=0), spread, 1.0)
+    # of total energies can be as small as 1e-7 of the energies. How much other molecules differ is
+    # unknown then; a hundredth of the target does not depend on its unit.
+    largest = np.abs(train.targets).max(axis=0)
+    guess = np.where(largest > 0.0, 0.01 * largest, 1.0)
+    spread = np.where(spread > 1e-11 * largest, spread, guess)
     return weights[:size], weights[size:], spread

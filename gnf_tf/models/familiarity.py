@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.sparse.csgraph
 
 from gnf_tf.datasets.molecules import SYMBOLS, Molecules
 from gnf_tf.models import chunking
 
-__all__ = ["excess", "feature_names", "features", "problem", "training_ranges"]
+__all__ = [
+    "excess",
+    "feature_names",
+    "features",
+    "problem",
+    "sizes_and_distances",
+    "training_ranges",
+]
 
 _TOLERANCE = 0.05  # angstrom, by which training ranges of distances are widened
 
@@ -26,14 +34,29 @@ def feature_names(elements: Sequence[int]) -> list[str]:
             for which in ("smallest", "largest")
             for symbol in symbols
         ),
+        "number of parts without a bond between them",
+        "number of electrons, modulo 2, without a charge",
+        *(
+            f"{which} length of {pair} bonds in angstrom"
+            for which in ("smallest", "largest")
+            for pair in pairs
+        ),
     ]
+
+
+def sizes_and_distances(values: np.ndarray, elements: Sequence[int]) -> np.ndarray:
+    """Returns the first columns of `features`: counts, and distances to nearest atoms."""
+    num_elements = len(elements)
+    return values[:, : 2 + 3 * num_elements + num_elements * (num_elements + 1) // 2]
 
 
 def features(molecules: Molecules, elements: Sequence[int]) -> np.ndarray:
     """Returns simple features of molecules, [num_molecules, num_features] float64.
 
-    They are counts of atoms and bonds, and, by element, the smallest and the largest distance of an
-    atom to its nearest atom in angstrom, which is NaN without such an atom; see `feature_names`.
+    They are counts of atoms and bonds; by element, the smallest and the largest distance of an atom
+    to its nearest atom in angstrom, which is NaN without such an atom; the number of parts, whether
+    electrons are left over from pairs, and the smallest and the largest length of bonds by their
+    elements, NaN without such a bond. See `feature_names`.
 
     Args:
       molecules: any number.
@@ -44,14 +67,16 @@ def features(molecules: Molecules, elements: Sequence[int]) -> np.ndarray:
     """
     counts = molecules.element_counts(elements)
     heavy = counts[:, np.asarray(elements) > 1].sum(axis=1)
-    pairs = np.zeros([len(molecules), len(feature_names(elements)) - 2 - len(elements)])
+    electrons = counts @ np.asarray(elements) % 2
+    pairs = np.zeros([len(molecules), len(feature_names(elements)) - 3 - len(elements)])
     for rows in chunking.chunks(*molecules.sizes.T):  # all pairs of large molecules are too many
         pairs[rows] = _of_pairs(molecules, rows, elements)
-    return np.c_[molecules.n_atoms, heavy, counts, pairs]
+    before = pairs.shape[1] - len(elements) * (len(elements) + 1)  # columns before bond lengths
+    return np.c_[molecules.n_atoms, heavy, counts, pairs[:, :before], electrons, pairs[:, before:]]
 
 
 def _of_pairs(molecules, rows, elements):
-    """[len(rows), any], the features of pairs of atoms: bonds and nearest distances."""
+    """[len(rows), any]: numbers of bonds, nearest distances, number of parts, lengths of bonds."""
     graph = molecules.graph(rows)
     distance, bonded = graph.edges.T
     kind = np.searchsorted(elements, graph.nodes[:, 0])
@@ -63,7 +88,20 @@ def _of_pairs(molecules, rows, elements):
     weight = bonded * np.where(sender == receiver, 0.5, sender < receiver)
     place = (owner[graph.senders] * size + sender) * size + receiver
     bonds = np.bincount(place, weight, minlength=len(rows) * size**2)
-    bonds = bonds.reshape(len(rows), size, size)[:, *np.triu_indices(size)]
+    shape, upper = (len(rows), size, size), np.triu_indices(size)
+    bonds = bonds.reshape(shape)[:, *upper]
+
+    is_bond = bonded > 0
+    lengths = np.full([2, len(rows) * size**2], np.nan)
+    np.fmin.at(lengths[0], place[is_bond], distance[is_bond])
+    np.fmax.at(lengths[1], place[is_bond], distance[is_bond])
+    lengths = [values.reshape(shape)[:, *upper] for values in lengths]
+
+    ends = graph.senders[is_bond], graph.receivers[is_bond]
+    joined = scipy.sparse.coo_array((is_bond[is_bond], ends), [len(kind)] * 2)
+    _, part = scipy.sparse.csgraph.connected_components(joined, directed=False)
+    first = np.unique(part, return_index=True)[1]  # an atom of each part
+    parts = np.bincount(owner[first], minlength=len(rows))
 
     nearest = np.full(len(kind), np.inf)
     np.minimum.at(nearest, graph.receivers, distance)
@@ -71,7 +109,7 @@ def _of_pairs(molecules, rows, elements):
     extremes = np.full([2, len(rows), size], np.nan)
     np.fmin.at(extremes[0], (owner, kind), nearest)
     np.fmax.at(extremes[1], (owner, kind), nearest)
-    return np.c_[bonds, *extremes]
+    return np.c_[bonds, *extremes, parts, *lengths]
 
 
 def training_ranges(train: Molecules, elements: Sequence[int]) -> np.ndarray:
@@ -99,9 +137,10 @@ def excess(values: np.ndarray, ranges: np.ndarray) -> np.ndarray:
 
     Args:
       values: [num_molecules, num_features], from `features`.
-      ranges: [2, num_features], from `training_ranges`.
+      ranges: [2, num_features], from `training_ranges`, or of the first features only.
     """
     least, largest = ranges
+    values = values[:, : len(least)]
     outside = np.fmax(np.fmax(least - values, values - largest), 0.0)
     return np.nan_to_num(outside / np.fmax(largest - least, 1.0))
 

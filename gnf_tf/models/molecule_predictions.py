@@ -108,6 +108,12 @@ class MoleculePredictions:
         features = self._features(molecules, stacklevel=4)
         predicted = self._predicted(molecules, batch_size)
         half = self.intervals.half_widths(self._difficulty(features, predicted), coverage)
+        if np.isinf(half).any():
+            warnings.warn(
+                f"intervals of coverage {coverage} are infinite for some targets, because the "
+                "validation molecules of `calibrate` were too few: coverage c needs 2 c / (1 - c)",
+                stacklevel=3,
+            )
         lower, upper = predicted - half, predicted + half
         norms = [readout in ("dipole", "extent") for readout in self.readouts]
         lower[..., norms] = np.maximum(lower[..., norms], 0.0)
@@ -181,10 +187,13 @@ class MoleculePredictions:
 
         It is the largest distance of a feature from its range in training, in units of the width of
         the range, and 0 if all features are within their ranges. The features are numbers of atoms
-        and bonds by element, and the smallest and largest distance of an atom to its nearest atom
-        by element, whose ranges are widened by 0.05 angstrom. So it is positive for larger
-        molecules, bonds of other elements, distorted geometries, and positions in a wrong unit, but
-        says nothing about new arrangements of familiar bonds.
+        and bonds by element; the smallest and largest distance of an atom to its nearest atom by
+        element, and of bonded atoms by elements, whose ranges are widened by 0.05 angstrom; the
+        number of parts that no bond joins; and whether an electron has no partner, if there is no
+        charge. After training on molecules such as QM9's, it is positive for larger molecules,
+        bonds of other elements, stretched and broken bonds, several molecules at once, radicals,
+        ions of a single charge, and positions in a wrong unit. It says nothing about new
+        arrangements of familiar bonds, nor about isotopes, which are their element.
 
         Args:
           molecules: any number, of elements in `elements`.
@@ -216,7 +225,8 @@ class MoleculePredictions:
     def _difficulty(self, features, predicted):
         """[num_molecules, any] float64, what the sizes of errors depend on."""
         # An element that a molecule lacks has no distances; 1.2 angstrom are between all of them.
-        columns = np.c_[np.nan_to_num(features, nan=1.2), predicted / self.spread]
+        known = familiarity.sizes_and_distances(features, self.elements)
+        columns = np.c_[np.nan_to_num(known, nan=1.2), predicted / self.spread]
         # Errors grow with the size of a molecule, but those of the smallest, which are few and like
         # no others, are large. Hence the inverse number of heavy atoms.
         return np.c_[columns, 1.0 / np.maximum(features[:, 1], 1.0)]
@@ -230,6 +240,8 @@ class MoleculePredictions:
                 rows = batch[part]
                 graph = tf.nest.map_structure(tf.constant, molecules.graph(rows))
                 result[rows] += self.spread * self._outputs(graph).numpy()
+        extents = [readout == "extent" for readout in self.readouts]
+        result[:, extents] = np.maximum(result[:, extents], 0.0)  # of distorted molecules
         return result
 
 

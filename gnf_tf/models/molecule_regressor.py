@@ -150,8 +150,10 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
             "extent_weights": (extent_weights, (len(self.elements), num_targets)),
         }
         if training_ranges is not None:
-            width = len(familiarity.feature_names(self.elements))
-            shapes["training_ranges"] = (training_ranges, (2, width))
+            names = np.array([familiarity.feature_names(self.elements)])
+            before = familiarity.sizes_and_distances(names, self.elements)  # all of older files
+            kept = before if np.shape(training_ranges)[-1:] == before.shape[1:] else names
+            shapes["training_ranges"] = (training_ranges, (2, kept.shape[1]))
         for field, (values, shape) in shapes.items():
             if np.shape(values) != shape:
                 raise ValueError(f"`{field}` must have shape {shape}, got {np.shape(values)}")
@@ -207,8 +209,8 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
 
         Raises:
           ValueError: if `train` has no molecule or no target, `readouts` names an unknown target or
-            read-out, a target has negative values, which no dipole and no extent has, or a target
-            has values near the limits of float32.
+            read-out, a target has negative values, which no dipole and no extent has, a gap is not
+            lumo minus homo, or a target has values near the limits of float32.
           TypeError: if `train` is not Molecules.
         """
         check_type(train, "train")
@@ -229,6 +231,8 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
                     f"`readouts` must be scalar for the target {name}, which is {least:g} for a "
                     f"molecule and no {kind} is negative, got {kind!r}"
                 )
+            if kind == "gap":
+                kinds.check_gap(train, name)
         weights, extent_weights, spread = fit_composition(train, elements, chosen)
         residuals = (f"the deviation of the target {name} from its fit" for name in names)
         check_scales(dict(zip(residuals, spread, strict=True)))

@@ -17,6 +17,7 @@ __all__ = [
     "Readout",
     "VectorDipoles",
     "check",
+    "check_gap",
     "default",
     "dipole",
     "invariants",
@@ -38,6 +39,30 @@ def default(train: datasets.Molecules) -> dict[str, Readout]:
         if units[homo] == units[lumo] == units[gap] == "eV" and np.abs(differences).max() < 0.01:
             found["gap"] = "gap"
     return found
+
+
+def check_gap(train: datasets.Molecules, target: str) -> None:
+    """Checks that a target, whose read-out is a gap, is the target lumo minus the target homo.
+
+    Raises:
+      ValueError: if known units differ, or values by more than a hundredth of the largest gap.
+    """
+    names, units = train.target_names, train.target_units
+    columns = homo, lumo, gap = [names.index(name) for name in ("homo", "lumo", target)]
+    found = [units[column] for column in columns]
+    if len({*found} - {""}) > 1:
+        raise ValueError(
+            f"`readouts` has the gap {target}, which must have the unit of homo and lumo, got "
+            f"{', '.join(map(repr, found))} of homo, lumo and {target}"
+        )
+    error = np.abs(train.targets[:, lumo] - train.targets[:, homo] - train.targets[:, gap])
+    if (error > 0.01 * np.abs(train.targets[:, gap]).max()).any():
+        row = int(error.argmax())
+        raise ValueError(
+            f"`readouts` has the gap {target}, which must be lumo - homo, got "
+            f"{train.targets[row, gap]:g} and {train.targets[row, lumo]:g} - "
+            f"{train.targets[row, homo]:g} for molecule {row}"
+        )
 
 
 def check(readouts: Sequence[str], target_names: Sequence[str]) -> None:

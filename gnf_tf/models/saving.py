@@ -84,6 +84,8 @@ def read(path: str | os.PathLike) -> Saved:
       ValueError: if the file is damaged or of another kind.
     """
     path = user_path(path)
+    if path.is_dir():
+        raise ValueError(f"`path` {path} is a folder, expected a file such as {path / 'model.npz'}")
     try:
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):
