@@ -22,6 +22,8 @@ WRONG_TARGETS = [
     ("name,a\nwater,1\nwater,2\n", "line 3: `name` is 'water' for the second time"),
     ("name,a\nwater,1\ngold,2\n", "line 3: no molecule of"),
     ("name,a\nwater,1\n", "has no row with 'heavy' as `name`, for the molecule in line 6 of"),
+    ("name;a\nwater;1\nheavy;2\n", "line 1: expected commas between the columns, got ';' in"),
+    ("a\tb\n1\t1\n2\t2\n", "line 1: expected commas between the columns, got"),
     ("", "is empty"),
     (b"a\n\xff\n", "line 2: expected text in UTF-8"),
 ]

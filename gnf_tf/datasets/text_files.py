@@ -44,7 +44,8 @@ def read_table(
 
     Raises:
       DataError: as `read_text`; if a column has no name, two columns have the same name, a row has
-        another number of cells than the header, or there is no row.
+        another number of cells than the header, or there is no row; or if semicolons, tabs or bars
+        are between the columns.
     """
     reader = csv.reader(io.StringIO(read_text(path)), strict=True)
     try:
@@ -54,6 +55,13 @@ def read_table(
             path, reader.line_num, f"{error}, expected cells between commas"
         ) from error
     (first, header), *rows = [row for row in rows if any(row[1])] or [(1, [""])]
+    for separator in ";\t|":
+        if len(header) == 1 and all(separator in cells[0] for _, cells in [(first, header), *rows]):
+            raise wrong_line(
+                path,
+                first,
+                f"expected commas between the columns, got {separator!r} in {header[0]!r}",
+            )
     header[0] = header[0] or index
     if not all(header[1:]) or len(set(header)) < len(header):
         raise wrong_line(
