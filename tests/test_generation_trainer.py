@@ -137,12 +137,13 @@ def write_graphs(path, train, test, **changes):
     "train, test, changes, message",
     [
         ([4, 5], [3], {"is_test": None}, "--fractions: `fractions` must leave no part empty"),
-        ([], [4, 5], {}, "--data must have training graphs, one of them of at least 2 nodes"),
-        ([0, 5], [4], {}, "the data file .* `n_nodes` must be [G] whole numbers from 1 to"),
+        ([], [4, 5], {}, "--data must have training graphs, none without nodes and one of"),
+        ([0, 5], [4], {}, "--data must have training graphs, .* got node counts [0, 5]"),
         ([1], [4], {}, "--data must have training graphs, .* got node counts [1]"),
         ([4, 5], [], {}, "--data must have test graphs, .* got node counts []"),
         ([1] * 9, [1], {"is_test": None}, "--data must have training graphs, .* node counts [1, 1"),
-        ([], [], {}, "the data file .* holds no graphs"),
+        ([4, 5], [3, 0], {}, "--data must have test graphs, .* got node counts [3, 0]"),
+        ([], [], {}, "--data must have training graphs, .* got node counts []"),
     ],
 )
 def test_a_file_that_cannot_serve_is_one_line_before_any_work(

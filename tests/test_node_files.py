@@ -435,7 +435,7 @@ def test_damaged_csv_files(content, message, tmp_path):
             | {"n_edges": [0, 0], "edges": np.zeros([2, 0])},
             "node 0 of graph 0 has no 'features'",
         ),
-        ({"n_nodes": [], "n_edges": [], "edges": np.zeros([2, 0])}, "holds no graphs, expected"),
+        ({"n_nodes": [], "n_edges": [], "edges": np.zeros([2, 0])}, "must hold a graph, got none"),
     ],
 )
 def test_damaged_npz_files_of_sets(arrays, message, tmp_path):

@@ -137,10 +137,10 @@ def load(config: Options, seed: int) -> Sets:
         ("test", test, 1),
     ):
         sizes = [len(graph) for graph in members]
-        if max(sizes, default=0) < least:
+        if min(sizes, default=0) < 1 or max(sizes) < least:
             raise UserError(
-                f"--data must have {name} graphs, one of them of at least {least} nodes, got node "
-                f"counts {sizes} in {config.data}"
+                f"--data must have {name} graphs, none without nodes and one of at least {least}, "
+                f"got node counts {sizes} in {config.data}"
             )
         if any(graph.is_directed() for graph in members):
             raise UserError(

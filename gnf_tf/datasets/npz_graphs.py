@@ -43,7 +43,7 @@ def read_npz_graphs(path: str | os.PathLike, content: bytes, split: GraphSplit) 
 
 
 # Rules for each array that is not empty: kinds of its dtype, smallest and largest value.
-_MOST = np.iinfo(np.int32).max
+_COUNTS = "iu", 0, np.iinfo(np.int32).max, f"[G] whole numbers from 0 to {np.iinfo(np.int32).max}"
 _FINITE = "biuf", -np.finfo(np.float64).max, np.finfo(np.float64).max, "finite numbers"
 _ATTRIBUTES = {  # array -> (node, edge or graph, attribute)
     f"{kind}_{name}s": (kind, key)
@@ -51,8 +51,8 @@ _ATTRIBUTES = {  # array -> (node, edge or graph, attribute)
     for name, key in (("label", "label"), ("attribute", "features"))
 }
 _RULES = {
-    "n_nodes": ("iu", 1, _MOST, f"[G] whole numbers from 1 to {_MOST}"),
-    "n_edges": ("iu", 0, _MOST, f"[G] whole numbers from 0 to {_MOST}"),
+    "n_nodes": _COUNTS,
+    "n_edges": _COUNTS,
     "edges": ("iu", -np.inf, np.inf, "whole numbers"),
     "is_test": ("biu", 0, 1, "True or False"),
     **dict.fromkeys(_ATTRIBUTES, _FINITE),
@@ -78,8 +78,6 @@ def _check(path, arrays):
         raise DataError(
             f"the data file {path} is damaged: `n_nodes` has shape {n_graphs}, expected (G,)"
         )
-    if n_graphs == (0,):
-        raise DataError(f"the data file {path} holds no graphs, expected numbers in `n_nodes`")
     total, num_edges = (int(arrays[key].astype(np.int64).sum()) for key in ("n_nodes", "n_edges"))
     shapes = {"n_edges": n_graphs, "edges": (2, num_edges), "is_test": n_graphs}
     for key, (kind, attribute) in _ATTRIBUTES.items():
