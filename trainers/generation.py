@@ -58,6 +58,7 @@ PRESETS = {
     "best": Config(
         steps=12_000,
         epochs=24,
+        network=Network(walk_length=6),
         settings=Training(beta=0.3, patience=24),
     ),
 }
