@@ -83,7 +83,7 @@ def _check(path, arrays):
     for key, (kind, attribute) in _ATTRIBUTES.items():
         shapes[key] = ({"node": total, "edge": num_edges, "graph": n_graphs[0]}[kind],)
         if attribute == "features" and key in arrays:
-            shapes[key] += (max(1, *arrays[key].shape[1:2]),) if arrays[key].ndim > 1 else (1,)
+            shapes[key] += (max((1, *arrays[key].shape[1:2])),)
     for key, shape in shapes.items():
         if key in arrays and arrays[key].shape != shape:
             raise DataError(

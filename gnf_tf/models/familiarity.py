@@ -67,16 +67,14 @@ def features(molecules: Molecules, elements: Sequence[int]) -> np.ndarray:
     """
     counts = molecules.element_counts(elements)
     heavy = counts[:, np.asarray(elements) > 1].sum(axis=1)
-    electrons = counts @ np.asarray(elements) % 2
-    pairs = np.zeros([len(molecules), len(feature_names(elements)) - 3 - len(elements)])
+    others = np.zeros([len(molecules), len(feature_names(elements)) - 2 - len(elements)])
     for rows in chunking.chunks(*molecules.sizes.T):  # all pairs of large molecules are too many
-        pairs[rows] = _of_pairs(molecules, rows, elements)
-    before = pairs.shape[1] - len(elements) * (len(elements) + 1)  # columns before bond lengths
-    return np.c_[molecules.n_atoms, heavy, counts, pairs[:, :before], electrons, pairs[:, before:]]
+        others[rows] = _others(molecules, rows, elements)
+    return np.c_[molecules.n_atoms, heavy, counts, others]
 
 
-def _of_pairs(molecules, rows, elements):
-    """[len(rows), any]: numbers of bonds, nearest distances, number of parts, lengths of bonds."""
+def _others(molecules, rows, elements):
+    """[len(rows), any]: bonds, nearest distances, parts, electrons modulo 2, lengths of bonds."""
     graph = molecules.graph(rows)
     distance, bonded = graph.edges.T
     kind = np.searchsorted(elements, graph.nodes[:, 0])
@@ -102,6 +100,7 @@ def _of_pairs(molecules, rows, elements):
     _, part = scipy.sparse.csgraph.connected_components(joined, directed=False)
     first = np.unique(part, return_index=True)[1]  # an atom of each part
     parts = np.bincount(owner[first], minlength=len(rows))
+    electrons = np.bincount(owner, graph.nodes[:, 0], minlength=len(rows)) % 2
 
     nearest = np.full(len(kind), np.inf)
     np.minimum.at(nearest, graph.receivers, distance)
@@ -109,7 +108,7 @@ def _of_pairs(molecules, rows, elements):
     extremes = np.full([2, len(rows), size], np.nan)
     np.fmin.at(extremes[0], (owner, kind), nearest)
     np.fmax.at(extremes[1], (owner, kind), nearest)
-    return np.c_[bonds, *extremes, parts, *lengths]
+    return np.c_[bonds, *extremes, parts, electrons, *lengths]
 
 
 def training_ranges(train: Molecules, elements: Sequence[int]) -> np.ndarray:
