@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gnf_tf import datasets, models, plots, training
+from gnf_tf.errors import UserError
 from gnf_tf.models import chunking, familiarity
 from gnf_tf.models.intervals import LEVELS, Intervals
 from trainers import predict
@@ -139,6 +140,24 @@ def test_a_model_of_an_earlier_version_looks_at_the_features_of_then(tmp_path):
     ethane = moved_apart(datasets.molecules_from_smiles(["CC"]), 1.0)
     assert loaded.unfamiliar(ethane) == 0 and model.unfamiliar(ethane) > 0
     np.testing.assert_array_equal(known.shape, loaded.training_ranges.shape)
+
+
+def test_a_refused_training_keeps_the_intervals(model, train, tmp_path):
+    (tmp_path / "file").touch()
+    kept = copy.deepcopy(model)
+    with pytest.raises(UserError, match="run folder"):
+        training.fit(kept, train, epochs=1, folder=tmp_path / "file")
+    assert kept.intervals is not None
+
+
+def test_no_extent_is_negative_and_outside_of_its_interval():
+    model = models.pretrained("qm9")
+    ethanol = datasets.molecules_from_smiles(["CCO"])
+    small = dataclasses.replace(ethanol, positions=0.1 * ethanol.positions)
+    with pytest.warns(UserWarning, match="unlike the training"):
+        predicted, lower, upper = model.predict_with_interval(small)
+    assert predicted[0, model.target_names.index("r2")] == 0
+    assert (lower <= predicted).all() and (predicted <= upper).all()
 
 
 def test_infinite_intervals_are_warned_about(model, validation):
