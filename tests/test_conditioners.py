@@ -464,13 +464,6 @@ class TestSeeds:
         for found, expected in zip(*gradients, strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
-    def test_where_no_seed_can_reach_dropout_is_refused(self):
-        def make(size):
-            return networks.MessagePassing((3, 3), size, dropout=0.5)
-
-        with pytest.raises(ValueError, match="without dropout.*`takes_seed` is true"):
-            gnf_tf.models.NeumannRBP(2, 2, make_conditioner=make)
-
 
 class TestCopy:
     """A copy of a bijector is the same map with the same variables."""

@@ -24,29 +24,29 @@ def make_net(num_steps=60, dtype=tf.float64, scale=0.25, **options):
     return cases.randomize(net, scale=scale)
 
 
-def gradients(net, graph):
+def gradients(net, graph, seed=None):
     """(result, gradients of a scalar by nodes, edges and every variable)."""
     with tf.GradientTape() as tape:
         tape.watch([graph.nodes, graph.edges])
-        nodes = net(graph).nodes
+        nodes = net(graph, seed).nodes
         loss = tf.reduce_sum(tf.sin(nodes))
     sources = [graph.nodes, graph.edges, *net.trainable_variables]
     return nodes, *tape.gradient(loss, sources, unconnected_gradients="zero")
 
 
-def applied(net, state, graph):
+def applied(net, state, graph, **options):
     """F(h, x), from the network that `net` holds."""
     nodes = tf.concat([state, graph.nodes], axis=-1)
-    return net._network(graph.replace(nodes=nodes)).nodes
+    return net._network(graph.replace(nodes=nodes), **options).nodes
 
 
-def unrolled(net, graph, num_steps):
+def unrolled(net, graph, num_steps, **options):
     """Value and gradients through all steps, by automatic differentiation."""
     with tf.GradientTape() as tape:
         tape.watch([graph.nodes, graph.edges])
         state = tf.zeros([len(graph.nodes), STATE_SIZE], graph.nodes.dtype)
         for _ in range(num_steps):
-            state = applied(net, state, graph)
+            state = applied(net, state, graph, **options)
         loss = tf.reduce_sum(tf.sin(state))
     sources = [graph.nodes, graph.edges, *net.trainable_variables]
     return state, *tape.gradient(loss, sources, unconnected_gradients="zero")
@@ -84,6 +84,22 @@ def test_gradient_is_that_of_implicit_differentiation(execution):
 def test_converged_gradient_is_that_of_unrolled_steps():
     net, graph = make_net(), cases.mixed_graph()
     all_close(gradients(net, graph), unrolled(net, graph, 60))
+
+
+@every_execution
+def test_dropout_has_one_mask_in_all_steps(execution):
+    """So the map has a fixed point, and the gradient is that of unrolled steps with this mask."""
+
+    def make_conditioner(size):
+        return networks.MessagePassing((4, 4), size, aggregation="mean", dropout=0.4)
+
+    net, graph = make_net(make_conditioner=make_conditioner), cases.mixed_graph()
+    seed = tf.constant([3, 5])
+    found = EXECUTIONS[execution](lambda graph, seed: gradients(net, graph, seed))(graph, seed)
+    all_close(found, unrolled(net, graph, 60, seed=seed))
+    others = net(graph, (3, 6)).nodes, net(graph).nodes
+    assert all(np.abs(found[0] - other).max() > 1e-3 for other in others)
+    all_close([net(graph).nodes], unrolled(net, graph, 60)[:1])  # without a seed nothing is dropped
 
 
 class Linear(networks.MLP):
@@ -128,7 +144,7 @@ def test_compiled_equals_eager_before_convergence_too(execution, num_steps, num_
     all_close(EXECUTIONS[execution](gradients)(net, graph), expected)
     all_close([EXECUTIONS[execution](net.residual)(graph)], [net.residual(graph)])
     # The tape outside of the compiled function.
-    compiled = EXECUTIONS[execution](lambda graph: net(graph))
+    compiled = EXECUTIONS[execution](lambda graph, seed: net(graph, seed))
     compiled.trainable_variables = net.trainable_variables
     all_close(gradients(compiled, graph), expected)
 

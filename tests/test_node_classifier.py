@@ -250,6 +250,16 @@ def test_weights_of_many_steps_move_the_state_as_those_of_few(conditioner):
     assert 0.5 < moved[1] / moved[0] < 2.0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_reaches_the_networks(kind):
+    """The state differs with the seed, and is the same for the same one."""
+    model = make(kind, dropout=0.5)
+    graph = graphs.pad(next(model.members(rings())), 6, 12, 2)  # the last graph is padding
+    first, again, other = (model.state(graph, tf.constant([0, i])) for i in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
 def test_half_precision_is_close():
     options = {"conditioner": "messages", "batch_norm": False}
     whole, half = make(**options), make(**options, mixed_precision=True)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import record
 
-from gnf_tf import bijectors, graphs
+from gnf_tf import bijectors, graphs, seeds
 from gnf_tf.custom_gradient import custom_gradient
 from gnf_tf.networks import defaults
 from gnf_tf.networks.arguments import check_positive
@@ -36,8 +36,9 @@ class NeumannRBP(tf.Module):
     Choose `GRevNet` unless the fixed point itself is wanted: its gradient is exact without
     convergence. Here F must be a contraction. The default F is one at first, but training can
     change that: monitor `residual`. The number of steps is fixed, because a stopping rule would
-    make the result of a graph depend on the other graphs of its batch. Second derivatives raise a
-    LookupError.
+    make the result of a graph depend on the other graphs of its batch. A network with dropout drops
+    the same features in all steps of a call, since a map that changes from step to step has no
+    fixed point. Second derivatives raise a LookupError.
     """
 
     def __init__(
@@ -65,15 +66,15 @@ class NeumannRBP(tf.Module):
           global_size: width of the global features.
           make_conditioner: called once, with `node_size`; returns the network F. Its nodes are
             [h, x], [num_nodes, node_size + input_size], and it must return [num_nodes, node_size].
-            The same networks are refused as by `bijectors.GraphCoupling`, and those with dropout.
+            The same networks are refused as by `bijectors.GraphCoupling`.
             Default: `networks.MessagePassing`, with messages as wide as `node_size`, their mean
             over the neighbors, and initial outputs scaled by 1/2.
           dtype: float type of the graphs.
           name: as `tf.Module`.
 
         Raises:
-          ValueError: for an argument out of its range; for a network of the wrong width, with
-            dropout, or that `GraphCoupling` would refuse.
+          ValueError: for an argument out of its range; for a network of the wrong width, or that
+            `GraphCoupling` would refuse.
         """
         super().__init__(name=name)
         input_size = node_size if input_size is None else input_size
@@ -87,11 +88,7 @@ class NeumannRBP(tf.Module):
         self._input_size = input_size
         self._float_type = dtype
         self._network = (make_conditioner or defaults.contraction(node_size))(node_size)
-        if getattr(self._network, "takes_seed", False):
-            raise ValueError(
-                "`make_conditioner` must give a network without dropout, for a map that changes "
-                "from step to step has no fixed point; got one whose `takes_seed` is true"
-            )
+        self._takes_seed = getattr(self._network, "takes_seed", False)
         # Made here, since variables can't be made in the loop of the steps.
         make_conditioner_variables(
             self,
@@ -104,20 +101,22 @@ class NeumannRBP(tf.Module):
         )
 
     @tf.autograph.experimental.do_not_convert
-    def __call__(self, graph: GraphsTuple) -> GraphsTuple:
+    def __call__(self, graph: GraphsTuple, seed: seeds.Seed | None = None) -> GraphsTuple:
         """The graph with the node features h_T, [num_nodes, node_size].
 
         Args:
           graph: nodes x [num_nodes, input_size]; edges [num_edges, edge_size] and globals
             [n_graphs, global_size], which stay as they are.
+          seed: of the dropout, in training only; see `gnf_tf.seeds`. None: nothing is dropped.
 
         Raises:
           ValueError: if a field of the graph doesn't fit the network.
         """
         filled = self._checked(graph)
-        before = self._iterate(filled, self._num_steps - 1)
+        (seed,) = (None,) if seed is None else local([seeds.as_pair(seed)])
+        before = self._iterate(filled, self._num_steps - 1, seed)
         # Tapes see this step only. They propagate v from its output to the weights and inputs.
-        nodes = self._map(before, filled)
+        nodes = self._map(before, filled, seed)
         # Values, since the gradient of a loop or a branch around this call can't reach variables.
         held = held_values(self._network)
         values = dict(zip(map(id, held), local(map(tf.convert_to_tensor, held)), strict=True))
@@ -125,7 +124,8 @@ class NeumannRBP(tf.Module):
         @custom_gradient
         def with_series(nodes):
             def gradient(d_nodes):
-                return self._series(substituted(self._network, values), d_nodes, before, filled)
+                network = substituted(self._network, values)
+                return self._series(network, d_nodes, before, filled, seed)
 
             return tf.identity(nodes), gradient
 
@@ -158,30 +158,31 @@ class NeumannRBP(tf.Module):
         )
         return GraphsTuple(*local(filled))
 
-    def _map(self, state, graph, network=None):
+    def _map(self, state, graph, seed=None, network=None):
         """F: the next state, [num_nodes, node_size], from `state` of the same shape."""
         nodes = tf.concat([state, graph.nodes], axis=-1)
-        return (network or self._network)(graph.replace(nodes=nodes)).nodes
+        options = {"seed": seed} if self._takes_seed and seed is not None else {}
+        return (network or self._network)(graph.replace(nodes=nodes), **options).nodes
 
-    def _iterate(self, graph, num_steps):
+    def _iterate(self, graph, num_steps, seed=None):
         """The state after so many steps from h_0 = 0, as a constant for every tape."""
         start = tf.zeros([tf.shape(graph.nodes)[0], self._node_size], graph.nodes.dtype)
         # An eager tape would keep every state, even with a stopped gradient.
         with record.stop_recording():
             _, state = tf.while_loop(
                 lambda step, _: step < num_steps,
-                lambda step, state: (step + 1, self._map(state, graph)),
+                lambda step, state: (step + 1, self._map(state, graph, seed)),
                 (tf.constant(0), tf.ensure_shape(start, [None, self._node_size])),
                 maximum_iterations=num_steps,
             )
         return tf.stop_gradient(state)
 
-    def _series(self, network, d_nodes, state, graph):
+    def _series(self, network, d_nodes, state, graph, seed):
         """v, from dL/dh_T and the state h_{T-1} at which J is evaluated."""
         # F is evaluated once; the tape then gives the product with J^T for every term.
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(state)
-            nodes = self._map(state, graph, network)
+            nodes = self._map(state, graph, seed, network)
 
         def add_term(k, term, total):
             term = tape.gradient(

@@ -63,8 +63,7 @@ class ClassifierConfig:
     """number of layers of the classifier; with 2, the hidden layer has twice as many units as there
     are classes, as in the authors' code"""
     dropout: options.Share = 0.0
-    """dropout rate of the inputs of networks and classifier, in training; for neumann_rbp of the
-    classifier alone"""
+    """dropout rate of the inputs of networks and classifier, in training"""
     feature_dropout: options.Share = 0.0
     """dropout rate of the node features, in training"""
     mixed_precision: bool = False
@@ -234,11 +233,11 @@ class NodeClassifier(saving.Model):
         return networks.HalfPrecision(network) if config.mixed_precision else network
 
     def _make_map(self, output_size):
-        # A scale of 0.5 makes the initial update a contraction. There is no dropout, since a map
-        # that changes at each step has no fixed point.
+        # A scale of 0.5 makes the initial update a contraction.
+        settings = {"output_scale": 0.5, "dropout": self.config.dropout}
         if self.config.conditioner != "messages":
-            return networks.GraphConvolution(output_size, output_scale=0.5)
-        return self._message_passing(output_size, output_scale=0.5)
+            return networks.GraphConvolution(output_size, **settings)
+        return self._message_passing(output_size, **settings)
 
     def _message_passing(self, output_size, **options):
         # Messages depend on the sender alone, as in the authors' code. That code sums messages; the
@@ -293,7 +292,7 @@ class NodeClassifier(saving.Model):
         seeds = [None, None] if seed is None else [tf.random.fold_in(seed, i) for i in range(2)]
         graph = self.start(graph, seeds[0])
         if self.config.model == "neumann_rbp":
-            return self.net(graph).nodes
+            return self.net(graph, seed=seeds[1]).nodes
         graph = self.net(graph, is_training=seed is not None, seed=seeds[1])
         return tf.split(graph.nodes, 2, axis=-1)[1]
 
