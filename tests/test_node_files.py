@@ -116,7 +116,9 @@ def test_sets_and_labels_that_a_file_lacks(tmp_path):
         ({"labels": None, "y": np.zeros(3, int)}, "`y` must have shape"),
         ({"labels": np.array([0, -1, 1, 1])}, "`train` must have labeled nodes only, got node 1"),
         ({"test": np.array([1])}, "`train` and `test` must not share nodes, got node 1"),
-        ({"labels": np.array([0, 1, None, 0])}, "not an npz file of arrays"),
+        ({"labels": np.array([0, 1, None, 0])}, "pickled objects in `labels`, expected numbers or"),
+        ({"features": ARRAYS["features"].astype(object)}, "pickled objects in `features`"),
+        ({"edges": None} | csr("adj_", SQUARE) | {"adj_data": [None]}, "objects in `adj_data`"),
         (
             {"features": None} | csr("", ARRAYS["features"]) | {"indices": np.array([9, 0, 0, 1])},
             "data, indices, indptr, shape are not a CSR matrix",
@@ -428,6 +430,7 @@ def test_damaged_csv_files(content, message, tmp_path):
         ({"features": np.ones([2, 1])}, "it lacks set, got arrays"),
         ({"features": np.ones([2, 1]), "set": np.zeros(3, int)}, r"`set` must be .* \(3,\)"),
         ({"features": np.ones([2, 1]), "set": np.zeros(2)}, "`set` must be .* got float64"),
+        ({"features": np.ones([2, 1]), "set": [None, 1]}, "has pickled objects in `set`"),
         ({"features": np.ones(2), "set": np.zeros(2, int)}, "`features` must be numbers"),
         ({"features": [[1.0], [np.nan]], "set": [0, 0]}, "got nan as feature 0 of node 1"),
         (
@@ -442,3 +445,30 @@ def test_damaged_npz_files_of_sets(arrays, message, tmp_path):
     path = save(tmp_path / "mine.npz", arrays)
     with pytest.raises(datasets.DataError, match=f"mine.npz .*{message}"):
         datasets.read_sets(path)
+
+
+def test_the_order_of_columns_does_not_matter(tmp_path):
+    """Or else a model of one file would get wrong features from another."""
+    found = []
+    for index, text in enumerate(("set,x,y\n1,2,3\n", "y,set,x\n3,1,2\n")):
+        path = tmp_path / f"{index}.csv"
+        path.write_text(text)
+        found.append(datasets.read_sets(path).nodes.numpy().tolist())
+    assert found == [[[2.0, 3.0]]] * 2
+
+
+def test_features_of_any_name_in_files_folders_and_archives(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    graph = nx.path_graph(3)
+    nx.set_node_attributes(graph, {node: 0.5 * node for node in graph}, "height")
+    nx.set_node_attributes(graph, 2, "age")
+    nx.write_graphml(graph, folder / "2.graphml")
+    nx.write_graphml(graph.subgraph([0, 1]), folder / "10.graphml")
+    shutil.make_archive(tmp_path / "zipped", "zip", folder)
+    expected = [[2.0, 0.0], [2.0, 0.5], [2.0, 1.0]]
+    assert datasets.read_sets(folder / "2.graphml").nodes.numpy().tolist() == expected
+    for path in (folder, tmp_path / "zipped.zip"):
+        sets = datasets.read_sets(path)
+        assert sets.n_node.numpy().tolist() == [3, 2]
+        assert sets.nodes.numpy().tolist() == expected + expected[:2]

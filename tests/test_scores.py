@@ -88,3 +88,21 @@ def test_the_gaussian_is_the_data_s_own():
 )
 def test_mean_and_deviation_by_hand(values, expected):
     np.testing.assert_equal(metrics.mean_and_deviation(values), expected)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: metrics.mean_and_deviation([]), "`values` must have at least one value, got none"),
+        (lambda: metrics.over_runs([]), "`reports` must hold at least one report, got none"),
+        (lambda: metrics.mean_per_node([1, 2], [1, 2, 3]), r"`values` and `n_node` .*\(2,\) and"),
+        (lambda: metrics.mean_per_node([], []), r"`n_node` must have nodes, got \[\]"),
+        (
+            lambda: metrics.kernel_matrix(np.zeros(3), np.zeros([2, 3]), "degree"),
+            r"`a` must be \[n, bins\], got shape \(3,\)",
+        ),
+    ],
+)
+def test_wrong_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

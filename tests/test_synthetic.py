@@ -146,13 +146,39 @@ def test_grid_is_centered_with_the_given_spacing(num_centers, extent):
         (lambda: datasets.mog_ring(3, max_angle=-1.0), "`max_angle` must be at least 0, got -1.0"),
         (lambda: datasets.half_moons_6(3, n_node=(1,)), "`num_centers` must be at least 2, got 1"),
         (lambda: datasets.PointSets((), 1.0), "`centers` must be arrays"),
+        (lambda: datasets.mog(2.5), "`num_graphs` must be a whole number, got 2.5"),
+        (lambda: datasets.mog(3, n_node=4), "`n_node` must be a non-empty sequence .* got 4"),
+        (lambda: datasets.mog(3, n_node=[4.0]), r"`n_node` must be .* whole numbers .* \[4.0\]"),
+        (lambda: datasets.mog(3, noise="1"), "`noise` must be a finite number, got '1'"),
+        (lambda: datasets.mog(3, noise=math.inf), "`noise` must be a finite number, got inf"),
+        (lambda: datasets.mog(3, spacing=math.nan), "`spacing` must be a finite number, got nan"),
+        (lambda: datasets.mog(3, dtype=tf.int32), "`dtype` must be a float type, got tf.int32"),
+        (lambda: datasets.mog_ring(3, max_angle=math.inf), "`max_angle` must .* got inf"),
         (lambda: datasets.PointSets((np.zeros([3, 3]),), 1.0), "`centers` .*(3, 3)"),
+        (lambda: datasets.PointSets((np.zeros([0, 2]),), 1.0), "`centers` .*(0, 2)"),
+        (lambda: datasets.PointSets((np.full([1, 2], np.nan),), 1.0), "`centers` must be finite"),
+        (
+            lambda: datasets.PointSets((np.zeros([1, 2]), np.ones([1, 2])), 1.0),
+            r"`centers` must be one array for each size, got two for 1: .*\[\[1.0, 1.0\]\]",
+        ),
+        (lambda: datasets.nll_floor(datasets.POINT_SETS["mog"], 2.5), "`num_samples` .* got 2.5"),
         (lambda: datasets.nll_floor(datasets.POINT_SETS["mog"], 1), "`num_samples` .* got 1"),
     ],
 )
 def test_errors_name_the_argument(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_centers_may_be_lists_and_repeat_a_size():
+    """A size that occurs twice has twice the share of the sets."""
+    once = datasets.PointSets(([[0, 0], [5, 0]], [[1, 2]]), 1.0)
+    twice = datasets.PointSets((*once.centers, once.centers[0]), 1.0)
+    sets = twice.sample(6, seed=1)
+    assert sets.n_node.numpy().tolist() == [2, 1, 2, 2, 1, 2]
+    np.testing.assert_array_equal(floors.log_prob(once, sets), floors.log_prob(twice, sets))
+    assert np.isfinite(floors.log_prob(once, sets)).all()
+    assert floors.nll_floor(once, 10).value > 0
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

@@ -12,7 +12,7 @@ from tensorflow.python.eager import record
 from tensorflow_probability.python.internal import cache_util
 
 from gnf_tf import graphs, options, reversible
-from gnf_tf.graphs.structure import as_tensor
+from gnf_tf.graphs.structure import as_tensor, float_type
 from gnf_tf.traces import outermost_graph
 
 __all__ = ["GraphBijector", "GraphLayer"]
@@ -103,15 +103,9 @@ class GraphBijector(tfp.bijectors.Bijector):
         reversible.half_sizes(node_size)  # raises if the features can't be split
         reversible.check_memory(memory)
         options.check_argument("conditional_size", options.AtLeast0, conditional_size)
-        try:
-            is_float = tf.as_dtype(dtype).is_floating
-        except TypeError:
-            is_float = False
-        if not is_float:
-            raise ValueError(f"`dtype` must be a float type, got {dtype!r}")
+        self._float_type = float_type(dtype)
         self._node_size = node_size
         self._conditional_size = conditional_size
-        self._float_type = tf.as_dtype(dtype)
         self._memory = memory
         super().__init__(
             forward_min_event_ndims=graphs.event_ndims(),

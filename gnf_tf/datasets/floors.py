@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from gnf_tf import seeds
+from gnf_tf import options, seeds
 from gnf_tf.datasets.synthetic import PointSets
 from gnf_tf.graphs import GraphsTuple
 
@@ -172,8 +172,7 @@ def _members(graph):
 
 
 def _generator(num_samples, seed):
-    if num_samples < 2:
-        raise ValueError(f"`num_samples` must be at least 2, got {num_samples}")
+    options.check_argument("num_samples", options.AtLeast2, num_samples)
     return seeds.generator(seed)
 
 

@@ -5,7 +5,6 @@ import decimal
 import functools
 import io
 import json
-import os
 import pathlib
 import re
 import zipfile
@@ -18,10 +17,9 @@ import numpy as np
 from networkx.readwrite.gexf import GEXFReader
 
 from gnf_tf.datasets.attributed_graphs import items, vector
-from gnf_tf.datasets.contents import content_of
+from gnf_tf.datasets.contents import AnyPath, content_of
 from gnf_tf.datasets.text_files import finite, plain
 from gnf_tf.errors import DataError
-from gnf_tf.files import user_path
 
 __all__ = [
     "ATTRIBUTED",
@@ -342,7 +340,7 @@ def read_networkx(path: pathlib.Path | zipfile.Path, content: bytes) -> list[nx.
         ) from error
 
 
-def read_attributed_graphs(path: str | os.PathLike, others: Sequence[str]) -> list[nx.Graph]:
+def read_attributed_graphs(path: AnyPath, others: Sequence[str]) -> list[nx.Graph]:
     """The graphs of a .graphml, .gexf, .gml or node-link .json file with all their attributes.
 
     The attribute "features" may be a text that holds a vector, because GraphML has no vectors; it
@@ -356,8 +354,7 @@ def read_attributed_graphs(path: str | os.PathLike, others: Sequence[str]) -> li
     Raises:
       DataError: if the file is missing or damaged, or has another suffix.
     """
-    path = user_path(path)
-    suffix = path.suffix.lower()
+    suffix = pathlib.PurePath(path.name).suffix.lower()
     if suffix not in ATTRIBUTED:
         raise DataError(
             f"{path} has the suffix {suffix!r}, expected {listed([*others, *ATTRIBUTED])}"

@@ -44,6 +44,8 @@ _NAMES = {
 _SPARSE = {"features": ("feat_", "attr_", ""), "edges": ("adj_",)}
 # Format of a sparse matrix -> the arrays that it has besides data and shape.
 _INDICES = {"csr": ("indices", "indptr"), "csc": ("indices", "indptr"), "coo": ("row", "col")}
+# The arrays of several graphs: those that a file must have, and those that it may have.
+_ARRAYS = ("n_nodes", "n_edges", "edges", "node_attributes"), ("node_labels", "class_names")
 
 
 def read_node_graph(
@@ -119,15 +121,14 @@ def read_labeled_graphs(path: str | os.PathLike, *, labeled: bool = True) -> Lab
         with _data_errors(path):
             return labeled_graphs_from_networkx(graphs)
     arrays = read_npz(path)
-    if not labeled:
-        arrays = {k: v for k, v in arrays.items() if k not in ("node_labels", "class_names")}
-    missing = {"n_nodes", "n_edges", "edges", "node_attributes"} - set(arrays)
+    needed, optional = _ARRAYS if labeled else (_ARRAYS[0], ())
+    missing = set(needed) - set(arrays)
     if missing:
         raise DataError(f"the data file {path} lacks {', '.join(sorted(missing))}")
     names = {"n_node": "n_nodes", "n_edge": "n_edges"}
     names |= {"features": "node_attributes", "labels": "node_labels"}
     with _data_errors(path, names):
-        return _from_arrays(**arrays)
+        return _from_arrays(*(arrays[name] for name in needed), *(arrays.get(n) for n in optional))
 
 
 def _read_attributed(path, others, labeled):
@@ -168,7 +169,7 @@ def _joined(parts):
     return LabeledGraphs(**fields, edges=np.concatenate(edges), class_names=parts[0].class_names)
 
 
-def _from_arrays(n_nodes, n_edges, edges, node_attributes, node_labels=None, class_names=None, **_):
+def _from_arrays(n_nodes, n_edges, edges, node_attributes, node_labels=None, class_names=None):
     """LabeledGraphs from the arrays of an npz file, where each graph's nodes begin with 0."""
     # Checks the numbers of nodes, which the checks of the edges and labels need.
     unlabeled = np.full(node_attributes.shape[:1], -1)

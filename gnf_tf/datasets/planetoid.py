@@ -132,4 +132,4 @@ def read_arrays(name: str) -> dict[str, np.ndarray]:
             f"the data file {path} is damaged: {len(content)} bytes of sha256 {digest}, expected "
             f"{_SHA256[name]}; reinstall gnf_tf"
         )
-    return arrays_of(str(path), content)
+    return dict(arrays_of(str(path), content))

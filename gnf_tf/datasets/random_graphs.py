@@ -8,7 +8,7 @@ sets, as in EDP-GNN (Niu et al., AISTATS 2020), and as in SPECTRE (Martinkus et 
 import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import networkx as nx
@@ -34,6 +34,7 @@ __all__ = [
 GraphSplit = Literal["train", "test", "all"]
 
 _SPLIT_SEED = 123
+MOST_DRAWS = 1_000  # of a random graph until it is connected
 
 
 def split_graphs(graphs: Sequence[nx.Graph], split: GraphSplit = "all") -> list[nx.Graph]:
@@ -86,6 +87,7 @@ def community_small(
       ValueError: if an argument is out of its range.
     """
     _check("num_per_size", num_per_size)
+    _check_numbers("community_sizes", community_sizes)
     sizes = [size for size in community_sizes for _ in range(num_per_size)]
     return split_graphs(_relaxed_caves(sizes, keep_probability, seed), split)
 
@@ -119,7 +121,6 @@ def community(
 
 
 def _relaxed_caves(sizes, keep_probability, seed):
-    _check_numbers("community_sizes", sizes)
     _check_probability("keep_probability", keep_probability)
     rng = seeds.generator(seed)
     graphs = []
@@ -169,13 +170,14 @@ def two_communities(
     _check("num_graphs", num_graphs)
     _check_numbers("num_nodes", num_nodes, least=2)
     _check_probability("edge_probability", edge_probability)
-    if not link_share >= 0:
-        raise ValueError(f"`link_share` must be at least 0, got {link_share}")
+    options.check_argument("link_share", options.NotNegative, link_share)
     rng = seeds.generator(seed)
     graphs = []
     for total in rng.choice(num_nodes, num_graphs):
         size = int(total) // 2
-        communities = [_connected_graph(rng, size, edge_probability) for _ in range(2)]
+        communities = [
+            _connected_graph(rng, size, edge_probability, "edge_probability") for _ in range(2)
+        ]
         linked = rng.random([size, size]) < 2 * link_share / size
         if not linked.any():
             linked[tuple(rng.integers(size, size=2))] = True
@@ -204,14 +206,18 @@ def ego_small(
       split: "train", "test" or "all"; see `split_graphs`.
       seed: seed of the random choice of networks.
       num_graphs: the number of graphs.
-      num_nodes: the smallest and the largest size.
+      num_nodes: the smallest and the largest size, at least 1.
       radius: the largest distance of a node from the center.
 
     Raises:
-      ValueError: if `num_graphs` is below 1, or there are fewer such networks.
+      ValueError: if an argument is out of its range, or there are fewer such networks.
       DataError: if Citeseer's file in this package is missing or damaged.
     """
     _check("num_graphs", num_graphs)
+    _check_numbers("num_nodes", num_nodes)
+    if len(num_nodes) != 2 or num_nodes[0] > num_nodes[1]:
+        raise ValueError(f"`num_nodes` must be the smallest and the largest size, got {num_nodes}")
+    _check("radius", radius)
     whole = _largest_component(nx.Graph(planetoid.read_arrays("citeseer")["edges"].T.tolist()))
     low, high = num_nodes
     graphs = []
@@ -325,16 +331,21 @@ def stochastic_blocks(
         block = np.repeat(np.arange(count), rng.choice(block_sizes, count))
         same = block[:, np.newaxis] == block
         probabilities = np.where(same, inside_probability, between_probability)
-        graphs.append(_connected_graph(rng, len(block), probabilities))
+        graphs.append(_connected_graph(rng, len(block), probabilities, "between_probability"))
     return split_graphs(graphs, split)
 
 
-def _connected_graph(rng, size, probability):
-    while True:
+def _connected_graph(rng, size, probability, name):
+    """A random connected graph; `name` is that of the probability among the caller's arguments."""
+    for _ in range(MOST_DRAWS):
         graph = nx.empty_graph(size)
         graph.add_edges_from(_random_pairs(rng, size, probability).tolist())
         if nx.is_connected(graph):
             return graph
+    raise ValueError(
+        f"`{name}` must be large enough for connected graphs, got {np.min(probability)}: "
+        f"none of {MOST_DRAWS} graphs of {size} nodes is connected"
+    )
 
 
 def _random_pairs(rng, size, probability):
@@ -366,16 +377,15 @@ def _check(name, number, least=1):
 
 
 def _check_numbers(name, numbers, least=1):
-    numbers = list(numbers)
-    for number in numbers:
+    found = list(numbers) if isinstance(numbers, Iterable) else []
+    for number in found:
         options.check_argument(name, int, number)
-    if not numbers or min(numbers) < least:
+    if not found or min(found) < least:
         raise ValueError(f"`{name}` must be numbers of at least {least}, got {numbers}")
 
 
 def _check_probability(name, value):
-    if not 0 < value <= 1:
-        raise ValueError(f"`{name}` must be in (0, 1], got {value}")
+    options.check_argument(name, options.ShareOfAll, value)
 
 
 # The sets that the trainers know by name.

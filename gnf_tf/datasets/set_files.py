@@ -1,13 +1,16 @@
 """Sets of points, or graphs with node features, from a user's files, for density estimation."""
 
 import os
+import pathlib
+import zipfile
 
 import numpy as np
 import tensorflow as tf
 
-from gnf_tf.datasets.graph_files import read_graphs
+from gnf_tf.datasets.contents import opened
+from gnf_tf.datasets.graph_files import files_in, read_graphs
 from gnf_tf.datasets.labeled_graphs import check_features
-from gnf_tf.datasets.networkx_files import read_attributed_graphs
+from gnf_tf.datasets.networkx_files import ATTRIBUTED, read_attributed_graphs
 from gnf_tf.datasets.node_graphs import graphs_with_features
 from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.datasets.text_files import number, read_table, short, wrong_line
@@ -28,16 +31,19 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
     are read from two formats:
 
     - `.csv`: a line for each point, below a line with the names of the columns. The column "set"
-      has the number or the name of the set of a point, and each other column is a feature. A first
-      column without a name, such as the row numbers that pandas writes, is left out.
+      has the number or the name of the set of a point, and each other column is a feature. The
+      features are sorted by the names of their columns, so that files with the columns in another
+      order have the same features. A first column without a name, such as the row numbers that
+      pandas writes, is left out.
     - `.npz`: arrays features [num_nodes, F] and set [num_nodes].
 
     Each set becomes a fully connected graph with self loops, as in `graphs.fully_connected`. The
     points of a set need not be consecutive. The sets are in the order of their first points.
 
-    Graphs are read from `.graphml`, `.gexf`, `.gml` and `.json` (node-link) files, and from `.npz`
-    files, folders and `.zip` archives as in `read_graphs`. The features of their nodes are those
-    of `node_graph_from_networkx`, and each edge has both directions.
+    Graphs are read from `.graphml`, `.gexf`, `.gml` and `.json` (node-link) files, from folders and
+    `.zip` archives of them, and from `.npz` files and other folders and archives as in
+    `read_graphs`. The features of their nodes are those of `node_graph_from_networkx`, and each
+    edge has both directions.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
@@ -66,7 +72,7 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
         if suffix == ".npz" and "n_nodes" not in arrays:
             return _joined(*_of_arrays(arrays))
         if suffix in (".npz", ".zip") or path.is_dir():
-            graphs = read_graphs(path)
+            graphs = _read_folder(path) or read_graphs(path)
         else:
             graphs = read_attributed_graphs(path, [".csv", ".npz", ".zip"])
         if not graphs:
@@ -74,6 +80,16 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
         return graphs_with_features(graphs)
     except ValueError as error:
         raise DataError(f"the data file {path} has wrong content: {error}") from error
+
+
+def _read_folder(path):
+    """The graphs of a folder or an archive if all its files keep attributes of any name."""
+    if path.suffix.lower() == ".npz":
+        return []
+    files = files_in(path if path.is_dir() else opened(path, zipfile.Path))
+    if not all(pathlib.PurePath(file.name).suffix.lower() in ATTRIBUTED for file in files):
+        return []
+    return [graph for file in files for graph in read_attributed_graphs(file, [])]
 
 
 def _of_arrays(arrays):
@@ -103,7 +119,7 @@ def _joined(features, sets):
 def _read_csv(path):
     """(features [num_points, F], the name of each point's set)."""
     header, rows = read_table(path, index="")
-    names = [name for name in header if name not in ("", _SET)]
+    names = sorted(name for name in header if name not in ("", _SET))
     if _SET not in header or not names:
         raise wrong_line(
             path,

@@ -1,7 +1,7 @@
 """Random parts of a list, by fractions and a seed."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 def random_split(
-    items: Sequence[Item], fractions: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int = 0
+    items: Iterable[Item], fractions: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int = 0
 ) -> tuple[list[Item], ...]:
     """Disjoint random parts of a list, such as of your own graphs, one part for each fraction.
 
@@ -34,6 +34,7 @@ def random_split(
     Raises:
       ValueError: if the fractions are no positive numbers, exceed 1 in sum, or leave a part empty.
     """
+    items = list(items)
     parts = random_parts(len(items), fractions, seed)
     return tuple([items[row] for row in part] for part in parts)
 

@@ -7,6 +7,7 @@ likelihood that a density can reach.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -14,8 +15,9 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from gnf_tf import graphs, seeds
+from gnf_tf import graphs, options, seeds
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.graphs.structure import float_type, whole_sizes
 
 __all__ = [
     "POINT_SETS",
@@ -39,15 +41,15 @@ class PointSets:
     with `log_prob` and `nll_floor`; `mog`, `mog_ring` and `half_moons_6` draw the paper's sets.
 
     Attributes:
-      centers: one array [n, 2] for each size n of set, the means of the Gaussians; the sizes of
-        consecutive sets cycle through them.
+      centers: one array [n, 2] for each size n of set, the means of the Gaussians, which are kept
+        in float64; the sizes of consecutive sets cycle through them.
       noise: the standard deviation of the Gaussian noise on each coordinate, positive.
       max_angle: the upper end of the range [0, max_angle) of the uniform angle, in radians, by
         which each set is rotated about the origin.
 
     Raises:
-      ValueError: if `centers` is empty or has another shape, `noise` is not positive, or
-        `max_angle` is negative.
+      ValueError: if `centers` is empty, has another shape, two different arrays of one size, or
+        values that are not finite, `noise` is not positive, or `max_angle` is negative.
     """
 
     centers: tuple[np.ndarray, ...]
@@ -55,13 +57,21 @@ class PointSets:
     max_angle: float = 0.0
 
     def __post_init__(self):
-        if not self.centers or any(np.ndim(p) != 2 or np.shape(p)[1] != 2 for p in self.centers):
-            shapes = [np.shape(p) for p in self.centers]
+        shapes = [np.shape(of_size) for of_size in self.centers]
+        if not shapes or any(len(s) != 2 or s[1] != 2 or not s[0] for s in shapes):
             raise ValueError(f"`centers` must be arrays of shape [n, 2], got shapes {shapes}")
-        if not self.noise > 0:
-            raise ValueError(f"`noise` must be positive, got {self.noise}")
-        if not self.max_angle >= 0:
-            raise ValueError(f"`max_angle` must be at least 0, got {self.max_angle}")
+        centers = tuple(np.asarray(of_size, np.float64) for of_size in self.centers)
+        if not all(np.isfinite(of_size).all() for of_size in centers):
+            raise ValueError(f"`centers` must be finite, got {self.centers}")
+        for first, other in itertools.combinations(centers, 2):
+            if len(first) == len(other) and (first != other).any():
+                raise ValueError(
+                    f"`centers` must be one array for each size, got two for {len(first)}: "
+                    f"{first.tolist()} and {other.tolist()}"
+                )
+        object.__setattr__(self, "centers", centers)  # the class is frozen
+        options.check_argument("noise", options.Positive, self.noise)
+        options.check_argument("max_angle", options.NotNegative, self.max_angle)
 
     def topology(
         self, num_graphs: int, edges: Topology = "fully_connected", dtype: tf.DType = tf.float32
@@ -69,10 +79,10 @@ class PointSets:
         """`num_graphs` sets with zero features, from which a `NodePrior` samples.
 
         Raises:
-          ValueError: if `num_graphs` is below 1, or for an unknown `edges`.
+          ValueError: if `num_graphs` is below 1, `dtype` no float type, or `edges` unknown.
         """
-        if num_graphs < 1:
-            raise ValueError(f"`num_graphs` must be at least 1, got {num_graphs}")
+        options.check_argument("num_graphs", options.Count, num_graphs)
+        dtype = float_type(dtype)
         makers = {"fully_connected": graphs.fully_connected, "edgeless": graphs.edgeless}
         if edges not in makers:
             raise ValueError(f"`edges` must be one of {tuple(makers)}, got {edges!r}")
@@ -103,7 +113,7 @@ class PointSets:
           ValueError: as `topology`.
         """
         topology = self.topology(num_graphs, edges, dtype)
-        seed = seeds.as_pair(seed)
+        dtype, seed = topology.nodes.dtype, seeds.as_pair(seed)
         sizes = self._sizes(num_graphs)
         starts = np.cumsum(sizes) - sizes
         members, rows = [], []
@@ -146,6 +156,7 @@ def grid_centers(num_centers: int, spacing: float = 10.0) -> np.ndarray:
     Raises:
       ValueError: if `num_centers` is not the product of two whole numbers that differ by at most 1.
     """
+    options.check_argument("num_centers", int, num_centers)
     short = math.isqrt(max(num_centers, 0))
     if num_centers < 1 or num_centers not in (short * short, short * (short + 1)):
         raise ValueError(f"`num_centers` must be 1, 2, 4, 6, 9, 12, ..., got {num_centers}")
@@ -163,8 +174,7 @@ def moon_centers(num_centers: int) -> np.ndarray:
     Raises:
       ValueError: if `num_centers` is below 2.
     """
-    if num_centers < 2:
-        raise ValueError(f"`num_centers` must be at least 2, got {num_centers}")
+    options.check_argument("num_centers", options.AtLeast2, num_centers)
     upper = np.linspace(0.0, np.pi, num_centers // 2)
     lower = np.linspace(0.0, np.pi, num_centers - num_centers // 2)
     return np.concatenate(
@@ -176,11 +186,13 @@ def moon_centers(num_centers: int) -> np.ndarray:
 
 
 def _mog_sets(n_node, spacing, noise, max_angle=0.0):
-    return PointSets(tuple(grid_centers(n, spacing) for n in n_node), noise, max_angle)
+    options.check_argument("spacing", float, spacing)
+    sizes = whole_sizes(n_node, 1).tolist()
+    return PointSets(tuple(grid_centers(n, spacing) for n in sizes), noise, max_angle)
 
 
 def _moon_sets(n_node, noise):
-    return PointSets(tuple(moon_centers(n) for n in n_node), noise)
+    return PointSets(tuple(map(moon_centers, whole_sizes(n_node, 1).tolist())), noise)
 
 
 def mog(

@@ -19,6 +19,7 @@ __all__ = [
     "edgeless",
     "event_ndims",
     "fill_missing",
+    "float_type",
     "fully_connected",
     "map_fields",
     "restore_missing",
@@ -116,6 +117,21 @@ def whole_sizes(n_node: Any, least: int) -> np.ndarray:
             f"2^31, got {n_node!r}"
         )
     return sizes.astype(np.int64)
+
+
+def float_type(dtype: Any) -> tf.DType:
+    """`dtype` as a TensorFlow type.
+
+    Raises:
+      ValueError: if it is no float type.
+    """
+    try:
+        found = tf.as_dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or not found.is_floating:
+        raise ValueError(f"`dtype` must be a float type, got {dtype!r}")
+    return found
 
 
 def _check_sizes(n_node, node_size):

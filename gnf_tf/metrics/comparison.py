@@ -28,7 +28,12 @@ def over_runs(reports: Sequence[Any]) -> Any:
     Returns:
       Such a dictionary, in which "mean" and "deviation" of `mean_and_deviation` replace a number.
       Texts are those of the first report; what is None in some report is None.
+
+    Raises:
+      ValueError: if there is no report.
     """
+    if not reports:
+        raise ValueError("`reports` must hold at least one report, got none")
     first = reports[0]
     if any(report is None for report in reports):
         return None

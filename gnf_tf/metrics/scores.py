@@ -89,8 +89,18 @@ def mean_per_node(values: np.ndarray, n_node: np.ndarray) -> tuple[float, float]
     Returns:
       (sum of all values divided by the number of all nodes, its standard error). The error is that
       of a ratio of means over independent graphs, and NaN for a single graph.
+
+    Raises:
+      ValueError: if the arguments have other shapes, or there is no node.
     """
     values, n_node = np.asarray(values, np.float64), np.asarray(n_node)
+    if values.ndim != 1 or values.shape != n_node.shape:
+        raise ValueError(
+            "`values` and `n_node` must have the shape [num_graphs], got shapes "
+            f"{values.shape} and {n_node.shape}"
+        )
+    if not n_node.sum() > 0:
+        raise ValueError(f"`n_node` must have nodes, got {n_node.tolist()}")
     mean = values.sum() / n_node.sum()
     if len(values) < 2:
         return float(mean), float("nan")
@@ -123,7 +133,12 @@ def mean_and_deviation(values: Sequence[float | None]) -> tuple[float, float | N
 
     The deviation of a single run is None. A score of None, which JSON files have in place of NaN,
     makes both NaN.
+
+    Raises:
+      ValueError: if there is no value.
     """
     numbers = np.array(values, np.float64)
+    if not numbers.size:
+        raise ValueError("`values` must have at least one value, got none")
     deviation = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
     return float(numbers.mean()), deviation

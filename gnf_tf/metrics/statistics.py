@@ -81,11 +81,14 @@ def kernel_matrix(
       [n_a, n_b] float64.
 
     Raises:
-      ValueError: if `statistic` or `kernel` is unknown.
+      ValueError: if `statistic` or `kernel` is unknown, or `a` or `b` has another shape.
     """
     settings = _settings(statistic)
     if kernel not in KERNELS:
         raise ValueError(f"`kernel` must be one of {KERNELS}, got {kernel!r}")
+    for name, rows in (("a", a), ("b", b)):
+        if np.ndim(rows) != 2:
+            raise ValueError(f"`{name}` must be [n, bins], got shape {np.shape(rows)}")
     bins = max(a.shape[1], b.shape[1])
     a, b = (np.pad(x, [(0, 0), (0, bins - x.shape[1])]) for x in (a, b))
     if kernel == "gaussian_tv":

@@ -9,6 +9,7 @@ from tensorflow.python.eager import record
 
 from gnf_tf import bijectors, graphs, seeds
 from gnf_tf.custom_gradient import custom_gradient
+from gnf_tf.graphs.structure import float_type
 from gnf_tf.networks import defaults
 from gnf_tf.networks.arguments import check_positive
 from gnf_tf.networks.conditioner import make_conditioner_variables
@@ -86,7 +87,7 @@ class NeumannRBP(tf.Module):
         self._num_terms = num_terms
         self._node_size = node_size
         self._input_size = input_size
-        self._float_type = dtype
+        self._float_type = dtype = float_type(dtype)
         self._network = (make_conditioner or defaults.contraction(node_size))(node_size)
         self._takes_seed = getattr(self._network, "takes_seed", False)
         # Made here, since variables can't be made in the loop of the steps.

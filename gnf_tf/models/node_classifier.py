@@ -365,8 +365,9 @@ class NodeClassifier(saving.Model):
           graph: any number of graphs, which are evaluated one by one: a GraphsTuple, LabeledGraph,
             LabeledGraphs, or one or a list of networkx graphs. Nodes of networkx graphs have the
             attribute "features", or numeric attributes, see `datasets.node_graph_from_networkx`;
-            their edges count in both directions and self loops are dropped. Nodes keep their order.
-            An empty list gives an empty result.
+            their edges count in both directions and self loops are dropped, as in data sets; those
+            of a GraphsTuple are as given. Nodes keep their order. An empty list gives an empty
+            result.
 
         Raises:
           ValueError: if `graph` is malformed or has features of another width.
