@@ -310,10 +310,18 @@ WRONG_FILES = [
         "line 3: expected a coordinate in angstrom, got '1e39'",
     ),
     ("xyz", WATER.replace("\n\n", "\ncharge=x\n"), "line 2: expected a finite number as `charge`"),
-    (
-        "xyz",
-        WATER.replace("\n\n", "\nunits=bohr\n"),
-        "line 2: expected positions in angstrom, got the",
+    *(
+        (
+            "xyz",
+            WATER.replace("\n\n", f"\n{key}={unit}\n"),
+            "line 2: expected positions in angstrom, got the unit",
+        )
+        for key, unit in (
+            ("units", "bohr"),
+            ("Units", "au"),
+            ("unit", "a.u."),
+            ("units", "crystal"),
+        )
     ),
     ("xyz", WATER.replace("\n\n", "\nCharge=0.5\n"), "line 2: expected a whole number as `Charge`"),
     ("xyz", WATER.replace("0.1", "O"), "line 3: expected a coordinate in angstrom, got 'O'"),

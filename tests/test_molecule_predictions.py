@@ -150,6 +150,32 @@ def test_a_refused_training_keeps_the_intervals(model, train, tmp_path):
     assert kept.intervals is not None
 
 
+def test_training_widens_the_ranges(model, train):
+    """So that nobody is warned about the molecules of the last training."""
+    known = copy.deepcopy(model)
+    hydrogen = train.select(np.arange(1)).targets
+    h2 = datasets.Molecules(
+        [2], [1, 1], [[0, 0, 0], [0, 0, 0.7]], hydrogen, NAMES, model.target_units, [0]
+    )
+    assert known.unfamiliar(h2) > 0
+    training.fit(known, h2, epochs=1, execution="eager", verbose=0)
+    assert known.unfamiliar(h2) == 0 and not known.unfamiliar(train).any()
+    assert model.unfamiliar(h2) > 0
+
+
+def test_targets_of_another_kind_are_warned_about(train):
+    """As total energies are for a model of atomization energies."""
+    small = train.select(np.arange(20))
+    model = models.MoleculeRegressor.for_data(small, CONFIG)
+    other = dataclasses.replace(small, targets=small.targets + [0.0, 1e4])
+    settings = {"epochs": 1, "execution": "eager", "verbose": 0}
+    with pytest.warns(UserWarning, match=r"the targets alpha of `train` are \d+ times the spread"):
+        training.fit(model, other, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        training.fit(model, small, **settings)
+
+
 def test_no_extent_is_negative_and_outside_of_its_interval():
     model = models.pretrained("qm9")
     ethanol = datasets.molecules_from_smiles(["CCO"])
@@ -189,7 +215,7 @@ def test_an_unknown_element_is_refused(call, model):
 
 
 @pytest.mark.parametrize(
-    "call", ["predict", "predict_interval", "unfamiliar", "calibrate", "for_data"]
+    "call", ["predict", "predict_interval", "unfamiliar", "fitted", "calibrate", "for_data"]
 )
 @pytest.mark.parametrize("given, name", [(["CCO"], "list"), (None, "NoneType")])
 def test_what_are_no_molecules_is_refused(call, given, name, model):
@@ -220,6 +246,24 @@ def test_intervals_have_the_stated_coverage_and_are_wide_where_errors_are_large(
     large = features[:, 0] > np.quantile(features[:, 0], 0.8)
     assert (errors[large] <= half[2][large]).mean() > 0.87
     assert (errors[large] <= np.quantile(errors, 0.9, axis=0)).mean() < 0.75
+
+
+@pytest.mark.parametrize("unit", [1e-29, 1e-18, 1e18])
+def test_intervals_do_not_depend_on_the_unit(unit):
+    features, errors = synthetic(600, 0)
+    half, scaled = (
+        Intervals.fit(features, factor * errors).half_widths(features, 0.9) / factor
+        for factor in (1.0, unit)
+    )
+    np.testing.assert_allclose(scaled, half, rtol=1e-3)
+    assert Intervals.fit(features, 0.0 * errors).half_widths(features, 0.9).max() == 0.0
+
+
+def test_a_coverage_in_single_precision_is_that_in_double_precision():
+    intervals = Intervals.fit(*synthetic(2000, 0))
+    for coverage in (0.1, 0.3, 0.7, 0.999):
+        expected = intervals.of_coverage(coverage)
+        np.testing.assert_array_equal(intervals.of_coverage(np.float32(coverage)), expected)
 
 
 def test_intervals_know_rare_kinds_whose_errors_are_large():
@@ -296,7 +340,7 @@ def test_an_old_file_predicts_without_warnings_and_says_what_it_lacks(train):
         old.predict_interval(molecules(WATER))
 
 
-@pytest.mark.parametrize("coverage", [0.0, -0.1, 1.0, 90, float("nan"), [0.5, 1.0], "a", None])
+@pytest.mark.parametrize("coverage", [0.0, -0.1, 1.0, 90, float("nan"), [0.5, 1.0], "0.9", None])
 def test_a_wrong_coverage_is_named(coverage, model, validation):
     with pytest.raises(ValueError, match=r"`coverage` must be in \(0, 0.999\], got "):
         model.predict_interval(validation, coverage)
@@ -313,6 +357,8 @@ def test_wrong_arguments_are_named(model, train):
             ValueError, match=r"`validation` must .* mu \[D\], alpha \[bohr\^3\], got"
         ):
             model.calibrate(dataclasses.replace(train, **changes))
+    with pytest.raises(ValueError, match="`validation` must have molecules, got none"):
+        model.calibrate(train.select([]))
     model.check_targets(dataclasses.replace(train, target_units=("D", "")), "unstated")
     with pytest.raises(ValueError, match=r"`quantiles` must have shape \(999, 2\), got \(3, 2\)"):
         Intervals(np.zeros([5, 2]), np.zeros([2, 2]), np.zeros([3, 2]))

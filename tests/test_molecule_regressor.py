@@ -167,6 +167,18 @@ def test_predictions_from_few_molecules_do_not_depend_on_the_unit(factor, test_s
     np.testing.assert_allclose(made[1], made[0], rtol=1e-4, atol=1e-5 * np.abs(few.targets).max())
 
 
+def test_a_dipole_that_hardly_varies_is_within_reach_of_the_network(test_set):
+    """No least-squares fit has it; in units of its deviation, 100 would be asked of the network."""
+    few = test_set.select(np.arange(8))
+    column = few.target_names.index("mu")
+    targets = few.targets.copy()
+    targets[:, column] = np.linspace(1.84, 1.86, 8)
+    alike = models.MoleculeRegressor.for_data(dataclasses.replace(few, targets=targets), CONFIG)
+    np.testing.assert_allclose(alike.spread[column], 0.185, rtol=0.01)
+    found = models.MoleculeRegressor.for_data(few, CONFIG).spread[column]
+    np.testing.assert_allclose(found, few.targets[:, column].std(), rtol=1e-6)
+
+
 def test_a_file_keeps_the_read_outs(model, test_set, tmp_path):
     model.save(tmp_path / "model.npz")
     loaded = models.load(tmp_path / "model.npz")

@@ -34,7 +34,11 @@ __all__ = ["read_molecules"]
 _NUMBERS = {symbol.lower(): number for number, symbol in enumerate(SYMBOLS, start=1)}
 _NUMBERS |= {"d": 1, "t": 1}  # isotopes of hydrogen
 # Units of length in which the positions of an xyz file must not be.
-_NOT_ANGSTROM = ("bohr", "bohrs", "nm", "nanometer", "nanometers", "pm", "picometer", "picometers")
+_NOT_ANGSTROM = (
+    *("bohr", "bohrs", "au", "a.u.", "a.u", "atomic", "atomic_units", "atomic units"),
+    *("nm", "nanometer", "nanometers", "pm", "picometer", "picometers", "m", "meter", "meters"),
+    *("crystal", "fractional", "direct", "alat"),
+)
 # key=value in the comment line of an xyz frame; a value with spaces is quoted or in brackets.
 _PAIR = re.compile(
     r"""(?:"(?P<quoted>[^"]+)"|(?P<key>[^\s="']+))\s*=\s*"""

@@ -57,4 +57,9 @@ def fit_composition(
     largest = np.abs(train.targets).max(axis=0)
     guess = np.where(largest > 0.0, 0.01 * largest, 1.0)
     spread = np.where(spread > 1e-11 * largest, spread, guess)
+    # A dipole is fitted by nothing, so that the network has to give all of it: in units of a much
+    # smaller deviation, it would have to give hundreds.
+    dipole = np.array(readouts) == "dipole"
+    typical = np.sqrt(np.mean(np.square(train.targets), axis=0))
+    spread = np.where(dipole, np.maximum(spread, 0.1 * typical), spread)
     return weights[:size], weights[size:], spread

@@ -12,6 +12,7 @@ __all__ = [
     "excess",
     "feature_names",
     "features",
+    "joined",
     "problem",
     "sizes_and_distances",
     "training_ranges",
@@ -126,6 +127,18 @@ def training_ranges(train: Molecules, elements: Sequence[int]) -> np.ndarray:
     is_distance = [name.endswith("angstrom") for name in feature_names(elements)]
     ranges += np.outer([-_TOLERANCE, _TOLERANCE], is_distance)
     return ranges.astype(np.float32)
+
+
+def joined(ranges: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns the ranges of the molecules of both, [2, num_features] float32.
+
+    Args:
+      ranges: [2, num_features], from `training_ranges`, or of the first features only, as are then
+        the result's.
+      others: [2, num_features], from `training_ranges` for the same elements.
+    """
+    others = others[:, : ranges.shape[1]]
+    return np.stack([np.fmin(ranges[0], others[0]), np.fmax(ranges[1], others[1])])
 
 
 def excess(values: np.ndarray, ranges: np.ndarray) -> np.ndarray:

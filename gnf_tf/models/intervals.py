@@ -18,6 +18,7 @@ LEVELS = np.arange(1, 1000) / 1000  # the coverages whose quantiles are kept
 # Deviations of the prior of weights of standardized features; cross-validation chooses one. Few
 # molecules need weights near 0. Of many, the rare kinds can be learned, such as small molecules.
 _PRIORS = (0.03, 0.1, 0.3, 1.0)
+_ROUNDING = 1e-6  # of a coverage in float32
 
 
 class Intervals:
@@ -115,12 +116,13 @@ class Intervals:
           ValueError: if `coverage` is out of its range.
         """
         try:
-            asked = np.asarray(coverage, np.float64)
-        except (TypeError, ValueError):  # text, or sequences of different lengths
+            asked = np.asarray(coverage)
+        except ValueError:  # sequences of different lengths
             asked = np.asarray(np.nan)
-        if not ((asked > 0) & (asked <= LEVELS[-1])).all():
+        is_number = asked.dtype.kind in "iuf"
+        if not is_number or not ((asked > 0) & (asked <= LEVELS[-1] + _ROUNDING)).all():
             raise ValueError(f"`coverage` must be in (0, {LEVELS[-1]}], got {coverage!r}")
-        return self.quantiles[np.searchsorted(LEVELS, asked - 1e-9)]
+        return self.quantiles[np.searchsorted(LEVELS, asked.astype(np.float64) - _ROUNDING)]
 
     def arrays(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -146,9 +148,9 @@ def _cross_validated(features, errors):
 
 def _scale_weights(features, errors, prior):
     """[num_features + 1] weights by the sum of |error| / scale + log(scale), and the prior."""
-    # Errors of exactly 0, as those of a constant target, would have a scale of 0.
     start = np.zeros(features.shape[1])
-    start[-1] = np.log(max(errors.mean(), 1e-12))
+    # In any unit; errors of exactly 0, as those of a constant target, have no scale.
+    start[-1] = np.log(errors.mean() or 1.0)
 
     def objective(weights):
         log_scales = features @ weights

@@ -111,7 +111,8 @@ class MoleculePredictions:
         if np.isinf(half).any():
             warnings.warn(
                 f"intervals of coverage {coverage} are infinite for some targets, because the "
-                "validation molecules of `calibrate` were too few: coverage c needs 2 c / (1 - c)",
+                "validation molecules of `calibrate` were too few: coverage c needs 2 c / (1 - c), "
+                "and at least 2",
                 stacklevel=3,
             )
         lower, upper = predicted - half, predicted + half
@@ -129,7 +130,9 @@ class MoleculePredictions:
 
         Raises:
           ValueError: if a molecule has another element.
+          TypeError: if `molecules` are not Molecules.
         """
+        check_type(molecules, "molecules")
         fit = composition(molecules, self.elements) @ self.composition_weights
         if "extent" in self.readouts:
             fit += molecules.extents(self.elements) @ self.extent_weights
@@ -151,6 +154,8 @@ class MoleculePredictions:
           TypeError: if `validation` are not Molecules.
         """
         self.check_targets(validation, "validation")
+        if not len(validation):
+            raise ValueError("`validation` must have molecules, got none")
         features = familiarity.features(validation, self.elements)
         predicted = self._predicted(validation, batch_size)
         errors = np.abs(predicted - validation.targets)
@@ -186,7 +191,8 @@ class MoleculePredictions:
         """Returns how unlike the training molecules the molecules are, [num_molecules] float64.
 
         It is the largest distance of a feature from its range in training, in units of the width of
-        the range, and 0 if all features are within their ranges. The features are numbers of atoms
+        the range, and 0 if all features are within their ranges. The ranges are those of the
+        molecules of `for_data` and of every training since. The features are numbers of atoms
         and bonds by element; the smallest and largest distance of an atom to its nearest atom by
         element, and of bonded atoms by elements, whose ranges are widened by 0.05 angstrom; the
         number of parts that no bond joins; and whether an electron has no partner, if there is no

@@ -66,9 +66,10 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
         gap:     target "lumo" - target "homo"
 
     with lengths in angstrom. The weights w, and v_a by the element of a, are a least-squares fit to
-    the training targets, and s, `spread`, is the standard deviation of its residuals (of the target
-    itself for a dipole). w_ab is an MLP of h_a, h_b and the distance. With vectors V_ac in the
-    network (`num_vectors`), mu_a is sum_c w_c(h_a) V_ac with an MLP w, as in PaiNN.
+    the training targets, and s, `spread`, is the standard deviation of its residuals; for a dipole,
+    that of the target, or a tenth of its root mean square if that is more. w_ab is an MLP of h_a,
+    h_b and the distance. With vectors V_ac in the network (`num_vectors`), mu_a is
+    sum_c w_c(h_a) V_ac with an MLP w, as in PaiNN.
 
     - scalar is for energies, with w_e as the reference energy of an element, and for other
       quantities that grow with a molecule, such as polarizability, zero-point energy and heat

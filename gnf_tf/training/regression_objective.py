@@ -10,12 +10,14 @@ import tf_keras
 
 from gnf_tf import datasets, options
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import familiarity
 from gnf_tf.models.molecule_regressor import MoleculeRegressor
 from gnf_tf.training.objective import Objective, Settings
 
 __all__ = ["RegressionObjective", "RegressionSettings"]
 
 SHOWN = 500  # molecules in TensorBoard's figures
+FAR = 100.0  # spreads of a target, which no kind of data has from one's own fit of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +62,14 @@ class RegressionObjective(Objective):
         names = [f"mae/{name}" for name in module.target_names]
         maes = [tf_keras.metrics.Mean(name=name) for name in names]
         shown = validation.select(np.arange(min(len(validation), SHOWN)))
+        self._ranges = familiarity.training_ranges(train, module.elements)
         # The batches are in float32, which is too coarse for what a total energy is the sum of.
         train, validation = (
             dataclasses.replace(data, targets=data.targets - module.fitted(data))
             for data in (train, validation)
         )
         super().__init__(module, settings, seed, train, validation, maes)
+        self._warn_of_other_targets(train.targets)
         self._shares = shares
         self._shown = shown
         self.units = dict(zip(names, module.target_units, strict=True))
@@ -88,6 +92,18 @@ class RegressionObjective(Objective):
         }
         return tf.math.divide_no_nan(total, num_molecules), num_molecules, updates
 
+    def _warn_of_other_targets(self, residuals):
+        """Warns of targets that are not what the model was made for, by residuals of its fit."""
+        away = np.median(np.abs(residuals), axis=0) / self.module.spread
+        names = np.array(self.module.target_names)[away > FAR]
+        if len(names):
+            warnings.warn(
+                f"the targets {', '.join(names)} of `train` are {away.max():.0f} times the spread "
+                "of the model's targets from what it expects: check that they are of the same kind "
+                "(total energies in place of atomization energies, for example, are not)",
+                stacklevel=2,
+            )
+
     @staticmethod
     def _target_shares(names, weights):
         """The weights of all targets, with a mean of 1, so that they do not change the step."""
@@ -99,8 +115,12 @@ class RegressionObjective(Objective):
         return (shares / shares.mean()).astype(np.float32)
 
     def begin(self) -> None:
-        """Forgets the intervals, which are those of other weights."""
+        """Forgets the intervals, which are those of other weights, and widens the ranges."""
         self.module.intervals = None
+        if self.module.training_ranges is not None:
+            self.module.training_ranges = familiarity.joined(
+                self.module.training_ranges, self._ranges
+            )
 
     def penalty(self):
         """Returns the L2 penalty."""
