@@ -196,8 +196,11 @@ def test_a_folder_belongs_to_one_training(molecules, tmp_path):
 
 def test_what_is_damaged_or_not_finite_is_one_error(molecules, monkeypatch, tmp_path):
     model = new_model(molecules[0])
+    before = [variable.numpy() for variable in model.trainable_variables]
     with pytest.raises(UserError, match="the loss is .* a lower `learning_rate` may help"):
         training.fit(model, *molecules, epochs=2, learning_rate=1e30, **SETTINGS)
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)  # for another try
     model, folder = new_model(molecules[0]), tmp_path / "run"
     on_epoch_end = TrainingState.on_epoch_end
 
@@ -208,6 +211,8 @@ def test_what_is_damaged_or_not_finite_is_one_error(molecules, monkeypatch, tmp_
         patch.setattr(TrainingState, "on_epoch_end", diverged)
         with pytest.raises(UserError, match="val_loss was finite in no epoch"):
             training.fit(model, *molecules, epochs=1, folder=folder, **SETTINGS)
+        for variable, value in zip(model.trainable_variables, before, strict=True):
+            np.testing.assert_array_equal(variable, value)
     (epoch,) = json.loads((folder / "history.json").read_text())
     assert epoch["val_loss"] is None and epoch["loss"] > 0
     for path in (folder / "checkpoints").glob("*.data*"):
@@ -327,7 +332,7 @@ def test_a_folder_that_cannot_be_written_is_named(molecules, tmp_path, monkeypat
     def train(folder):
         training.fit(new_model(molecules[0]), *molecules, epochs=1, folder=folder, **SETTINGS)
 
-    for folder in (3, b"run", ["run"]):
+    for folder in (3, b"run", ["run"], ""):
         with pytest.raises(ValueError, match="`folder` must be a path, got "):
             train(folder)
     (tmp_path / "a" / "model.npz").mkdir(parents=True)

@@ -83,6 +83,18 @@ def test_what_is_neither_a_number_of_graphs_nor_a_file(given, monkeypatch, tmp_p
         main(monkeypatch, model, given, "--out", tmp_path / "graphs.g6")
 
 
+def test_no_graphs_are_refused(monkeypatch, tmp_path):
+    model = "tests/golden/generator-2-network.npz"
+    with pytest.raises(UserError, match="must be a number of graphs of at least 1, got 0"):
+        main(monkeypatch, model, "0", "--out", tmp_path / "graphs.g6")
+
+
+def test_nothing_is_written_into_the_folder_that_is_read(flow, monkeypatch, tmp_path):
+    """Or else it could not be read again."""
+    with pytest.raises(UserError, match="--out must not be in the folder that is read"):
+        main(monkeypatch, flow[0], tmp_path, "--out", tmp_path / "scores.csv")
+
+
 def test_the_input_at_home_is_not_written(flow, monkeypatch):
     model, points = flow
     monkeypatch.setenv("HOME", str(points.parent))

@@ -74,6 +74,8 @@ def main() -> None:
     for given in (config.model, user_path(config.input)):
         if out.exists() and given.exists() and out.samefile(given):
             raise UserError(f"--out must not be a file that is read, got {out}")
+        if given.is_dir() and given.resolve() in out.resolve().parents:
+            raise UserError(f"--out must not be in the folder that is read, got {out}")
     try:
         model = models.load(config.model)
         if type(model) not in ANSWERS:
@@ -167,6 +169,8 @@ def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | lis
         if is_csv:
             raise UserError(f"--out must be a file of graphs where they are made, got {config.out}")
         number = int(config.input)
+        if not number:
+            raise UserError("the input must be a number of graphs of at least 1, got 0")
         _check_format(model, config, number)
         return model.generate(number, seed=config.seed)
     if not user_path(config.input).exists():

@@ -66,7 +66,9 @@ class GraphBijector(tfp.bijectors.Bijector):
     Value and log-determinant are computed together. TFP's cache keeps the log-determinant while the
     value is in use, so that `log_prob` evaluates each network once. TFP finds cached values by the
     identity of tensors: while the output of an earlier call is alive, the same input tensor gives
-    the same output, even if variables have changed since.
+    the same output, even if variables have changed since, and an output, such as a sample, has the
+    log-determinant of when it was made. A tape gets no gradient of what an earlier tape recorded. A
+    copy, `graph.replace(nodes=tf.identity(graph.nodes))`, is evaluated anew.
     """
 
     # TFP's FFJORD does the same: both directions return (value, attributes of the cached entry).

@@ -23,6 +23,7 @@ from gnf_tf.datasets.node_graphs import (
 from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.datasets.ppi import ppi
 from gnf_tf.datasets.splits import random_parts
+from gnf_tf.datasets.text_files import short
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
@@ -224,7 +225,8 @@ def _named(path, arrays):
     missing = [" or ".join(_NAMES[name]) for name in ("features", "edges") if name not in found]
     if missing:
         raise DataError(
-            f"the data file {path} lacks {', and '.join(missing)}, got arrays {sorted(arrays)}"
+            f"the data file {path} lacks {', and '.join(missing)}, got arrays "
+            f"{short(', '.join(sorted(arrays)))}"
         )
     return found
 

@@ -95,7 +95,9 @@ def _read_folder(path):
 def _of_arrays(arrays):
     missing = {"features", _SET} - set(arrays)
     if missing:
-        raise ValueError(f"it lacks {', '.join(sorted(missing))}, got arrays {sorted(arrays)}")
+        raise ValueError(
+            f"it lacks {', '.join(sorted(missing))}, got arrays {short(', '.join(sorted(arrays)))}"
+        )
     features, sets = arrays["features"], arrays[_SET]
     check_features("features", features)
     if sets.shape != features.shape[:1] or sets.dtype.kind not in "biuSU":

@@ -105,7 +105,9 @@ def fit(
     """Trains a model, which then has the (averaged) weights of its best epoch.
 
     With a folder, an interrupted training resumes from its last checkpoint by the same call, and a
-    finished one returns at once. The folder gets `model.npz`, curves, and TensorBoard's summaries.
+    finished one returns at once; in both the model gets the folder's weights in place of its own,
+    so that another start needs another folder. The folder gets `model.npz`, curves, and
+    TensorBoard's summaries.
     For several devices, make the model within the scope of a strategy, as in Keras.
 
     A `GraphGenerator` with the encoder "network" has two stages, its auto-encoder and then its
@@ -136,7 +138,8 @@ def fit(
       ValueError: if the model can't be trained, or data, settings or the type of `folder` do not
         fit it.
       UserError: if the folder can't be written, holds another training, or is in use by one; or
-        if the loss is not finite.
+        if the loss is not finite, where the model gets the weights of its best epoch, or those that
+        it had.
     """
     if type(model) not in OBJECTIVES:
         known = ", ".join(sorted(kind.__name__ for kind in OBJECTIVES))
@@ -146,7 +149,7 @@ def fit(
     objective_class: Any = OBJECTIVES[type(model)]  # constructors take different types of data
     chosen = _settings(objective_class, settings)
     if folder is not None:
-        if not isinstance(folder, str | os.PathLike):
+        if not isinstance(folder, str | os.PathLike) or folder == "":
             raise ValueError(f"`folder` must be a path, got {folder!r}")
         folder = user_path(folder)
         if (folder / MODEL_FILE).is_dir():

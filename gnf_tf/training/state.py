@@ -121,6 +121,7 @@ class TrainingState(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):
+            self._assign_best()
             steps = int(self._objective.optimizer.iterations.numpy())
             raise UserError(
                 f"the loss is {logs['loss']} after {steps} steps; a lower `learning_rate` may help"
@@ -168,15 +169,18 @@ class TrainingState(tf_keras.callbacks.Callback):
         return [variable for metric in self._objective.metrics for variable in metric.variables]
 
     def restore_best(self) -> None:
-        """Assigns the weights of the best epoch to the objective.
+        """Assigns the weights of the best epoch to the objective; if there is none, the first ones.
 
         Raises:
           UserError: if the validation metric was finite in no epoch.
         """
+        self._assign_best()
         if not np.isfinite(self.best.numpy()):
             raise UserError(
                 f"{self._objective.monitor} was finite in no epoch; a lower "
                 "`learning_rate` may help"
             )
+
+    def _assign_best(self):
         for best, variable in zip(self._best_weights, self._objective.weights, strict=True):
             variable.assign(best)
