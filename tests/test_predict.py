@@ -83,6 +83,11 @@ def test_what_is_neither_a_number_of_graphs_nor_a_file(given, monkeypatch, tmp_p
         main(monkeypatch, model, given, "--out", tmp_path / "graphs.g6")
 
 
+def test_a_misspelled_option_is_named(flow, monkeypatch, tmp_path):
+    with pytest.raises(UserError, match="unknown options: --sed 1; did you mean --seed?"):
+        main(monkeypatch, *flow, "--out", tmp_path / "scores.csv", "--sed", 1)
+
+
 def test_no_graphs_are_refused(monkeypatch, tmp_path):
     model = "tests/golden/generator-2-network.npz"
     with pytest.raises(UserError, match="must be a number of graphs of at least 1, got 0"):

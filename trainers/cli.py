@@ -138,8 +138,8 @@ def command_line(kind: type[Any], description: str, **arguments: Any) -> Any:
 
 
 def _parsed(kind, **arguments):
-    names = [as_option(name) for name in flat(arguments.get("default"))]
-    with _errors.on_parse_error(functools.partial(_refuse, names)):
+    fields = flat(arguments.get("default")) or [field.name for field in dataclasses.fields(kind)]
+    with _errors.on_parse_error(functools.partial(_refuse, list(map(as_option, fields)))):
         return tyro.cli(kind, **arguments)
 
 
