@@ -213,10 +213,10 @@ def table(results: dict, config: Config) -> str:
         results["rows"],
         ("target", "target", ""),
         ("unit", "unit", ""),
-        ("test MAE", "mae", ".4g"),
-        ("mean", "mae_of_mean", ".4g"),
+        ("test MAE", "mae", "#.4g"),
+        ("mean", "mae_of_mean", "#.4g"),
         ("ratio", "ratio", ".1f"),
-        ("composition", "mae_of_composition", ".4g"),
+        ("composition", "mae_of_composition", "#.4g"),
         ("paper", "paper", ".3f"),
         ("in 90 %", "within_90", ".1%"),
     )
