@@ -71,7 +71,9 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
             return _joined(*_read_csv(path))
         if suffix == ".npz" and "n_nodes" not in arrays:
             return _joined(*_of_arrays(arrays))
-        if suffix in (".npz", ".zip") or path.is_dir():
+        if suffix == ".npz":
+            graphs = read_graphs(path)
+        elif suffix == ".zip" or path.is_dir():
             graphs = _read_folder(path) or read_graphs(path)
         else:
             graphs = read_attributed_graphs(path, [".csv", ".npz", ".zip"])
@@ -84,8 +86,6 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
 
 def _read_folder(path):
     """The graphs of a folder or an archive if all its files keep attributes of any name."""
-    if path.suffix.lower() == ".npz":
-        return []
     files = files_in(path if path.is_dir() else opened(path, zipfile.Path))
     if not all(pathlib.PurePath(file.name).suffix.lower() in ATTRIBUTED for file in files):
         return []

@@ -107,8 +107,8 @@ def fit(
     With a folder, an interrupted training resumes from its last checkpoint by the same call, and a
     finished one returns at once; in both the model gets the folder's weights in place of its own,
     so that another start needs another folder. The folder gets `model.npz`, curves, and
-    TensorBoard's summaries.
-    For several devices, make the model within the scope of a strategy, as in Keras.
+    TensorBoard's summaries. For several devices, make the model within the scope of a strategy, as
+    in Keras.
 
     A `GraphGenerator` with the encoder "network" has two stages, its auto-encoder and then its
     flow, each with `epochs` epochs and a folder within the folder.

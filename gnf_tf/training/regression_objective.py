@@ -17,7 +17,7 @@ from gnf_tf.training.objective import Objective, Settings
 __all__ = ["RegressionObjective", "RegressionSettings"]
 
 SHOWN = 500  # molecules in TensorBoard's figures
-FAR = 100.0  # spreads of a target, which no kind of data has from one's own fit of it
+FAR = 100.0  # spreads between targets and a model's fit of them; levels of theory differ by less
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,6 @@ class RegressionObjective(Objective):
         names = [f"mae/{name}" for name in module.target_names]
         maes = [tf_keras.metrics.Mean(name=name) for name in names]
         shown = validation.select(np.arange(min(len(validation), SHOWN)))
-        self._ranges = familiarity.training_ranges(train, module.elements)
         # The batches are in float32, which is too coarse for what a total energy is the sum of.
         train, validation = (
             dataclasses.replace(data, targets=data.targets - module.fitted(data))
@@ -116,11 +115,11 @@ class RegressionObjective(Objective):
 
     def begin(self) -> None:
         """Forgets the intervals, which are those of other weights, and widens the ranges."""
-        self.module.intervals = None
-        if self.module.training_ranges is not None:
-            self.module.training_ranges = familiarity.joined(
-                self.module.training_ranges, self._ranges
-            )
+        module = self.module
+        module.intervals = None
+        if module.training_ranges is not None:
+            found = familiarity.training_ranges(self._train, module.elements)
+            module.training_ranges = familiarity.joined(module.training_ranges, found)
 
     def penalty(self):
         """Returns the L2 penalty."""
