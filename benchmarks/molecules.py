@@ -7,6 +7,8 @@ its own. Runs stay in `--runs`, so that the same command resumes them. Prints th
 them, with a plot, to `--out`.
 
 - Learning curves: with n training molecules there are 40 sqrt(1000 / n) epochs, at least 4.
+- Errors by time: `--history RUN` takes the validation errors after each epoch of a finished run of
+  the trainer, in place of the above, and writes molecules_by_time.png.
 - Ablation: with and without read-outs by target (all scalar), with and without vectors (their
   messages are wider, so that a training step takes as long).
 """
@@ -60,6 +62,11 @@ class Config:
     """folder for molecules.json and molecules.png"""
     options: tuple[str, ...] = ()
     """further options of all runs"""
+    history: pathlib.Path | None = None
+    """folder of a finished run of the trainer, for errors by time"""
+    hours: float | None = None
+    """hours that the training of that run took; by default those of its results.json, which leave
+    out what was done before an interruption"""
 
 
 def run(config: Config, name: str, words: tuple[str, ...]) -> dict[str, float]:
@@ -107,9 +114,36 @@ def plot(results: dict[str, Errors], path: pathlib.Path) -> None:
     figure.savefig(path, dpi=130)
 
 
+def by_time(config: Config) -> None:
+    """Prints and draws the validation errors of a run after each epoch."""
+    from matplotlib.figure import Figure
+
+    epochs = json.loads((config.history / "history.json").read_text())
+    hours = config.hours
+    if hours is None:
+        hours = json.loads((config.history / "results.json").read_text())["training_seconds"] / 3600
+    ends = [hours * (i + 1) / len(epochs) for i in range(len(epochs))]
+    errors = {
+        f"{end:.2f} h": {target: epoch[f"val_mae/{target}"] for target in MPNN}
+        for end, epoch in zip(ends, epochs, strict=True)
+    }
+    print(table("validation errors by hours of training", errors))
+    figure = Figure(figsize=(6.0, 4.4), layout="constrained")
+    axis = figure.subplots()
+    for i, target in enumerate(MPNN):
+        ratios = [row[target] / MPNN[target] for row in errors.values()]
+        axis.plot(ends, ratios, ("-", "--", ":")[i // 4], label=target)
+    axis.axhline(1.0, color="gray", linewidth=1)
+    axis.set(yscale="log", xlabel="hours of training", ylabel="validation MAE / MAE of MPNN")
+    axis.legend(fontsize=7, ncols=3)
+    figure.savefig(config.out / "molecules_by_time.png", dpi=130)
+
+
 def main(config: Config) -> None:
     """Runs all, prints the tables, and writes molecules.json and molecules.png."""
     config.out.mkdir(parents=True, exist_ok=True)
+    if config.history is not None:
+        return by_time(config)
     curves, ablation = {}, {}
     for size in config.sizes:
         epochs = max(4, round(40 * (1000 / size) ** 0.5))

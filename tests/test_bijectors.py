@@ -605,21 +605,84 @@ def test_conditional_input_without_conditional_size_is_refused():
         gnf.forward(cases.mixed_graph(), conditional_input=np.zeros([8, 3]))
 
 
-def test_values_from_outside_a_tape_do_not_hide_the_weights_from_it():
-    """They are alive, and TFP's cache would give them to the tape as constants."""
+@pytest.fixture
+def kept():
+    """A flow and a graph, and a sample with its log-density, all of which are kept."""
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
     gnf = gnf_tf.GNF(1, 4)
     flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
-    drawn = flow.sample(seed=1)
+    return gnf, flow, graph, flow.sample(seed=1)
+
+
+def test_what_is_kept_is_evaluated_once(kept, monkeypatch):
+    gnf, flow, graph, drawn = kept
+    latent, calls = gnf.forward(graph), []
+    run = gnf_tf.GNF._run
+    monkeypatch.setattr(gnf_tf.GNF, "_run", lambda *a, **k: calls.append(1) or run(*a, **k))
+    assert gnf.forward(graph).nodes is latent.nodes and gnf.inverse(latent).nodes is graph.nodes
+    flow.log_prob(drawn)
+    assert not calls
+    flow.log_prob(checks.copied(graph))
+    assert len(calls) == 1
+    with tf.GradientTape():
+        flow.log_prob(flow.sample(seed=2))
+    assert len(calls) == 2
+
+
+def test_what_is_kept_does_not_outlive_the_weights(kept):
+    gnf, flow, graph, drawn = kept
+    alive, update = [], tf.keras.optimizers.Adam(0.1)
+    for step in range(3):
+        latent = gnf.forward(graph)
+        for use, given in (
+            (gnf.forward, graph),
+            (gnf.inverse, latent),
+            (gnf.forward_log_det_jacobian, graph),
+            (gnf.inverse_log_det_jacobian, latent),
+            (flow.log_prob, graph),
+            (flow.log_prob, drawn),
+        ):
+            found = use(given)
+            alive.append((found, latent))
+            expected = use(checks.copied(given))
+            for one, other in zip(*map(tf.nest.flatten, (found, expected)), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+        if step:  # by an optimizer, which writes to the memory of the variables
+            gradients = [tf.ones_like(v) for v in gnf.trainable_variables]
+            update.apply_gradients(zip(gradients, gnf.trainable_variables, strict=True))
+        else:
+            gnf.trainable_variables[0].assign_add(tf.ones_like(gnf.trainable_variables[0]))
+
+
+def test_a_tape_has_gradients_although_outputs_of_an_earlier_one_are_kept(kept):
+    gnf, flow, graph, drawn = kept
+    losses = []
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            latent = gnf.forward(graph)  # that of the step before is alive until now
+            log_det = gnf.forward_log_det_jacobian(graph)
+            loss = tf.reduce_sum(latent.nodes**2) - tf.reduce_sum(log_det)
+            loss -= tf.reduce_sum(flow.log_prob(drawn))
+        gradients = tape.gradient(loss, gnf.trainable_variables)
+        assert all(gradient is not None for gradient in gradients)
+        for variable, gradient in zip(gnf.trainable_variables, gradients, strict=True):
+            variable.assign_sub(1e-3 * gradient)
+        losses.append(loss)
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_values_from_outside_a_tape_do_not_hide_the_weights_from_it(kept):
+    """They are alive, and TFP's cache would give them to the tape as constants."""
+    gnf, flow, graph, drawn = kept
 
     def gradients(graph):
         with tf.GradientTape() as tape:
             loss = -tf.reduce_sum(flow.log_prob(graph))
         return tape.gradient(loss, gnf.trainable_variables)
 
-    kept = [gnf.forward(graph), flow.log_prob(drawn)]
+    alive = [gnf.forward(graph), flow.log_prob(drawn)]
     for one in (graph, drawn):
         expected = gradients(one.replace(nodes=tf.identity(one.nodes)))
         for a, b in zip(gradients(one), expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-    del kept
+    del alive

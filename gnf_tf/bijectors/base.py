@@ -1,6 +1,8 @@
 """What bijectors over GraphsTuples have in common: the event, the cache, and the engine."""
 
 import copy
+import ctypes
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from graph_nets.graphs import GraphsTuple
+from tensorflow.python import pywrap_tfe
 from tensorflow.python.eager import record
 from tensorflow_probability.python.internal import cache_util
 
@@ -23,11 +26,15 @@ _RECORDED = cache_util.EphemeralDict()
 
 
 class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
-    """TFP's cache, with the entries of a traced graph in the graph itself.
+    """TFP's cache, with the entries of a traced graph in the graph itself, and none outdated.
 
     TFP keeps all entries in a table of the class, until their keys, which are tensors, are freed.
     A log-determinant in an entry holds its graph, and the graph holds the keys: no graph of a
     `tf.function` would ever be freed.
+
+    TFP finds entries by the identity of tensors. In eager mode, weights change between two calls,
+    and a tape gets no gradient of what another tape has recorded. So an entry counts only with the
+    weights of when it was made, and for a tape that follows it.
     """
 
     def __get__(self, bijector, bijector_class=None):
@@ -41,6 +48,55 @@ class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
                 graph._gnf_tf_cache = cache_util.EphemeralDict()
             bound.storage = graph._gnf_tf_cache
         return bound
+
+    def _lookup(self, input, forward_name, inverse_name, **kwargs):
+        if tf.executing_eagerly():
+            subkey = (self.bijector, self.bijector_class, forward_name, kwargs)
+            entry = self.storage.get(cache_util.WeakStructRef(input, subkey))
+            if entry is not None and entry.output_ref and not _is_current(**entry.attributes):
+                entry.input_ref.cancel()
+                del self.storage[entry.input_ref]
+        return super()._lookup(input, forward_name, inverse_name, **kwargs)
+
+    def _invoke(self, input, fn_name, kwargs, attributes):
+        if not tf.executing_eagerly():
+            return super()._invoke(input, fn_name, kwargs, attributes)
+        with record.VariableWatcher() as watcher:
+            output = super()._invoke(input, fn_name, kwargs, attributes)
+        weights = watcher.watched_variables()
+        values = [_read(variable) for variable in weights]
+        attributes.update(weights=weights, values=values, made=weakref.ref(output.nodes))
+        return output
+
+
+def _is_current(weights, values, made, **_):
+    """Whether the weights are the same, and a tape that records has recorded the nodes `made`."""
+    if record.could_possibly_record() and not pywrap_tfe.TFE_Py_TapeSetPossibleGradientTypes(
+        [made()]
+    ):
+        return False
+    # A variable whose value is in use elsewhere, as here, gets new memory as it changes.
+    same = (
+        _address(_read(variable)) == _address(value)
+        for variable, value in zip(weights, values, strict=True)
+    )
+    return all(same)
+
+
+def _read(variable):
+    """The value of a variable, in its own memory, unknown to tapes."""
+    variable = getattr(variable, "_primary", variable)  # one of several replicas
+    with record.stop_recording():
+        return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
+
+
+_data = ctypes.pythonapi.PyCapsule_GetPointer
+_data.restype, _data.argtypes = ctypes.POINTER(ctypes.c_void_p), [ctypes.py_object, ctypes.c_char_p]
+
+
+def _address(value):
+    """Where the memory of a tensor begins, the first field of a DLPack tensor."""
+    return _data(tf.experimental.dlpack.to_dlpack(value), b"dltensor").contents.value
 
 
 class GraphBijector(tfp.bijectors.Bijector):
@@ -64,11 +120,10 @@ class GraphBijector(tfp.bijectors.Bijector):
     "seed": step})`, and likewise `sample`.
 
     Value and log-determinant are computed together. TFP's cache keeps the log-determinant while the
-    value is in use, so that `log_prob` evaluates each network once. TFP finds cached values by the
-    identity of tensors: while the output of an earlier call is alive, the same input tensor gives
-    the same output, even if variables have changed since, and an output, such as a sample, has the
-    log-determinant of when it was made. A tape gets no gradient of what an earlier tape recorded. A
-    copy, `graph.replace(nodes=tf.identity(graph.nodes))`, is evaluated anew.
+    value is in use, so that `log_prob` evaluates each network once, and a sample needs no further
+    evaluation. In eager mode, what is kept counts only until the weights change, and within the
+    tape that recorded it. (A `tfb.Chain` has a cache of its own, which does not notice either; give
+    it a copy, `graph.replace(nodes=tf.identity(graph.nodes))`, to evaluate it anew.)
     """
 
     # TFP's FFJORD does the same: both directions return (value, attributes of the cached entry).
