@@ -209,6 +209,21 @@ def test_positions_far_from_the_data_have_no_density(model):
         assert not np.isnan(found).any() and (found[several] < -1e4).all()
 
 
+def test_a_particle_at_thirty_deviations_has_a_density():
+    """Its coordinates grow about linearly, not as a square, with each of the twenty couplings."""
+    nodes = np.random.default_rng(0).normal(size=[19, 3])
+    nodes[0] *= 30.0
+    graph = graphs.fully_connected([19], 3).replace(nodes=tf.constant(nodes, tf.float32))
+    model = models.PositionFlow()
+    joint, _ = model.augmented(graph, 0)
+    latent = model.gnf.forward(joint)
+    assert np.abs(latent.nodes).max() < 100.0
+    np.testing.assert_allclose(
+        model.gnf.inverse(checks.copied(latent)).nodes, joint.nodes, atol=1e-3
+    )
+    assert -1e4 < model.log_prob(graph, num_samples=1, seed=0) < -100.0
+
+
 def test_particles_that_have_flown_apart_are_the_least_likely(model):
     """And not NaN, which sorts among the most likely."""
     graph = data()

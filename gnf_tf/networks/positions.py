@@ -18,7 +18,7 @@ class PositionMessages(snt.Module):
 
     Each node i has a position u_i, the first columns of the nodes, and attributes c_i, the others;
     an edge (j, i) may have features Omega_ji. With D_ji = u_i - u_j, r_ji = |D_ji|, b(r) Gaussians
-    at equally spaced distances and r itself, m the mean of the positions of the graph, and [ , ]
+    at equally spaced distances and log(1 + r), m the mean of the positions of the graph, and [ , ]
     for a concatenation, two rounds of messages lead to coefficients phi, psi and n numbers:
 
         e_ji  = silu(W_1 c_j + W_2 c_i + W_3 b(r_ji) + W_4 Omega_ji + f_1)
@@ -56,7 +56,7 @@ class PositionMessages(snt.Module):
             raise ValueError(f"`output_size` must be a multiple of 4, got {output_size}")
         self._dimension = dimension = output_size // 4
         self._attributes = Linear(2 * width, with_bias=False, name="attributes")
-        self._distances = Linear(width, name="distances")
+        self._lengths = Linear(width, name="lengths")
         self._features = Linear(width, with_bias=False, name="features")
         self._hidden = output_layer(width, 0.1)
         self._from_nodes = Linear(2 * width, with_bias=False, name="from_nodes")
@@ -82,7 +82,7 @@ class PositionMessages(snt.Module):
         # The gradient of the length is infinite at 0.
         lengths = tf.sqrt(tf.reduce_sum(tf.square(differences), -1, keepdims=True) + 1e-6)
 
-        edges = self._distances(_basis(lengths))
+        edges = self._lengths(_basis(lengths))
         if self._edge_size:
             edges += self._features(graph.edges)
         if attributes.shape[-1]:
@@ -112,10 +112,14 @@ class PositionMessages(snt.Module):
 
 
 def _basis(lengths):
-    """[num_edges, 1] -> [num_edges, _NUM_CENTERS + 1]."""
+    """[num_edges, 1] -> [num_edges, _NUM_CENTERS + 1].
+
+    The logarithm tells large distances apart. With r itself in its place, psi (u - m) would be
+    quadratic in the positions, and a particle far from the others infinite after a few couplings.
+    """
     centers = tf.cast(_SPACING * tf.range(_NUM_CENTERS, dtype=tf.float32), lengths.dtype)
     bumps = tf.exp(-0.5 * tf.square((lengths - centers) / _SPACING))
-    return tf.concat([bumps, lengths], axis=-1)
+    return tf.concat([bumps, tf.math.log1p(lengths)], axis=-1)
 
 
 def _to_edges(nodes, graph):
