@@ -25,6 +25,8 @@ __all__ = [
     "to_image",
 ]
 
+MOST_NUMBERED = 30  # classes of a confusion matrix in which numbers are legible
+
 
 def predicted_against_true(
     true: np.ndarray, predicted: np.ndarray, names: Sequence[str], units: Sequence[str]
@@ -110,7 +112,9 @@ def loss_curves(
 
 
 def confusion_matrix(counts: np.ndarray) -> Figure:
-    """Draws a confusion matrix, with the count in each square and the accuracy as the title.
+    """Draws a confusion matrix, with the accuracy as the title.
+
+    Each square has its count if there are at most 30 classes.
 
     Args:
       counts: [num_classes, num_classes], how often each true class (row) was predicted as each
@@ -123,15 +127,17 @@ def confusion_matrix(counts: np.ndarray) -> Figure:
         raise ValueError(f"`counts` must be a square matrix, got shape {np.shape(counts)}")
     # Colors show the share within the true class, so that small classes are legible too.
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = 1.4 + 0.5 * len(counts)
+    is_legible = len(counts) <= MOST_NUMBERED
+    size = 1.4 + 0.5 * min(len(counts), MOST_NUMBERED)
     figure = Figure(figsize=(size, size), layout="constrained")
     axis = figure.subplots()
     axis.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
-    for (row, column), count in np.ndenumerate(counts):
+    for (row, column), count in np.ndenumerate(counts) if is_legible else ():
         color = "white" if share[row, column] > 0.6 else "black"
         axis.text(column, row, f"{count:g}", ha="center", va="center", fontsize=8, color=color)
-    classes = np.arange(len(counts))
-    axis.set(xlabel="predicted class", ylabel="true class", xticks=classes, yticks=classes)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    if is_legible:
+        axis.set(xticks=np.arange(len(counts)), yticks=np.arange(len(counts)))
     axis.set_title(f"accuracy {np.trace(counts) / max(counts.sum(), 1):.1%}", fontsize=10)
     return figure
 
@@ -216,7 +222,10 @@ def point_sets(
 
 def _limits(points):
     """The lowest and the highest corner of a box around the points, with a margin."""
-    margin = 0.08 * np.ptp(points, axis=0).max()
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return np.zeros(2), np.ones(2)
+    margin = 0.08 * np.ptp(points, axis=0).max() or 0.5  # the points may be at one place
     return points.min(axis=0) - margin, points.max(axis=0) + margin
 
 
@@ -286,7 +295,7 @@ def graph_gallery(
 
 def _draw_graph(axis, graph, top):
     row = {node: i for i, node in enumerate(graph)}
-    pairs = np.array([(row[a], row[b]) for a, b in graph.edges], int).reshape(-1, 2)
+    pairs = np.array([(row[a], row[b]) for a, b in graph.edges()], int).reshape(-1, 2)
     positions = layouts.layout(len(graph), pairs)
     # Smaller dots and thinner lines keep crowded drawings legible.
     crowding = max(1.0, len(graph) / 20)
@@ -316,6 +325,7 @@ def graph_statistics(sets: Mapping[str, Sequence[nx.Graph]]) -> Figure:
     """
     values = {}
     for name, members in sets.items():
+        members = list(members)
         if not any(len(graph) for graph in members):
             raise ValueError(f"{name}: must hold at least one graph with nodes")
         values[name] = (

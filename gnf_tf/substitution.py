@@ -168,7 +168,17 @@ def _walk(root, values):
 
 
 def _is_value(item):
-    return isinstance(item, (tf.Variable, tf.Tensor))
+    return isinstance(item, (tf.Variable, tf.Tensor)) and not _is_out_of_scope(item)
+
+
+def _is_out_of_scope(item):
+    """Whether it is a tensor of a graph that is finished, which a network kept to be looked at."""
+    if isinstance(item, tf.Variable) or hasattr(item, "numpy"):
+        return False
+    graph = tf.compat.v1.get_default_graph() if not tf.executing_eagerly() else None
+    while graph is not None and graph is not item.graph:
+        graph = getattr(graph, "outer_graph", None)
+    return graph is None
 
 
 def _is_constant(item):

@@ -1,5 +1,7 @@
 """Bijectors and the prior as a TFP user composes them."""
 
+import concurrent.futures
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -686,3 +688,87 @@ def test_values_from_outside_a_tape_do_not_hide_the_weights_from_it(kept):
         for a, b in zip(gradients(one), expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     del alive
+
+
+@pytest.mark.parametrize("coupling", ["affine", "additive"])
+def test_log_dets_are_those_of_the_weights_where_no_output_is_kept(coupling):
+    """The input alone keeps its log-determinant, which is constant in additive couplings."""
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf = gnf_tf.GNF(1, 4, coupling=coupling)
+
+    def gradients(graph):
+        with tf.GradientTape() as tape:
+            log_det = gnf.forward_log_det_jacobian(graph)
+            loss = tf.reduce_sum(gnf.forward(graph).nodes ** 2) - tf.reduce_sum(log_det)
+        return tape.gradient(loss, gnf.trainable_variables)
+
+    for _ in range(3):
+        for variable in gnf.trainable_variables:
+            variable.assign_add(tf.fill(variable.shape, 0.1))
+        found, expected = (gnf.forward_log_det_jacobian(g) for g in (graph, checks.copied(graph)))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        for one, other in zip(gradients(graph), gradients(checks.copied(graph)), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+    with tf.GradientTape(watch_accessed_variables=False):
+        found, expected = (gnf.forward_log_det_jacobian(g) for g in (graph, checks.copied(graph)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_threads_with_one_input_have_gradients_of_their_own(kept):
+    gnf, _, graph, _ = kept
+
+    def gradients(_=None):
+        with tf.GradientTape() as tape:
+            log_det = gnf.forward_log_det_jacobian(graph)
+            loss = tf.reduce_sum(gnf.forward(graph).nodes ** 2) + tf.reduce_sum(log_det)
+        return tape.gradient(loss, gnf.trainable_variables)
+
+    expected = gradients()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for found in pool.map(gradients, range(30)):
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [None, np.array([1, 2])])
+def test_an_array_may_be_a_condition_in_training(seed):
+    """Batch statistics have no inverse, which TFP would ask for if it found nothing kept."""
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf = gnf_tf.GNF(1, 4, conditional_size=2)
+    flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
+    condition = np.random.default_rng(0).normal(size=[5, 2]).astype(np.float32)
+    found, expected = (
+        flow.log_prob(
+            checks.copied(graph),
+            bijector_kwargs={"conditional_input": given, "is_training": True, "seed": seed},
+        )
+        for given in (condition, tf.constant(condition))
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_second_derivatives_by_batch_statistics_need_stored_activations():
+    graph = graphs.edgeless([5], 2, dtype=tf.float64)
+    nodes = tf.random.stateless_normal([5, 2], [0, 1], dtype=tf.float64)
+    norm = gnf_tf.GraphBatchNorm(2, dtype=tf.float64)
+
+    def penalty(norm, nodes):
+        with tf.GradientTape() as tape:
+            tape.watch(nodes)
+            latent = norm.forward(graph.replace(nodes=nodes), is_training=True)
+            loss = tf.reduce_sum(latent.nodes**3)
+        return tf.reduce_sum(tape.gradient(loss, nodes) ** 2)
+
+    def gradient(norm):
+        with tf.GradientTape() as tape:
+            tape.watch(nodes)
+            value = penalty(norm, nodes)
+        return tape.gradient(value, nodes)
+
+    step = np.zeros([5, 2])
+    step[0, 0] = 1e-5
+    stored = norm.copy(memory="stored")
+    numeric = (penalty(stored, nodes + step) - penalty(stored, nodes - step)) / 2e-5
+    np.testing.assert_allclose(gradient(stored)[0, 0], numeric, rtol=1e-5)
+    with pytest.raises(LookupError, match='need memory="stored"'):
+        gradient(norm)

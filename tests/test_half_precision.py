@@ -180,3 +180,15 @@ def test_the_models_couplings_have_it(kind):
 def test_what_does_not_hold_is_refused(changes):
     with pytest.raises(ValueError, match="`mixed_precision` must be False"):
         models.ClassifierConfig(mixed_precision=True, **changes)
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16])
+@pytest.mark.parametrize("sizes", [[600, 600], [600, 599]], ids=["equal", "unequal"])
+def test_sums_over_nodes_have_32_bits(dtype, sizes):
+    """bfloat16 has 8 significant bits: 256 and 1 are 256."""
+    graph = graphs.edgeless(sizes, 2, dtype=dtype)
+    ones = tf.ones_like(graph.nodes)
+    assert graphs.sum_nodes(ones, graph).numpy().tolist() == [
+        [np.asarray(size, dtype.as_numpy_dtype)] * 2 for size in sizes
+    ]
+    assert (graphs.mean_nodes(ones, graph).numpy() == 1.0).all()

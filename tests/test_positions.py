@@ -281,6 +281,27 @@ def test_a_validation_has_new_noise_for_each_batch_and_the_next_one_the_same():
     checks.noise_of_validation(objective)
 
 
+def test_padding_changes_nothing_however_many_edges_it_has():
+    """They all join one node, and sums along them would grow with each coupling."""
+    graph = graphs.fill_missing(graphs.fully_connected([4, 3], 3))
+    graph = graph.replace(nodes=tf.random.normal([7, 3], seed=1), globals=tf.zeros([2, 0]))
+    made = models.PositionFlow.for_data(graph)
+    objective = PositionObjective(made, PositionSettings(execution="eager"), 0, graph, None)
+    objective.compile(1)
+    losses = []
+    for num_nodes, num_edges in ((7, 25), (12, 20_025)):
+        padded = graph
+        if num_nodes > 7:
+            padded = graphs.pad(graph, num_nodes, num_edges, 3)
+        weights = tf.constant([1.0, 1.0, 0.0][: len(padded.n_node)])
+        with tf.GradientTape() as tape:
+            loss, *_ = objective.batch_loss((padded._asdict(), None, weights), False)
+        gradients = tape.gradient(loss, made.trainable_variables)
+        assert all(np.isfinite(gradient).all() for gradient in gradients)
+        losses.append(float(loss))
+    assert np.isfinite(losses).all() and abs(losses[0] - losses[1]) < 20.0  # of other draws
+
+
 def test_a_model_is_trained(tmp_path):
     """It learns that two particles keep their distance, which no Gaussian knows."""
     rng, graph = np.random.default_rng(0), graphs.fully_connected([2] * 300, 3)

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import gnf_tf
-from gnf_tf import datasets, graphs, metrics, models, seeds
+from gnf_tf import datasets, graphs, metrics, models, seeds, training
 
 TOPOLOGY = graphs.fully_connected([3, 2], 4)
 GRAPHS = [nx.path_graph(4), nx.star_graph(4), nx.cycle_graph(5)]
@@ -67,6 +67,7 @@ OF_NUMBERS = {
     ),
     "community_small": lambda seed: _edges(datasets.community_small("test", seed=seed)),
     "ego_small": lambda seed: [len(graph) for graph in datasets.ego_small("test", seed=seed)],
+    "set_seed": lambda seed: training.set_seed(seed) or tf.random.uniform([3]),
     "cora": lambda seed: datasets.cora("one_percent", seed=seed).train,
     "nll_floor": lambda seed: datasets.nll_floor(POINTS, num_samples=5, seed=seed).value,
     "mmd_interval": lambda seed: (

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import sonnet as snt
 import tensorflow as tf
+import tf_keras
 
 import gnf_tf
 from gnf_tf import graphs
-from tests import cases
+from tests import cases, checks
 
 SCALES = (1.0, 5.0, 0.5, 2.0)  # of the networks of the four half steps
 
@@ -259,3 +260,144 @@ def test_what_is_no_graph_is_named(given):
     for use in (gnf_tf.GNF(1, 4).forward, gnf_tf.models.GRevNet(1, 4), gnf_tf.NodePrior):
         with pytest.raises(TypeError, match="`graph` must be a GraphsTuple, got "):
             use(given)
+
+
+class Gain(snt.Module):
+    """A linear map times a tensor that its user assigns, as in hypernetworks."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.linear, self.gain = snt.Linear(size), tf.ones([size])
+
+    def __call__(self, graph):
+        return graph.replace(nodes=self.gain * self.linear(graph.nodes))
+
+
+def gradients_by(gnf, graph, sources):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(gnf.forward(checks.copied(graph)).nodes ** 2)
+    return tape.gradient(loss, sources)
+
+
+def test_a_tensor_that_is_assigned_counts_from_then_on():
+    """Also in the gradient, and in no other model of the same structure."""
+    made = []
+
+    def make(size):
+        made.append(Gain(size))
+        return made[-1]
+
+    graph = cases.mixed_graph(tf.float32)
+    gnf = gnf_tf.GNF(1, 4, make_conditioner=make, normalization=None, **cases.WIDTHS)
+    other = gnf_tf.GNF(1, 4, make_conditioner=Gain, normalization=None, **cases.WIDTHS)
+    gain = tf.Variable([0.5, -0.3, 0.8, 0.1])
+    for _ in range(2):
+        found = []
+        for one in (gnf, gnf.copy(memory="stored")):
+            with tf.GradientTape() as tape:
+                for network in made:
+                    network.gain = 2.0 * gain
+                loss = tf.reduce_sum(one.forward(checks.copied(graph)).nodes ** 2)
+            found.append(tape.gradient(loss, gain))
+        np.testing.assert_allclose(*found, rtol=1e-4)
+        for network in made:
+            network.linear.w = tf.Variable(-0.5 * network.linear.w)
+        latent = gnf.forward(checks.copied(graph))
+        back = gnf.inverse(checks.copied(latent)).nodes
+        np.testing.assert_allclose(back, graph.nodes, atol=1e-4)
+    found = [
+        gradients_by(one, graph, other.trainable_variables)
+        for one in (other, other.copy(memory="stored"))
+    ]
+    for reversible, stored in zip(*found, strict=True):
+        np.testing.assert_allclose(reversible, stored, rtol=1e-3, atol=1e-3)
+    compiled = tf.function(lambda graph: other.forward(graph).nodes, autograph=False)
+    expected = other.forward(checks.copied(graph)).nodes
+    np.testing.assert_allclose(compiled(graph), expected, rtol=1e-5, atol=1e-5)
+
+
+class Attends(snt.Module):
+    """It keeps its hidden features, to be looked at."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.hidden, self.out = snt.Linear(8), snt.Linear(size)
+
+    def __call__(self, graph):
+        self.last = tf.tanh(self.hidden(graph.nodes))
+        return graph.replace(nodes=self.out(self.last))
+
+
+def test_a_network_may_keep_what_it_computed():
+    """A tensor of a graph that is finished is out of scope wherever the network runs next."""
+    graph = cases.mixed_graph(tf.float32)
+    gnf = gnf_tf.GNF(2, 4, make_conditioner=Attends, **cases.WIDTHS)
+    expected = gnf.forward(graph).nodes
+    compiled = tf.function(
+        lambda graph: (gnf.forward(graph).nodes, gradients_by(gnf, graph, gnf.trainable_variables)),
+        autograph=False,
+    )
+    for _ in range(2):
+        found, by_weights = compiled(checks.copied(graph))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(gnf.forward(checks.copied(graph)).nodes, expected, atol=1e-5)
+        eager = gradients_by(gnf, graph, gnf.trainable_variables)
+        for one, other in zip(by_weights, eager, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+
+
+class Seeded(snt.Module):
+    takes_seed = True
+
+    def __init__(self, size):
+        super().__init__()
+        self.linear = snt.Linear(size)
+
+    def __call__(self, graph, seed=None):
+        nodes = graph.nodes if seed is None else tf.nn.dropout(graph.nodes, 0.5)
+        return graph.replace(nodes=self.linear(nodes))
+
+
+class OfKeras(tf.Module):
+    def __init__(self, layer, size):
+        super().__init__()
+        self.layers = tf_keras.Sequential([tf_keras.layers.Dense(8), layer])
+        self.out = tf_keras.layers.Dense(size)
+
+    def __call__(self, graph):
+        return graph.replace(nodes=self.out(self.layers(graph.nodes)))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (Seeded, "got one that runs RandomUniform"),
+        (lambda size: OfKeras(tf_keras.layers.Dropout(0.5), size), "got one that runs"),
+        (lambda size: OfKeras(tf_keras.layers.BatchNormalization(), size), "got one that runs"),
+    ],
+    ids=["seeded", "dropout", "batch_norm"],
+)
+def test_what_is_no_function_in_training_is_refused(make, message):
+    """With a seed, or in a model of Keras, where a layer would not be its own inverse's."""
+    with pytest.raises(ValueError, match=message):
+        gnf_tf.GNF(1, 4, make_conditioner=make, normalization=None)
+
+
+class OfNodes:
+    """A map with a slope for each node in place of each feature."""
+
+    num_params = 1
+
+    def parameters(self, raw):
+        return tf.tanh(raw[:, 0])
+
+    def forward(self, x, log_slope):
+        return x * tf.exp(log_slope), tf.reduce_sum(log_slope, -1)
+
+    def inverse(self, y, log_slope):
+        return y * tf.exp(-log_slope), -tf.reduce_sum(log_slope, -1)
+
+
+def test_log_slopes_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match="`forward` gave"):
+        gnf_tf.GNF(1, 4, coupling=OfNodes(), normalization=None)

@@ -99,6 +99,7 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
+    config.check_source(PRESETS[config.preset], "dataset", "split")
     if config.steps % config.settings.steps_per_epoch:
         raise UserError(
             f"--steps must be a multiple of --steps-per-epoch, {config.settings.steps_per_epoch}, "
@@ -117,7 +118,8 @@ def load(config: Config, seed: int) -> tuple[LabeledGraph, ...]:
     if not all(sizes):
         raise DataError(
             f"the data file {config.data} must have nodes for training, validation and test, got "
-            f"{', '.join(map(str, sizes))}"
+            f"{', '.join(map(str, sizes))} of {int((network.labels >= 0).sum())} labels; "
+            "--fractions are their shares, if the file names no sets"
         )
     return (network,) * 3
 

@@ -11,11 +11,16 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
+import numpy as np
 import tensorflow as tf
 import tyro
 from tyro import _errors  # private: tyro has no public means to report errors in one line
 
 from gnf_tf import options
+from gnf_tf.datasets.graph_files import files_in
+from gnf_tf.datasets.npz_graphs import marked_as_test
+from gnf_tf.datasets.splits import random_parts
+from gnf_tf.datasets.tu_files import tu_name
 from gnf_tf.errors import DataError, UserError
 from gnf_tf.training import distribution, environment, open_run, read_json, write_json
 
@@ -85,7 +90,57 @@ class Options:
             if self.data is not None:
                 data = f"{self.data.stem}-{digest(self.data)}"
             run_dir = pathlib.Path("runs") / "-".join([trainer, data, self.preset, *rest])
+        if self.data is not None and self.data.resolve() in [*run_dir.resolve().parents]:
+            raise UserError(f"--run-dir must not be in the folder that is read, got {run_dir}")
         return dataclasses.replace(self, run_dir=run_dir, **changes)
+
+    def check_source(self, default: Self, *public: str) -> None:
+        """Checks that no option is given that would be ignored.
+
+        Args:
+          default: the options of the preset.
+          *public: names of the options that are for the public data only. `fractions` is for the
+            user's own data only.
+
+        Raises:
+          UserError: if such an option has another value than in `default`.
+        """
+        names, source, beside = ["fractions"], "your own", "without"
+        if self.data is not None:
+            names, source, beside = [*public], "the public", "with"
+        for name in names:
+            value = getattr(self, name)
+            if value != getattr(default, name):
+                raise UserError(
+                    f"{as_option(name)} is for {source} data and must be left out {beside} --data, "
+                    f"got {value}"
+                )
+
+    def parts(self, number: int, seed: int) -> list[np.ndarray]:
+        """Returns the numbers of the training, validation and test members of the user's data.
+
+        They are drawn, but for test members that an npz file marks as such.
+
+        Args:
+          number: how many members the data have.
+          seed: seed of the random parts.
+
+        Raises:
+          UserError: if a part is empty.
+        """
+        marked = marked_as_test(self.data)
+        try:
+            if marked is None:
+                return random_parts(number, self.fractions, seed)
+            train, validation, _ = self.fractions
+            others = np.flatnonzero(~marked)
+            shares = (train / (train + validation), validation / (train + validation))
+            drawn = random_parts(len(others), shares, seed)
+        except ValueError as error:
+            raise UserError(f"--fractions: {error}") from error
+        if not marked.any():
+            raise UserError(f"--data must have test members, got no `is_test` in {self.data}")
+        return [*(others[part] for part in drawn), np.flatnonzero(marked)]
 
     def folders(self) -> Iterator[pathlib.Path]:
         """Yields the folder of each seed's model; without `seeds`, the run folder itself."""
@@ -149,6 +204,10 @@ KINDS = {
     "FLOAT": "a number",
     "{None}|INT": "a whole number or None",
     "{None}|FLOAT": "a number or None",
+    "INT [INT ...]": "whole numbers with blanks between them",
+    "[INT [INT ...]]": "whole numbers with blanks between them",
+    "FLOAT FLOAT FLOAT": "three numbers with blanks between them",
+    "[STR STR [STR STR ...]]": "pairs of words with blanks between them",
 }
 
 
@@ -173,7 +232,10 @@ def _refuse(names: list[str], event: _errors.ParseErrorEvent) -> NoReturn:
             got = f", got {given[1]}" if given else ""
             message = f"{name} must be {KINDS.get(kind, kind)}{got}"
         case _:
-            message = f"{name} must have a value"
+            kind = argument.lowered.metavar if argument else ""
+            message = (
+                f"{name} must be {KINDS[kind]}" if kind in KINDS else f"{name} must have a value"
+            )
     raise UserError(message)
 
 
@@ -234,16 +296,24 @@ def _refuse_others(config, pattern):
 
 
 def digest(path: pathlib.Path) -> str:
-    """Returns eight hexadecimal digits of the contents of a file, or of all files of a folder.
+    """Returns eight hexadecimal digits of the contents of the files that are read for a path.
+
+    These are the file itself; all files of a data set in TU Dortmund's format that it belongs to;
+    or all files of a folder, but those that are ignored.
 
     Raises:
       DataError: if it is missing.
     """
     if not path.exists():
         raise DataError(f"the data file {path} is missing")
+    files, name = [path], tu_name(path.name)
+    if path.is_dir():
+        files = sorted(files_in(path))
+    elif name:
+        files = sorted(f for f in path.parent.iterdir() if f.name.startswith(f"{name}_"))
     value = 0
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        value = zlib.crc32(file.read_bytes() if file.is_file() else b"", value)
+    for file in files:
+        value = zlib.crc32(file.read_bytes(), value)
     return f"{value:08x}"
 
 

@@ -23,7 +23,6 @@ from graph_nets import utils_tf
 
 from gnf_tf import datasets, graphs, metrics, options, training
 from gnf_tf.datasets import PointSets
-from gnf_tf.datasets.splits import random_parts
 from gnf_tf.errors import UserError
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import DensityConfig, GraphDensity
@@ -110,6 +109,7 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
+    config.check_source(PRESETS[config.preset], "dataset", "test_sets")
     if config.data is None and config.steps % config.epochs:
         raise UserError(
             f"--steps must be a multiple of --epochs, {config.epochs}, got {config.steps}"
@@ -139,10 +139,7 @@ def load(config: Config, seed: int) -> tuple:
             raise ValueError(
                 f"nodes must have at least 2 features, got {rows.whole.nodes.shape[1]}"
             )
-    with report.as_options("fractions"):
-        return tuple(
-            rows.graph(np.sort(part)) for part in random_parts(len(rows), config.fractions, seed)
-        )
+    return tuple(rows.graph(np.sort(part)) for part in config.parts(len(rows), seed))
 
 
 def train_and_evaluate(

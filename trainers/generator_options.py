@@ -96,6 +96,7 @@ def resolve(config: Options, *names: str, **defaults: Any) -> Options:
       UserError: if both a data set and a file of graphs are given, or a weight of the compactness
         of embeddings that have no noise.
     """
+    config.check_source(Options())
     if config.data is None:
         config = dataclasses.replace(config, dataset=config.dataset or "ego_small")
         size = 14 if config.dataset == "ego_small" else 30  # the paper's

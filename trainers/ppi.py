@@ -92,6 +92,7 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
+    config.check_source(PRESETS[config.preset], "data_dir")
     if config.network.resolved().batch_norm and config.strategy != "none":
         raise UserError(
             "--batch-norm would take the statistics of each replica's part of a batch; "
@@ -103,9 +104,13 @@ def resolve(config: Config) -> Config:
 def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, LabeledGraphs]:
     """Returns training, validation and test networks."""
     if config.data is not None:
+        if config.data.is_dir() and any(map(_is_of_ppi, config.data.iterdir())):
+            raise UserError(
+                f"--data-dir is for the files of PPI, whose three sets --data would mix, got "
+                f"{config.data}"
+            )
         networks = datasets.read_labeled_graphs(config.data)
-        with report.as_options("fractions"):
-            parts = networks.split(config.fractions, seed=seed)
+        parts = tuple(networks.select(part) for part in config.parts(len(networks), seed))
         for name, part in zip(("training", "validation", "test"), parts, strict=True):
             if part.labels.ndim == 1 and part.labels.max() < 0:
                 raise UserError(
@@ -116,6 +121,10 @@ def load(config: Config, seed: int) -> tuple[LabeledGraphs, LabeledGraphs, Label
     return tuple(
         datasets.ppi(split, data_dir=config.data_dir) for split in ("train", "validation", "test")
     )
+
+
+def _is_of_ppi(file):
+    return file.name == "ppi.zip" or file.name.endswith("_feats.npy")
 
 
 def main() -> None:

@@ -97,15 +97,8 @@ def resolve(config: Config) -> Config:
         raise UserError(
             f"--targets needs --data, whose molecules they are of, got {config.targets}"
         )
-    if config.data is not None:
-        default = PRESETS[config.preset]
-        for name in ("target", "train_size", "validation_size", "test_size"):
-            value = getattr(config, name)
-            if value != getattr(default, name):
-                raise UserError(
-                    f"{cli.as_option(name)} is for QM9 and must be left out with --data, whose "
-                    f"--targets and --fractions are for that, got {value}"
-                )
+    sizes = ("train_size", "validation_size", "test_size")
+    config.check_source(PRESETS[config.preset], "target", *sizes, "data_dir")
     return config.placed("qm9", config.target, config.network.model, f"seed{config.seed}")
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -21,8 +22,17 @@ from gnf_tf.traces import outermost_graph
 __all__ = ["GraphBijector", "GraphLayer"]
 
 
-# Entries of eager code that a tape records. Without a tape, the way to a value is not recorded.
-_RECORDED = cache_util.EphemeralDict()
+class _Recorded(threading.local):
+    """Entries of eager code that a tape of a thread records, which no other thread may see.
+
+    Without a tape, the way to a value is not recorded.
+    """
+
+    def __init__(self):
+        self.entries = cache_util.EphemeralDict()
+
+
+_RECORDED = _Recorded()
 
 
 class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
@@ -41,7 +51,7 @@ class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
         bound = super().__get__(bijector, bijector_class)
         if tf.executing_eagerly():
             if record.could_possibly_record():
-                bound.storage = _RECORDED
+                bound.storage = _RECORDED.entries
         else:
             graph = outermost_graph()  # the branch of a condition finds what came before it
             if not hasattr(graph, "_gnf_tf_cache"):
@@ -49,14 +59,32 @@ class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
             bound.storage = graph._gnf_tf_cache
         return bound
 
+    def inverse_log_det(self, y, **kwargs):
+        """log|det| of the inverse, with which `inverse` is found or computed."""
+        self.inverse(y, **kwargs)
+        return super()._attributes(y, self._inverse_name, **kwargs)["ildj"]
+
+    def forward_log_det(self, x, **kwargs):
+        """log|det| of the forward map, with which `forward` is found or computed."""
+        self.forward(x, **kwargs)
+        return -super()._attributes(x, self._forward_name, **kwargs)["ildj"]
+
     def _lookup(self, input, forward_name, inverse_name, **kwargs):
-        if tf.executing_eagerly():
-            subkey = (self.bijector, self.bijector_class, forward_name, kwargs)
-            entry = self.storage.get(cache_util.WeakStructRef(input, subkey))
-            if entry is not None and entry.output_ref and not _is_current(**entry.attributes):
-                entry.input_ref.cancel()
-                del self.storage[entry.input_ref]
+        self._forget_outdated(input, forward_name, kwargs)
         return super()._lookup(input, forward_name, inverse_name, **kwargs)
+
+    def _attributes(self, input, fn_name, **kwargs):
+        self._forget_outdated(input, fn_name, kwargs)
+        return super()._attributes(input, fn_name, **kwargs)
+
+    def _forget_outdated(self, input, fn_name, kwargs):
+        if not tf.executing_eagerly():
+            return
+        subkey = (self.bijector, self.bijector_class, fn_name, kwargs)
+        entry = self.storage.get(cache_util.WeakStructRef(input, subkey))
+        if entry is not None and entry.attributes and not _is_current(**entry.attributes):
+            entry.input_ref.cancel()
+            del self.storage[entry.input_ref]
 
     def _invoke(self, input, fn_name, kwargs, attributes):
         if not tf.executing_eagerly():
@@ -69,12 +97,13 @@ class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
         return output
 
 
-def _is_current(weights, values, made, **_):
-    """Whether the weights are the same, and a tape that records has recorded the nodes `made`."""
-    if record.could_possibly_record() and not pywrap_tfe.TFE_Py_TapeSetPossibleGradientTypes(
-        [made()]
-    ):
-        return False
+def _is_current(weights, values, made, ildj):
+    """Whether the weights are the same, and a tape that records has recorded what was made."""
+    if record.could_possibly_record():
+        nodes = made()  # None if nobody uses them
+        results = [ildj] if nodes is None else [ildj, nodes]
+        if not pywrap_tfe.TFE_Py_TapeSetPossibleGradientTypes(results):
+            return False
     # A variable whose value is in use elsewhere, as here, gets new memory as it changes.
     same = (
         _address(_read(variable)) == _address(value)
@@ -111,8 +140,8 @@ class GraphBijector(tfp.bijectors.Bijector):
     - `is_training`, default False;
     - `conditional_input`, [num_nodes, conditional_size]: for a conditional density, features of
       the nodes that every network sees and none transforms. Conditions on whole graphs go into
-      their globals, and on edges into the edges. Give a tensor: of a NumPy array or a variable,
-      which can change, nothing is kept, and `log_prob` evaluates each network twice;
+      their globals, and on edges into the edges. Of a variable, which can change, nothing is kept,
+      and `log_prob` evaluates each network twice: give its value;
     - `seed`, see `gnf_tf.seeds`: networks with dropout drop features where it is given, in both
       directions, and the inverse by the same seed inverts the same map. In training it is required.
 
@@ -288,12 +317,10 @@ class GraphBijector(tfp.bijectors.Bijector):
         return self._cache.inverse(y, **kwargs)
 
     def _inverse_log_det_jacobian(self, y, **kwargs):
-        self._cache.inverse(y, **kwargs)
-        return self._cache.inverse_attributes(y, **kwargs)["ildj"]
+        return self._cache.inverse_log_det(y, **kwargs)
 
     def _forward_log_det_jacobian(self, x, **kwargs):
-        self._cache.forward(x, **kwargs)
-        return -self._cache.forward_attributes(x, **kwargs)["ildj"]
+        return self._cache.forward_log_det(x, **kwargs)
 
     def _forward_and_attributes(self, x, **kwargs):
         y, log_det = self._run(x, inverse=False, **kwargs)
@@ -354,12 +381,20 @@ class GraphBijector(tfp.bijectors.Bijector):
         return value
 
 
+# By their contents, as long as TFP's cache holds them.
+_COPIES: weakref.WeakValueDictionary[Any, np.ndarray] = weakref.WeakValueDictionary()
+
+
 def _settled(arguments):
-    """The arguments with copies of those that can change, which TFP's cache would not notice."""
+    """The arguments with copies of those that can change, which TFP's cache would not notice.
+
+    Arrays of equal contents have one copy, so that the cache finds what it keeps of the first.
+    """
     settled = dict(arguments)
     for name, value in arguments.items():
         if isinstance(value, np.ndarray):
-            settled[name] = value.copy()
+            contents = value.dtype.str, value.shape, value.tobytes()
+            settled[name] = _COPIES.setdefault(contents, value.copy())
         elif isinstance(value, tf.Variable):
             settled[name] = tf.convert_to_tensor(value)
     return settled

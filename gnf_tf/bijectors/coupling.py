@@ -197,8 +197,17 @@ class GraphCoupling(GraphLayer):
             edge_size=edge_size,
             global_size=global_size,
             dtype=dtype,
-            use=lambda output: self.transform(changed, self._parameters_of(output)),
+            use=lambda output: self._check_map(changed, self._parameters_of(output)),
         )
+
+    def _check_map(self, changed, params):
+        for name in ("forward", "inverse"):
+            for values in getattr(self._map, name)(changed, params):
+                if values.shape != changed.shape:
+                    raise ValueError(
+                        f"`coupling` must map the changing half, here {tuple(changed.shape)}, to "
+                        f"values and log-slopes of that shape; `{name}` gave {tuple(values.shape)}"
+                    )
 
     def condition(self, kept, graph, *, conditional_input, is_training, seed):
         """The parameters of the map, by message passing: log_scale(kept) and shift(kept).

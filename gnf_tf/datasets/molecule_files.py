@@ -328,6 +328,8 @@ def _problem(molecule):
         return (
             "has positions in 2-D, expected 3-D (for SMILES strings in a csv file, they are made)"
         )
+    if not molecule.GetNumBonds() and molecule.GetNumAtoms() > 1:
+        return "has no bonds, by which to tell that no hydrogen is missing; an xyz file needs none"
     molecule.UpdatePropertyCache(strict=False)
     missing = sum(atom.GetTotalNumHs() for atom in molecule.GetAtoms())
     if missing:

@@ -112,7 +112,7 @@ def _target_file(path, records, source):
     columns = [name for name in header if name not in named and name.lower() != "smiles"]
     if not columns:
         raise wrong_line(source, 1, f"expected a column of targets, got {short(', '.join(header))}")
-    if named and source != path:
+    if named and not source.samefile(path):
         rows = _joined(path, records, source, rows, named[0])
     if len(rows) != len(records):
         raise DataError(

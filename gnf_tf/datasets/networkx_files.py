@@ -63,6 +63,8 @@ def _read_graph6(content):
             continue
         sparse = line.startswith(b":")
         try:
+            if line.startswith((b"&", b">>digraph6<<", b";")):
+                raise ValueError("it is in digraph6 or incremental sparse6, which are not read")
             # networkx does not check this.
             if not all(63 <= character <= 126 for character in line[sparse:]):
                 raise ValueError("expected characters from ? to ~")

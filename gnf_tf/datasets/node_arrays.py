@@ -41,8 +41,10 @@ def as_labels(
         labels, names = _from_names(labels, names)
     if labels.dtype.kind not in "biuf":
         raise ValueError(f"`labels` must be whole numbers or names, got {labels.dtype}")
+    if labels.ndim == 1 and labels.dtype.kind == "f":
+        labels = np.where(np.isnan(labels), -1, labels)  # as pandas has missing numbers
     if labels.ndim == 1:
-        wrong = ~((labels == np.round(labels)) & (np.abs(labels) < 2**31))  # NaN among them
+        wrong = ~((labels == np.round(labels)) & (np.abs(labels) < 2**31))
         rule = "whole numbers, or -1 for none"
     else:
         unknown = (labels == -1).all(axis=1)

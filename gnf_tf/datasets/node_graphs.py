@@ -37,6 +37,7 @@ __all__ = [
 
 FRACTIONS = (0.6, 0.2, 0.2)
 LABELS = ("class", "label")  # attributes with the class of a node; the first one found counts
+_MASKS = {"train_mask": "train", "val_mask": "validation", "test_mask": "test"}  # as PyG has them
 _SPLIT = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -68,10 +69,10 @@ def node_graph(
       edges: [2, E] whole numbers, the two nodes of each edge, numbered from 0. Each edge may be
         given in one direction or in both; the graph has both directions, without self loops and
         repeated edges.
-      labels: [N], the class of each node: a whole number, or -1 for no class; or a name, or None,
-        NA, NaN or "" for no class. Or [N, L] zeros and ones, which of L labels each node has, or -1
-        in the whole row of a node whose labels are unknown. None if no node has a label, as in a
-        graph for prediction.
+      labels: [N], the class of each node: a whole number, or -1 for no class; or a name, or "" for
+        no class. None, NA and NaN are no class either. Or [N, L] zeros and ones, which of L labels
+        each node has, or -1 in the whole row of a node whose labels are unknown. None if no node
+        has a label, as in a graph for prediction.
       train: the nodes to train on, as bool [N] or as numbers of nodes. The three sets are disjoint,
         and all their nodes have labels. If one of the three is given, the others default to none.
       validation: the nodes to validate on, as `train`.
@@ -128,12 +129,14 @@ def node_graph_from_networkx(
 
     The nodes keep the order of the networkx graph. Their attributes are:
 
-    - features: the attribute "features", a number or a vector. If no node has it, all attributes
-      that are numbers, in alphabetical order, without the label, "class", "label" and "split".
+    - features: the attribute "features", a number or a vector; or else "x", if it is a vector. If
+      no node has one, all attributes that are numbers, in alphabetical order, without the label,
+      "class", "label" and those of the sets.
     - labels: the attribute `label`, with values as in `node_graph`, or a vector of zeros and ones.
       A node without this attribute has no label.
     - sets: the attribute "split", which is "train", "validation" (or "val") or "test"; a node
-      without it is in no set. If no node has it, the sets are random, see `node_graph`.
+      without it is in no set. Or the attributes "train_mask", "val_mask" and "test_mask", which
+      are true or false. If no node has one of them, the sets are random, see `node_graph`.
 
     >>> path = nx.path_graph(3)
     >>> nx.set_node_attributes(path, {0: 0.5, 1: 1.5, 2: 2.5}, "weight")
@@ -211,15 +214,18 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
         if not len(graph):
             raise ValueError(f"graph {index} must have nodes, got none")
     nodes = [data for graph in graphs for _, data in graph.nodes(data=True)]
-    names = ["features"]
-    if not any("features" in data for data in nodes):
+    own = "x" if any(np.ndim(data.get("x")) == 1 for data in nodes) else "features"
+    if any("features" in data for data in nodes):
+        own = "features"
+    names = [own]
+    if not any(own in data for data in nodes):
         numeric = {
             name
             for data in nodes
             for name, value in data.items()
             if isinstance(value, numbers.Real | np.bool_)
         }
-        names = sorted(numeric - {label, *LABELS, "split"})
+        names = sorted(numeric - {label, *LABELS, "split", *_MASKS})
     bare = []
     for index, graph in enumerate(graphs):
         bare.append(nx.Graph())
@@ -231,14 +237,14 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
                     + (f"{lacking[0]!r}" if names else "'features' and no other numbers")
                     + (", others have" if names else f" among its attributes {sorted(data)}")
                 )
-            if names != ["features"]:
+            if names != [own]:
                 for name in names:
                     if not _is_finite(data[name]):
                         raise ValueError(
                             f"node {node!r} of graph {index} has {name!r} {shown(data[name])}; "
                             "expected a finite number"
                         )
-            row = data["features"] if names == ["features"] else [data[name] for name in names]
+            row = data[own] if names == [own] else [data[name] for name in names]
             bare[-1].add_node(node, features=row)
         bare[-1].add_edges_from((a, b) for a, b in graph.edges())
     return from_networkx(bare)
@@ -293,7 +299,12 @@ def _masks_of(graph):
                 f"{shown(part)}"
             )
         found.append(_SPLIT.get(part, ""))
-    if not any(found):
-        return {}
-    parts = np.array(found)
-    return {name: parts == name for name in MASKS}
+    if any(found):
+        parts = np.array(found)
+        return {name: parts == name for name in MASKS}
+    masks = {}
+    for attribute, name in _MASKS.items():
+        values = [value for _, value in graph.nodes(data=attribute)]
+        if any(value is not None for value in values):
+            masks[name] = np.array([bool(value) for value in values])
+    return masks

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,11 @@ import networkx as nx
 import numpy as np
 
 from gnf_tf.datasets.attributed_graphs import items, make_graphs
-from gnf_tf.datasets.npz_files import arrays_of
+from gnf_tf.datasets.npz_files import arrays_of, read_npz
 from gnf_tf.datasets.random_graphs import GraphSplit
 from gnf_tf.errors import DataError
 
-__all__ = ["npz_content", "read_npz_graphs"]
+__all__ = ["marked_as_test", "npz_content", "read_npz_graphs"]
 
 
 def read_npz_graphs(path: str | os.PathLike, content: bytes, split: GraphSplit) -> list[nx.Graph]:
@@ -40,6 +41,21 @@ def read_npz_graphs(path: str | os.PathLike, content: bytes, split: GraphSplit) 
         raise ValueError(f"{path} has no `is_test`: its `split` must be 'all', got {split!r}")
     is_test = arrays["is_test"].astype(bool)
     return [g for g, test in zip(graphs, is_test, strict=True) if test == (split == "test")]
+
+
+def marked_as_test(path: pathlib.Path) -> np.ndarray | None:
+    """[G] bool, `is_test` of an npz file of graphs; None for other files, and if it has none.
+
+    Raises:
+      DataError: if the file is damaged.
+    """
+    if path.suffix.lower() != ".npz" or path.is_dir():
+        return None
+    arrays = read_npz(path)
+    if not {"is_test", "n_nodes"} <= set(arrays):
+        return None
+    _check(path, arrays)
+    return arrays["is_test"].astype(bool)
 
 
 # Rules for each array that is not empty: kinds of its dtype, smallest and largest value.

@@ -33,8 +33,8 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
     - `.csv`: a line for each point, below a line with the names of the columns. The column "set"
       has the number or the name of the set of a point, and each other column is a feature. The
       features are sorted by the names of their columns, so that files with the columns in another
-      order have the same features. A first column without a name, such as the row numbers that
-      pandas writes, is left out.
+      order have the same features. A first column without a name, or "Unnamed: 0", such as the
+      row numbers that pandas writes, is left out.
     - `.npz`: arrays features [num_nodes, F] and set [num_nodes].
 
     Each set becomes a fully connected graph with self loops, as in `graphs.fully_connected`. The

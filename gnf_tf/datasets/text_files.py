@@ -40,7 +40,8 @@ def read_table(
 
     Args:
       path: path of the file.
-      index: name of a first column without a name, such as the index that pandas writes.
+      index: name of a first column without a name, or with the name "Unnamed: 0", such as the
+        index that pandas writes.
 
     Raises:
       DataError: as `read_text`; if a column has no name, two columns have the same name, a row has
@@ -62,7 +63,8 @@ def read_table(
                 first,
                 f"expected commas between the columns, got {separator!r} in {header[0]!r}",
             )
-    header[0] = header[0] or index
+    if header[0] in ("", "Unnamed: 0"):  # as pandas reads the former and writes it again
+        header[0] = index
     if not all(header[1:]) or len(set(header)) < len(header):
         raise wrong_line(
             path, first, f"expected a distinct name of each column, got {short(', '.join(header))}"

@@ -107,7 +107,12 @@ def _order_of(index):
 
 
 def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
-    """Sums `values` over the nodes of each graph: [num_nodes, ...] -> [n_graphs, ...]."""
+    """Sums `values` over the nodes of each graph: [num_nodes, ...] -> [n_graphs, ...].
+
+    16-bit values are summed in float32.
+    """
+    if _is_half(values):
+        return tf.cast(sum_nodes(tf.cast(values, tf.float32), graph), values.dtype)
     shape = _static_blocks(graph)
     if shape:
         return tf.reduce_sum(tf.reshape(values, [*shape, *values.shape[1:]]), axis=1)
@@ -116,6 +121,8 @@ def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
 
 def mean_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
     """Gives each node the mean of `values` over its graph: [num_nodes, ...], as `values`."""
+    if _is_half(values):  # which have no exact numbers of nodes above 256
+        return tf.cast(mean_nodes(tf.cast(values, tf.float32), graph), values.dtype)
     n_node = tf.cast(tf.maximum(graph.n_node, 1), values.dtype)
     means = sum_nodes(values, graph) / tf.reshape(n_node, [-1] + [1] * (values.shape.rank - 1))
     return to_nodes(means, graph)

@@ -109,6 +109,8 @@ def shared_structure(graphs: Sequence[nx.Graph] | GraphsTuple) -> Callable[[nx.G
         is_planar,
         is_connected,
     )
+    if not isinstance(graphs, GraphsTuple):
+        graphs = list(graphs)  # they may come from an iterator
     return next((one for one in structures if validity(graphs, one) >= MIN_SHARED), None)
 
 

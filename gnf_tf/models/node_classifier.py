@@ -196,7 +196,8 @@ class NodeClassifier(saving.Model):
           config: sizes and choices.
 
         Raises:
-          ValueError: if `train` is of another type or has no class.
+          ValueError: if `train` is of another type, has no class, or its training nodes are all of
+            one class.
         """
         if not isinstance(train, LabeledGraph | LabeledGraphs):
             kind = type(train).__name__
@@ -204,6 +205,14 @@ class NodeClassifier(saving.Model):
         nodes = train.graph.nodes if isinstance(train, LabeledGraph) else train.features
         if not train.class_names:
             raise ValueError("`train` must have nodes with labels, got no class")
+        if not train.is_multi_label:
+            own = train.labels[train.train] if isinstance(train, LabeledGraph) else train.labels
+            found = np.unique(own[own >= 0])
+            if len(found) == 1:
+                raise ValueError(
+                    "`train` must have training nodes of at least two classes, got "
+                    f"{train.class_names[found[0]]!r} alone; a label -1 means no class"
+                )
         return cls(nodes.shape[1], train.class_names, train.is_multi_label, config)
 
     def arguments(self) -> dict[str, Any]:

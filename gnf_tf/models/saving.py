@@ -160,7 +160,7 @@ class Model(tf.Module, abc.ABC):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        Model._classes[cls.__name__] = cls
+        Model._classes.setdefault(cls.__name__, cls)  # a user's class may have the same name
 
     @abc.abstractmethod
     def arguments(self) -> dict[str, Any]:

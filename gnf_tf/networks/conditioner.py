@@ -13,6 +13,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import context, record
 from tensorflow.python.framework import op_callbacks, op_def_registry
+from tf_keras.src.engine import base_layer_utils
 
 from gnf_tf import graphs
 from gnf_tf.substitution import created_variables, described, held_values
@@ -102,6 +103,8 @@ def make_conditioner_variables(
             )
         if use is not None and output.shape == [2, output_size]:
             use(output)
+        if getattr(network, "takes_seed", False):
+            network(sample, seed=tf.zeros([2], tf.int32))
         return output.shape
 
     shape = make_variables(holder, "make_conditioner", evaluate)
@@ -159,6 +162,8 @@ def make_variables(
         op_callbacks.add_op_callback(observe)
         try:
             evaluate()
+            with _keras_training():
+                evaluate()
         finally:
             op_callbacks.remove_op_callback(observe)
     if len(created) > num_created:
@@ -175,6 +180,14 @@ def make_variables(
     elif description.is_pure:
         _CHECKED[checked] = holder
     return result
+
+
+def _keras_training():
+    """A context in which layers of tf_keras behave as within a model that is trained."""
+    context = base_layer_utils.call_context()
+    return context.enter(
+        layer=None, inputs=None, build_graph=False, call_context_args={"training": True}
+    )
 
 
 def _check_repeatable(argument, operations):

@@ -17,6 +17,12 @@ from gnf_tf.reversible.layers import Halves, ReversibleLayer, delayed, join, spl
 __all__ = ["Execution", "Inputs", "Step", "backward", "forward", "local", "reversible_gradient"]
 
 
+_NO_SECOND = (
+    "second derivatives through statistics of the nodes, as of batch normalization in training, "
+    'need memory="stored"'
+)
+
+
 def local(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
     """The tensors in the graph that is being built, which may be the body of a loop or a branch.
 
@@ -199,6 +205,12 @@ def reversible_gradient(execution: Execution, halves: Halves) -> tuple[Halves, t
                 tuple(final), (d_first, d_second), d_log_det, tensors, statistics
             )
             d_inputs = [*d_halves, *d_tensors]
+            if tf.nest.flatten(statistics):
+                # They are constants here; what a second derivative lacks would go unnoticed.
+                d_inputs = [
+                    d if d is None else tf.raw_ops.PreventGradient(input=d, message=_NO_SECOND)
+                    for d in d_inputs
+                ]
             if variables is None:
                 return d_inputs
             return d_inputs, [d_variables.get(variable.ref()) for variable in variables]

@@ -64,9 +64,13 @@ class HalfStep:
     """
 
     def __init__(self, layer: ReversibleLayer, description: Description):
-        """Holds a layer that stands for all those of its structure."""
-        self._layer = layer
-        self._held = description.values
+        """Keeps a layer that stands for all those of its structure, without its values.
+
+        It is a copy, since the attributes of the layer itself can be assigned others later.
+        """
+        self._held = [object() for _ in description.values]
+        places = dict(zip(map(id, description.values), self._held, strict=True))
+        self._layer = substituted(layer, places)
         self._is_pure = description.is_pure
         self.sums_along_edges = True  # as far as is known: whether it needs the order of edges
         self._compiled: dict[Hashable, tuple[Callable[..., Any], list[tf.Variable]]] = {}

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from gnf_tf import options
+from gnf_tf import options, seeds
 from gnf_tf.errors import UserError
 from gnf_tf.files import user_path
 from gnf_tf.models import saving
@@ -79,12 +79,19 @@ class _Run:
     ]
 
 
+_SET_RATES = tf_keras.callbacks.LearningRateScheduler, tf_keras.callbacks.ReduceLROnPlateau
+
+
 def set_seed(seed: int) -> None:
     """Seeds the random numbers of TensorFlow, by which weights are initialized, Python and NumPy.
 
     Args:
       seed: a whole number, 0 or more.
+
+    Raises:
+      ValueError: if `seed` is no such number.
     """
+    seed = seeds.whole_number(seed)
     tf_keras.utils.set_random_seed(seed % 2**32)  # NumPy's limit
     tf.random.set_seed(seed)
 
@@ -147,6 +154,12 @@ def fit(
     run = _Run(epochs, seed, verbose, callbacks, {} if hparams is None else hparams)
     options.check(run)
     objective_class: Any = OBJECTIVES[type(model)]  # constructors take different types of data
+    for callback in run.callbacks if objective_class.has_schedule else ():
+        if isinstance(callback, _SET_RATES):
+            raise ValueError(
+                "`callbacks` must not set the learning rate, which rises and falls by a schedule, "
+                f"got {type(callback).__name__}"
+            )
     chosen = _settings(objective_class, settings)
     if folder is not None:
         if not isinstance(folder, str | os.PathLike) or folder == "":

@@ -101,6 +101,7 @@ class NodeObjective(Objective):
     settings_class = NodeSettings
     monitor: ClassVar[str] = "val_criterion"
     loss_name: ClassVar[str] = "cross entropy [nats]"
+    has_schedule: ClassVar[bool] = False
     module: NodeClassifier
     settings: NodeSettings
 
@@ -191,7 +192,7 @@ class NodeObjective(Objective):
         return list(self.module.variables)
 
     def optimizer_for(self, total_steps):
-        """Returns an optimizer with a constant learning rate."""
+        """Returns an optimizer with a constant learning rate, which callbacks may change."""
         del total_steps
         shared = {"global_clipnorm": self.settings.global_clipnorm, "jit_compile": False}
         if self.settings.optimizer == "adam":

@@ -117,6 +117,7 @@ class Objective(tf_keras.Model, abc.ABC):
     settings_class: ClassVar[type] = Settings
     monitor: ClassVar[str] = "val_loss"
     loss_name: ClassVar[str]
+    has_schedule: ClassVar[bool] = True  # whether the learning rate rises and falls by itself
     units: dict[str, str] = {}  # noqa: RUF012  # subclasses replace it
 
     def __init__(

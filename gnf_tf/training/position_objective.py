@@ -55,7 +55,12 @@ class PositionObjective(Objective):
         """See `Objective.batch_loss`."""
         inputs, _, weights = data  # 0 for padding graphs
         seed = self.step_seed() if is_training else self.validation_seed()
-        total = -tf.reduce_sum(weights * self.module(GraphsTuple(**inputs), seed))
+        joint, conditions = self.module.augmented(GraphsTuple(**inputs), seed)
+        # All padding edges join one node, and sums along them would soon be infinite. Where all
+        # positions are 0, and so all vectors, nothing grows.
+        is_real = graphs.to_nodes(weights, joint)[:, tf.newaxis]
+        joint = joint.replace(nodes=joint.nodes * is_real)
+        total = -tf.reduce_sum(weights * self.module.log_ratio(joint, conditions))
         num_graphs = tf.reduce_sum(weights)
         return tf.math.divide_no_nan(total, num_graphs), num_graphs, {}
 
