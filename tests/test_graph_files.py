@@ -211,6 +211,7 @@ def one_node(**attributes):
         ],
         ("a.g6", "Bw\nDQ", "is damaged, not graph6: line 2, 'DQ', .*Expected 10 bits"),
         ("a.g6", "Bw\nD Q", "line 2, 'D Q', is truncated or wrong"),
+        ("a.g6", "&BP_", "it is in digraph6 or incremental sparse6, which are not read"),
         ("a.g6", "?", "graph 0: it has no nodes"),
         ("a.g6", "~~~~~~~~", "line 1"),
         ("a.s6", ":", "not sparse6: line 1, ':', is truncated"),

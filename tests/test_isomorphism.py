@@ -332,6 +332,7 @@ def test_structure_of_a_set_is_the_narrowest_that_nearly_all_graphs_have():
     assert metrics.shared_structure(blocks) is metrics.is_stochastic_blocks
     assert metrics.shared_structure(stars + paths[:1]) is metrics.is_ego
     assert metrics.shared_structure(stars + paths[:2]) is metrics.is_planar
+    assert metrics.shared_structure(iter(stars + paths[:2])) is metrics.is_planar
     crossing = [nx.complete_bipartite_graph(3, n) for n in range(3, 13)]
     assert metrics.shared_structure(crossing) is metrics.is_connected
     assert metrics.shared_structure(grids) is metrics.is_grid

@@ -351,3 +351,22 @@ def test_several_networkx_graphs_share_their_classes():
     nx.set_node_attributes(second, -1.0, "z")
     with pytest.raises(ValueError, match="node 'a' of graph 0 has no 'z', others have"):
         datasets.labeled_graphs_from_networkx([first, second])
+
+
+def test_a_missing_number_is_no_class():
+    """As pandas has it: a column of whole numbers with gaps is of floats."""
+    found = datasets.node_graph(np.eye(3), [[0], [1]], [1, np.nan, 0])
+    assert found.labels.tolist() == [1, -1, 0]
+
+
+def test_the_attributes_of_pyg():
+    """`to_networkx(data, node_attrs=["x", "y", "train_mask", "val_mask"])`"""
+    graph = nx.path_graph(4)
+    for node in graph:
+        masks = {"train_mask": node < 2, "val_mask": node == 2}
+        graph.nodes[node].update(x=[1.0 * node, 2.0], y=node % 2, **masks)
+    found = datasets.node_graph_from_networkx(graph, label="y")
+    np.testing.assert_array_equal(found.graph.nodes, [[0, 2], [1, 2], [2, 2], [3, 2]])
+    assert found.labels.tolist() == [0, 1, 0, 1]
+    masks = [found.train, found.validation, found.test]
+    assert [np.flatnonzero(mask).tolist() for mask in masks] == [[0, 1], [2], []]

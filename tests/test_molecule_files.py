@@ -388,6 +388,11 @@ WRONG_FILES = [
     ("sdf", block().replace(" O ", " R#"), "line 1: molecule 0 has 'R#' as atom 0, expected"),
     ("sdf", block().replace(" O ", " Xx"), "line 1: molecule 0 "),
     ("sdf", block(dimension="2D"), "line 1: molecule 0 has positions in 2-D, expected 3-D"),
+    (
+        "sdf",
+        block(bonds=""),
+        "line 1: molecule 0 has no bonds, by which to tell that no hydrogen is",
+    ),
     ("sdf", block("O 0 0", ""), "line 1: molecule 0 lacks 2 hydrogens, expected positions of all"),
     ("mol", block("O 0 0;O 0 0", "  1  2  2  0\n"), "line 1: two atoms of this molecule have the"),
     ("csv", "", " is empty"),

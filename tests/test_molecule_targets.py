@@ -158,3 +158,11 @@ def test_a_wrong_data_item_is_named_with_its_line(tmp_path):
     assert path.read_text().split("\n")[33] == "x"
     with pytest.raises(datasets.DataError, match="line 34: expected a finite number as `e`, got"):
         datasets.read_molecules(path, ["e"])
+
+
+def test_the_file_of_the_molecules_under_another_path(tmp_path):
+    """Its rows are in order; joined by the names, two of a name would be refused."""
+    (tmp_path / "m.csv").write_text("name,smiles,E\na,C,1\na,CC,2\n")
+    (tmp_path / "n.csv").symlink_to(tmp_path / "m.csv")
+    found = datasets.read_molecules(tmp_path / "m.csv", tmp_path / "n.csv")
+    assert found.targets.tolist() == [[1.0], [2.0]]

@@ -301,3 +301,15 @@ def test_it_can_be_exported(model, tmp_path):
     served = tf.saved_model.load(tmp_path / "exported").signatures["serving_default"]
     found = served(**graph._asdict())["logits"]
     np.testing.assert_allclose(found, model(graph), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_one_class_is_nothing_to_learn(several):
+    """As where the two classes are called -1 and 1, and -1 means that a node has none."""
+    if several:
+        data = datasets.labeled_graphs_from_networkx(rings())
+        data = dataclasses.replace(data, labels=np.ones_like(data.labels))
+    else:
+        data = datasets.node_graph(np.eye(4), [[0, 1, 2], [1, 2, 3]], [1, -1, 1, 1], train=[0, 2])
+    with pytest.raises(ValueError, match="at least two classes, got '.*' alone; a label -1 means"):
+        models.NodeClassifier.for_data(data)

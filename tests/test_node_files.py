@@ -376,9 +376,12 @@ def test_sets_of_points(tmp_path):
             np.testing.assert_array_equal(getattr(found, field), getattr(expected, field))
 
 
-def test_the_row_numbers_of_pandas_are_no_feature(tmp_path):
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_the_row_numbers_of_pandas_are_no_feature(name, tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text(",set,index,x\n0,a,5,6\n1,a,7,8\n")  # "index" is a name that the user gave
+    path.write_text(
+        f"{name},set,index,x\n0,a,5,6\n1,a,7,8\n"
+    )  # "index" is a name that the user gave
     np.testing.assert_array_equal(datasets.read_sets(path).nodes, [[5, 6], [7, 8]])
 
 

@@ -221,3 +221,20 @@ def test_graphs_of_many_nodes_alike_are_drawn():
     for axis, graph in zip(figure.axes, alike, strict=False):
         places = offsets(axis)
         assert len(np.unique(places.round(3), axis=0)) == len(graph)
+
+
+@pytest.mark.parametrize("points", [np.ones([5, 2]), np.full([3, 2], np.nan), np.zeros([0, 2])])
+def test_point_sets_at_one_place_or_nowhere(points):
+    plots.to_image(plots.point_sets({"data": (points, [points])}))
+
+
+def test_many_classes_have_no_numbers():
+    """A text takes a hundredth of a second, and a square of 200 classes has 40,000."""
+    figure = plots.confusion_matrix(np.ones([200, 200]))
+    assert not figure.axes[0].texts and max(figure.get_size_inches()) < 20
+
+
+def test_graphs_from_iterators_and_with_parallel_edges():
+    members = [nx.path_graph(3), nx.MultiGraph([(0, 1), (0, 1)])]
+    assert plots.graph_statistics({"given": iter([nx.path_graph(3)])}).axes
+    assert plots.graph_gallery({"given": members}).axes

@@ -14,15 +14,17 @@ import subprocess
 import sys
 import time
 
+import networkx as nx
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gnf_tf import datasets, models, training
+from gnf_tf.errors import UserError
 from gnf_tf.training.state import TrainingState
 from tests.trainer_cases import CASES
-from trainers import cli, predict
+from trainers import cli, density, ppi, predict
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 IMAGE = 5  # least deviation of the pixels of a picture that isn't blank
@@ -331,8 +333,9 @@ def test_a_weight_of_no_target_is_an_error_before_training(monkeypatch, capsys, 
             ["--readouts", "energy", "dipole"],
             "--readouts: `readouts` must be scalar for the target",
         ),
-        (["--target", "u0"], "--target is for QM9 and must be left out with --data"),
-        (["--train-size", 9], "--train-size is for QM9 and must be left out with --data"),
+        (["--target", "u0"], "--target is for the public data and must be left out with --data"),
+        (["--train-size", 9], "--train-size is for the public data and must be left out with"),
+        (["--data-dir", "x"], "--data-dir is for the public data and must be left out with --data"),
     ],
 )
 def test_what_prevents_a_training_leaves_no_run_folder(own, message, monkeypatch, capsys, tmp_path):
@@ -461,3 +464,94 @@ def test_json_is_valid_whatever_the_numbers(value, tmp_path):
     with pytest.raises(TypeError):
         training.write_json(path, {"a": object()})
     assert read_json(path) == written and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "trainer, words",
+    [
+        ("density", ["--dataset", "mog_ring"]),
+        ("density", ["--test-sets", 7]),
+        ("citation", ["--dataset", "pubmed"]),
+        ("citation", ["--split", "one_percent"]),
+        ("ppi", ["--data-dir", "x"]),
+        ("generation", ["--dataset", "planar"]),
+    ],
+)
+def test_options_of_the_public_data_are_no_options_of_own_data(
+    trainer, words, monkeypatch, capsys, tmp_path
+):
+    case = next(case for case in CASES if case.trainer == trainer)
+    own, _ = case.own(tmp_path)
+    module = importlib.import_module(f"trainers.{trainer}")
+    assert f"{words[0]} " in fails(monkeypatch, capsys, module, *own, *words)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.trainer != "qm9"], ids=str)
+def test_fractions_are_for_own_data(case, monkeypatch, capsys):
+    module = importlib.import_module(f"trainers.{case.trainer}")
+    line = fails(monkeypatch, capsys, module, "--fractions", 0.3, 0.3, 0.3)
+    assert "--fractions is for your own data and must be left out without --data" in line
+
+
+def test_what_is_read_decides_whose_run_it_is(tmp_path):
+    """Other files of a data set in TU's format, and folders behind links, count too."""
+    (tmp_path / "DS_A.txt").write_text("1, 2")
+    (tmp_path / "DS_graph_indicator.txt").write_text("1\n1")
+    before = cli.digest(tmp_path / "DS_A.txt")
+    (tmp_path / "DS_graph_indicator.txt").write_text("1\n1\n1")
+    assert cli.digest(tmp_path / "DS_A.txt") != before
+    (tmp_path / "real").mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "real" / "a.g6").write_text("A_")
+    (tmp_path / "folder" / "link").symlink_to(tmp_path / "real")
+    before = cli.digest(tmp_path / "folder")
+    (tmp_path / "folder" / "README").write_text("not read")
+    assert cli.digest(tmp_path / "folder") == before
+    (tmp_path / "real" / "a.g6").write_text("A?")
+    assert cli.digest(tmp_path / "folder") != before
+
+
+def test_a_run_folder_in_the_data_is_refused(tmp_path):
+    """The next run would read it."""
+    config = density.Config(data=tmp_path, run_dir=tmp_path / "runs" / "a")
+    with pytest.raises(UserError, match="--run-dir must not be in the folder that is read"):
+        density.resolve(config)
+
+
+@pytest.mark.parametrize("trainer", ["density", "ppi"])
+def test_marked_test_graphs_are_the_test(trainer, tmp_path):
+    module = importlib.import_module(f"trainers.{trainer}")
+    graphs = [nx.path_graph(3) for _ in range(10)]
+    for i, graph in enumerate(graphs):
+        nx.set_node_attributes(graph, {node: [i, node] for node in graph}, "features")
+        nx.set_node_attributes(graph, {node: node % 2 for node in graph}, "label")
+    datasets.write_graphs(tmp_path / "plain.npz", graphs)
+    arrays = dict(np.load(tmp_path / "plain.npz"))
+    is_test = np.arange(10) >= 7
+    np.savez(tmp_path / "marked.npz", **arrays, is_test=is_test)
+    config = module.Config(data=tmp_path / "marked.npz", fractions=(0.6, 0.2, 0.2))
+    parts = module.load(config, 0)
+    nodes = [part.features if trainer == "ppi" else part.nodes for part in parts]
+    found = [sorted({int(row[0]) for row in np.asarray(values)}) for values in nodes]
+    assert found[2] == [7, 8, 9] and sorted(found[0] + found[1]) == list(range(7))
+    assert list(map(len, found)) == [5, 2, 3]
+    np.savez(tmp_path / "marked.npz", **arrays, is_test=np.zeros(10, bool))
+    with pytest.raises(UserError, match="--data must have test members"):
+        module.load(config, 0)
+
+
+def test_the_files_of_ppi_keep_their_sets(tmp_path):
+    (tmp_path / "train_feats.npy").touch()
+    with pytest.raises(UserError, match="--data-dir is for the files of PPI"):
+        ppi.load(ppi.Config(data=tmp_path), 0)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("--fractions", "0.8", "0.1"), "--fractions must be three numbers with blanks between"),
+        (("--seeds", "0,1"), "--seeds must be whole numbers with blanks between them"),
+    ],
+)
+def test_lists_are_described_in_words(words, message, monkeypatch, capsys):
+    assert message in fails(monkeypatch, capsys, density, *words)
