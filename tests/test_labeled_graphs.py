@@ -148,13 +148,12 @@ def test_too_few_labels_for_random_sets_leave_them_empty(labels, fractions):
         ({"labels": MANY[:4]}, r"`labels` must have shape .* N = 5 nodes, got \(4, 2\)"),
         ({"labels": 3}, r"`labels` must have shape .* got \(\)"),
         ({"labels": LABELS + 0.5}, "`labels` must be whole numbers, .* got 1.5 for node 0"),
-        ({"labels": [1, 0, np.nan, 0, 0]}, "`labels` must be whole .* got nan for node 2"),
+        ({"labels": [1, 0, np.inf, 0, 0]}, "`labels` must be whole .* got inf for node 2"),
         ({"labels": [1, 0, -2, 0, 0]}, "`labels` must be classes from 0 .* got -2 for node 2"),
         ({"labels": [1, 0, 10**9, 0, 0]}, "`labels` must be classes from 0 to 65535, .* node 2"),
         ({"labels": MANY * 2}, r"`labels` must be 0 or 1 .* got .0, 2. for node 0"),
         ({"labels": ["a", 1, None, "b", "a"]}, "all be names or all be .* got 1 for node 1"),
         ({"labels": [b"a", 1, b"", b"b", b"a"]}, "all be names or all be .* got 1 for node 1"),
-        ({"labels": [1, None, np.nan, 0, 0]}, "`labels` must be whole .* got nan for node 2"),
         ({"labels": [b"a", b"\xff", b"", b"", b""]}, "`labels` must be text in UTF-8, .* in row 1"),
         ({"class_names": [b"a", b"b", b"\xff"]}, "`class_names` must be text in UTF-8, .* row 2"),
         ({"labels": list("abcda"), "class_names": "abc"}, "`class_names` must be a sequence"),
@@ -355,8 +354,9 @@ def test_several_networkx_graphs_share_their_classes():
 
 def test_a_missing_number_is_no_class():
     """As pandas has it: a column of whole numbers with gaps is of floats."""
-    found = datasets.node_graph(np.eye(3), [[0], [1]], [1, np.nan, 0])
-    assert found.labels.tolist() == [1, -1, 0]
+    for labels in ([1, np.nan, 0, -1], [1, None, 0, np.nan]):
+        found = datasets.node_graph(np.eye(4), [[0], [1]], labels)
+        assert found.labels.tolist() == [1, -1, 0, -1]
 
 
 def test_the_attributes_of_pyg():

@@ -15,7 +15,7 @@ from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, fill_missing, validate
 from gnf_tf.graphs.validation import as_float32
 
-__all__ = ["MASKS", "LabeledGraph", "LabeledGraphs", "check_features"]
+__all__ = ["MASKS", "LabeledGraph", "LabeledGraphs", "check_features", "check_several_classes"]
 
 MASKS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
 _MOST_CLASSES = 2**16  # without class names; larger numbers are identifiers by mistake
@@ -235,6 +235,21 @@ def _whole(name, values):
     if values.size and values.dtype.kind not in "iu":
         raise ValueError(f"`{name}` must be whole numbers, got {values.dtype}")
     return values.astype(np.int64)
+
+
+def check_several_classes(train: LabeledGraph | LabeledGraphs) -> None:
+    """Raises a ValueError if there is no class, or one alone, in the training data `train`."""
+    if not train.class_names:
+        raise ValueError("`train` must have nodes with labels, got no class")
+    if train.is_multi_label:
+        return
+    own = train.labels[train.train] if isinstance(train, LabeledGraph) else train.labels
+    found = np.unique(own[own >= 0])
+    if len(found) == 1:
+        raise ValueError(
+            "`train` must have training nodes of at least two classes, got "
+            f"{train.class_names[found[0]]!r} alone; a label -1 means no class"
+        )
 
 
 def check_features(name: str, features: np.ndarray, ends: np.ndarray | None = None) -> None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gnf_tf import graphs, networks, options
 from gnf_tf.datasets import LabeledGraph, LabeledGraphs
+from gnf_tf.datasets.labeled_graphs import check_several_classes
 from gnf_tf.datasets.node_graphs import graphs_with_features
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import saving
@@ -196,23 +197,13 @@ class NodeClassifier(saving.Model):
           config: sizes and choices.
 
         Raises:
-          ValueError: if `train` is of another type, has no class, or its training nodes are all of
-            one class.
+          ValueError: if `train` is of another type, or its training nodes are not of two classes.
         """
         if not isinstance(train, LabeledGraph | LabeledGraphs):
             kind = type(train).__name__
             raise ValueError(f"`train` must be a LabeledGraph or LabeledGraphs, got {kind}")
         nodes = train.graph.nodes if isinstance(train, LabeledGraph) else train.features
-        if not train.class_names:
-            raise ValueError("`train` must have nodes with labels, got no class")
-        if not train.is_multi_label:
-            own = train.labels[train.train] if isinstance(train, LabeledGraph) else train.labels
-            found = np.unique(own[own >= 0])
-            if len(found) == 1:
-                raise ValueError(
-                    "`train` must have training nodes of at least two classes, got "
-                    f"{train.class_names[found[0]]!r} alone; a label -1 means no class"
-                )
+        check_several_classes(train)
         return cls(nodes.shape[1], train.class_names, train.is_multi_label, config)
 
     def arguments(self) -> dict[str, Any]:
