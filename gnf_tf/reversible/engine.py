@@ -63,7 +63,8 @@ def run(
     Gradients reach the float fields of the graph, the conditional input, every trainable variable,
     and float tensors that the layers hold as attributes, closure cells or partial arguments.
     (`GraphCoupling` refuses a network that uses a float tensor held elsewhere.) Higher derivatives
-    work, and all of it works within `tf.cond`, `tf.while_loop` and `tf.map_fn` too.
+    work, but those through batch statistics in training, which are a LookupError, need "stored".
+    All of it works within `tf.cond`, `tf.while_loop` and `tf.map_fn` too.
 
     Raises:
       ValueError: for an unknown `memory`, a node width below 2, a conditional input of another
