@@ -132,6 +132,7 @@ def test_every_half_step_has_its_own_mask():
         3, cases.NODE_SIZE, make_conditioner=make_conditioner, dtype=tf.float64, **cases.WIDTHS
     )
     graph = cases.mixed_graph()
+    masks.clear()  # of the checks of the constructor
     with tf.GradientTape() as tape:
         tape.watch(graph.nodes)
         nodes = net(graph, is_training=True, seed=7).nodes
