@@ -13,7 +13,6 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import context, record
 from tensorflow.python.framework import op_callbacks, op_def_registry
-from tf_keras.src.engine import base_layer_utils
 
 from gnf_tf import graphs
 from gnf_tf.substitution import created_variables, described, held_values
@@ -162,8 +161,6 @@ def make_variables(
         op_callbacks.add_op_callback(observe)
         try:
             evaluate()
-            with _keras_training():
-                evaluate()
         finally:
             op_callbacks.remove_op_callback(observe)
     if len(created) > num_created:
@@ -180,14 +177,6 @@ def make_variables(
     elif description.is_pure:
         _CHECKED[checked] = holder
     return result
-
-
-def _keras_training():
-    """A context in which layers of tf_keras behave as within a model that is trained."""
-    context = base_layer_utils.call_context()
-    return context.enter(
-        layer=None, inputs=None, build_graph=False, call_context_args={"training": True}
-    )
 
 
 def _check_repeatable(argument, operations):

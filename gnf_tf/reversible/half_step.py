@@ -1,5 +1,6 @@
 """A layer and its gradient as pure functions, compiled once for all layers of equal structure."""
 
+import contextlib
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
@@ -66,14 +67,22 @@ class HalfStep:
     def __init__(self, layer: ReversibleLayer, description: Description):
         """Keeps a layer that stands for all those of its structure, without its values.
 
-        It is a copy, since the attributes of the layer itself can be assigned others later.
+        It is a copy, since the attributes of the layer itself can be assigned others later; but
+        models of Keras, which keep records of their parts, are not copied.
         """
-        self._held = [object() for _ in description.values]
-        places = dict(zip(map(id, description.values), self._held, strict=True))
-        self._layer = substituted(layer, places)
+        self._layer, self._held = layer, description.values
         self._is_pure = description.is_pure
         self.sums_along_edges = True  # as far as is known: whether it needs the order of edges
         self._compiled: dict[Hashable, tuple[Callable[..., Any], list[tf.Variable]]] = {}
+        modules = {type(part).__module__.split(".")[0] for part in getattr(layer, "submodules", ())}
+        if modules & {"keras", "tf_keras"}:
+            return
+        values = description.values
+        are_eager = all(isinstance(x, tf.Variable) or hasattr(x, "numpy") for x in values)
+        # A graph that is traced would have copies of the parts of a sparse tensor.
+        with tf.init_scope() if are_eager else contextlib.nullcontext():
+            self._held = [_stand_in(value) for value in values]
+            self._layer = substituted(layer, dict(zip(map(id, values), self._held, strict=True)))
 
     @classmethod
     def of(cls, layer: ReversibleLayer) -> tuple["HalfStep", list[tf.Variable | tf.Tensor]]:
@@ -234,6 +243,11 @@ class HalfStep:
             layer = substituted(self._layer, dict(zip(map(id, self._held), values, strict=True)))
         layer = Inverse(layer) if inverse else layer
         return function(layer, is_training, variables, states, seen, statistics)
+
+
+def _stand_in(value):
+    """An object in the place of a value; a tensor, which may be part of a sparse one, for one."""
+    return object() if isinstance(value, tf.Variable) else tf.identity(value)
 
 
 def _identity(tensor):
