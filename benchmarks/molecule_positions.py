@@ -14,8 +14,8 @@ the Jensen-Shannon divergence, in nats, from the distances of pairs in test mole
 samples (and of the Gaussian, and in validation molecules), and the share of samples in which no two
 atoms are nearer than in any training molecule.
 
-A run stays in `--run-dir`, so that the same command
-resumes it; results and a plot are written to `--out`.
+A run stays in `--run-dir`, so that the same command resumes it; results and a plot are written to
+`--out`.
 """
 
 import dataclasses

@@ -65,8 +65,8 @@ class Config:
     history: pathlib.Path | None = None
     """folder of a finished run of the trainer, for errors by time"""
     hours: float | None = None
-    """hours that the training of that run took; by default those of its results.json, which leave
-    out what was done before an interruption"""
+    """hours that the training of that run took, such as of processors; by default those by the
+    clock, in its results.json"""
 
 
 def run(config: Config, name: str, words: tuple[str, ...]) -> dict[str, float]:

@@ -90,7 +90,7 @@ class Options:
             if self.data is not None:
                 data = f"{self.data.stem}-{digest(self.data)}"
             run_dir = pathlib.Path("runs") / "-".join([trainer, data, self.preset, *rest])
-        if self.data is not None and self.data.resolve() in [*run_dir.resolve().parents]:
+        if self.data is not None and self.data.resolve() in run_dir.resolve().parents:
             raise UserError(f"--run-dir must not be in the folder that is read, got {run_dir}")
         return dataclasses.replace(self, run_dir=run_dir, **changes)
 
@@ -310,7 +310,7 @@ def digest(path: pathlib.Path) -> str:
     if path.is_dir():
         files = sorted(files_in(path))
     elif name:
-        files = sorted(f for f in path.parent.iterdir() if f.name.startswith(f"{name}_"))
+        files = sorted(f for f in path.parent.glob("*.txt") if f.name.startswith(f"{name}_"))
     value = 0
     for file in files:
         value = zlib.crc32(file.read_bytes(), value)
