@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import sonnet as snt
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
@@ -10,6 +11,7 @@ from graph_nets.graphs import GraphsTuple
 from gnf_tf import bijectors, graphs, networks, options, seeds
 from gnf_tf.graphs.structure import as_tensor
 from gnf_tf.models import structure
+from gnf_tf.models.decoding import Constraint, with_best_edges
 from gnf_tf.networks.conditioner import make_variables, sample_graph
 
 __all__ = ["GraphAutoEncoder"]
@@ -362,7 +364,13 @@ class GraphAutoEncoder(snt.Module):
         wrong = (self.edge_logits(graph) > 0.0) != (edges > 0.5)
         return tf.reduce_sum(pairs * tf.cast(wrong, pairs.dtype), axis=[1, 2])
 
-    def decode(self, graph: GraphsTuple, *, seed: seeds.Seed | None = None) -> GraphsTuple:
+    def decode(
+        self,
+        graph: GraphsTuple,
+        *,
+        seed: seeds.Seed | None = None,
+        constraint: Constraint | None = None,
+    ) -> GraphsTuple:
         """Returns the embeddings with decoded edges: those with p > 1/2, or drawn from p.
 
         This method works in eager mode only.
@@ -370,29 +378,21 @@ class GraphAutoEncoder(snt.Module):
         Args:
           graph: graphs with embeddings as node features; their edges are ignored.
           seed: if given, each edge is drawn with its probability p.
+          constraint: a property that all graphs keep, such as `networkx.is_planar`: edges that
+            would violate it are replaced by the next probable ones, see `with_best_edges`.
 
         Returns:
           `graph` with the decoded edges, without self loops; each undirected edge is present in
           both directions.
+
+        Raises:
+          ValueError: if the constraint does not hold for a graph without edges.
         """
-        logits = self.edge_logits(graph).numpy()
-        threshold = 0.0
+        scores = self.edge_logits(graph).numpy()
         if seed is not None:
             seed = seeds.as_pair(seed)
-            uniform = tf.random.stateless_uniform(logits.shape, seed, alg="philox").numpy()
+            uniform = tf.random.stateless_uniform(scores.shape, seed, alg="philox").numpy()
             uniform = uniform.clip(1e-12, 1 - 1e-7)
-            threshold = tf.math.log(uniform) - tf.math.log1p(-uniform)
-        _, pairs = self._pairs(graph)
-        edges = (logits > threshold) & (pairs > 0.0)
-        if not self.directed:  # the upper triangle decides
-            edges = tf.linalg.band_part(tf.cast(edges, tf.int32), 0, -1)
-            edges = (edges + tf.linalg.matrix_transpose(edges)) > 0
-        owner, receiver, sender = tf.unstack(tf.cast(tf.where(edges), tf.int32), axis=1)
-        start = tf.gather(tf.cumsum(graph.n_node, exclusive=True), owner)
-        n_edge = tf.math.bincount(owner, minlength=len(graph.n_node), maxlength=len(graph.n_node))
-        return graph.replace(
-            receivers=start + receiver,
-            senders=start + sender,
-            edges=tf.zeros([len(owner), 0], graph.nodes.dtype),
-            n_edge=n_edge,
-        )
+            scores = scores + np.log1p(-uniform) - np.log(uniform)
+        scores = np.where(self._pairs(graph)[1] > 0.0, scores, -math.inf)
+        return with_best_edges(graph, scores, constraint, directed=self.directed)

@@ -12,6 +12,13 @@ from gnf_tf import datasets, graphs, options, seeds
 from gnf_tf.datasets.graph_rows import topologies_of
 from gnf_tf.graphs.structure import whole_sizes
 from gnf_tf.models import chunking, flow_parts, saving
+from gnf_tf.models.decoding import (
+    Constraint,
+    ConstraintName,
+    as_constraint,
+    check_constraint,
+    simple_graphs,
+)
 from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
 from gnf_tf.models.generator_parts import GeneratorConfig, make_auto_encoder, make_gnf
 
@@ -33,7 +40,8 @@ class GraphGenerator(saving.Model):
         each edge with p > 1/2, or drawn with probability p, from equation 6
 
     Which of the two gives graphs nearer to the training graphs is found at the end of training,
-    unless `config.draw_edges` decides.
+    unless `config.draw_edges` decides. With `config.constraint`, such as planarity, edges that
+    would violate it are replaced by the next probable ones.
 
     Training has two stages for the encoder "network" and one for the encoder "flow", see
     `gnf_tf.training.GeneratorObjective`.
@@ -124,10 +132,12 @@ class GraphGenerator(saving.Model):
         Raises:
           TypeError: if `graphs` is a single graph, or has an element that is not a graph.
           ValueError: if `graphs` is empty, has a graph without nodes, or has a directed graph and
-            `config.directed` is False; or if `max_num_nodes` is below the largest graph.
+            `config.directed` is False, or one without `config.constraint`; or if `max_num_nodes` is
+            below the largest graph.
         """
-        n_node = topologies_of(graphs, config.directed).n_node
-        return cls(n_node, config, max_num_nodes=max_num_nodes)
+        found = topologies_of(graphs, config.directed)
+        check_constraint(config.constraint, found, config.directed)
+        return cls(found.n_node, config, max_num_nodes=max_num_nodes)
 
     def topologies(self, graphs: Graphs) -> datasets.Topologies:
         """Returns graphs as a data set that can be batched, after checking that they fit.
@@ -263,12 +273,16 @@ class GraphGenerator(saving.Model):
         whole = graphs.fill_missing(found.graph(np.arange(len(found))))
         return self._decoded(self.auto_encoder.encode(whole, seed=seed), seed)
 
-    def _decoded(self, embedded, seed, draw_edges=None):
+    def _decoded(self, embedded, seed, draw_edges=None, constraint=None):
         by_default = self.config.encoder == "flow" or self.config.embedding_noise > 0.0
         choices = (draw_edges, self.config.draw_edges, self.draws_edges, by_default)
         is_drawn = next(choice for choice in choices if choice is not None)
-        decoded = self.auto_encoder.decode(embedded, seed=seed if is_drawn else None)
-        return _to_simple_graphs(decoded, self.config.directed)
+        decoded = self.auto_encoder.decode(
+            embedded,
+            seed=seed if is_drawn else None,
+            constraint=as_constraint(constraint or self.config.constraint),
+        )
+        return simple_graphs(decoded, self.config.directed)
 
     def _of_each(
         self,
@@ -333,6 +347,7 @@ class GraphGenerator(saving.Model):
         *,
         seed: int,
         draw_edges: bool | None = None,
+        constraint: ConstraintName | Constraint | None = None,
     ) -> list[nx.Graph]:
         """Generates graphs.
 
@@ -343,6 +358,8 @@ class GraphGenerator(saving.Model):
           seed: seed of node counts, embeddings and edges; the same seed gives the same graphs.
           draw_edges: whether each edge is drawn with its probability p, or is present if p > 1/2;
             default: see `GeneratorConfig.draw_edges`.
+          constraint: a property that all graphs keep, by name as in `GeneratorConfig.constraint`,
+            or a function as in `GraphAutoEncoder.decode`; default: `config.constraint`.
 
         Raises:
           TypeError: if `seed` is no whole number.
@@ -356,6 +373,7 @@ class GraphGenerator(saving.Model):
             )
         options.check_argument("num_graphs", options.Count | None, num_graphs)
         options.check_argument("draw_edges", bool | None, draw_edges)
+        constraint = as_constraint(constraint)
         wanted: Any = n_node
         if num_graphs is not None:
             wanted = seeds.generator(seed).choice(self.n_node, num_graphs)
@@ -364,7 +382,7 @@ class GraphGenerator(saving.Model):
         for i, rows in enumerate(chunking.chunks(sizes)):
             pair = tf.random.split(tf.random.fold_in(seeds.as_pair(seed), i), 2)
             embedded = self.sample_embeddings(sizes[rows], seed=pair[0])
-            made = self._decoded(embedded, pair[1], draw_edges)
+            made = self._decoded(embedded, pair[1], draw_edges, constraint)
             generated.update(zip(rows.tolist(), made, strict=True))
         return [generated[row] for row in range(len(sizes))]
 
@@ -372,19 +390,3 @@ class GraphGenerator(saving.Model):
         """See `saving.Model.arguments`."""
         names = ("n_node", "max_num_nodes", "stage", "draws_edges")
         return {name: getattr(self, name) for name in names}
-
-
-def _to_simple_graphs(graph, directed):
-    """Returns networkx graphs of the topologies, with nodes 0 ... n - 1."""
-    make = nx.DiGraph if directed else nx.Graph
-    node_ends, edge_ends = np.cumsum(graph.n_node), np.cumsum(graph.n_edge)
-    pairs = np.stack([graph.senders.numpy(), graph.receivers.numpy()], axis=1)
-    made = []
-    for n_node, node_end, n_edge, edge_end in zip(
-        graph.n_node.numpy(), node_ends, graph.n_edge.numpy(), edge_ends, strict=True
-    ):
-        one = make()
-        one.add_nodes_from(range(n_node))
-        one.add_edges_from((pairs[edge_end - n_edge : edge_end] - (node_end - n_node)).tolist())
-        made.append(one)
-    return made

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from gnf_tf import bijectors, networks, options
 from gnf_tf.models import flow_parts
 from gnf_tf.models.auto_encoder import GraphAutoEncoder
+from gnf_tf.models.decoding import ConstraintName
 from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
 
 __all__ = ["GeneratorConfig", "make_auto_encoder", "make_gnf"]
@@ -66,6 +67,9 @@ class GeneratorConfig:
     p > 1/2, as in the paper; default: what gives graphs of a lesser MMD to the training graphs once
     the model is trained, and, where that was not compared, as for directed graphs, drawn for a flow
     encoder or with an embedding_noise, where embeddings leave some edges to chance"""
+    constraint: ConstraintName | None = None
+    """property that generated graphs keep, for sets whose graphs all have it: edges are added in
+    the order of p, without those that would violate it, until there are as many as without it"""
     num_steps: options.Count = 6
     """number of steps of the flow over embeddings"""
     width: options.Count = 64

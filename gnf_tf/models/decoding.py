@@ -1,0 +1,156 @@
+"""Decoding of edges from scores of pairs of nodes, also under a constraint such as planarity."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import networkx as nx
+import numpy as np
+import tensorflow as tf
+from graph_nets.graphs import GraphsTuple
+
+from gnf_tf.datasets import Topologies
+from gnf_tf.options import OptionError
+
+__all__ = [
+    "CONSTRAINTS",
+    "Constraint",
+    "ConstraintName",
+    "as_constraint",
+    "check_constraint",
+    "simple_graphs",
+    "with_best_edges",
+]
+
+Constraint = Callable[[nx.Graph], bool]
+ConstraintName = Literal["planar", "forest", "bipartite"]
+
+CONSTRAINTS: dict[str, Constraint] = {
+    "planar": nx.is_planar,
+    "forest": nx.is_forest,
+    "bipartite": nx.is_bipartite,
+}
+
+
+def as_constraint(constraint: ConstraintName | Constraint | None) -> Constraint | None:
+    """Returns the function of a constraint's name; other constraints unchanged.
+
+    Raises:
+      ValueError: if `constraint` is another text, or neither a function nor None.
+    """
+    if isinstance(constraint, str) and constraint in CONSTRAINTS:
+        return CONSTRAINTS[constraint]
+    if constraint is not None and not callable(constraint):
+        raise ValueError(
+            f"`constraint` must be one of {', '.join(CONSTRAINTS)}, a function of a graph, or "
+            f"None, got {constraint!r:.80}"
+        )
+    return constraint
+
+
+def check_constraint(name: ConstraintName | None, known: Topologies, directed: bool) -> None:
+    """Raises an OptionError unless all of the training graphs `known` have the property `name`."""
+    constraint = as_constraint(name)
+    if constraint is None:
+        return
+    for i, graph in enumerate(simple_graphs(known.graph(np.arange(len(known))), directed)):
+        if not constraint(graph):
+            expected = f"a property of all training graphs, which graph {i} does not have"
+            raise OptionError("constraint", expected, name)
+
+
+def with_best_edges(
+    graph: GraphsTuple,
+    scores: np.ndarray,
+    constraint: Constraint | None = None,
+    *,
+    directed: bool = False,
+) -> GraphsTuple:
+    """Returns `graph` with the edges of scores above 0, or with such that keep a constraint.
+
+    With a constraint, edges are added in the order of their scores, the highest first, without
+    those that would violate it. A graph gets as many edges as it has scores above 0, or fewer if no
+    more can be added. For forests this is Kruskal's algorithm, whose sum of scores is the largest
+    possible; for other constraints it need not be.
+
+    >>> from gnf_tf import graphs
+    >>> scores = np.array([[[0, 3, 1, -9], [0, 0, 2, -5], [0, 0, 0, -1], [0, 0, 0, 0]]])
+    >>> forest = with_best_edges(graphs.edgeless([4], 2), scores, nx.is_forest)
+    >>> graphs.to_networkx(forest)[0].edges
+    EdgeView([(0, 1), (1, 2), (2, 3)])
+
+    Args:
+      graph: graphs with node features; their edges are ignored.
+      scores: [n_graphs, size, size], first by receiver and then by sender; -inf where there can be
+        no edge. For undirected graphs, those on and below the diagonal are ignored.
+      constraint: whether a networkx graph with nodes 0 to N - 1 keeps the constraint. It must hold
+        for graphs without edges, and for a graph without some of its edges if it holds for the
+        graph. So do planarity or a largest degree, but not connectedness.
+      directed: whether edges have a direction. Otherwise each is present in both directions.
+
+    Raises:
+      ValueError: if the constraint does not hold for a graph without edges.
+    """
+    if not directed:
+        scores = np.where(np.tri(scores.shape[1], dtype=bool), -np.inf, scores)
+    n_node, edges = np.asarray(graph.n_node), scores > 0
+    for found, score, size in zip(edges, scores, n_node, strict=True):
+        if constraint is not None and size:
+            one = nx.empty_graph(size, nx.DiGraph if directed else nx.Graph)
+            _add_best(one, score[:size, :size], constraint)
+            found[:size, :size] = nx.to_numpy_array(one, dtype=bool).T
+    if not directed:
+        edges |= edges.swapaxes(1, 2)
+    owner, receiver, sender = np.argwhere(edges).T
+    start = (np.cumsum(n_node) - n_node)[owner]
+    return graph.replace(
+        receivers=tf.constant(start + receiver, tf.int32),
+        senders=tf.constant(start + sender, tf.int32),
+        edges=tf.zeros([len(owner), 0], graph.nodes.dtype),
+        n_edge=tf.constant(edges.sum(axis=(1, 2)), tf.int32),
+    )
+
+
+def _add_best(graph, scores, constraint):
+    """Adds the edges of one graph under a constraint."""
+    if not constraint(graph):
+        raise ValueError(
+            "`constraint` must hold for graphs without edges, got one that does not for "
+            f"{len(graph)} nodes"
+        )
+    order = np.argsort(-scores, axis=None, kind="stable")[: np.count_nonzero(scores > -np.inf)]
+    receivers, senders = np.unravel_index(order, scores.shape)
+    pairs = np.stack([senders, receivers], axis=1).tolist()
+    wanted, start = np.count_nonzero(scores > 0), 0
+    while start < len(pairs) and graph.number_of_edges() < wanted:
+        end = start + wanted - graph.number_of_edges()
+        _add(graph, pairs[start:end], constraint)
+        start = end
+
+
+def _add(graph, pairs, constraint):
+    """Adds those of `pairs` in turn with which the graph keeps the constraint.
+
+    Where the graph keeps it with all of them, it would have kept it with each in turn, so that one
+    check is enough; otherwise both halves are added in the same way.
+    """
+    graph.add_edges_from(pairs)
+    if constraint(graph):
+        return
+    graph.remove_edges_from(pairs)
+    if len(pairs) > 1:
+        middle = len(pairs) // 2
+        _add(graph, pairs[:middle], constraint)
+        _add(graph, pairs[middle:], constraint)
+
+
+def simple_graphs(graph: GraphsTuple, directed: bool) -> list[nx.Graph]:
+    """Returns networkx graphs with nodes 0 ... n - 1, without features and self loops."""
+    edges = np.stack([graph.senders, graph.receivers], axis=1)
+    parts = np.split(edges, np.cumsum(graph.n_edge)[:-1])
+    sizes = np.asarray(graph.n_node)
+    made = []
+    for size, end, part in zip(sizes, np.cumsum(sizes), parts, strict=True):
+        one = nx.empty_graph(int(size), nx.DiGraph if directed else nx.Graph)
+        one.add_edges_from((part[part[:, 0] != part[:, 1]] - (end - size)).tolist())
+        made.append(one)
+    return made
