@@ -2,6 +2,7 @@
 
 import sys
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,10 +44,28 @@ def test_positions_are_scored_and_drawn(flow, monkeypatch, tmp_path):
     assert np.abs(made.nodes - sets.nodes).max() > 0.1
 
 
-@pytest.mark.parametrize("words", [["--coverage", 0.9], ["--coverage=0.5"]])
-def test_intervals_of_what_has_none_are_refused(words, flow, monkeypatch, tmp_path):
-    with pytest.raises(UserError, match="--coverage must be left out for a PositionFlow"):
+@pytest.mark.parametrize(
+    "words", [["--coverage", 0.9], ["--coverage=0.5"], ["--constraint=planar"]]
+)
+def test_options_of_other_models_are_refused(words, flow, monkeypatch, tmp_path):
+    option = words[0].split("=")[0]
+    with pytest.raises(UserError, match=f"{option} must be left out for a PositionFlow"):
         main(monkeypatch, *flow, "--out", tmp_path / "scores.csv", *words)
+
+
+def test_generated_graphs_keep_a_constraint(monkeypatch, tmp_path):
+    sizes = {"embedding_size": 2, "temperature": 0.1}  # so there are many edges
+    generator = models.GraphGenerator([8], models.GeneratorConfig(**sizes, draw_edges=True))
+    generator.save(tmp_path / "model.npz")
+    given = tmp_path / "given.g6"
+    datasets.write_graphs(given, [nx.path_graph(n) for n in (8, 5, 3)])
+    for source in (9, given):
+        for words, expected in ([], False), (["--constraint", "forest"], True):
+            main(monkeypatch, tmp_path / "model.npz", source, "--out", tmp_path / "a.g6", *words)
+            made = datasets.read_graphs(tmp_path / "a.g6")
+            assert all(map(nx.is_forest, made)) == expected
+    with pytest.raises(UserError, match="--constraint must be left out where no graphs are made"):
+        main(monkeypatch, tmp_path / "model.npz", given, "--out", tmp_path / "a.csv", *words)
 
 
 def test_an_empty_input_is_not_the_current_folder(monkeypatch, tmp_path):

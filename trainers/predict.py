@@ -36,6 +36,7 @@ from gnf_tf.datasets.graph_files import WRITABLE, checked_graphs
 from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.errors import UserError
 from gnf_tf.files import user_path, whole_file
+from gnf_tf.models import decoding
 from trainers import cli
 
 CSV, LOG_PROB = ".csv", "log_prob [nats]"
@@ -56,6 +57,8 @@ class Config:
     coverage: float | None = None
     """share of true values within intervals, such as 0.9, for a MoleculeRegressor: the output then
     has two more columns for each target, the ends of its intervals"""
+    constraint: decoding.ConstraintName | None = None
+    """property that generated graphs keep, for a GraphGenerator; default: that of its training"""
 
     def __post_init__(self):
         options.check(self)
@@ -81,11 +84,15 @@ def main() -> None:
         if type(model) not in ANSWERS:
             known = ", ".join(kind.__name__ for kind in ANSWERS)
             raise UserError(f"{config.model} holds a {type(model).__name__}, expected {known}")
-        if config.coverage is not None and not isinstance(model, models.MoleculeRegressor):
-            raise UserError(
-                f"--coverage must be left out for a {type(model).__name__}, which has no "
-                f"intervals, got {config.coverage}"
-            )
+        for option, kind, lacks in (
+            ("coverage", models.MoleculeRegressor, "has no intervals"),
+            ("constraint", models.GraphGenerator, "generates no graphs"),
+        ):
+            if (value := getattr(config, option)) is not None and not isinstance(model, kind):
+                raise UserError(
+                    f"--{option} must be left out for a {type(model).__name__}, which {lacks}, "
+                    f"got {value}"
+                )
         ask, suffixes = ANSWERS[type(model)]
         if out.suffix.lower() not in suffixes:
             raise UserError(
@@ -172,16 +179,20 @@ def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | lis
         if not number:
             raise UserError("the input must be a number of graphs of at least 1, got 0")
         _check_format(model, config, number)
-        return model.generate(number, seed=config.seed)
+        return model.generate(number, seed=config.seed, constraint=config.constraint)
     if not user_path(config.input).exists():
         raise UserError(
             f"the input must be a number of graphs, or a file that exists, got {config.input}"
+        )
+    if is_csv and config.constraint is not None:
+        raise UserError(
+            f"--constraint must be left out where no graphs are made, got {config.constraint}"
         )
     given = datasets.read_graphs(config.input)
     sizes = [len(graph) for graph in given]
     if not is_csv:
         _check_format(model, config, len(sizes))
-        return model.generate(n_node=sizes, seed=config.seed)
+        return model.generate(n_node=sizes, seed=config.seed, constraint=config.constraint)
     if model.stage == "auto_encoder":
         cross_entropy, wrong = model.reconstruction(given, seed=config.seed)
         return _of_graphs(sizes, {"cross_entropy [nats]": cross_entropy, "wrong_edges": wrong})
