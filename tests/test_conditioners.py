@@ -281,6 +281,16 @@ def keras_batch_norm(size):
     return lambda graph: graph.replace(nodes=layer(norm(graph.nodes, training=True)))
 
 
+def keras_model(layer):
+    """A model whose layer is random or changes in `fit` alone, for nobody calls it in training."""
+
+    def make(size):
+        model = tf_keras.Sequential([layer(), tf_keras.layers.Dense(size)])
+        return lambda graph: graph.replace(nodes=model(graph.nodes))
+
+    return make
+
+
 STATEFUL = {
     "tf.nn.dropout": (dropping, "RandomUniform"),
     "dropout before zero weights": (hidden_dropout, "RandomUniform"),
@@ -291,6 +301,12 @@ STATEFUL = {
     "a counter": (counting, "AssignAddVariableOp"),
     "tf_keras dropout": (keras_dropout, "Random|Rng"),
     "tf_keras batch norm": (keras_batch_norm, "Assign"),
+    "tf_keras dropout in fit": (keras_model(lambda: tf_keras.layers.Dropout(0.5)), "Random|Rng"),
+    "tf_keras noise in fit": (
+        keras_model(lambda: tf_keras.layers.GaussianNoise(1.0)),
+        "Random|Rng",
+    ),
+    "tf_keras batch norm in fit": (keras_model(tf_keras.layers.BatchNormalization), "Assign"),
 }
 REFUSED = UNTRACKED | HIDDEN | STATEFUL
 CONSTRUCTORS = {
@@ -319,6 +335,12 @@ def test_evaluation_mode_and_stateless_dropout_are_fine():
     assert len(gnf.trainable_variables) == 2 * 4
     assert len(gnf.variables) > 2 * 4  # the moving averages are saved too
     gnf_tf.GNF(1, 4, make_conditioner=lambda n: networks.MessagePassing((3, 3), n, dropout=0.5))
+
+    def make_of_keras(size):
+        model = tf_keras.Sequential([tf_keras.layers.Dropout(0.5), tf_keras.layers.Dense(size)])
+        return lambda graph: graph.replace(nodes=model(graph.nodes, training=False))
+
+    gnf_tf.GNF(1, 4, make_conditioner=make_of_keras)
 
 
 @pytest.mark.parametrize("make, checked", [(cases.attention, 2), (closure, 6)])

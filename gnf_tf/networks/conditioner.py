@@ -4,7 +4,10 @@ A reversible stack evaluates a network again for its gradient and its inverse, a
 same result. So the network must be a function of its inputs, its variables and a given seed.
 """
 
+import contextlib
 import re
+import sys
+import warnings
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -160,7 +163,8 @@ def make_variables(
 
         op_callbacks.add_op_callback(observe)
         try:
-            evaluate()
+            with _training_phase() if reversible else contextlib.nullcontext():
+                evaluate()
         finally:
             op_callbacks.remove_op_callback(observe)
     if len(created) > num_created:
@@ -179,6 +183,16 @@ def make_variables(
     return result
 
 
+@contextlib.contextmanager
+def _training_phase():
+    """In this context, layers of Keras that are told nothing act as they do in `fit`."""
+    keras = sys.modules.get("tf_keras")  # a network that has its layers has imported it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # users are to hand `training` over, which we can't do here
+        with contextlib.nullcontext() if keras is None else keras.backend.learning_phase_scope(1):
+            yield
+
+
 def _check_repeatable(argument, operations):
     """Raises if the network has operations that give another result at the next evaluation."""
     stateful = sorted(filter(_has_state, operations))
@@ -188,7 +202,8 @@ def _check_repeatable(argument, operations):
             f"`seed`, for it is evaluated again in the gradient and the inverse; got one that runs "
             f"{', '.join(stateful)}. Use `gnf_tf.networks.dropout.dropout` by that seed "
             "(`takes_seed`) in place of tf.nn.dropout, and in place of batch norm a normalization "
-            "between the steps"
+            "between the steps; layers of tf_keras that are not to train can be called with "
+            "`training=False`"
         )
 
 
