@@ -43,9 +43,9 @@ def one_by_one(scores, constraint, directed):
     return set(graph.edges)
 
 
-def decoded(scores, constraint, directed):
+def decoded(scores, constraint, directed, connected=False):
     topology = graphs.edgeless(SIZES, 3)
-    found = with_best_edges(topology, scores, constraint, directed=directed)
+    found = with_best_edges(topology, scores, constraint, connected=connected, directed=directed)
     graphs.validate(found, check_values=True)
     return simple_graphs(found, directed)
 
@@ -82,6 +82,33 @@ def test_forests_have_the_largest_sum_of_scores():
         assert {frozenset(edge) for edge in graph.edges} == set(map(frozenset, expected.edges))
 
 
+def joined(graph, scores, constraint):
+    """The edges after joining parts one by one; the parts are found anew each time."""
+    pairs = [tuple(pair) for pair in np.argwhere(scores > -np.inf).tolist()]
+    for receiver, sender in sorted(pairs, key=lambda pair: -scores[pair]):
+        parts = nx.connected_components(graph.to_undirected())
+        if not any({sender, receiver} <= part for part in parts):
+            graph.add_edge(sender, receiver)
+            if not constraint(graph):
+                graph.remove_edge(sender, receiver)
+    return set(graph.edges)
+
+
+@pytest.mark.parametrize("shift", [-9.0, -1.5, 0.0])
+@pytest.mark.parametrize(("constraint", "directed"), [*CASES, (None, False), (None, True)])
+def test_parts_are_joined_by_their_best_edges(constraint, directed, shift):
+    scores = scores_of(shift)
+    plain = decoded(scores, constraint, directed)
+    made = decoded(scores, constraint, directed, connected=True)
+    for before, after, score, size in zip(plain, made, scores, SIZES, strict=True):
+        score = score if directed else np.where(np.tri(14, dtype=bool), -np.inf, score)
+        expected = joined(before.copy(), score[:size, :size], constraint or (lambda _: True))
+        assert set(after.edges) == expected >= set(before.edges)
+        if size and constraint is not at_most_two:
+            assert nx.is_connected(after.to_undirected())
+    assert not shift or any(len(x.edges) < len(y.edges) for x, y in zip(plain, made, strict=True))
+
+
 @pytest.mark.parametrize("encoder", ["network", "flow"])
 def test_generated_graphs_keep_the_constraint(encoder, tmp_path):
     drawn = {"encoder": encoder, "draw_edges": True, "temperature": 0.1}  # so there are many edges
@@ -97,6 +124,20 @@ def test_generated_graphs_keep_the_constraint(encoder, tmp_path):
     by_default.save(tmp_path / "model.npz")
     assert same(made, models.load(tmp_path / "model.npz").generate(n_node=[7] * 30, seed=1))
     assert all(map(nx.is_forest, by_default.decoded_encodings([nx.path_graph(7)] * 9)))
+
+
+@pytest.mark.parametrize("encoder", ["network", "flow"])
+def test_generated_graphs_are_connected(encoder):
+    generator, by_default = (make(encoder=encoder, connected=value) for value in (False, True))
+    plain = generator.generate(30, seed=1)
+    assert not all(map(nx.is_connected, plain))
+    made = generator.generate(30, seed=1, connected=True)
+    assert all(map(nx.is_connected, made))
+    assert all(set(x.edges) <= set(y.edges) for x, y in zip(plain, made, strict=True))
+    assert same(made, by_default.generate(30, seed=1))
+    assert same(plain, by_default.generate(30, seed=1, connected=False))
+    trees = by_default.generate(30, seed=1, constraint="forest")
+    assert all(map(nx.is_tree, trees))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +160,14 @@ def test_generated_graphs_keep_the_constraint(encoder, tmp_path):
             "`constraint` must be a property of all training graphs, which graph 1 does not have, "
             "got 'forest'",
         ),
+        (
+            lambda: models.GraphGenerator.for_data(
+                [nx.path_graph(3), nx.empty_graph(2)], models.GeneratorConfig(connected=True)
+            ),
+            "`connected` must be False unless all training graphs are connected, which graph 1 is "
+            "not, got True",
+        ),
+        (lambda: make().generate(2, seed=0, connected=1), "`connected` must be True or False"),
     ],
 )
 def test_wrong_constraints_are_named(call, message):

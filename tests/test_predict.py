@@ -60,10 +60,14 @@ def test_generated_graphs_keep_a_constraint(monkeypatch, tmp_path):
     given = tmp_path / "given.g6"
     datasets.write_graphs(given, [nx.path_graph(n) for n in (8, 5, 3)])
     for source in (9, given):
-        for words, expected in ([], False), (["--constraint", "forest"], True):
-            main(monkeypatch, tmp_path / "model.npz", source, "--out", tmp_path / "a.g6", *words)
-            made = datasets.read_graphs(tmp_path / "a.g6")
-            assert all(map(nx.is_forest, made)) == expected
+        for words, keeps in (
+            (["--connected", "True"], nx.is_connected),
+            (["--constraint", "forest"], nx.is_forest),
+        ):
+            for given_words, expected in ([], False), (words, True):
+                path = tmp_path / "a.g6"
+                main(monkeypatch, tmp_path / "model.npz", source, "--out", path, *given_words)
+                assert all(map(keeps, datasets.read_graphs(path))) == expected
     with pytest.raises(UserError, match="--constraint must be left out where no graphs are made"):
         main(monkeypatch, tmp_path / "model.npz", given, "--out", tmp_path / "a.csv", *words)
 

@@ -59,6 +59,8 @@ class Config:
     has two more columns for each target, the ends of its intervals"""
     constraint: decoding.ConstraintName | None = None
     """property that generated graphs keep, for a GraphGenerator; default: that of its training"""
+    connected: bool | None = None
+    """whether its graphs are connected; default: as in its training"""
 
     def __post_init__(self):
         options.check(self)
@@ -87,6 +89,7 @@ def main() -> None:
         for option, kind, lacks in (
             ("coverage", models.MoleculeRegressor, "has no intervals"),
             ("constraint", models.GraphGenerator, "generates no graphs"),
+            ("connected", models.GraphGenerator, "generates no graphs"),
         ):
             if (value := getattr(config, option)) is not None and not isinstance(model, kind):
                 raise UserError(
@@ -172,6 +175,7 @@ def score(
 def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | list[nx.Graph]:
     """Generates graphs, or scores given graphs by log-density or reconstruction error."""
     is_csv = config.out.suffix.lower() == CSV
+    wanted: dict[str, Any] = {"constraint": config.constraint, "connected": config.connected}
     if config.input.isdecimal() and not pathlib.Path(config.input).exists():
         if is_csv:
             raise UserError(f"--out must be a file of graphs where they are made, got {config.out}")
@@ -179,20 +183,19 @@ def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | lis
         if not number:
             raise UserError("the input must be a number of graphs of at least 1, got 0")
         _check_format(model, config, number)
-        return model.generate(number, seed=config.seed, constraint=config.constraint)
+        return model.generate(number, seed=config.seed, **wanted)
     if not user_path(config.input).exists():
         raise UserError(
             f"the input must be a number of graphs, or a file that exists, got {config.input}"
         )
-    if is_csv and config.constraint is not None:
-        raise UserError(
-            f"--constraint must be left out where no graphs are made, got {config.constraint}"
-        )
+    for option, value in wanted.items():
+        if is_csv and value is not None:
+            raise UserError(f"--{option} must be left out where no graphs are made, got {value}")
     given = datasets.read_graphs(config.input)
     sizes = [len(graph) for graph in given]
     if not is_csv:
         _check_format(model, config, len(sizes))
-        return model.generate(n_node=sizes, seed=config.seed, constraint=config.constraint)
+        return model.generate(n_node=sizes, seed=config.seed, **wanted)
     if model.stage == "auto_encoder":
         cross_entropy, wrong = model.reconstruction(given, seed=config.seed)
         return _of_graphs(sizes, {"cross_entropy [nats]": cross_entropy, "wrong_edges": wrong})

@@ -370,29 +370,30 @@ class GraphAutoEncoder(snt.Module):
         *,
         seed: seeds.Seed | None = None,
         constraint: Constraint | None = None,
+        connected: bool = False,
     ) -> GraphsTuple:
-        """Returns the embeddings with decoded edges: those with p > 1/2, or drawn from p.
-
-        This method works in eager mode only.
+        """Returns the embeddings with decoded edges: those with p > 1/2, or drawn; in eager mode.
 
         Args:
           graph: graphs with embeddings as node features; their edges are ignored.
           seed: if given, each edge is drawn with its probability p.
           constraint: a property that all graphs keep, such as `networkx.is_planar`: edges that
-            would violate it are replaced by the next probable ones, see `with_best_edges`.
+            violate it are replaced by the next probable ones, see `with_best_edges`.
+          connected: whether the parts of a graph are joined by their most probable edges.
 
         Returns:
-          `graph` with the decoded edges, without self loops; each undirected edge is present in
-          both directions.
+          `graph` with the decoded edges, no self loops; undirected edges have both directions.
 
         Raises:
           ValueError: if the constraint does not hold for a graph without edges.
         """
         scores = self.edge_logits(graph).numpy()
         if seed is not None:
-            seed = seeds.as_pair(seed)
-            uniform = tf.random.stateless_uniform(scores.shape, seed, alg="philox").numpy()
+            shape, pair = scores.shape, seeds.as_pair(seed)
+            uniform = tf.random.stateless_uniform(shape, pair, alg="philox").numpy()
             uniform = uniform.clip(1e-12, 1 - 1e-7)
             scores = scores + np.log1p(-uniform) - np.log(uniform)
         scores = np.where(self._pairs(graph)[1] > 0.0, scores, -math.inf)
-        return with_best_edges(graph, scores, constraint, directed=self.directed)
+        return with_best_edges(
+            graph, scores, constraint, connected=connected, directed=self.directed
+        )

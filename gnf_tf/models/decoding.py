@@ -1,4 +1,4 @@
-"""Decoding of edges from scores of pairs of nodes, also under a constraint such as planarity."""
+"""Decoding of edges from scores of pairs of nodes, also under constraints such as planarity."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -16,7 +16,7 @@ __all__ = [
     "Constraint",
     "ConstraintName",
     "as_constraint",
-    "check_constraint",
+    "check_known",
     "simple_graphs",
     "with_best_edges",
 ]
@@ -47,15 +47,20 @@ def as_constraint(constraint: ConstraintName | Constraint | None) -> Constraint 
     return constraint
 
 
-def check_constraint(name: ConstraintName | None, known: Topologies, directed: bool) -> None:
-    """Raises an OptionError unless all of the training graphs `known` have the property `name`."""
+def check_known(
+    known: Topologies, name: ConstraintName | None, *, connected: bool, directed: bool
+) -> None:
+    """Raises an OptionError unless the training graphs `known` have the properties."""
     constraint = as_constraint(name)
-    if constraint is None:
+    if constraint is None and not connected:
         return
     for i, graph in enumerate(simple_graphs(known.graph(np.arange(len(known))), directed)):
-        if not constraint(graph):
+        if constraint is not None and not constraint(graph):
             expected = f"a property of all training graphs, which graph {i} does not have"
             raise OptionError("constraint", expected, name)
+        if connected and not nx.is_connected(graph.to_undirected(as_view=True)):
+            expected = f"False unless all training graphs are connected, which graph {i} is not"
+            raise OptionError("connected", expected, connected)
 
 
 def with_best_edges(
@@ -63,6 +68,7 @@ def with_best_edges(
     scores: np.ndarray,
     constraint: Constraint | None = None,
     *,
+    connected: bool = False,
     directed: bool = False,
 ) -> GraphsTuple:
     """Returns `graph` with the edges of scores above 0, or with such that keep a constraint.
@@ -70,7 +76,8 @@ def with_best_edges(
     With a constraint, edges are added in the order of their scores, the highest first, without
     those that would violate it. A graph gets as many edges as it has scores above 0, or fewer if no
     more can be added. For forests this is Kruskal's algorithm, whose sum of scores is the largest
-    possible; for other constraints it need not be.
+    possible; for other constraints it need not be. Where graphs are to be connected, the edges with
+    the highest scores that join their parts are added in the end, which may be more edges.
 
     >>> from gnf_tf import graphs
     >>> scores = np.array([[[0, 3, 1, -9], [0, 0, 2, -5], [0, 0, 0, -1], [0, 0, 0, 0]]])
@@ -85,6 +92,8 @@ def with_best_edges(
       constraint: whether a networkx graph with nodes 0 to N - 1 keeps the constraint. It must hold
         for graphs without edges, and for a graph without some of its edges if it holds for the
         graph. So do planarity or a largest degree, but not connectedness.
+      connected: whether the parts of a graph are joined, as far as the constraint and scores of
+        -inf permit; parts of a directed graph are those of the undirected graph.
       directed: whether edges have a direction. Otherwise each is present in both directions.
 
     Raises:
@@ -93,11 +102,18 @@ def with_best_edges(
     if not directed:
         scores = np.where(np.tri(scores.shape[1], dtype=bool), -np.inf, scores)
     n_node, edges = np.asarray(graph.n_node), scores > 0
-    for found, score, size in zip(edges, scores, n_node, strict=True):
-        if constraint is not None and size:
+    if constraint is not None or connected:
+        for found, score, size in zip(edges, scores, n_node, strict=True):
             one = nx.empty_graph(size, nx.DiGraph if directed else nx.Graph)
-            _add_best(one, score[:size, :size], constraint)
-            found[:size, :size] = nx.to_numpy_array(one, dtype=bool).T
+            pairs = _ordered(score[:size, :size])
+            wanted = np.count_nonzero(score > 0)
+            if constraint is None:
+                one.add_edges_from(pairs[:wanted])
+            elif size:
+                _add_best(one, pairs, wanted, constraint)
+            if connected:
+                _join(one, pairs, constraint)
+            found[:size, :size] = nx.to_numpy_array(one, dtype=bool).T if size else False
     if not directed:
         edges |= edges.swapaxes(1, 2)
     owner, receiver, sender = np.argwhere(edges).T
@@ -110,17 +126,20 @@ def with_best_edges(
     )
 
 
-def _add_best(graph, scores, constraint):
-    """Adds the edges of one graph under a constraint."""
+def _ordered(scores):
+    """(sender, receiver) of the scores of one graph that are not -inf, the highest first."""
+    order = np.argsort(-scores, axis=None, kind="stable")[: np.count_nonzero(scores > -np.inf)]
+    return np.stack(np.unravel_index(order, scores.shape)[::-1], axis=1).tolist()
+
+
+def _add_best(graph, pairs, wanted, constraint):
+    """Adds the first of `pairs` that keep the constraint, until the graph has `wanted` edges."""
     if not constraint(graph):
         raise ValueError(
             "`constraint` must hold for graphs without edges, got one that does not for "
             f"{len(graph)} nodes"
         )
-    order = np.argsort(-scores, axis=None, kind="stable")[: np.count_nonzero(scores > -np.inf)]
-    receivers, senders = np.unravel_index(order, scores.shape)
-    pairs = np.stack([senders, receivers], axis=1).tolist()
-    wanted, start = np.count_nonzero(scores > 0), 0
+    start = 0
     while start < len(pairs) and graph.number_of_edges() < wanted:
         end = start + wanted - graph.number_of_edges()
         _add(graph, pairs[start:end], constraint)
@@ -141,6 +160,20 @@ def _add(graph, pairs, constraint):
         middle = len(pairs) // 2
         _add(graph, pairs[:middle], constraint)
         _add(graph, pairs[middle:], constraint)
+
+
+def _join(graph, pairs, constraint):
+    """Adds the first of `pairs` that join parts of the graph and keep the constraint."""
+    parts = nx.utils.UnionFind(graph)
+    for edge in graph.edges:
+        parts.union(*edge)
+    for sender, receiver in pairs:
+        if parts[sender] != parts[receiver]:
+            graph.add_edge(sender, receiver)
+            if constraint is None or constraint(graph):
+                parts.union(sender, receiver)
+            else:
+                graph.remove_edge(sender, receiver)
 
 
 def simple_graphs(graph: GraphsTuple, directed: bool) -> list[nx.Graph]:

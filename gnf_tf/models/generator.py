@@ -16,7 +16,7 @@ from gnf_tf.models.decoding import (
     Constraint,
     ConstraintName,
     as_constraint,
-    check_constraint,
+    check_known,
     simple_graphs,
 )
 from gnf_tf.models.flow_auto_encoder import FlowAutoEncoder
@@ -41,7 +41,8 @@ class GraphGenerator(saving.Model):
 
     Which of the two gives graphs nearer to the training graphs is found at the end of training,
     unless `config.draw_edges` decides. With `config.constraint`, such as planarity, edges that
-    would violate it are replaced by the next probable ones.
+    would violate it are replaced by the next probable ones, and with `config.connected`, parts of a
+    graph are joined by the most probable ones.
 
     Training has two stages for the encoder "network" and one for the encoder "flow", see
     `gnf_tf.training.GeneratorObjective`.
@@ -132,11 +133,11 @@ class GraphGenerator(saving.Model):
         Raises:
           TypeError: if `graphs` is a single graph, or has an element that is not a graph.
           ValueError: if `graphs` is empty, has a graph without nodes, or has a directed graph and
-            `config.directed` is False, or one without `config.constraint`; or if `max_num_nodes` is
-            below the largest graph.
+            `config.directed` is False, or one that lacks what `config` demands; or if
+            `max_num_nodes` is below the largest graph.
         """
         found = topologies_of(graphs, config.directed)
-        check_constraint(config.constraint, found, config.directed)
+        check_known(found, config.constraint, connected=config.connected, directed=config.directed)
         return cls(found.n_node, config, max_num_nodes=max_num_nodes)
 
     def topologies(self, graphs: Graphs) -> datasets.Topologies:
@@ -273,7 +274,7 @@ class GraphGenerator(saving.Model):
         whole = graphs.fill_missing(found.graph(np.arange(len(found))))
         return self._decoded(self.auto_encoder.encode(whole, seed=seed), seed)
 
-    def _decoded(self, embedded, seed, draw_edges=None, constraint=None):
+    def _decoded(self, embedded, seed, draw_edges=None, constraint=None, connected=None):
         by_default = self.config.encoder == "flow" or self.config.embedding_noise > 0.0
         choices = (draw_edges, self.config.draw_edges, self.draws_edges, by_default)
         is_drawn = next(choice for choice in choices if choice is not None)
@@ -281,6 +282,7 @@ class GraphGenerator(saving.Model):
             embedded,
             seed=seed if is_drawn else None,
             constraint=as_constraint(constraint or self.config.constraint),
+            connected=self.config.connected if connected is None else connected,
         )
         return simple_graphs(decoded, self.config.directed)
 
@@ -348,6 +350,7 @@ class GraphGenerator(saving.Model):
         seed: int,
         draw_edges: bool | None = None,
         constraint: ConstraintName | Constraint | None = None,
+        connected: bool | None = None,
     ) -> list[nx.Graph]:
         """Generates graphs.
 
@@ -360,6 +363,7 @@ class GraphGenerator(saving.Model):
             default: see `GeneratorConfig.draw_edges`.
           constraint: a property that all graphs keep, by name as in `GeneratorConfig.constraint`,
             or a function as in `GraphAutoEncoder.decode`; default: `config.constraint`.
+          connected: whether all graphs are connected; default: `config.connected`.
 
         Raises:
           TypeError: if `seed` is no whole number.
@@ -373,6 +377,7 @@ class GraphGenerator(saving.Model):
             )
         options.check_argument("num_graphs", options.Count | None, num_graphs)
         options.check_argument("draw_edges", bool | None, draw_edges)
+        options.check_argument("connected", bool | None, connected)
         constraint = as_constraint(constraint)
         wanted: Any = n_node
         if num_graphs is not None:
@@ -382,7 +387,7 @@ class GraphGenerator(saving.Model):
         for i, rows in enumerate(chunking.chunks(sizes)):
             pair = tf.random.split(tf.random.fold_in(seeds.as_pair(seed), i), 2)
             embedded = self.sample_embeddings(sizes[rows], seed=pair[0])
-            made = self._decoded(embedded, pair[1], draw_edges, constraint)
+            made = self._decoded(embedded, pair[1], draw_edges, constraint, connected)
             generated.update(zip(rows.tolist(), made, strict=True))
         return [generated[row] for row in range(len(sizes))]
 

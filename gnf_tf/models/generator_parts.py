@@ -70,6 +70,9 @@ class GeneratorConfig:
     constraint: ConstraintName | None = None
     """property that generated graphs keep, for sets whose graphs all have it: edges are added in
     the order of p, without those that would violate it, until there are as many as without it"""
+    connected: bool = False
+    """whether generated graphs are connected, for sets whose graphs all are: edges that join their
+    parts are added, the most probable first"""
     num_steps: options.Count = 6
     """number of steps of the flow over embeddings"""
     width: options.Count = 64
