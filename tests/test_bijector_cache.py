@@ -1,0 +1,139 @@
+"""What bijectors keep of earlier calls in eager mode, and when it no longer counts."""
+
+import concurrent.futures
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import gnf_tf
+from gnf_tf import graphs
+from tests import checks
+
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+@pytest.fixture
+def kept():
+    """A flow and a graph, and a sample with its log-density, all of which are kept."""
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf = gnf_tf.GNF(1, 4)
+    flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
+    return gnf, flow, graph, flow.sample(seed=1)
+
+
+def test_what_is_kept_is_evaluated_once(kept, monkeypatch):
+    gnf, flow, graph, drawn = kept
+    latent, calls = gnf.forward(graph), []
+    run = gnf_tf.GNF._run
+    monkeypatch.setattr(gnf_tf.GNF, "_run", lambda *a, **k: calls.append(1) or run(*a, **k))
+    assert gnf.forward(graph).nodes is latent.nodes and gnf.inverse(latent).nodes is graph.nodes
+    flow.log_prob(drawn)
+    assert not calls
+    flow.log_prob(checks.copied(graph))
+    assert len(calls) == 1
+    with tf.GradientTape():
+        flow.log_prob(flow.sample(seed=2))
+    assert len(calls) == 2
+
+
+def test_what_is_kept_does_not_outlive_the_weights(kept):
+    gnf, flow, graph, drawn = kept
+    alive, update = [], tf.keras.optimizers.Adam(0.1)
+    for step in range(3):
+        latent = gnf.forward(graph)
+        for use, given in (
+            (gnf.forward, graph),
+            (gnf.inverse, latent),
+            (gnf.forward_log_det_jacobian, graph),
+            (gnf.inverse_log_det_jacobian, latent),
+            (flow.log_prob, graph),
+            (flow.log_prob, drawn),
+        ):
+            found = use(given)
+            alive.append((found, latent))
+            expected = use(checks.copied(given))
+            for one, other in zip(*map(tf.nest.flatten, (found, expected)), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+        if step:  # by an optimizer, which writes to the memory of the variables
+            gradients = [tf.ones_like(v) for v in gnf.trainable_variables]
+            update.apply_gradients(zip(gradients, gnf.trainable_variables, strict=True))
+        else:
+            gnf.trainable_variables[0].assign_add(tf.ones_like(gnf.trainable_variables[0]))
+
+
+def test_a_tape_has_gradients_although_outputs_of_an_earlier_one_are_kept(kept):
+    gnf, flow, graph, drawn = kept
+    losses = []
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            latent = gnf.forward(graph)  # that of the step before is alive until now
+            log_det = gnf.forward_log_det_jacobian(graph)
+            loss = tf.reduce_sum(latent.nodes**2) - tf.reduce_sum(log_det)
+            loss -= tf.reduce_sum(flow.log_prob(drawn))
+        gradients = tape.gradient(loss, gnf.trainable_variables)
+        assert all(gradient is not None for gradient in gradients)
+        for variable, gradient in zip(gnf.trainable_variables, gradients, strict=True):
+            variable.assign_sub(1e-3 * gradient)
+        losses.append(loss)
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_values_from_outside_a_tape_do_not_hide_the_weights_from_it(kept):
+    """They are alive, and TFP's cache would give them to the tape as constants."""
+    gnf, flow, graph, drawn = kept
+
+    def gradients(graph):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_sum(flow.log_prob(graph))
+        return tape.gradient(loss, gnf.trainable_variables)
+
+    alive = [gnf.forward(graph), flow.log_prob(drawn)]
+    for one in (graph, drawn):
+        expected = gradients(one.replace(nodes=tf.identity(one.nodes)))
+        for a, b in zip(gradients(one), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    del alive
+
+
+@pytest.mark.parametrize("coupling", ["affine", "additive"])
+def test_log_dets_are_those_of_the_weights_where_no_output_is_kept(coupling):
+    """The input alone keeps its log-determinant, which is constant in additive couplings."""
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf = gnf_tf.GNF(1, 4, coupling=coupling)
+
+    def gradients(graph):
+        with tf.GradientTape() as tape:
+            log_det = gnf.forward_log_det_jacobian(graph)
+            loss = tf.reduce_sum(gnf.forward(graph).nodes ** 2) - tf.reduce_sum(log_det)
+        return tape.gradient(loss, gnf.trainable_variables)
+
+    for _ in range(3):
+        for variable in gnf.trainable_variables:
+            variable.assign_add(tf.fill(variable.shape, 0.1))
+        found, expected = (gnf.forward_log_det_jacobian(g) for g in (graph, checks.copied(graph)))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        for one, other in zip(gradients(graph), gradients(checks.copied(graph)), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+    with tf.GradientTape(watch_accessed_variables=False):
+        found, expected = (gnf.forward_log_det_jacobian(g) for g in (graph, checks.copied(graph)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_threads_with_one_input_have_gradients_of_their_own(kept):
+    gnf, _, graph, _ = kept
+
+    def gradients(_=None):
+        with tf.GradientTape() as tape:
+            log_det = gnf.forward_log_det_jacobian(graph)
+            loss = tf.reduce_sum(gnf.forward(graph).nodes ** 2) + tf.reduce_sum(log_det)
+        return tape.gradient(loss, gnf.trainable_variables)
+
+    expected = gradients()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for found in pool.map(gradients, range(30)):
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
