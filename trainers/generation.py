@@ -146,6 +146,8 @@ def summarize(config: Config, runs: list[dict]) -> dict:
     return {
         "end_to_end": config.end_to_end,
         "trials": config.trials,
+        "constraint": config.network.constraint,
+        "connected": config.network.connected,
         **{n: metrics.over_runs([trial for run in runs for trial in run[n]]) for n in REPORTED},
         "comparable": SAME_RECIPE.get(config.dataset, edges),
     }
@@ -167,6 +169,8 @@ def table(summary: dict) -> str:
         f"valid ({summary['runs'][0]['structure']})": found["valid"],
         "valid, unique and not in training": found.get("all_three"),  # not in earlier results
     }
+    if demanded := demands(summary):
+        lines.append(f"generated graphs are made {demanded}; decoded encodings are not")
     lines.append(
         ", ".join(f"{name} {share['mean']:.1%}" for name, share in shares.items() if share)
         + f"; {found['graphs_per_second']['mean']:.0f} graphs a second; {len(summary['runs'])} "
@@ -188,6 +192,12 @@ def table(summary: dict) -> str:
         )
         lines.append(f"{what}, seed {run['seed']}: train {train}, test {test} nats a graph")
     return "\n".join(lines + generator_options.reconstruction_lines(summary["runs"]))
+
+
+def demands(summary: dict) -> str:
+    """Returns what generated graphs have by their decoding, in words."""
+    found = [summary.get("constraint", "none"), "connected" if summary.get("connected") else "none"]
+    return " and ".join(name for name in found if name != "none")
 
 
 def main() -> None:

@@ -22,33 +22,34 @@ __all__ = [
 ]
 
 Constraint = Callable[[nx.Graph], bool]
-ConstraintName = Literal["planar", "forest", "bipartite"]
+ConstraintName = Literal["none", "planar", "forest", "bipartite"]
 
-CONSTRAINTS: dict[str, Constraint] = {
+CONSTRAINTS: dict[str, Constraint | None] = {
+    "none": None,
     "planar": nx.is_planar,
     "forest": nx.is_forest,
     "bipartite": nx.is_bipartite,
 }
 
 
-def as_constraint(constraint: ConstraintName | Constraint | None) -> Constraint | None:
-    """Returns the function of a constraint's name; other constraints unchanged.
+def as_constraint(constraint: ConstraintName | Constraint) -> Constraint | None:
+    """Returns the function of a constraint's name, None for "none"; a function unchanged.
 
     Raises:
-      ValueError: if `constraint` is another text, or neither a function nor None.
+      ValueError: if `constraint` is another text, or neither a text nor a function.
     """
     if isinstance(constraint, str) and constraint in CONSTRAINTS:
         return CONSTRAINTS[constraint]
-    if constraint is not None and not callable(constraint):
+    if not callable(constraint):
         raise ValueError(
-            f"`constraint` must be one of {', '.join(CONSTRAINTS)}, a function of a graph, or "
-            f"None, got {constraint!r:.80}"
+            f"`constraint` must be one of {', '.join(CONSTRAINTS)}, or a function of a graph, got "
+            f"{constraint!r:.80}"
         )
     return constraint
 
 
 def check_known(
-    known: Topologies, name: ConstraintName | None, *, connected: bool, directed: bool
+    known: Topologies, name: ConstraintName, *, connected: bool, directed: bool
 ) -> None:
     """Raises an OptionError unless the training graphs `known` have the properties."""
     constraint = as_constraint(name)
@@ -139,27 +140,18 @@ def _add_best(graph, pairs, wanted, constraint):
             "`constraint` must hold for graphs without edges, got one that does not for "
             f"{len(graph)} nodes"
         )
-    start = 0
+    # Where the graph keeps the constraint with several more edges, it would have kept it with each
+    # in turn, so that one check is enough; where it doesn't, fewer are added.
+    start, number = 0, 1
     while start < len(pairs) and graph.number_of_edges() < wanted:
-        end = start + wanted - graph.number_of_edges()
-        _add(graph, pairs[start:end], constraint)
-        start = end
-
-
-def _add(graph, pairs, constraint):
-    """Adds those of `pairs` in turn with which the graph keeps the constraint.
-
-    Where the graph keeps it with all of them, it would have kept it with each in turn, so that one
-    check is enough; otherwise both halves are added in the same way.
-    """
-    graph.add_edges_from(pairs)
-    if constraint(graph):
-        return
-    graph.remove_edges_from(pairs)
-    if len(pairs) > 1:
-        middle = len(pairs) // 2
-        _add(graph, pairs[:middle], constraint)
-        _add(graph, pairs[middle:], constraint)
+        number = min(number, wanted - graph.number_of_edges())
+        some = pairs[start : start + number]
+        graph.add_edges_from(some)
+        if constraint(graph):
+            start, number = start + len(some), 2 * number
+        else:
+            graph.remove_edges_from(some)
+            start, number = start + (number == 1), max(1, number // 2)
 
 
 def _join(graph, pairs, constraint):

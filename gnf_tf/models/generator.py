@@ -263,6 +263,8 @@ class GraphGenerator(saving.Model):
     def decoded_encodings(self, graph: Graphs, *, seed: int = 0) -> list[nx.Graph]:
         """Encodes graphs and decodes their embeddings, as `generate` does with the flow's samples.
 
+        `config.constraint` and `connected` are left out, since they would hide errors.
+
         Where these graphs resemble the given ones and generated graphs don't, the flow over
         embeddings is to blame; where they don't, the auto-encoder is.
 
@@ -274,16 +276,12 @@ class GraphGenerator(saving.Model):
         whole = graphs.fill_missing(found.graph(np.arange(len(found))))
         return self._decoded(self.auto_encoder.encode(whole, seed=seed), seed)
 
-    def _decoded(self, embedded, seed, draw_edges=None, constraint=None, connected=None):
+    def _decoded(self, embedded, seed, draw_edges=None, **demanded):
         by_default = self.config.encoder == "flow" or self.config.embedding_noise > 0.0
         choices = (draw_edges, self.config.draw_edges, self.draws_edges, by_default)
         is_drawn = next(choice for choice in choices if choice is not None)
-        decoded = self.auto_encoder.decode(
-            embedded,
-            seed=seed if is_drawn else None,
-            constraint=as_constraint(constraint or self.config.constraint),
-            connected=self.config.connected if connected is None else connected,
-        )
+        seed = seed if is_drawn else None
+        decoded = self.auto_encoder.decode(embedded, seed=seed, **demanded)
         return simple_graphs(decoded, self.config.directed)
 
     def _of_each(
@@ -378,7 +376,11 @@ class GraphGenerator(saving.Model):
         options.check_argument("num_graphs", options.Count | None, num_graphs)
         options.check_argument("draw_edges", bool | None, draw_edges)
         options.check_argument("connected", bool | None, connected)
-        constraint = as_constraint(constraint)
+        config = self.config
+        demanded = {
+            "constraint": as_constraint(config.constraint if constraint is None else constraint),
+            "connected": config.connected if connected is None else connected,
+        }
         wanted: Any = n_node
         if num_graphs is not None:
             wanted = seeds.generator(seed).choice(self.n_node, num_graphs)
@@ -387,7 +389,7 @@ class GraphGenerator(saving.Model):
         for i, rows in enumerate(chunking.chunks(sizes)):
             pair = tf.random.split(tf.random.fold_in(seeds.as_pair(seed), i), 2)
             embedded = self.sample_embeddings(sizes[rows], seed=pair[0])
-            made = self._decoded(embedded, pair[1], draw_edges, constraint, connected)
+            made = self._decoded(embedded, pair[1], draw_edges, **demanded)
             generated.update(zip(rows.tolist(), made, strict=True))
         return [generated[row] for row in range(len(sizes))]
 

@@ -67,7 +67,7 @@ class GeneratorConfig:
     p > 1/2, as in the paper; default: what gives graphs of a lesser MMD to the training graphs once
     the model is trained, and, where that was not compared, as for directed graphs, drawn for a flow
     encoder or with an embedding_noise, where embeddings leave some edges to chance"""
-    constraint: ConstraintName | None = None
+    constraint: ConstraintName = "none"
     """property that generated graphs keep, for sets whose graphs all have it: edges are added in
     the order of p, without those that would violate it, until there are as many as without it"""
     connected: bool = False

@@ -22,6 +22,8 @@ WARMUP = 0.6  # share of the end-to-end training steps in which the weight of th
 NORMAL_ENTROPY = 0.5 * math.log(2.0 * math.pi * math.e)
 COMPARED = 200  # graphs that are generated after each epoch, and training graphs to compare with
 SHOWN = 12  # graphs in a figure
+# Diagnostics are of graphs without these, which would hide what a model has not learned.
+FREE: dict[str, Any] = {"constraint": "none", "connected": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +197,7 @@ class GeneratorObjective(Objective):
 
         if self.settings.stage == "auto_encoder":
             return
-        made, known = self.module.generate(COMPARED, seed=0), self._training_graphs()
+        made, known = self.module.generate(COMPARED, seed=0, **FREE), self._training_graphs()
         for name, members in (("training_graphs", known), ("generated", made)):
             figure = plots.graph_gallery({name.replace("_", " "): members[:SHOWN]})
             tf.summary.image(f"graphs/{name}", plots.to_image(figure))
@@ -222,7 +224,7 @@ class GeneratorObjective(Objective):
             return
         known, found = self._training_graphs(), {}
         for is_drawn in (False, True):
-            made = self.module.generate(COMPARED, seed=0, draw_edges=is_drawn)
+            made = self.module.generate(COMPARED, seed=0, draw_edges=is_drawn, **FREE)
             found[is_drawn] = np.mean([metrics.mmd(known, made, s) for s in metrics.STATISTICS])
         self.module.draws_edges = bool(found[True] < found[False])
 
