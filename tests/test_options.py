@@ -184,6 +184,13 @@ def test_a_tilde_in_a_path_is_the_users_home(trainer, monkeypatch, tmp_path):
         assert [getattr(config, name) for name in given] == [tmp_path / "file.g6"] * len(given)
 
 
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("words", [["--data", ""], ["--data="], ["--run-dir", ""], ["--run-dir="]])
+def test_an_empty_path_is_not_the_working_folder(words, trainer, monkeypatch, capsys):
+    error = failure(monkeypatch, capsys, trainer, *words)
+    assert error == f"error: {words[0].strip('=')} must have a value, got ''\n"
+
+
 def test_a_home_that_is_unknown_is_one_line(monkeypatch, capsys):
     error = failure(monkeypatch, capsys, "density", "--run-dir=~nobody-of-this-name/run")
     assert error.startswith("error: --run-dir must be ") and error.count("\n") == 1

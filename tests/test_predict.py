@@ -73,7 +73,7 @@ def test_generated_graphs_keep_a_constraint(monkeypatch, tmp_path):
 
 
 def test_an_empty_input_is_not_the_current_folder(monkeypatch, tmp_path):
-    with pytest.raises(UserError, match="the input must be a path, got ''"):
+    with pytest.raises(UserError, match="an argument must have a value, got ''"):
         main(monkeypatch, "tests/golden/generator-2-network.npz", "", "--out", tmp_path / "a.g6")
 
 

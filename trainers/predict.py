@@ -70,8 +70,6 @@ def main() -> None:
     """Runs the command line."""
     config = cli.command_line(Config, __doc__)
     out = config.out
-    if not config.input:
-        raise UserError("the input must be a path, got ''")
     if not out.parent.is_dir():
         raise UserError(f"--out must be in a folder that exists, got {out}")
     if out.exists() and not out.is_file():
