@@ -38,6 +38,7 @@ def test_positions_are_scored_and_drawn(flow, monkeypatch, tmp_path):
     expected = models.load(model).log_prob(sets, seed=3)
     found = pd.read_csv(tmp_path / "scores.csv")["log_prob [nats]"]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert pd.read_csv(tmp_path / "scores.csv")["set"].tolist() == [0, 1, 2, 3]
     main(monkeypatch, model, points, "--out", tmp_path / "made.json")
     made = datasets.read_sets(tmp_path / "made.json")
     np.testing.assert_array_equal(made.n_node, sets.n_node)

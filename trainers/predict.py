@@ -163,7 +163,9 @@ def score(
     sets = datasets.read_sets(config.input)
     if config.out.suffix.lower() == CSV:
         noise = {"seed": config.seed} if isinstance(model, models.PositionFlow) else {}
-        return _of_graphs(sets.n_node, {LOG_PROB: model.log_prob(sets, **noise)})
+        names = datasets.set_names(config.input)
+        table = _of_graphs(sets.n_node, {LOG_PROB: model.log_prob(sets, **noise)})
+        return table if names is None else table.assign(set=names)
     made = graphs.to_networkx(model.sample(sets, seed=config.seed))
     for graph in made:  # the points of a set are joined to themselves, which no file holds
         graph.remove_edges_from(list(nx.selfloop_edges(graph)))

@@ -35,7 +35,7 @@ from gnf_tf.datasets.random_graphs import (
     stochastic_blocks,
     two_communities,
 )
-from gnf_tf.datasets.set_files import read_sets
+from gnf_tf.datasets.set_files import read_sets, set_names
 from gnf_tf.datasets.splits import random_split
 from gnf_tf.datasets.subgraphs import subgraphs
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
@@ -85,6 +85,7 @@ __all__ = [
     "read_molecules",
     "read_node_graph",
     "read_sets",
+    "set_names",
     "split_graphs",
     "stochastic_blocks",
     "subgraphs",

@@ -19,7 +19,7 @@ from gnf_tf.files import user_path
 from gnf_tf.graphs import GraphsTuple, fully_connected
 from gnf_tf.graphs.validation import as_float32
 
-__all__ = ["read_sets"]
+__all__ = ["read_sets", "set_names"]
 
 _SET = "set"  # the column, or the array, with the set of each point
 
@@ -82,6 +82,38 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
         return graphs_with_features(graphs)
     except ValueError as error:
         raise DataError(f"the data file {path} has wrong content: {error}") from error
+
+
+def set_names(path: str | os.PathLike) -> list[str] | None:
+    """The names of the sets that `read_sets` reads from a file, in the same order.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     print("set,x,y\\nb,0,1\\na,2,3\\nb,4,5", file=file, flush=True)
+    ...     set_names(file.name)
+    ['b', 'a']
+
+    Args:
+      path: path of the file or the folder.
+
+    Returns:
+      The different values of "set", as text; or None for graphs, which have no names.
+
+    Raises:
+      DataError: as for `read_sets`, as far as the file is read.
+    """
+    path = user_path(path)
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".csv":
+            _, sets = _read_csv(path)
+        elif suffix == ".npz" and "n_nodes" not in (arrays := read_npz(path)):
+            _, sets = _of_arrays(arrays)
+        else:
+            return None
+    except ValueError as error:
+        raise DataError(f"the data file {path} has wrong content: {error}") from error
+    return list(map(str, dict.fromkeys(sets.tolist())))
 
 
 def _read_folder(path):
