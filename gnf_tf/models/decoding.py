@@ -105,16 +105,18 @@ def with_best_edges(
     n_node, edges = np.asarray(graph.n_node), scores > 0
     if constraint is not None or connected:
         for found, score, size in zip(edges, scores, n_node, strict=True):
+            if not size:
+                continue
             one = nx.empty_graph(size, nx.DiGraph if directed else nx.Graph)
             pairs = _ordered(score[:size, :size])
             wanted = np.count_nonzero(score > 0)
             if constraint is None:
-                one.add_edges_from(pairs[:wanted])
-            elif size:
+                one.add_edges_from(pairs[:wanted].tolist())
+            else:
                 _add_best(one, pairs, wanted, constraint)
             if connected:
                 _join(one, pairs, constraint)
-            found[:size, :size] = nx.to_numpy_array(one, dtype=bool).T if size else False
+            found[:size, :size] = nx.to_numpy_array(one, dtype=bool).T
     if not directed:
         edges |= edges.swapaxes(1, 2)
     owner, receiver, sender = np.argwhere(edges).T
@@ -128,9 +130,9 @@ def with_best_edges(
 
 
 def _ordered(scores):
-    """(sender, receiver) of the scores of one graph that are not -inf, the highest first."""
+    """[number, 2], (sender, receiver) of the scores that are not -inf, the highest first."""
     order = np.argsort(-scores, axis=None, kind="stable")[: np.count_nonzero(scores > -np.inf)]
-    return np.stack(np.unravel_index(order, scores.shape)[::-1], axis=1).tolist()
+    return np.stack(np.unravel_index(order, scores.shape)[::-1], axis=1)
 
 
 def _add_best(graph, pairs, wanted, constraint):
@@ -145,7 +147,7 @@ def _add_best(graph, pairs, wanted, constraint):
     start, number = 0, 1
     while start < len(pairs) and graph.number_of_edges() < wanted:
         number = min(number, wanted - graph.number_of_edges())
-        some = pairs[start : start + number]
+        some = pairs[start : start + number].tolist()
         graph.add_edges_from(some)
         if constraint(graph):
             start, number = start + len(some), 2 * number
@@ -159,11 +161,16 @@ def _join(graph, pairs, constraint):
     parts = nx.utils.UnionFind(graph)
     for edge in graph.edges:
         parts.union(*edge)
-    for sender, receiver in pairs:
+    names = np.array([parts[node] for node in graph])
+    number = len(set(names))
+    for sender, receiver in pairs[names[pairs[:, 0]] != names[pairs[:, 1]]].tolist():
+        if number == 1:
+            return
         if parts[sender] != parts[receiver]:
             graph.add_edge(sender, receiver)
             if constraint is None or constraint(graph):
                 parts.union(sender, receiver)
+                number -= 1
             else:
                 graph.remove_edge(sender, receiver)
 
