@@ -182,8 +182,18 @@ def test_wrong_constraints_are_named(call, message):
 def test_the_trainer_says_what_graphs_are_made(monkeypatch, capsys, tmp_path):
     trees = [nx.random_labeled_tree(n, seed=n) for n in (3, 4, 5, 6) * 5]
     datasets.write_graphs(tmp_path / "trees.g6", trees)
+    calls, generate = [], models.GraphGenerator.generate
+
+    def observed(*arguments, **options):
+        calls.append(options)
+        return generate(*arguments, **options)
+
+    monkeypatch.setattr(models.GraphGenerator, "generate", observed)
     words = ("--data", tmp_path / "trees.g6", "--constraint", "forest", "--connected")
     run(monkeypatch, generation, *words, "--run-dir", tmp_path / "run")
+    # Diagnostics are of graphs without them, and the two trials at the end of graphs with them.
+    free = [call.get("constraint") == "none" and call["connected"] is False for call in calls]
+    assert free == [True] * (len(calls) - 2) + [False] * 2 and len(calls) > 3
     output = capsys.readouterr().out
     assert "generated graphs are made forest and connected; decoded encodings are not" in output
     model = models.load(tmp_path / "run" / "seed0" / "model.npz")
