@@ -1,5 +1,6 @@
 """`trainers/predict.py` with models that no trainer makes, and with an unknown one."""
 
+import shutil
 import sys
 
 import networkx as nx
@@ -76,6 +77,13 @@ def test_generated_graphs_keep_a_constraint(monkeypatch, tmp_path):
 def test_an_empty_input_is_not_the_current_folder(monkeypatch, tmp_path):
     with pytest.raises(UserError, match="an argument must have a value, got ''"):
         main(monkeypatch, "tests/golden/generator-2-network.npz", "", "--out", tmp_path / "a.g6")
+
+
+def test_a_path_may_end_like_an_option_without_a_value(flow, monkeypatch, tmp_path):
+    model, points = flow
+    shutil.copy(model, tmp_path / "model=")
+    main(monkeypatch, tmp_path / "model=", points, "--out", tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").exists()
 
 
 def test_a_format_that_holds_no_such_graphs_is_refused_before_any_is_made(monkeypatch, tmp_path):

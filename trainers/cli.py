@@ -184,10 +184,9 @@ def command_line(kind: type[Any], description: str, **arguments: Any) -> Any:
       UserError, OptionError: for a wrong option, or a path in the home of an unknown user.
     """
     for before, word in itertools.pairwise(sys.argv):
-        option, is_given, value = word.partition("=")
-        if not word or (is_given and not value):  # an empty path would be the working folder
-            name = option if is_given else before if before.startswith("--") else "an argument"
-            raise UserError(f"{name} must have a value, got ''")
+        if word == "" or re.fullmatch("--[^=]*=", word):  # as a path it would be the working folder
+            option = word.strip("=") or (before if before.startswith("--") else "an argument")
+            raise UserError(f"{option} must have a value, got ''")
     config = _parsed(kind, description=description, **arguments)
     paths = {name: p for name, p in vars(config).items() if isinstance(p, pathlib.Path)}
     for name, path in paths.items():
