@@ -6,6 +6,7 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
+import gnf_tf
 from gnf_tf import graphs, networks
 from gnf_tf.networks.dropout import dropout
 from tests import cases
@@ -130,6 +131,26 @@ def test_max_num_nodes_too_small_is_refused():
         network(graph)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"`max_num_nodes` .* got 3 for"):
         tf.function(lambda graph: network(graph).nodes)(graph)
+
+
+def small_attention(size):
+    return networks.DotProductAttention(1, size, fully_connected=True, max_num_nodes=3)
+
+
+@pytest.mark.parametrize("memory", ["reversible", "stored"])
+@pytest.mark.parametrize("kind", ["gnf", "grevnet", "loop"])
+def test_max_num_nodes_too_small_is_refused_within_a_stack(kind, memory):
+    """As by the network alone, though half steps are compiled in eager mode too."""
+    options = {"make_conditioner": small_attention, "dtype": tf.float64, "memory": memory}
+    if kind == "gnf":
+        stack = gnf_tf.GNF(2, cases.NODE_SIZE, **options)
+        uses = [stack.forward, stack.inverse, stack.forward_log_det_jacobian]
+    else:
+        uses = [gnf_tf.models.GRevNet(2, cases.NODE_SIZE, loop=kind == "loop", **options)]
+    for use in uses:
+        use(cases.mixed_graph(n_node=(3, 2)))
+        with pytest.raises(ValueError, match=r"^`max_num_nodes` .* got 3 for sizes \[3, 4, 1\]$"):
+            use(cases.mixed_graph(n_node=(3, 4, 1)))
 
 
 def test_nodes_beyond_max_num_nodes_get_nothing():

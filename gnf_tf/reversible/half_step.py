@@ -1,6 +1,7 @@
 """A layer and its gradient as pure functions, compiled once for all layers of equal structure."""
 
 import contextlib
+import re
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
@@ -186,9 +187,15 @@ class HalfStep:
             specs = [None if kind is None else tf.TensorSpec(*kind) for kind in kinds]
             traces[key] = self._compile(*options, rows, others, specs)
         compiled, variables = traces[key]
-        # Calling it in the public way would bind the arguments to their names first, which in eager
-        # mode takes as long as a small half step.
-        return compiled._call_flat(tensors, compiled.captured_inputs), variables
+        try:
+            # Calling it in the public way would bind the arguments to their names first, which in
+            # eager mode takes as long as a small half step.
+            return compiled._call_flat(tensors, compiled.captured_inputs), variables
+        except tf.errors.InvalidArgumentError as error:
+            # What the networks of this library would raise if nothing were compiled.
+            if found := re.search(r"assertion failed: \[(`.*?)\] \[(.*?)\]", error.message):
+                raise ValueError(f"{found[1]} [{', '.join(found[2].split())}]") from None
+            raise
 
     def _traces(self, n_node):
         """The compiled functions by what they depend on, where they may be used again.
