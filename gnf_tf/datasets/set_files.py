@@ -65,12 +65,9 @@ def read_sets(path: str | os.PathLike) -> GraphsTuple:
     """
     path = user_path(path)
     suffix = path.suffix.lower()
-    arrays = read_npz(path) if suffix == ".npz" else {}
     try:
-        if suffix == ".csv":
-            return _joined(*_read_csv(path))
-        if suffix == ".npz" and "n_nodes" not in arrays:
-            return _joined(*_of_arrays(arrays))
+        if points := _read_points(path):
+            return _joined(*points)
         if suffix == ".npz":
             graphs = read_graphs(path)
         elif suffix == ".zip" or path.is_dir():
@@ -103,17 +100,20 @@ def set_names(path: str | os.PathLike) -> list[str] | None:
       DataError: as for `read_sets`, as far as the file is read.
     """
     path = user_path(path)
-    suffix = path.suffix.lower()
     try:
-        if suffix == ".csv":
-            _, sets = _read_csv(path)
-        elif suffix == ".npz" and "n_nodes" not in (arrays := read_npz(path)):
-            _, sets = _of_arrays(arrays)
-        else:
-            return None
+        points = _read_points(path)
     except ValueError as error:
         raise DataError(f"the data file {path} has wrong content: {error}") from error
-    return list(map(str, dict.fromkeys(sets.tolist())))
+    return None if points is None else list(map(str, dict.fromkeys(points[1].tolist())))
+
+
+def _read_points(path):
+    """(features [num_points, F], the set of each point), or None for a path of graphs."""
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return _read_csv(path)
+    arrays = read_npz(path) if suffix == ".npz" else {"n_nodes": None}
+    return None if "n_nodes" in arrays else _of_arrays(arrays)
 
 
 def _read_folder(path):
