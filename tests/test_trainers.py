@@ -470,6 +470,8 @@ def test_json_is_valid_whatever_the_numbers(value, tmp_path):
     "trainer, words",
     [
         ("density", ["--dataset", "mog_ring"]),
+        ("density", ["--test-sets", "50"]),
+        ("density", ["--validation-sets", "50"]),
         ("citation", ["--dataset", "pubmed"]),
         ("citation", ["--split", "one_percent"]),
         ("ppi", ["--data-dir", "x"]),

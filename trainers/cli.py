@@ -109,9 +109,9 @@ class Options:
         names, source, beside = ["fractions"], "your own", "without"
         if self.data is not None:
             names, source, beside = [*public], "the public", "with"
-        for name in names:
-            value = getattr(self, name)
-            if value != getattr(default, name):
+        usual = flat(default)
+        for name, value in flat(self).items():
+            if name in names and value != usual[name]:
                 raise UserError(
                     f"{as_option(name)} is for {source} data and must be left out {beside} --data, "
                     f"got {value}"

@@ -109,7 +109,7 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    config.check_source(PRESETS[config.preset], "dataset")
+    config.check_source(PRESETS[config.preset], "dataset", "test_sets", "validation_sets")
     if config.data is None and config.steps % config.epochs:
         raise UserError(
             f"--steps must be a multiple of --epochs, {config.epochs}, got {config.steps}"
