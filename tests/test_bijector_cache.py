@@ -137,3 +137,154 @@ def test_threads_with_one_input_have_gradients_of_their_own(kept):
         for found in pool.map(gradients, range(30)):
             for one, other in zip(found, expected, strict=True):
                 np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def shaken(gnf):
+    """The flow with weights that make no map trivial."""
+    for i, variable in enumerate(gnf.trainable_variables):
+        variable.assign_add(0.05 * tf.random.stateless_normal(variable.shape, [i, 2]))
+    return gnf
+
+
+def shift_moving_averages(gnf, graph):
+    del graph
+    for layer in gnf.layers:
+        for moving in getattr(layer, "non_trainable_variables", ()):
+            moving.assign_add(tf.fill(moving.shape, 0.5))
+
+
+def pass_in_training(gnf, graph):
+    gnf.forward(graph.replace(nodes=3 * graph.nodes), is_training=True)
+
+
+def calibrate(gnf, graph):
+    gnf.calibrate(graph.replace(nodes=3 * graph.nodes))
+
+
+@pytest.mark.parametrize("change", [shift_moving_averages, pass_in_training, calibrate])
+def test_what_is_kept_does_not_outlive_moving_averages(kept, change):
+    """No gradient is wanted for them, so that no tape tells of them."""
+    gnf, flow, graph, drawn = kept
+    alive = gnf.forward(graph), flow.log_prob(drawn)
+    change(gnf, graph)
+    np.testing.assert_array_equal(gnf.forward(graph).nodes, gnf.forward(checks.copied(graph)).nodes)
+    for one in (graph, drawn):
+        expected = flow.log_prob(checks.copied(one))
+        np.testing.assert_allclose(flow.log_prob(one), expected, rtol=1e-4, atol=1e-4)
+    assert np.abs(alive[0].nodes - gnf.forward(graph).nodes).max() > 0.01
+
+
+def test_what_is_kept_does_not_outlive_what_a_users_network_holds():
+    class Scaled(tf.Module):
+        def __init__(self, size):
+            super().__init__()
+            self.gain = tf.Variable(tf.ones([size]), trainable=False)
+
+        def __call__(self, graph):
+            total = tf.reduce_sum(graph.nodes, axis=-1, keepdims=True)
+            return graph.replace(nodes=self.gain * total)
+
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf = gnf_tf.GNF(1, 4, make_conditioner=Scaled, normalization=None)
+    alive = gnf.forward(graph)
+    for variable in gnf.non_trainable_variables:
+        variable.assign(tf.fill(variable.shape, 0.3))
+    found, expected = gnf.forward(graph).nodes, gnf.forward(checks.copied(graph)).nodes
+    np.testing.assert_array_equal(found, expected)
+    assert np.abs(alive.nodes - found).max() > 0.01
+
+
+def train_then_evaluate(gnf, log_prob, graph):
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(log_prob(graph))
+    gradients = tape.gradient(loss, gnf.trainable_variables)
+    for variable, gradient in zip(gnf.trainable_variables, gradients, strict=True):
+        variable.assign_sub(1e-3 * gradient)
+    return loss, tf.reduce_mean(log_prob(graph))
+
+
+def unrolled(gnf, log_prob, graph):
+    first = tf.reduce_mean(log_prob(graph))
+    return first, *[train_then_evaluate(gnf, log_prob, graph)[0] for _ in range(2)]
+
+
+def in_a_loop(gnf, log_prob, graph):
+    first = last = tf.reduce_mean(log_prob(graph))
+    for _ in tf.range(3):
+        last, _ = train_then_evaluate(gnf, log_prob, graph)
+    return first, last, tf.reduce_mean(log_prob(graph))
+
+
+def around_moving_averages(gnf, log_prob, graph):
+    first = tf.reduce_mean(log_prob(graph))
+    pass_in_training(gnf, graph)
+    return first, tf.reduce_mean(log_prob(graph))
+
+
+def in_branches(gnf, log_prob, graph):
+    del gnf
+    found = tf.cond(graph.nodes[0, 0] > 0, lambda: 3 * log_prob(graph), lambda: 2 * log_prob(graph))
+    found += tf.switch_case(graph.n_node[0] % 2, [lambda: log_prob(graph)] * 2)
+    return tf.reduce_mean(found), tf.reduce_mean(log_prob(graph))
+
+
+@pytest.mark.parametrize(
+    "use", [train_then_evaluate, unrolled, in_a_loop, around_moving_averages, in_branches]
+)
+def test_a_function_uses_nothing_that_is_outdated_or_out_of_reach(use):
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf, results = shaken(gnf_tf.GNF(1, 4)), []
+    flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
+    weights = [variable.numpy() for variable in gnf.variables]
+    for given in (lambda one: one, checks.copied):  # of which nothing is kept
+
+        @tf.function
+        def function(graph, given=given):
+            return use(gnf, lambda one: flow.log_prob(given(one)), graph)
+
+        results.append(function(graph))
+        for variable, value in zip(gnf.variables, weights, strict=True):
+            variable.assign(value)
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert len({float(one) for one in results[0]}) == len(results[0])
+
+
+def test_a_function_evaluates_once_what_has_not_changed(monkeypatch):
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf, calls = gnf_tf.GNF(1, 4), []
+    flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
+    run = gnf_tf.GNF._run
+    monkeypatch.setattr(gnf_tf.GNF, "_run", lambda *a, **k: calls.append(1) or run(*a, **k))
+
+    @tf.function
+    def function(graph):
+        drawn = flow.sample(seed=1)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(flow.log_prob(graph))
+        gnf.forward(checks.copied(graph))
+        return flow.log_prob(drawn), tape.gradient(loss, gnf.trainable_variables)
+
+    function(graph)
+    assert len(calls) == 3
+
+
+def test_a_condition_that_changes_is_noticed_whatever_holds_it():
+    class Frame:
+        """Like pandas's, which TensorFlow converts to a tensor."""
+
+        def __init__(self, values):
+            self.values = values
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(self.values, dtype)
+
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf = shaken(gnf_tf.GNF(1, 4, conditional_size=1, normalization=None))
+    frame = Frame(np.zeros([5, 1], np.float32))
+    alive = gnf.forward(graph, conditional_input=frame)
+    frame.values[:] = 3
+    found = gnf.forward(graph, conditional_input=frame)
+    expected = gnf.forward(checks.copied(graph), conditional_input=tf.fill([5, 1], 3.0))
+    np.testing.assert_allclose(found.nodes, expected.nodes, rtol=1e-6)
+    assert np.abs(found.nodes - alive.nodes).max() > 0.01

@@ -220,3 +220,22 @@ def test_a_variance_that_the_dtype_does_not_hold_is_refused():
     norm = gnf_tf.GraphBatchNorm(4)
     huge = drawn(5).replace(nodes=1e30 * drawn(5).nodes)
     refuses(norm, lambda: norm.calibrate(huge), "`graph.nodes` must have a variance below 3.4e.38")
+
+
+@pytest.mark.parametrize("num_nodes", [5_000, 100_000])  # beyond float16's numbers
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16])
+def test_statistics_of_many_nodes_in_16_bits(dtype, num_nodes):
+    nodes = 2 * np.random.default_rng(0).normal(size=[num_nodes, 4]) + 3
+    graph = graphs.edgeless([num_nodes], 4, dtype=dtype).replace(nodes=tf.cast(nodes, dtype))
+    norm = gnf_tf.GraphBatchNorm(4, dtype=dtype)
+    norm.calibrate(graph)
+    np.testing.assert_allclose(tf.cast(norm.moving_mean, tf.float32), 3, atol=0.1)
+    np.testing.assert_allclose(tf.cast(norm.moving_variance, tf.float32), 4, atol=0.2)
+    normalized = tf.cast(norm.forward(graph, is_training=True).nodes, tf.float32)
+    np.testing.assert_allclose(np.std(normalized, axis=0), 1, atol=0.02)
+    scale = gnf_tf.bijectors.GraphMeanScale(4, dtype=dtype)
+    scale.initialize(graph)
+    expected = -np.log(3 * np.sqrt(num_nodes))
+    np.testing.assert_allclose(tf.cast(scale.log_scale, tf.float32), expected, atol=0.05)
+    scale.log_scale.assign(tf.ones([4], dtype))
+    assert float(scale.forward_log_det_jacobian(graph)[0]) == pytest.approx(4, abs=0.03)

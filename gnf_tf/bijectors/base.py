@@ -1,6 +1,7 @@
 """What bijectors over GraphsTuples have in common: the event, the cache, and the engine."""
 
 import copy
+import functools
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -39,11 +40,16 @@ class GraphBijector(tfp.bijectors.Bijector):
 
     Value and log-determinant are computed together. TFP's cache keeps the log-determinant while the
     value is in use, so that `log_prob` evaluates each network once, and a sample needs no further
-    evaluation. In eager mode, what is kept counts only until the weights change, and within the
-    tape that recorded it. (A `tfb.Chain` has a cache of its own, which does not notice either; give
-    it a copy, `graph.replace(nodes=tf.identity(graph.nodes))`, to evaluate it anew.)
+    evaluation. What is kept counts only until a variable changes, within the tape that recorded
+    it, and, in a `tf.function`, within the branch or the body of the loop. (A `tfb.Chain` has a
+    cache of its own, which does not notice any of it; give it a copy,
+    `graph.replace(nodes=tf.identity(graph.nodes))`, to evaluate it anew.)
     """
 
+    # A list of variables that belong elsewhere.
+    _TF_MODULE_IGNORED_PROPERTIES = tfp.bijectors.Bijector._TF_MODULE_IGNORED_PROPERTIES.union(
+        {"untrained_variables"}
+    )
     # TFP's FFJORD does the same: both directions return (value, attributes of the cached entry).
     _cache = Cache(forward_name="_forward_and_attributes", inverse_name="_inverse_and_attributes")
 
@@ -117,6 +123,11 @@ class GraphBijector(tfp.bijectors.Bijector):
     def layers(self) -> Sequence[reversible.ReversibleLayer]:
         """The reversible layers in forward order."""
         raise NotImplementedError(f"{type(self).__name__} defines no layers")
+
+    @functools.cached_property
+    def untrained_variables(self) -> list[tf.Variable]:
+        """The variables of the layers that are not trained, such as moving averages."""
+        return list(self.non_trainable_variables)  # once, since the search takes long
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -281,11 +292,12 @@ def _settled(arguments):
     """
     settled = dict(arguments)
     for name, value in arguments.items():
-        if isinstance(value, np.ndarray):
-            contents = value.dtype.str, value.shape, value.tobytes()
-            settled[name] = _COPIES.setdefault(contents, value.copy())
-        elif isinstance(value, tf.Variable):
+        if isinstance(value, tf.Variable):
             settled[name] = tf.convert_to_tensor(value)
+        elif not tf.is_tensor(value) and hasattr(value, "__array__"):  # a data frame's, too
+            array = np.array(value)
+            contents = array.dtype.str, array.shape, array.tobytes()
+            settled[name] = _COPIES.setdefault(contents, array)
     return settled
 
 

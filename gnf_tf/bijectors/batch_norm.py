@@ -6,6 +6,7 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs, options
 from gnf_tf.bijectors.base import GraphLayer
+from gnf_tf.graphs.segments import is_half
 
 __all__ = ["GraphBatchNorm"]
 
@@ -170,6 +171,9 @@ def _moments(values, counted):
 
     For finite values they are finite: a variance that overflows is the dtype's largest number.
     """
+    if is_half(values):
+        exact = _moments(tf.cast(values, tf.float32), counted)
+        return tuple(tf.cast(tf.minimum(one, values.dtype.max), values.dtype) for one in exact)
     number = tf.maximum(tf.reduce_sum(tf.cast(counted, values.dtype)), 1.0)
     # Values are divided before they are added, so that the sum can't overflow.
     mean = tf.reduce_sum(tf.where(counted, values, 0.0) / number, axis=0)

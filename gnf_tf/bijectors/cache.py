@@ -1,6 +1,7 @@
 """What bijectors keep of earlier calls, so that `log_prob` evaluates each network once."""
 
 import ctypes
+import operator
 import threading
 import weakref
 
@@ -8,8 +9,6 @@ import tensorflow as tf
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.eager import record
 from tensorflow_probability.python.internal import cache_util
-
-from gnf_tf.traces import outermost_graph
 
 __all__ = ["Cache"]
 
@@ -32,24 +31,25 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
 
     TFP keeps all entries in a table of the class, until their keys, which are tensors, are freed.
     A log-determinant in an entry holds its graph, and the graph holds the keys: no graph of a
-    `tf.function` would ever be freed.
+    `tf.function` would ever be freed. The body of a loop and the branch of a condition are graphs
+    of their own: what one of them computes, none outside may use, and what the body of a loop
+    finds outside may be outdated in its second iteration.
 
-    TFP finds entries by the identity of tensors. In eager mode, weights change between two calls,
-    and a tape gets no gradient of what another tape has recorded. So an entry counts only with the
-    weights of when it was made, for a tape that follows it, and while its result is in use: it has
-    the values of the weights, which would pile up with the inputs.
+    TFP finds entries by the identity of tensors. Between two calls, variables change, and a tape
+    gets no gradient of what another tape has recorded. So an entry counts only with the variables
+    of when it was made, for a tape that follows it, and while its result is in use: in eager mode
+    it has the values of the variables, which would pile up with the inputs.
     """
 
     def __get__(self, bijector, bijector_class=None):
         bound = super().__get__(bijector, bijector_class)
-        if tf.executing_eagerly():
-            if record.could_possibly_record():
-                bound.storage = _RECORDED.entries
-        else:
-            graph = outermost_graph()  # the branch of a condition finds what came before it
+        if not tf.executing_eagerly():
+            graph = tf.compat.v1.get_default_graph()
             if not hasattr(graph, "_gnf_tf_cache"):
                 graph._gnf_tf_cache = cache_util.EphemeralDict()
             bound.storage = graph._gnf_tf_cache
+        elif record.could_possibly_record():
+            bound.storage = _RECORDED.entries
         return bound
 
     def inverse_log_det(self, y, **kwargs):
@@ -75,8 +75,6 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
         return super()._attributes(input, fn_name, **kwargs)
 
     def _forget_outdated(self, input, fn_name, kwargs):
-        if not tf.executing_eagerly():
-            return
         subkey = (self.bijector, self.bijector_class, fn_name, kwargs)
         entry = self.storage.get(cache_util.WeakStructRef(input, subkey))
         if entry is not None and entry.attributes and not _is_current(**entry.attributes):
@@ -84,31 +82,46 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
             del self.storage[entry.input_ref]
 
     def _invoke(self, input, fn_name, kwargs, attributes):
-        if not tf.executing_eagerly():
-            return super()._invoke(input, fn_name, kwargs, attributes)
         with record.VariableWatcher() as watcher:
             output = super()._invoke(input, fn_name, kwargs, attributes)
-        weights = watcher.watched_variables()
-        values = [_read(variable) for variable in weights]
+        # The watcher sees those that are trained only.
+        variables = [*watcher.watched_variables(), *self.bijector.untrained_variables]
+        states = list(map(_state, variables))
         made = weakref.ref(output.nodes, lambda _: attributes.clear())
-        attributes.update(weights=weights, values=values, made=made)
+        attributes.update(variables=variables, states=states, made=made)
         return output
 
 
-def _is_current(ildj, made=None, weights=(), values=()):
-    """Whether the weights are the same, and a tape that records has recorded what was made."""
+def _is_current(ildj, made=None, variables=(), states=()):
+    """Whether the variables are the same, and a tape that records has recorded what was made."""
     nodes = made and made()
     if nodes is None:  # only TFP, which computed it then, has the log-determinant
         return False
     if record.could_possibly_record():
         if not pywrap_tfe.TFE_Py_TapeSetPossibleGradientTypes([ildj, nodes]):
             return False
+    is_same = _is_same_value if tf.executing_eagerly() else operator.eq
+    return all(is_same(_state(v), state) for v, state in zip(variables, states, strict=True))
+
+
+def _state(variable):
+    """What tells whether a variable has changed since: its value; in a graph, how often it may."""
+    if tf.executing_eagerly():
+        return _read(variable)
+    graph, number = tf.compat.v1.get_default_graph(), 0
+    for part in getattr(variable, "_values", [variable]):  # of several replicas
+        handle = graph.capture(part.handle) if hasattr(graph, "capture") else part.handle
+        number += sum(operation.type not in _READS for operation in handle.consumers())
+    return number
+
+
+# Operations on the handle of a variable that leave it as it is.
+_READS = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"}
+
+
+def _is_same_value(value, other):
     # A variable whose value is in use elsewhere, as here, gets new memory as it changes.
-    same = (
-        _address(_read(variable)) == _address(value)
-        for variable, value in zip(weights, values, strict=True)
-    )
-    return all(same)
+    return _address(value) == _address(other)
 
 
 def _read(variable):

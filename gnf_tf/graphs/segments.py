@@ -13,6 +13,7 @@ __all__ = [
     "EdgeOrder",
     "edge_graph_ids",
     "gather",
+    "is_half",
     "mean_nodes",
     "node_graph_ids",
     "propagate",
@@ -111,7 +112,7 @@ def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
 
     16-bit values are summed in float32.
     """
-    if _is_half(values):
+    if is_half(values):
         return tf.cast(sum_nodes(tf.cast(values, tf.float32), graph), values.dtype)
     shape = _static_blocks(graph)
     if shape:
@@ -121,7 +122,7 @@ def sum_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
 
 def mean_nodes(values: tf.Tensor, graph: GraphsTuple) -> tf.Tensor:
     """Gives each node the mean of `values` over its graph: [num_nodes, ...], as `values`."""
-    if _is_half(values):  # which have no exact numbers of nodes above 256
+    if is_half(values):  # which have no exact numbers of nodes above 256
         return tf.cast(mean_nodes(tf.cast(values, tf.float32), graph), values.dtype)
     n_node = tf.cast(tf.maximum(graph.n_node, 1), values.dtype)
     means = sum_nodes(values, graph) / tf.reshape(n_node, [-1] + [1] * (values.shape.rank - 1))
@@ -162,7 +163,7 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     Returns:
       [num_edges, ...].
     """
-    if not xla.is_compiling() and not _is_half(values) and _order_of(index) is None:
+    if not xla.is_compiling() and not is_half(values) and _order_of(index) is None:
         return tf.gather(values, index)
     # A static size is a Python number, since the gradient of a loop would store a tensor, which XLA
     # can't treat as a static shape.
@@ -189,7 +190,7 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
     Returns:
       [size, ...]; rows to which no index points are 0.
     """
-    if _is_half(values):
+    if is_half(values):
         return tf.cast(scatter_sum(tf.cast(values, tf.float32), index, size), values.dtype)
     order = _order_of(index)
     if order is None and not xla.is_compiling():
@@ -241,10 +242,9 @@ def propagate(values: tf.Tensor, senders: tf.Tensor, receivers: tf.Tensor) -> tf
     """
     size = tf.shape(values)[0] if values.shape[0] is None else values.shape[0]
     order = _order_of(receivers)
-    is_half = _is_half(values)
-    if order is None and (is_half or not xla.is_compiling()):
+    if order is None and (is_half(values) or not xla.is_compiling()):
         return scatter_sum(gather(values, senders), receivers, size)
-    if is_half:
+    if is_half(values):
         return tf.cast(propagate(tf.cast(values, tf.float32), senders, receivers), values.dtype)
 
     @custom_gradient
@@ -279,5 +279,6 @@ def _zero_after(values):
     return xla.zero_after([tf.reshape(values, [-1])[:1]], values.dtype)
 
 
-def _is_half(values):
+def is_half(values: tf.Tensor) -> bool:
+    """Whether values have 16 bits, of which sums are inexact, as are whole numbers above 256."""
     return values.dtype in (tf.bfloat16, tf.float16)
