@@ -177,6 +177,29 @@ def test_interrupting_saves_the_place_in_the_epoch(molecules, monkeypatch, tmp_p
     assert tf.train.load_checkpoint(checkpoint).get_tensor(variable) == 2
 
 
+def test_interrupted_again_before_it_goes_on_an_epoch_has_its_metrics(
+    molecules, monkeypatch, tmp_path
+):
+    """Keras has reset them, when the interruption saves the place in the epoch."""
+
+    def train(folder):
+        return training.fit(
+            new_model(molecules[0]), *molecules, epochs=2, folder=folder, **SETTINGS
+        )
+
+    def interrupt(*unused, **unused_too):
+        raise KeyboardInterrupt
+
+    for method in ("on_train_batch_end", "on_epoch_begin"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(TrainingState, method, interrupt)
+            train(tmp_path / "resumed")
+    train(tmp_path / "resumed"), train(tmp_path / "once")
+    resumed, once = (training.read_json(tmp_path / n / "history.json") for n in ("resumed", "once"))
+    for found, expected in zip(resumed, once, strict=True):
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_folder_belongs_to_one_training(molecules, tmp_path):
     """Of these data, this model, these settings."""
     train, validation = molecules
@@ -344,10 +367,18 @@ def test_a_folder_that_cannot_be_written_is_named(molecules, tmp_path, monkeypat
         "save": tf.errors.ResourceExhaustedError(
             None, None, "{{function_node __wrapped__SaveV2}} x; No space left on device"
         ),
+        "create_file_writer": tf.errors.NotFoundError(None, None, "x; No space left on device"),
+        "flush": tf.errors.OutOfRangeError(None, None, "x; No space left on device"),
+    }
+    owners = {
+        "whole_file": run_folder,
+        "save": tf.train.CheckpointManager,
+        "create_file_writer": tf.summary,
+        "flush": type(tf.summary.create_file_writer(str(tmp_path / "writer"))),
     }
     for name, error in full.items():
         with monkeypatch.context() as patch:
-            owner = {"whole_file": run_folder, "save": tf.train.CheckpointManager}[name]
+            owner = owners[name]
             patch.setattr(owner, name, mock.Mock(side_effect=error))
             with pytest.raises(
                 UserError, match=f"can't write .*{name}: (x; )?No space left on device"

@@ -370,3 +370,49 @@ def test_the_attributes_of_pyg():
     assert found.labels.tolist() == [0, 1, 0, 1]
     masks = [found.train, found.validation, found.test]
     assert [np.flatnonzero(mask).tolist() for mask in masks] == [[0, 1], [2], []]
+
+
+@pytest.mark.parametrize("validation", ["validation", "valid", "val"])
+@pytest.mark.parametrize("end", ["_mask", ""])
+def test_sets_have_the_names_that_files_have(validation, end):
+    graph, parts = nx.path_graph(4), ["train", validation, "test"]
+    for node in graph:
+        masks = {f"{part}{end}": node == i for i, part in enumerate(parts)}
+        graph.nodes[node].update(weight=2.0 * node, **masks, **{"class": "ab"[node % 2]})
+    found = datasets.node_graph_from_networkx(graph)
+    np.testing.assert_array_equal(found.graph.nodes, [[0], [2], [4], [6]])
+    masks = [found.train, found.validation, found.test]
+    assert [np.flatnonzero(mask).tolist() for mask in masks] == [[0], [1], [2]]
+    for node in graph:  # as GML has them
+        for part in parts:
+            graph.nodes[node][f"{part}_mask"] = int(graph.nodes[node].pop(f"{part}{end}"))
+    again = datasets.node_graph_from_networkx(graph)
+    np.testing.assert_array_equal(again.validation, found.validation)
+    np.testing.assert_array_equal(again.graph.nodes, found.graph.nodes)
+
+
+def test_numbers_that_are_called_as_a_set_are_features():
+    graph = nx.path_graph(3)
+    for node in graph:
+        graph.nodes[node].update(test=0.5 * node, **{"class": node % 2})
+    np.testing.assert_array_equal(
+        datasets.node_graph_from_networkx(graph).graph.nodes, [[0], [0.5], [1]]
+    )
+
+
+@pytest.mark.parametrize("value", ["False", "", float("nan"), 2, 0.5, [False, False]])
+def test_a_mask_that_is_neither_true_nor_false_is_named(value):
+    graph = nx.path_graph(3)
+    for node in graph:
+        graph.nodes[node].update(x=[1.0], train_mask=node == 0, **{"class": node % 2})
+    graph.nodes[2]["train_mask"] = value
+    with pytest.raises(ValueError, match="the 'train_mask' of node 2 must be true or false, got "):
+        datasets.node_graph_from_networkx(graph)
+
+
+def test_a_set_has_one_mask():
+    graph = nx.path_graph(3)
+    for node in graph:
+        graph.nodes[node].update(x=[1.0], val_mask=node == 0, valid_mask=node == 1)
+    with pytest.raises(ValueError, match="'val_mask' once, got 'val_mask' beside another"):
+        datasets.node_graph_from_networkx(graph)

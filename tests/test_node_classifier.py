@@ -157,8 +157,10 @@ def test_wrong_graphs_are_named(graph, message):
     "arguments, message",
     [
         ((0, NAMES), "`input_size` must be at least 1, got 0"),
-        ((3, ()), "`class_names` must be different names, at least one"),
-        ((3, ("a", "a")), "`class_names` must be different names"),
+        ((3, ()), "`class_names` must be at least one, got none"),
+        ((3, ("a", "a")), "`class_names` must all be different"),
+        ((3, range(2)), "`class_names` must be a sequence of strings, got range"),
+        ((3, "ab"), "`class_names` must be a sequence of strings, got 'ab'"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gnf_tf import datasets, models, training
+from gnf_tf.errors import UserError
 from tests.test_node_objective import SMALL, ring, unlabeled
 
 
@@ -40,3 +41,13 @@ def test_data_that_cannot_be_evaluated_are_named(data, part, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         training.evaluate_nodes(model, data, part, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_folder_is_made_or_named(tmp_path):
+    model = models.NodeClassifier(5, ("0", "1", "2"), config=models.ClassifierConfig(**SMALL))
+    data = ring(train=range(6))
+    training.evaluate_nodes(model, data, "train", tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b" / "confusion.png").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="can't write the run folder .*file"):
+        training.evaluate_nodes(model, data, "train", tmp_path / "file")

@@ -317,6 +317,37 @@ def test_labels_that_are_to_be_predicted_may_be_unknown(suffix, tmp_path):
     assert found.features.shape[1] == 2 and set(found.labels.tolist()) == {-1}
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": np.array([10**7, 0, 1, 2])},
+        {"labels": np.array(["a", None, "b", None], object)},
+        {"train": np.ones([4, 10], bool)},
+        {"train_mask": np.ones(4, bool)},
+    ],
+)
+def test_labels_and_sets_of_one_graph_that_do_not_matter_are_not_read(changes, tmp_path):
+    path = save(tmp_path / "a.npz", ARRAYS, **changes)
+    with pytest.raises(datasets.DataError):
+        datasets.read_node_graph(path)
+    found = datasets.read_node_graph(path, labeled=False)
+    np.testing.assert_array_equal(found.graph.nodes, ARRAYS["features"])
+    assert set(found.labels.tolist()) == {-1} and not found.train.any()
+
+
+def test_attributes_that_do_not_matter_are_not_read(tmp_path):
+    graph = nx.path_graph(3)
+    for node in graph:
+        graph.nodes[node].update(weight=0.5 * node, split="all", label=["a", 1], train_mask="no")
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(nx.node_link_data(graph, edges="edges")))
+    with pytest.raises(datasets.DataError):
+        datasets.read_node_graph(path)
+    found = datasets.read_node_graph(path, labeled=False)
+    np.testing.assert_array_equal(found.graph.nodes, [[0], [0.5], [1]])
+    assert set(found.labels.tolist()) == {-1} and not found.train.any()
+
+
 @pytest.mark.parametrize("dtype", ["u8", "i8", "u4", "i2"])
 def test_whole_numbers_of_any_type(dtype, tmp_path):
     names = ("n_nodes", "n_edges", "edges", "node_labels")

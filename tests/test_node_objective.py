@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from gnf_tf import datasets, graphs, models, training
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.training.node_objective import MicroF1, NodeObjective, NodeSettings
+from gnf_tf.training.node_objective import MicroF1, NodeObjective, NodeSettings, wrong_first
 from tests.ppi_files import SIZES, write_splits
 from trainers import citation, node_report, ppi
 
@@ -129,6 +129,13 @@ def test_the_criterion_is_the_score_before_the_loss_or_the_loss(select, order):
         )
         found[name] = float(objective.test_step(None)["criterion"])
     assert sorted(found, key=found.get) == order
+
+
+@pytest.mark.parametrize("score", [0.0, 0.4, 0.7])
+def test_the_loss_decides_between_equal_scores_however_near_the_losses(score):
+    losses = tf.constant([1.0074, 1.0072, 1.00719, 0.5])
+    criteria = [float(wrong_first(tf.constant(score), loss)) for loss in losses]
+    assert sorted(criteria, reverse=True) == criteria and len(set(criteria)) == len(criteria)
 
 
 def test_micro_f1_by_hand():

@@ -152,7 +152,7 @@ def classify(model: models.NodeClassifier, config: Config) -> pd.DataFrame:
 def _read_nodes(path):
     """Reads one graph or several, as the two trainers of a NodeClassifier do."""
     if path.lower().endswith(".npz") and "n_nodes" not in read_npz(path):
-        return datasets.read_node_graph(path)
+        return datasets.read_node_graph(path, labeled=False)
     return datasets.read_labeled_graphs(path, labeled=False)
 
 
@@ -176,7 +176,8 @@ def generate(model: models.GraphGenerator, config: Config) -> pd.DataFrame | lis
     """Generates graphs, or scores given graphs by log-density or reconstruction error."""
     is_csv = config.out.suffix.lower() == CSV
     wanted: dict[str, Any] = {"constraint": config.constraint, "connected": config.connected}
-    if config.input.isdecimal() and not pathlib.Path(config.input).exists():
+    is_number = config.input.isascii() and config.input.isdecimal()
+    if is_number and not pathlib.Path(config.input).exists():
         if is_csv:
             raise UserError(f"--out must be a file of graphs where they are made, got {config.out}")
         number = int(config.input)

@@ -15,7 +15,14 @@ from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple, fill_missing, validate
 from gnf_tf.graphs.validation import as_float32
 
-__all__ = ["MASKS", "LabeledGraph", "LabeledGraphs", "check_features", "check_several_classes"]
+__all__ = [
+    "MASKS",
+    "LabeledGraph",
+    "LabeledGraphs",
+    "check_features",
+    "check_names",
+    "check_several_classes",
+]
 
 MASKS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
 _MOST_CLASSES = 2**16  # without class names; larger numbers are identifiers by mistake
@@ -279,6 +286,20 @@ def check_features(name: str, features: np.ndarray, ends: np.ndarray | None = No
         raise ValueError(f"`{name}` must be finite, got {features[node, column]} as {where}")
 
 
+def check_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """Returns names of classes as a tuple.
+
+    Raises:
+      ValueError: if they are no different strings.
+    """
+    if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
+        raise ValueError(f"`class_names` must be a sequence of strings, got {class_names!r}")
+    names = tuple(class_names)
+    if len(set(names)) < len(names):
+        raise ValueError(f"`class_names` must all be different, got {names}")
+    return names
+
+
 def _checked_labels(labels, class_names, num_nodes):
     """(labels, class names) with the types of the attributes of `LabeledGraph`."""
     labels = np.asarray(labels)
@@ -292,11 +313,7 @@ def _checked_labels(labels, class_names, num_nodes):
         raise ValueError(
             f"`labels` must have a row for each of {num_nodes} nodes, got {len(labels)}"
         )
-    if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
-        raise ValueError(f"`class_names` must be a sequence of strings, got {class_names!r}")
-    names = tuple(class_names)
-    if len(set(names)) < len(names):
-        raise ValueError(f"`class_names` must all be different, got {names}")
+    names = check_names(class_names)
     most = (len(names) or _MOST_CLASSES) - 1
     if not one_each:
         if names and len(names) != labels.shape[1]:

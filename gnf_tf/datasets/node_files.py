@@ -16,6 +16,8 @@ from gnf_tf.datasets.node_arrays import as_labels_of_graphs, distinct_pairs
 from gnf_tf.datasets.node_graphs import (
     FRACTIONS,
     LABELS,
+    SETS,
+    graphs_with_features,
     labeled_graphs_from_networkx,
     node_graph,
     node_graph_from_networkx,
@@ -34,13 +36,13 @@ _NAMES = {
     "features": ("features", "x"),
     "edges": ("edges", "edge_index"),
     "labels": ("labels", "label", "y"),
-    "train": ("train", "train_mask", "train_idx"),
-    "validation": tuple(
-        f"{a}{b}" for a in ("validation", "valid", "val") for b in ("", "_mask", "_idx")
-    ),
-    "test": ("test", "test_mask", "test_idx"),
     "class_names": ("class_names",),
+    **{
+        name: tuple(f"{word}{end}" for word in words for end in ("", "_mask", "_idx"))
+        for name, words in SETS.items()
+    },
 }
+_UNLABELED = {name: _NAMES[name] for name in ("features", "edges")}
 # Prefixes of the arrays of a sparse matrix; `scipy.sparse.save_npz` writes none.
 _SPARSE = {"features": ("feat_", "attr_", ""), "edges": ("adj_",)}
 # Format of a sparse matrix -> the arrays that it has besides data and shape.
@@ -50,7 +52,11 @@ _ARRAYS = ("n_nodes", "n_edges", "edges", "node_attributes"), ("node_labels", "c
 
 
 def read_node_graph(
-    path: str | os.PathLike, *, fractions: Sequence[float] = FRACTIONS, seed: int = 0
+    path: str | os.PathLike,
+    *,
+    labeled: bool = True,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
 ) -> LabeledGraph:
     """A graph with labeled nodes from a file.
 
@@ -69,6 +75,8 @@ def read_node_graph(
 
     Args:
       path: path of the file.
+      labeled: whether labels and sets matter. Otherwise the result has none, whatever the file has,
+        for a model to predict the labels.
       fractions: see `node_graph`.
       seed: see `node_graph`.
 
@@ -80,7 +88,7 @@ def read_node_graph(
     options: dict[str, Any] = {"fractions": fractions, "seed": seeds.whole_number(seed)}
     path = user_path(path)
     if path.suffix.lower() == ".npz":
-        found = _named(path, read_npz(path))
+        found = _named(path, read_npz(path), _NAMES if labeled else _UNLABELED)
         names = {argument: name for argument, (name, _) in found.items()}
         with _data_errors(path, names):
             return node_graph(**{key: value for key, (_, value) in found.items()}, **options)
@@ -88,6 +96,9 @@ def read_node_graph(
     if len(graphs) != 1:
         raise DataError(f"the data file {path} must hold one graph, got {len(graphs)}")
     with _data_errors(path):
+        if not labeled:
+            whole = graphs_with_features(graphs)
+            return node_graph(whole.nodes.numpy(), np.stack([whole.senders, whole.receivers]))
         return node_graph_from_networkx(graphs[0], **options)
 
 
@@ -204,10 +215,10 @@ def _from_arrays(n_nodes, n_edges, edges, node_attributes, node_labels=None, cla
     return LabeledGraphs(n_nodes, n_edge, node_attributes, labels, pairs, names)
 
 
-def _named(path, arrays):
+def _named(path, arrays, names_of):
     """A dict: argument of `node_graph` -> (name in the file, value)."""
     found = {}
-    for argument, names in _NAMES.items():
+    for argument, names in names_of.items():
         present = [(name, arrays[name]) for name in names if name in arrays]
         for prefix in _SPARSE.get(argument, ()):
             matrix = _sparse(path, arrays, prefix)

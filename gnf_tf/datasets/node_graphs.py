@@ -29,6 +29,7 @@ from gnf_tf.graphs.validation import as_float32
 __all__ = [
     "FRACTIONS",
     "LABELS",
+    "SETS",
     "graphs_with_features",
     "labeled_graphs_from_networkx",
     "node_graph",
@@ -37,8 +38,8 @@ __all__ = [
 
 FRACTIONS = (0.6, 0.2, 0.2)
 LABELS = ("class", "label")  # attributes with the class of a node; the first one found counts
-_MASKS = {"train_mask": "train", "val_mask": "validation", "test_mask": "test"}  # as PyG has them
-_SPLIT = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+# The sets, and what files and libraries call them.
+SETS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 
 
 def node_graph(
@@ -134,9 +135,10 @@ def node_graph_from_networkx(
       "class", "label" and those of the sets.
     - labels: the attribute `label`, with values as in `node_graph`, or a vector of zeros and ones.
       A node without this attribute has no label.
-    - sets: the attribute "split", which is "train", "validation" (or "val") or "test"; a node
-      without it is in no set. Or the attributes "train_mask", "val_mask" and "test_mask", which
-      are true or false. If no node has one of them, the sets are random, see `node_graph`.
+    - sets: the attribute "split", which is "train", "validation" ("valid", "val") or "test"; a node
+      without it is in no set. Or the attributes "train_mask", "validation_mask" ("valid_mask",
+      "val_mask") and "test_mask", or the same without "_mask", which are true or false. If no node
+      has one of them, the sets are random, see `node_graph`.
 
     >>> path = nx.path_graph(3)
     >>> nx.set_node_attributes(path, {0: 0.5, 1: 1.5, 2: 2.5}, "weight")
@@ -225,7 +227,7 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
             for name, value in data.items()
             if isinstance(value, numbers.Real | np.bool_)
         }
-        names = sorted(numeric - {label, *LABELS, "split", *_MASKS})
+        names = sorted(numeric - {label, *LABELS, "split", *_mask_names(nodes)})
     bare = []
     for index, graph in enumerate(graphs):
         bare.append(nx.Graph())
@@ -290,21 +292,46 @@ def _labels_of(graphs, label):
 
 def _masks_of(graph):
     """The sets that the attribute "split" defines, as arguments of `node_graph`."""
-    found = []
+    set_of, found = {word: name for name, words in SETS.items() for word in words}, []
     for node, part in graph.nodes(data="split"):
         part = "" if part is None else part
-        if not isinstance(part, str) or part not in {"", *_SPLIT}:
+        if not isinstance(part, str) or part not in {"", *set_of}:
             raise ValueError(
                 f"the 'split' of node {node!r} must be 'train', 'validation' or 'test', got "
                 f"{shown(part)}"
             )
-        found.append(_SPLIT.get(part, ""))
+        found.append(set_of.get(part, ""))
     if any(found):
         parts = np.array(found)
         return {name: parts == name for name in MASKS}
     masks = {}
-    for attribute, name in _MASKS.items():
-        values = [value for _, value in graph.nodes(data=attribute)]
-        if any(value is not None for value in values):
-            masks[name] = np.array([bool(value) for value in values])
+    for attribute in _mask_names([data for _, data in graph.nodes(data=True)]):
+        name = set_of[attribute.removesuffix("_mask")]
+        if name in masks:
+            words = " or ".join(f"'{word}_mask'" for word in SETS[name])
+            raise ValueError(f"nodes must have {words} once, got {attribute!r} beside another")
+        masks[name] = np.array([_is_in(*item, attribute) for item in graph.nodes(data=attribute)])
     return masks
+
+
+def _mask_names(nodes):
+    """The attributes that tell which nodes are in a set."""
+    for words in SETS.values():
+        for word in words:
+            if any(f"{word}_mask" in data for data in nodes):
+                yield f"{word}_mask"
+            # Features may be called so, too.
+            values = [data[word] for data in nodes if word in data]
+            if values and all(isinstance(value, bool | np.bool_) for value in values):
+                yield word
+
+
+def _is_in(node, value, attribute):
+    """Whether a node is in the set, by its attribute."""
+    if value is None:
+        return False
+    if not isinstance(value, numbers.Real | np.bool_) or value not in (0, 1):
+        raise ValueError(
+            f"the {attribute!r} of node {node!r} must be true or false, got {shown(value)}"
+        )
+    return bool(value)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from gnf_tf import graphs, networks, options
 from gnf_tf.datasets import LabeledGraph, LabeledGraphs
-from gnf_tf.datasets.labeled_graphs import check_several_classes
+from gnf_tf.datasets.labeled_graphs import check_names, check_several_classes
 from gnf_tf.datasets.node_graphs import graphs_with_features
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import saving
@@ -145,7 +145,7 @@ class NodeClassifier(saving.Model):
           name: name of the module.
 
         Raises:
-          ValueError: if `input_size` is below 1, or `class_names` is empty or has duplicates.
+          ValueError: if `input_size` is below 1, or `class_names` are no different strings.
         """
         super().__init__(name=name)
         if input_size < 1:
@@ -153,12 +153,9 @@ class NodeClassifier(saving.Model):
         chosen: Any = self.checked_config(config).resolved()
         self.config = config = chosen
         self.input_size = int(input_size)
-        self.class_names = tuple(class_names)
-        num_classes = len(self.class_names)
-        if not num_classes or len(set(self.class_names)) < num_classes:
-            raise ValueError(
-                f"`class_names` must be different names, at least one, got {self.class_names}"
-            )
+        self.class_names = check_names(class_names)
+        if not self.class_names:
+            raise ValueError("`class_names` must be at least one, got none")
         self.multi_label = bool(multi_label)
         self.step_scale = min(1.0, _FEW_STEPS / chosen.num_steps)
         self.embed = None if config.node_size is None else Linear(config.node_size)
@@ -177,6 +174,7 @@ class NodeClassifier(saving.Model):
                 share_weights=config.share_weights,
                 loop=config.loop,
             )
+        num_classes = len(self.class_names)
         hidden = (2 * num_classes,) if config.head_layers == 2 else ()
         self.head = networks.MLP((*hidden, num_classes))
         self(graphs.edgeless([2], self.input_size))  # makes the variables

@@ -12,6 +12,7 @@ from gnf_tf.datasets.labeled_graphs import MASKS
 from gnf_tf.files import user_path
 from gnf_tf.models.node_classifier import NodeClassifier
 from gnf_tf.training.node_objective import check_nodes
+from gnf_tf.training.run_folder import writing
 from gnf_tf.training.tensorboard import show_figure, write_projector
 
 __all__ = ["evaluate_nodes"]
@@ -33,13 +34,14 @@ def evaluate_nodes(
       data: a LabeledGraph, of which the nodes of one set count; or LabeledGraphs, of which all
         labeled nodes count. It has the model's features and classes, in the model's order.
       part: the name of that set.
-      folder: a run folder, which gets a figure of the errors (`confusion.png`, or
-        `precision_recall.png` for many labels) and, for TensorBoard's projector, the nodes'
-        `states`; None writes nothing.
+      folder: a run folder, made if it is missing, which gets a figure of the errors
+        (`confusion.png`, or `precision_recall.png` for many labels) and, for TensorBoard's
+        projector, the nodes' `states`; None writes nothing.
       step: the step that TensorBoard shows with the figure.
 
     Raises:
       ValueError: if `data` does not fit the model or has no node that counts, or `part` is no set.
+      UserError: if the folder can't be written.
     """
     if part not in MASKS:
         raise ValueError(f"`part` must be one of {MASKS}, got {part!r}")
@@ -57,6 +59,8 @@ def evaluate_nodes(
 def _show(model, data, rows, probabilities, folder, step):
     from gnf_tf import plots
 
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     labels = data.labels[rows]
     if model.multi_label:
         predicted = probabilities > 0.5

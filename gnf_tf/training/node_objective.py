@@ -45,8 +45,10 @@ class NodeSettings(Settings):
 def wrong_first(score: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:
     """Returns the criterion 1 - score + 1e-6 min(loss, 1000), which the best weights minimize.
 
-    The loss decides only between equal scores.
+    The loss decides only between equal scores. The criterion is in float64: beside the score,
+    float32 would round differences of the loss below 0.03 away.
     """
+    score, loss = (tf.cast(value, tf.float64) for value in (score, loss))
     return 1.0 - score + 1e-6 * tf.minimum(loss, 1e3)
 
 

@@ -153,7 +153,8 @@ class TrainingState(tf_keras.callbacks.Callback):
 
     def save_within_epoch(self) -> None:
         """Saves a checkpoint in the middle of an epoch; at its end there is one anyway."""
-        if 0 < self.done_steps < self._objective.steps_per_epoch:
+        # A resumed epoch that has not begun again is in the checkpoint as it is.
+        if not self._metrics and 0 < self.done_steps < self._objective.steps_per_epoch:
             self._save()
 
     def _save(self):

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from gnf_tf.training.objective import Objective
+from gnf_tf.training.run_folder import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Summaries", "show_figure", "write_projector", "write_scores"]
 
 TRAIN, VALIDATION = "train", "validation"  # two runs in TensorBoard, whose charts show both
+# More summaries than an epoch has: nothing is written before `flush`, whose errors are caught.
+_MAX_QUEUE = 10_000
 
 
 class Progress(tf_keras.callbacks.ProgbarLogger):
@@ -50,22 +53,30 @@ class Summaries(tf_keras.callbacks.Callback):
           objective: the Keras model.
           hparams: hyperparameters by name; values that are not numbers, booleans or strings are
             written as strings.
+
+        Raises:
+          UserError: here or later, if the folder can't be written.
         """
         from tensorboard.plugins.hparams import api as hp
 
         super().__init__()
+        self._folder = folder
         self._objective = objective
-        self._train, self._validation = (
-            tf.summary.create_file_writer(str(folder / side)) for side in (TRAIN, VALIDATION)
-        )
         plain = {
             name: value if isinstance(value, bool | int | float | str) else str(value)
             for name, value in hparams.items()
         }
         rows = "\n".join(f"| {name} | {value} |" for name, value in plain.items())
-        with tf.summary.create_file_writer(str(folder)).as_default(step=0):
-            hp.hparams(plain, trial_id="/".join(folder.parts[-3:]))
-            tf.summary.text("configuration", f"| option | value |\n| --- | --- |\n{rows}")
+        with writing(folder):
+            self._train, self._validation = (
+                tf.summary.create_file_writer(str(folder / side), _MAX_QUEUE)
+                for side in (TRAIN, VALIDATION)
+            )
+            writer = tf.summary.create_file_writer(str(folder))
+            with writer.as_default(step=0):
+                hp.hparams(plain, trial_id="/".join(folder.parts[-3:]))
+                tf.summary.text("configuration", f"| option | value |\n| --- | --- |\n{rows}")
+            writer.close()
 
     def on_train_batch_end(self, batch, logs=None):
         if batch % max(1, self.params["steps"] // 20) == 0:
@@ -89,8 +100,9 @@ class Summaries(tf_keras.callbacks.Callback):
             for name, value in self._objective.diagnose().items():
                 tf.summary.scalar(f"diagnostics/{name}", value)
             self._objective.summarize()
-        self._train.flush()
-        self._validation.flush()
+        with writing(self._folder):
+            self._train.flush()
+            self._validation.flush()
 
     def _write(self, writer, logs):
         with writer.as_default(step=self.model.optimizer.iterations):
@@ -106,12 +118,16 @@ def write_scores(folder: pathlib.Path, scores: Mapping[str, float], step: int) -
       folder: the run folder.
       scores: scores by tag, such as "test/mae/alpha [bohr^3]".
       step: number of training steps.
+
+    Raises:
+      UserError: if the folder can't be written.
     """
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default(step=step):
-        for name, value in scores.items():
-            tf.summary.scalar(name, value)
-    writer.close()
+    with writing(folder):
+        writer = tf.summary.create_file_writer(str(folder))
+        with writer.as_default(step=step):
+            for name, value in scores.items():
+                tf.summary.scalar(name, value)
+        writer.close()
 
 
 def show_figure(folder: pathlib.Path, name: str, figure: "Figure", step: int) -> None:
@@ -122,14 +138,18 @@ def show_figure(folder: pathlib.Path, name: str, figure: "Figure", step: int) ->
       name: name of the file, without suffix, and of the image.
       figure: the figure.
       step: number of training steps.
+
+    Raises:
+      UserError: if the folder can't be written.
     """
     from gnf_tf import plots
 
-    figure.savefig(folder / f"{name}.png", dpi=110)
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default(step=step):
-        tf.summary.image(name, plots.to_image(figure))
-    writer.close()
+    with writing(folder):
+        figure.savefig(folder / f"{name}.png", dpi=110)
+        writer = tf.summary.create_file_writer(str(folder))
+        with writer.as_default(step=step):
+            tf.summary.image(name, plots.to_image(figure))
+        writer.close()
 
 
 def write_projector(
@@ -142,22 +162,22 @@ def write_projector(
       name: name of the points.
       points: [num_points, size] coordinates.
       columns: [num_points] integers by name, by which the points can be colored.
+
+    Raises:
+      UserError: if the folder can't be written.
     """
     from tensorboard.plugins import projector
 
-    np.savetxt(folder / "projector_points.tsv", points, fmt="%.5g", delimiter="\t")
-    np.savetxt(
-        folder / "projector_columns.tsv",
-        np.stack(list(columns.values()), axis=1),
-        fmt="%d",
-        delimiter="\t",
-        header="\t".join(columns),
-        comments="",
-    )
     config = projector.ProjectorConfig()
     config.embeddings.add(
         tensor_name=name,
         tensor_path="projector_points.tsv",
         metadata_path="projector_columns.tsv",
     )
-    projector.visualize_embeddings(str(folder), config)
+    table = np.stack(list(columns.values()), axis=1)
+    heads = "\t".join(columns)
+    with writing(folder):
+        np.savetxt(folder / "projector_points.tsv", points, fmt="%.5g", delimiter="\t")
+        path = folder / "projector_columns.tsv"
+        np.savetxt(path, table, fmt="%d", delimiter="\t", header=heads, comments="")
+        projector.visualize_embeddings(str(folder), config)
