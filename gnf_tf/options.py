@@ -28,6 +28,7 @@ __all__ = [
     "check",
     "check_argument",
     "rules_of",
+    "truth",
 ]
 
 
@@ -143,6 +144,20 @@ def check_argument(name: str, hint: Any, value: Any) -> None:
     for rule in rules_of(hint):
         if not rule.holds(value):
             raise OptionError(name, rule.words, value)
+
+
+def truth(argument: str, function: Callable[[Any], bool], value: Any) -> bool:
+    """Returns `function(value)`, which must be True or False, where an argument is a function.
+
+    Others, such as the pairs of `nx.check_planarity`, would count as true, whatever they say.
+
+    Raises:
+      ValueError: naming the argument, if the function returns anything else.
+    """
+    found = function(value)
+    if not isinstance(found, bool | np.bool_):
+        raise ValueError(f"`{argument}` must return True or False, got {found!r:.80}")
+    return bool(found)
 
 
 def rules_of(hint: Any) -> Iterator[Rule]:

@@ -60,7 +60,7 @@ ALLOWED = {
         "seeds",
     },
     "datasets": {"errors", "files", "graphs", "options", "seeds"},
-    "metrics": {"graphs", "seeds"},
+    "metrics": {"graphs", "options", "seeds"},
     "layouts": set(),
     "plots": {"graphs", "layouts"},
 }

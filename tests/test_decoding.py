@@ -179,6 +179,13 @@ def test_wrong_constraints_are_named(call, message):
 
 
 @pytest.mark.usefixtures("few_are_compared")
+@pytest.mark.parametrize("constraint", [nx.check_planarity, lambda graph: "no", lambda graph: None])
+def test_a_constraint_returns_true_or_false(constraint):
+    """`nx.check_planarity` returns a pair, which would count as true."""
+    with pytest.raises(ValueError, match="`constraint` must return True or False, got "):
+        with_best_edges(graphs.edgeless([5], 2), np.ones([1, 5, 5]), constraint)
+
+
 def test_the_trainer_says_what_graphs_are_made(monkeypatch, capsys, tmp_path):
     trees = [nx.random_labeled_tree(n, seed=n) for n in (3, 4, 5, 6) * 5]
     datasets.write_graphs(tmp_path / "trees.g6", trees)

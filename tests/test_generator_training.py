@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import networkx as nx
 import numpy as np
 import pytest
 import scipy.stats
+import tensorflow as tf
 
 from gnf_tf import datasets, graphs, metrics, models, training
 from gnf_tf.errors import UserError
@@ -256,6 +258,28 @@ def test_a_trained_flow_goes_on_where_it_was(trained, train):
     GeneratorObjective(generator, settings, 0, train[:3], None)
     for a, b in zip(before, weights(generator.gnf), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_edges_in_one_direction_are_those_in_both(train, tmp_path):
+    whole = graphs.from_networkx([nx.Graph(graph.edges) for graph in train])
+    keep = tf.where(whole.senders < whole.receivers)[:, 0]
+    ends = np.cumsum(whole.n_edge)
+    directed = whole.replace(
+        senders=tf.gather(whole.senders, keep),
+        receivers=tf.gather(whole.receivers, keep),
+        edges=tf.gather(whole.edges, keep),
+        n_edge=np.diff(np.searchsorted(keep, [0, *ends])).astype(np.int32),
+    )
+    settings = {"epochs": 1, "steps_per_epoch": 1, "verbose": 0, **SETTINGS}
+    found = []
+    for data in (whole, directed):
+        generator = new_generator(data, encoder="flow")
+        training.fit(generator, data, folder=tmp_path / str(len(found)), **settings)
+        found.append(generator)
+    one, other = (generator.draws_edges for generator in found)
+    assert one is other is not None
+    for a, b in zip(found[0].variables, found[1].variables, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_only_an_auto_encoder_is_not_asked_for_graphs(train):

@@ -461,3 +461,46 @@ def test_what_cannot_be_written(tmp_path, name, given, error, message):
     with pytest.raises(error, match=message):
         datasets.write_graphs(tmp_path / name, given)
     assert not list(tmp_path.iterdir())
+
+
+def test_defaults_of_attributes_count(tmp_path):
+    """A key of GraphML, or an attribute of GEXF, may have a default."""
+    keys = "".join(
+        f'<key id="{name}" for="{what}" attr.name="{name}" attr.type="{kind}">'
+        f"<default>{default}</default></key>"
+        for what, name, kind, default in (
+            ("node", "class", "string", "A"),
+            ("node", "size", "int", "7"),
+            ("node", "weight", "double", "1.5"),
+            ("node", "train_mask", "boolean", "true"),
+            ("edge", "w", "double", "1.0"),
+        )
+    )
+    path = tmp_path / "a.graphml"
+    path.write_text(
+        f'<graphml>{keys}<graph edgedefault="undirected"><node id="a"/><node id="b">'
+        '<data key="class">B</data><data key="train_mask">false</data><data key="size">2</data>'
+        '</node><edge source="a" target="b"/></graph></graphml>'
+    )
+    found = datasets.read_node_graph(path)
+    np.testing.assert_array_equal(found.graph.nodes, [[7, 1.5], [2, 1.5]])
+    assert found.class_names == ("A", "B") and found.labels.tolist() == [0, 1]
+    assert found.train.tolist() == [True, False]
+    assert len(datasets.read_graphs(path)[0].edges) == 1
+    path = tmp_path / "a.gexf"
+    path.write_text(
+        '<gexf xmlns="http://www.gexf.net/1.2draft" version="1.2"><graph>'
+        '<attributes class="node"><attribute id="0" title="size" type="integer">'
+        '<default>5</default></attribute></attributes><nodes><node id="a"/><node id="b">'
+        '<attvalues><attvalue for="0" value="3"/></attvalues></node></nodes>'
+        '<edges><edge source="a" target="b"/></edges></graph></gexf>'
+    )
+    np.testing.assert_array_equal(datasets.read_node_graph(path).graph.nodes, [[5], [3]])
+
+
+def test_edges_and_links_at_once_are_refused(tmp_path):
+    path = tmp_path / "a.json"
+    nodes, link = [{"id": 0}, {"id": 1}], {"source": 0, "target": 1}
+    path.write_text(json.dumps({"nodes": nodes, "links": [link], "edges": []}))
+    with pytest.raises(datasets.DataError, match="graph 0 must have 'edges' or 'links', got both"):
+        datasets.read_graphs(path)

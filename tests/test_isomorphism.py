@@ -338,3 +338,15 @@ def test_structure_of_a_set_is_the_narrowest_that_nearly_all_graphs_have():
     assert metrics.shared_structure(grids) is metrics.is_grid
     assert metrics.shared_structure(communities) is metrics.is_two_communities
     assert metrics.shared_structure([nx.empty_graph(2), *paths[:5]]) is None
+
+
+def test_what_is_valid_is_true_or_false():
+    """`nx.check_planarity` returns a pair, which would count as true."""
+    whole = [nx.complete_graph(5)]
+    for call in (
+        lambda: metrics.validity(whole, nx.check_planarity),
+        lambda: metrics.valid_unique_novel(whole, [nx.path_graph(2)], nx.check_planarity),
+    ):
+        with pytest.raises(ValueError, match="`is_valid` must return True or False, got .False, "):
+            call()
+    assert metrics.validity(whole, lambda graph: np.bool_(len(graph) > 4)) == 1.0

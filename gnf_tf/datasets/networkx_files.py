@@ -101,7 +101,7 @@ def _read_graphml(content):
     content = content.replace(b"<graphml>", header.encode())
     graphs = list(_strict(nx.GraphMLReader())(string=content))
     _check_declared(content, graphs)
-    return graphs
+    return list(map(_with_defaults, graphs))
 
 
 # What a reader of XML refuses, and "\r", which it replaces by "\n".
@@ -128,15 +128,30 @@ def _write_graphml(graphs):
 def _read_gexf(content):
     graphs = [_strict(GEXFReader())(io.BytesIO(content))]
     _check_declared(content, graphs)
-    return graphs
+    return list(map(_with_defaults, graphs))
+
+
+def _with_defaults(graph):
+    """The graph with the defaults of attributes where they count; networkx only lists them."""
+    for name, members in (("node_default", graph.nodes), ("edge_default", graph.edges)):
+        defaults = graph.graph.pop(name, {})
+        for member in members if defaults else ():
+            for attribute, value in defaults.items():
+                members[member].setdefault(attribute, value)
+    return graph
 
 
 def _strict(reader):
     """A reader of networkx, now without what only Python reads as a number, such as 1_0."""
     for name, kind in reader.python_type.items():
         if kind in (int, float):
-            reader.python_type[name] = functools.partial(plain, kind=kind)
+            reader.python_type[name] = functools.partial(_converted, kind)
     return reader
+
+
+def _converted(kind, value):
+    # A default has been converted before.
+    return plain(value, kind) if isinstance(value, str) else kind(value)
 
 
 def _check_declared(content, graphs):
@@ -187,6 +202,8 @@ def _node_link(index, data):
             raise ValueError(
                 f"graph {index} must have true or false as '{name}', got {data[name]!r}"
             )
+    if {"edges", "links"} <= data.keys():
+        raise ValueError(f"graph {index} must have 'edges' or 'links', got both")
     graph = nx.node_link_graph(data, edges=key)
     _check_number(len(data["nodes"]), len(graph), f"graph {index}")
     return graph

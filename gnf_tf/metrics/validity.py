@@ -10,6 +10,7 @@ import networkx as nx
 import numpy as np
 import scipy.stats
 
+from gnf_tf import options
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.metrics.isomorphism import isomorphism_classes, new_classes, refined
 from gnf_tf.metrics.simple import graph_set, simple_graphs, union
@@ -50,10 +51,11 @@ def validity(
     0.5
 
     Raises:
-      TypeError, ValueError: if `graphs` are not what `mmd` accepts.
+      TypeError, ValueError: if `graphs` are not what `mmd` accepts, or `is_valid` returns anything
+        but True or False.
     """
     graphs = simple_graphs(graphs, "graphs")
-    return sum(map(bool, map(is_valid, graphs))) / len(graphs)
+    return sum(options.truth("is_valid", is_valid, graph) for graph in graphs) / len(graphs)
 
 
 def valid_unique_novel(
@@ -79,12 +81,12 @@ def valid_unique_novel(
       classes: see `novelty`.
 
     Raises:
-      TypeError, ValueError: as `novelty`.
+      TypeError, ValueError: as `novelty`, or if `is_valid` returns anything but True or False.
     """
     graphs = simple_graphs(graphs, "graphs")
     new = dict(zip(new_classes(graphs, train, classes), graphs, strict=True))
     new.pop(None, None)
-    return sum(map(bool, map(is_valid, new.values()))) / len(graphs)
+    return sum(options.truth("is_valid", is_valid, graph) for graph in new.values()) / len(graphs)
 
 
 def shared_structure(graphs: Sequence[nx.Graph] | GraphsTuple) -> Callable[[nx.Graph], bool] | None:

@@ -1,5 +1,6 @@
 """Decoding of edges from scores of pairs of nodes, also under constraints such as planarity."""
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
+from gnf_tf import options
 from gnf_tf.datasets import Topologies
 from gnf_tf.options import OptionError
 
@@ -98,8 +100,11 @@ def with_best_edges(
       directed: whether edges have a direction. Otherwise each is present in both directions.
 
     Raises:
-      ValueError: if the constraint does not hold for a graph without edges.
+      ValueError: if the constraint does not hold for a graph without edges, or returns anything but
+        True or False.
     """
+    if constraint is not None:
+        constraint = functools.partial(options.truth, "constraint", constraint)
     if not directed:
         scores = np.where(np.tri(scores.shape[1], dtype=bool), -np.inf, scores)
     n_node, edges = np.asarray(graph.n_node), scores > 0

@@ -4,13 +4,13 @@ import dataclasses
 import math
 from typing import Any, ClassVar
 
-import networkx as nx
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from gnf_tf import graphs, metrics, options, seeds
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.models import decoding
 from gnf_tf.models.generator import GraphGenerator, Graphs, Stage
 from gnf_tf.training.adam import cosine_adam
 from gnf_tf.training.objective import Objective, Settings, named
@@ -231,10 +231,7 @@ class GeneratorObjective(Objective):
     def _training_graphs(self):
         """Returns some training graphs, without self loops."""
         some = self._train.graph(np.arange(min(len(self._train), COMPARED)))
-        known = graphs.to_networkx(graphs.fill_missing(some))
-        for graph in known:
-            graph.remove_edges_from(list(nx.selfloop_edges(graph)))
-        return known
+        return decoding.simple_graphs(some, self.module.config.directed)
 
 
 def generator_losses(
