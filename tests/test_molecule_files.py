@@ -321,8 +321,32 @@ WRONG_FILES = [
             ("Units", "au"),
             ("unit", "a.u."),
             ("units", "crystal"),
+            ("units", "bohr, E=-76"),
+            ("units", "a0;"),
+            ("length_unit", "bohr"),
+            ("E", "-76 coordinates in bohr"),
+            ("Units", " Bohr; E = 1"),
         )
     ),
+    ("xyz", WATER.replace("\n\n", "\nUnits: bohr\n"), "angstrom, got the unit bohr"),
+    (
+        "xyz",
+        WATER.replace("O", "O 15.9949").replace("H", "H 1.00783"),
+        "line 3: expected x after the element, got a mass in 'O 15.9949 0 0 0.1'",
+    ),
+    (
+        "xyz",
+        WATER.replace(" 0 ", " 0 0.0 "),
+        "got 0 or -1 as for frozen atoms (if x is 0, write 0.0)",
+    ),
+    ("xyz", WATER.replace(" 0 ", " -1 0.0 "), "got 0 or -1 as for frozen atoms"),
+    (
+        "xyz",
+        "3\n\nO 0 1 0 1 0.1 1\nH 0 1 0.8 1 -0.5 1\nH 0.0 0 -0.8 0 -0.5 0\n",
+        "line 3: expected x, y and z after the element, got a 0 or 1 after each",
+    ),
+    ("xyz", WATER.replace("\n\n", "\nid=a id=b\n"), "line 2: the field `id` is given for the"),
+    ("xyz", WATER.replace("\n\n", "\nE=1 E=x\n"), "line 2: the field `E` is given for the"),
     ("xyz", WATER.replace("\n\n", "\nCharge=0.5\n"), "line 2: expected a whole number as `Charge`"),
     ("xyz", WATER.replace("0.1", "O"), "line 3: expected a coordinate in angstrom, got 'O'"),
     ("xyz", WATER.replace("0.1", "1_0"), "line 3: expected a coordinate in angstrom, got '1_0'"),
@@ -425,3 +449,40 @@ def test_a_folder_and_a_missing_file(make, message, tmp_path):
         path.mkdir()
     with pytest.raises(datasets.DataError, match=f"data file {path}.*{message}"):
         datasets.read_molecules(path)
+
+
+@pytest.mark.parametrize(
+    "comment, fields",
+    [
+        ("charge=0, multiplicity=1", {"charge": 0, "multiplicity": 1}),
+        ("charge=0; mult=1;", {"mult": 1}),
+        ("charge={0} E = -76.4, gap=0.3", {"E": -76.4, "gap": 0.3}),
+        ("a=1,b=2;c=3", {"a": 1, "b": 2, "c": 3}),
+        (" i =        0, time =        0.000, E =       -17.16", {"i": 0, "E": -17.16}),
+        ("energy=1.5D+01 f=2d-1", {"energy": 15, "f": 0.2}),
+        ("O=CC O=CCO E=1", {"E": 1}),
+        ("step=1 E=-76.4 E=-76.40", {"E": -76.4}),
+        ("id=a,b r2=35.2 bohr^2", {"r2": 35.2}),
+        ("energies in bohr and a.u.", {}),
+    ],
+)
+def test_comments_of_other_programs(comment, fields, tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text(WATER.replace("\n\n", f"\n{comment}\n"))
+    found = datasets.read_molecules(path, list(fields))
+    np.testing.assert_allclose(found.targets, [list(fields.values())])
+
+
+def test_names_of_columns_are_of_any_case(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text(EXTENDED.replace("species:S:1:pos", "Species:S:1:POS"))
+    np.testing.assert_allclose(datasets.read_molecules(path).positions[1], [0, 0.8, -0.5])
+
+
+def test_lone_coordinates_may_be_like_masses_and_flags(tmp_path):
+    """With charges or forces in further columns."""
+    path = tmp_path / "a.xyz"
+    for rows in ("H 1.2 0 0 0.1\nH 1.9 0 0 -0.1", "H 0.0 0.5 1 0.1\nH 0.0 1 0.5 0.1"):
+        path.write_text(f"2\n\n{rows}\n")
+        first = [float(cell) for cell in rows.split()[1:4]]
+        np.testing.assert_allclose(datasets.read_molecules(path).positions[0], first)

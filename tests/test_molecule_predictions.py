@@ -38,9 +38,9 @@ def train():
 
 @pytest.fixture(scope="module")
 def validation():
-    """Without the one molecule of seven C-O bonds, about which a call would warn."""
-    some = datasets.qm9("validation", size=121, targets=NAMES)
-    return some.select(np.delete(np.arange(121), 115))
+    """Without those of seven C-O bonds and of four N-H bonds, about which a call would warn."""
+    some = datasets.qm9("validation", size=122, targets=NAMES)
+    return some.select(np.delete(np.arange(122), [28, 115]))
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +61,71 @@ def test_features_are_counts_of_atoms_and_bonds_and_nearest_distances(monkeypatc
         [1, 1, 0, 1, 0, 0, 0, np.nan, np.nan, np.nan, np.nan, 1, 0, np.nan, np.nan, np.nan],
     ]
     expected = [[*row, *row[-3:]] for row in expected]  # the largest lengths of bonds
-    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    np.testing.assert_allclose(values[:, :19], expected, rtol=1e-6)
     assert names[1] == "number of heavy atoms" and names[6] == "number of O-O bonds"
     assert len(names) == values.shape[1]
-    assert familiarity.features(molecules(WATER).select(np.arange(0)), (1, 8)).shape == (0, 19)
+    assert familiarity.features(molecules(WATER).select(np.arange(0)), (1, 8)).shape == (0, 61)
+
+
+def test_bond_valences_are_by_element_and_number_of_bonds():
+    values = familiarity.features(molecules(WATER, PEROXIDE, ([8], [[0, 0, 0]])), (1, 8))
+    names = [name for name in familiarity.feature_names((1, 8)) if "atoms with" in name]
+    assert len(names) == values.shape[1] - 19
+    named = [dict(zip(names, row, strict=True)) for row in values[:, 19:]]
+    for name, present in (
+        ("H atoms with 1 bonds", [1, 1, 0]),
+        ("O atoms with 2 bonds", [1, 1, 0]),
+        ("O atoms with 0 bonds", [0, 0, 1]),
+        ("O atoms with 1 bonds", [0, 0, 0]),
+    ):
+        assert [row[f"presence of {name}"] for row in named] == present
+    positions, radii = np.array(WATER[1]), np.array([0.66, 0.31, 0.31])
+    away = np.linalg.norm(positions[:, np.newaxis] - positions, axis=-1)
+    terms = np.exp((radii[:, np.newaxis] + radii - away) / 0.37)
+    of_oxygen, *of_hydrogens = terms.sum(axis=1) - np.diag(terms)
+    for which, expected in (("smallest", min(of_hydrogens)), ("largest", max(of_hydrogens))):
+        found = named[0][f"{which} bond valence of H atoms with 1 bonds"]
+        assert found == pytest.approx(expected, rel=1e-5)
+        found = named[0][f"{which} bond valence of O atoms with 2 bonds"]
+        assert found == pytest.approx(of_oxygen, rel=1e-5)
+    assert named[2]["smallest bond valence of O atoms with 0 bonds"] == 0
+    assert np.isnan(named[2]["largest bond valence of H atoms with 1 bonds"])
+
+
+def test_ranges_of_valences_leave_out_what_one_molecule_of_ten_thousand_has():
+    longer = np.array(WATER[1]) * 1.05
+    many = molecules(*[WATER] * 10_000, (WATER[0], longer))
+    column = familiarity.feature_names((1, 8)).index(
+        "smallest bond valence of O atoms with 2 bonds"
+    )
+    odd, usual = familiarity.features(molecules((WATER[0], longer), WATER), (1, 8))[:, column]
+    for number, least in ((10_001, usual), (500, odd)):
+        some = many.select(np.arange(10_001 - number, 10_001))
+        ranges = familiarity.training_ranges(some, (1, 8))[:, column]
+        np.testing.assert_allclose(ranges, [least - 0.2, usual + 0.2], rtol=1e-5)
+
+
+@pytest.mark.parametrize("number, share", [(1, 0.9), (2, 0.95), (4, 0.99), (None, 0.99)])
+def test_missing_hydrogens_are_unfamiliar(number, share):
+    """Of 1, 2, 4 or all of a molecule, so that even numbers leave no electron without partner."""
+    whole, rng = datasets.qm9("test", size=300, targets=NAMES), np.random.default_rng(0)
+    starts, lacking = np.cumsum(whole.n_atoms) - whole.n_atoms, []
+    for start, size in zip(starts, whole.n_atoms, strict=True):
+        rows = np.arange(start, start + size)
+        hydrogens = rows[whole.atomic_numbers[rows] == 1]
+        if len(hydrogens) >= (number or 1):
+            rows = np.setdiff1d(rows, rng.permutation(hydrogens)[:number])
+            lacking.append((whole.atomic_numbers[rows], whole.positions[rows]))
+    model = models.pretrained("qm9")
+    assert not model.unfamiliar(whole).any()
+    assert (model.unfamiliar(molecules(*lacking)) > 0).mean() > share
+
+
+def test_bonds_that_are_all_too_long_or_too_short_are_unfamiliar():
+    whole, model = datasets.qm9("test", size=300, targets=NAMES), models.pretrained("qm9")
+    for scale in (0.95, 1.05):
+        scaled = dataclasses.replace(whole, positions=scale * whole.positions)
+        assert (model.unfamiliar(scaled) > 0).mean() > 0.97
 
 
 def test_what_is_outside_of_the_ranges_is_named():
@@ -138,6 +199,10 @@ def test_a_model_of_an_earlier_version_looks_at_the_features_of_then(tmp_path):
     old.save(tmp_path / "model.npz")
     loaded = models.load(tmp_path / "model.npz")
     ethane = moved_apart(datasets.molecules_from_smiles(["CC"]), 1.0)
+    for number in familiarity.feature_numbers(model.elements):
+        old.training_ranges = model.training_ranges[:, :number]
+        old.save(tmp_path / "versions.npz")
+        assert models.load(tmp_path / "versions.npz").training_ranges.shape == (2, number)
     assert loaded.unfamiliar(ethane) == 0 and model.unfamiliar(ethane) > 0
     np.testing.assert_array_equal(known.shape, loaded.training_ranges.shape)
 
@@ -171,9 +236,12 @@ def test_targets_of_another_kind_are_warned_about(train):
     settings = {"epochs": 1, "execution": "eager", "verbose": 0}
     with pytest.warns(UserWarning, match=r"the targets alpha of `train` are \d+ times the spread"):
         training.fit(model, other, **settings)
+    with pytest.warns(UserWarning, match=r"the targets alpha of `validation` are \d+ times"):
+        model.calibrate(other)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         training.fit(model, small, **settings)
+        model.calibrate(small)
 
 
 def test_no_extent_is_negative_and_outside_of_its_interval():

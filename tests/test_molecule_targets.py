@@ -88,6 +88,19 @@ def test_rows_of_other_smiles_are_refused(suffix, content, tmp_path):
         datasets.read_molecules(path, targets)
 
 
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("number", ["id", "molecule", "mol_id"])
+def test_any_column_that_counts_the_rows_may_count_another_order(number, first, tmp_path):
+    path, targets = tmp_path / "mine.csv", tmp_path / "targets.csv"
+    path.write_text(f"{number},smiles\n{first},O\n{first + 1},C\n")
+    targets.write_text(f"{number},smiles,E\n{first + 1},C,-40\n{first},O,-76\n")
+    np.testing.assert_array_equal(datasets.read_molecules(path, targets).targets, [[-76], [-40]])
+    targets.write_text(f"{number},smiles,E\n{first},C,-40\n{first + 1},O,-76\n")
+    message = f"line 2: `smiles` is 'C', expected 'O' .*both have one `{number}`"
+    with pytest.raises(datasets.DataError, match=message):
+        datasets.read_molecules(path, targets)
+
+
 @pytest.mark.parametrize("column, texts", [("smiles", "OC"), ("id", "ab")])
 def test_numbers_of_rows_in_another_order_are_refused(column, texts, tmp_path):
     """As pandas writes them after a merge; each row was taken for another molecule's."""

@@ -24,6 +24,7 @@ from gnf_tf.datasets.text_files import (
     read_text,
     short,
     whole,
+    with_exponent,
     wrong_line,
 )
 from gnf_tf.errors import DataError
@@ -35,14 +36,21 @@ _NUMBERS = {symbol.lower(): number for number, symbol in enumerate(SYMBOLS, star
 _NUMBERS |= {"d": 1, "t": 1}  # isotopes of hydrogen
 # Units of length in which the positions of an xyz file must not be.
 _NOT_ANGSTROM = (
-    *("bohr", "bohrs", "au", "a.u.", "a.u", "atomic", "atomic_units", "atomic units"),
+    *("bohr", "bohrs", "a0", "au", "a.u.", "a.u", "atomic", "atomic_units", "atomic units"),
     *("nm", "nanometer", "nanometers", "pm", "picometer", "picometers", "m", "meter", "meters"),
     *("crystal", "fractional", "direct", "alat"),
 )
-# key=value in the comment line of an xyz frame; a value with spaces is quoted or in brackets.
+_UNITS = re.compile("((length|distance|position|coordinate|coord|pos)s?_?)?units?", re.IGNORECASE)
+# In a comment without fields, such as "coordinates in bohr" or "Units: bohr".
+_IN_BOHR = re.compile(
+    r"\b(coord(inate)?s?|positions?|geometry|lengths?|distances?|units?)\b[^=,;]*\bbohrs?\b",
+    re.IGNORECASE,
+)
+# key=value in the comment line of an xyz frame; a value with spaces is quoted or in brackets. Pairs
+# may be followed by a comma or a semicolon.
 _PAIR = re.compile(
-    r"""(?:"(?P<quoted>[^"]+)"|(?P<key>[^\s="']+))\s*=\s*"""
-    r"""(?P<value>"[^"]*"|'[^']*'|\{[^}]*\}|\[[^]]*\]|\S+)"""
+    r"""(?:"(?P<quoted>[^"]+)"|(?P<key>[^\s="',;]+))\s*=\s*"""
+    r"""(?P<value>"[^"]*"|'[^']*'|\{[^}]*\}|\[[^]]*\]|((?![,;]+(\s|$|[^\s=]+\s*=))\S)+)"""
 )
 
 
@@ -54,10 +62,10 @@ def read_molecules(
     - `.xyz`: one or several frames, plain or extended (with `Properties=species:S:1:pos:R:3`, for
       example, in the comment line; upper or lower case). Only elements and positions are read;
       there is no periodicity, also if a frame has a lattice. The `key=value` pairs of the comment
-      line are the fields. The title of a molecule is the field `id` or another one of a title, see
-      `targets`, or in a plain frame the comment up to a tab. In a plain frame, the element and the
-      position are the first four columns. The original files of QM9 are read without their
-      properties.
+      line, which a comma or a semicolon may follow, are the fields. The title of a molecule is the
+      field `id` or another one of a title, see `targets`, or in a plain frame the comment up to a
+      tab. In a plain frame, the element and the position are the first four columns. The original
+      files of QM9 are read without their properties.
     - `.sdf`, `.mol`: read by rdkit, with the data items as fields. All atoms, also hydrogens, must
       have 3-D positions. Between molecules, a line `$$$$` is needed.
     - `.csv`: a table with a column `smiles`; `molecules_from_smiles` makes the positions. All
@@ -83,9 +91,9 @@ def read_molecules(
         the field of the same name. If the molecules lack this field, it is their title, and if none
         has a title, their number, from 0. Without such a column, the rows are in the order of the
         molecules. SMILES strings in both files must then be equal, and so must SMILES strings and
-        titles where `index` assigns the rows, since it may number rows in another order. The name
-        of a target may be followed by its unit, in the file or in the list: "energy [eV]" or
-        "energy (eV)", the latter with a space; log(P) is a name.
+        titles where `index`, or a column of the numbers of rows, assigns the rows, since it may
+        number rows in another order. The name of a target may be followed by its unit, in the file
+        or in the list: "energy [eV]" or "energy (eV)", the latter with a space; log(P) is a name.
 
     Returns:
       The molecules in the order of the file, with `index` 0, 1, ...
@@ -152,13 +160,15 @@ def _xyz(path):
 
 def _frame(path, row, comment, lines):
     items = [
-        (row + 2, match["key"] or match["quoted"], match["value"].strip("\"'"))
+        (row + 2, match["key"] or match["quoted"], match["value"].strip("\"'{}"))
         for match in _PAIR.finditer(comment)
     ]
-    fields, places = _distinct(path, items)
-    unit = next((fields[name] for name in fields if name.lower() in ("unit", "units")), "")
-    if unit.lower() in _NOT_ANGSTROM:
-        raise wrong_line(path, row + 2, f"expected positions in angstrom, got the unit {unit}")
+    fields, places = _distinct(path, _without_formulas(items))
+    unit = next((fields[name] for name in fields if _UNITS.fullmatch(name)), "")
+    if unit.lower() in _NOT_ANGSTROM or _IN_BOHR.search(comment):
+        raise wrong_line(
+            path, row + 2, f"expected positions in angstrom, got the unit {unit or 'bohr'}"
+        )
     properties = any_case(fields, "Properties")
     title = "" if properties else comment.split("\t")[0].strip()
     for name in titles(fields)[:1]:
@@ -166,29 +176,57 @@ def _frame(path, row, comment, lines):
     columns = _columns(path, row + 2, fields.pop(properties, None))
     cells = [line.split() for line in lines]
     if columns[2] is None and all(len(atom) > 4 for atom in cells):  # the second would be x
-        if all(atom[0] == str(k) and whole(atom[1]) for k, atom in enumerate(cells, 1)):
-            raise wrong_line(
-                path,
-                row + 3,
-                f"expected an element first, got numbers of atoms in {short(lines[0])}",
-            )
-        if len(cells) > 1 and all(atom[1] == str(k) for k, atom in enumerate(cells, 1)):
-            raise wrong_line(
-                path,
-                row + 3,
-                f"expected x after the element, got the number of an atom in {short(lines[0])}",
-            )
-        charges = [_NUMBERS.get(atom[0].lower(), 0) for atom in cells]
-        if max(charges) > 1 and charges == [finite(atom[1]) for atom in cells]:
-            raise wrong_line(
-                path,
-                row + 3,
-                f"expected x after the element, got a nuclear charge in {short(lines[0])}",
-            )
+        if problem := _other_columns(cells):
+            raise wrong_line(path, row + 3, f"expected {problem} in {short(lines[0])}")
     found = [_atom(path, row + 3 + k, atom, *columns) for k, atom in enumerate(cells)]
     numbers, positions = zip(*found, strict=True)
     atoms = Atoms(np.array(numbers), np.array(positions), _charge(path, row + 2, fields))
     return Record(row + 1, title, fields, atoms, places)
+
+
+def _other_columns(cells):
+    """What the first columns of all atoms are in place of an element and x, or None."""
+    columns = list(zip(*(atom[: len(min(cells, key=len))] for atom in cells), strict=True))
+    counted = [str(k) for k in range(1, len(cells) + 1)]
+    second = [finite(cell) for cell in columns[1]]
+    charges = [_NUMBERS.get(symbol.lower(), 0) for symbol in columns[0]]
+    if list(columns[0]) == counted and all(map(whole, columns[1])):
+        return "an element first, got numbers of atoms"
+    if len(cells) > 1 and list(columns[1]) == counted:
+        return "x after the element, got the number of an atom"
+    if max(charges) > 1 and charges == second:
+        return "x after the element, got a nuclear charge"
+    if all(map(_is_mass, charges, second)):
+        return "x after the element, got a mass"
+    shifted = None not in map(finite, columns[4]) and any("." in cell for cell in columns[2])
+    if set(columns[1]) <= {"0", "-1"} and shifted:
+        return "x after the element, got 0 or -1 as for frozen atoms (if x is 0, write 0.0)"
+    if all(set(column) <= {"0", "1"} for column in columns[2:7:2]) and len(columns) > 6:
+        return "x, y and z after the element, got a 0 or 1 after each"
+    return None
+
+
+def _is_mass(atomic_number, value):
+    """Whether a value may be the mass of an isotope."""
+    if value is None or atomic_number < 1:
+        return False
+    if atomic_number == 1:
+        return min(abs(value - mass) for mass in (1.008, 2.014, 3.016)) < 0.02
+    return 1.9 <= value / atomic_number <= 2.7  # from as many neutrons as protons to uranium
+
+
+def _without_formulas(items):
+    """The fields without those of different texts: in two SMILES, O=CC O=CCO, O is no name."""
+    texts: dict[str, list[str]] = {}
+    for _, name, text in items:
+        texts.setdefault(name, []).append(text)
+    free = {
+        name
+        for name, values in texts.items()
+        if len(set(values)) > 1 and all(finite(with_exponent(value)) is None for value in values)
+    }
+    special = {name for name in free if titles([name]) or _UNITS.fullmatch(name)}
+    return [item for item in items if item[1] not in free - special]
 
 
 def _charge(path, line, fields):
@@ -208,7 +246,9 @@ def _distinct(path, items):
     """({name: text}, {name: line}) of fields, each (line, name, text)."""
     fields, places = {}, {}
     for line, name, text in items:
-        if fields.get(name, text) != text:  # the same text twice may be a formula: O=C=O O=C=O
+        before = fields.get(name, text)  # the same text twice may be a formula: O=C=O O=C=O
+        numbers = [finite(with_exponent(value)) for value in (before, text)]
+        if before != text and (None in numbers or numbers[0] != numbers[1]):
             raise wrong_line(path, line, f"the field `{name}` is given for the second time")
         fields[name], places[name] = text, line
     return fields, places
@@ -225,8 +265,11 @@ def _columns(path, line, properties):
             path, line, f"Properties are {short(properties)}, expected name:type:columns"
         )
     starts = itertools.accumulate((width for _, _, width in triples), initial=0)
-    start = {(name, width): first for (name, _, width), first in zip(triples, starts, strict=False)}
-    element = [start[name, 1] for name in ("species", "Z", "numbers") if (name, 1) in start]
+    start = {
+        (name.lower(), width): first
+        for (name, _, width), first in zip(triples, starts, strict=False)
+    }
+    element = [start[name, 1] for name in ("species", "z", "numbers") if (name, 1) in start]
     if not element or ("pos", 3) not in start:
         raise wrong_line(
             path, line, f"Properties are {short(properties)}, expected species:S:1 and pos:R:3"
@@ -248,7 +291,7 @@ def _atom(path, line, cells, element, position, width):
         raise wrong_line(path, line, f"expected an element's symbol or number, got {short(symbol)}")
     coordinates = []
     for cell in cells[position : position + 3]:
-        value = finite(cell.upper().replace("D", "E"))  # Fortran's exponents may have a D
+        value = finite(with_exponent(cell))
         if value is None:
             raise wrong_line(path, line, f"expected a coordinate in angstrom, got {short(cell)}")
         if abs(value) > FARTHEST:

@@ -121,10 +121,16 @@ def _target_file(path, records, source):
         )
     if not named:
         _check_same(path, records, source, rows, ["smiles"], "no column has titles")
-    elif named[0].lower() == "index":  # numbers of rows, which may be those of another order
+    elif named[0].lower() == "index" or _are_counted([cells[named[0]] for _, cells in rows]):
+        # Numbers of rows, which may be those of another order.
         others = ["smiles", *named[1:]]
         _check_same(path, records, source, rows, others, f"both have one `{named[0]}`")
     return columns, rows
+
+
+def _are_counted(texts):
+    """Whether they are the numbers of rows, from 0 or 1."""
+    return any({str(k) for k in range(first, first + len(texts))} == set(texts) for first in (0, 1))
 
 
 def _check_same(path, records, source, rows, columns, reason):

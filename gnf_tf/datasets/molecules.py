@@ -10,7 +10,7 @@ from gnf_tf.datasets.ranges import ranges, row_numbers
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.graphs import GraphsTuple
 
-__all__ = ["FARTHEST", "SYMBOLS", "Molecules"]
+__all__ = ["FARTHEST", "RADIUS", "SYMBOLS", "Molecules"]
 
 # Largest coordinate in angstrom. Farther from 0, float32 changes distances by more than 1e-4.
 FARTHEST = 1000
@@ -31,8 +31,8 @@ _RADII = """.31 .28 1.28 .96 .84 .76 .71 .66 .57 .58 1.66 1.41 1.21 1.11 1.07 1.
     1.41 1.36 1.36 1.32 1.45 1.46 1.48 1.40 1.50 1.50 2.60 2.21 2.15 2.06 2.00 1.96 1.90 1.87 1.80
     1.69"""
 # By atomic number. Elements that are not in the table have no bonds.
-_RADIUS = np.full(1 + len(SYMBOLS), -np.inf, np.float32)
-_RADIUS[1:97] = np.array(_RADII.split(), np.float32)
+RADIUS = np.full(1 + len(SYMBOLS), -np.inf, np.float32)
+RADIUS[1:97] = np.array(_RADII.split(), np.float32)
 _BOND_TOLERANCE = 0.4  # angstrom, a common tolerance on the sum of two covalent radii
 
 _DTYPES = {
@@ -194,7 +194,7 @@ class Molecules:
         senders, receivers = senders[distinct], receivers[distinct]
 
         distance = np.linalg.norm(positions[senders] - positions[receivers], axis=1)
-        radius = _RADIUS[numbers]
+        radius = RADIUS[numbers]
         bonded = distance < radius[senders] + radius[receivers] + _BOND_TOLERANCE
         return GraphsTuple(
             nodes=np.c_[numbers, _centered(numbers, positions, n_node)].astype(np.float32),

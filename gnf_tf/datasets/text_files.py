@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import pathlib
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,17 @@ import numpy as np
 from gnf_tf.datasets.contents import AnyPath, content_of
 from gnf_tf.errors import DataError
 
-__all__ = ["finite", "number", "plain", "read_table", "read_text", "short", "whole", "wrong_line"]
+__all__ = [
+    "finite",
+    "number",
+    "plain",
+    "read_table",
+    "read_text",
+    "short",
+    "whole",
+    "with_exponent",
+    "wrong_line",
+]
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -97,13 +108,18 @@ def finite(text: str) -> float | None:
     return value if -_LARGEST <= value <= _LARGEST else None
 
 
+def with_exponent(text: str) -> str:
+    """The text of a number whose exponent has an e, where Fortran writes a D, as in 1.5D-3."""
+    return re.sub(r"(?<=[0-9.])[dD](?=[+-]?[0-9])", "e", text)
+
+
 def number(path: os.PathLike, line: int, cells: dict[str, str], name: str) -> float:
     """The number in the cell `name` of a line.
 
     Raises:
       DataError: if the cell has no number that is finite in float32.
     """
-    value = finite(cells[name])
+    value = finite(with_exponent(cells[name]))
     if value is None:
         raise wrong_line(
             path, line, f"expected a finite number as `{name}`, got {short(cells[name])}"

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse.csgraph
 
-from gnf_tf.datasets.molecules import SYMBOLS, Molecules
+from gnf_tf.datasets.molecules import RADIUS, SYMBOLS, Molecules
 from gnf_tf.models import chunking
 
 __all__ = [
     "excess",
     "feature_names",
+    "feature_numbers",
     "features",
     "joined",
     "problem",
@@ -19,6 +20,11 @@ __all__ = [
 ]
 
 _TOLERANCE = 0.05  # angstrom, by which training ranges of distances are widened
+# Training ranges of bond valences are wider by this, and leave out this share of the molecules at
+# each end: of QM9's, some carry charges that they would not have, and valences between two others'.
+_VALENCE_TOLERANCE, _ODD_SHARE = 0.2, 1e-4
+_VALENCE, _MOST_BONDS = "bond valence", 6
+_SOFTNESS = 0.37  # angstrom, Brown and Altermatt, Acta Cryst. B41, 1985, 244
 
 
 def feature_names(elements: Sequence[int]) -> list[str]:
@@ -42,13 +48,25 @@ def feature_names(elements: Sequence[int]) -> list[str]:
             for which in ("smallest", "largest")
             for pair in pairs
         ),
+        *(
+            f"{what} of {symbol} atoms with {bonds} bonds"
+            for what in ("presence", f"smallest {_VALENCE}", f"largest {_VALENCE}")
+            for symbol in symbols
+            for bonds in range(_MOST_BONDS + 1)
+        ),
     ]
+
+
+def feature_numbers(elements: Sequence[int]) -> tuple[int, ...]:
+    """Returns of how many features the models of all versions have ranges, the present one last."""
+    size, names = len(elements), feature_names(elements)
+    first = 2 + 3 * size + size * (size + 1) // 2
+    return first, len(names) - 3 * size * (_MOST_BONDS + 1), len(names)
 
 
 def sizes_and_distances(values: np.ndarray, elements: Sequence[int]) -> np.ndarray:
     """Returns the first columns of `features`: counts, and distances to nearest atoms."""
-    num_elements = len(elements)
-    return values[:, : 2 + 3 * num_elements + num_elements * (num_elements + 1) // 2]
+    return values[:, : feature_numbers(elements)[0]]
 
 
 def features(molecules: Molecules, elements: Sequence[int]) -> np.ndarray:
@@ -57,7 +75,16 @@ def features(molecules: Molecules, elements: Sequence[int]) -> np.ndarray:
     They are counts of atoms and bonds; by element, the smallest and the largest distance of an atom
     to its nearest atom in angstrom, which is NaN without such an atom; the number of parts, whether
     electrons are left over from pairs, and the smallest and the largest length of bonds by their
-    elements, NaN without such a bond. See `feature_names`.
+    elements, NaN without such a bond; and by element and number of bonds of an atom, from 0 to 6 or
+    more, the presence of such atoms (1 or 0), and their smallest and largest bond valence. See
+    `feature_names`.
+
+    The bond valence of an atom i is the sum over all other atoms j (Brown and Altermatt, 1985)
+
+        V_i = sum_j exp((R_i + R_j - r_ij) / 0.37)
+
+    with distances r_ij and covalent radii R in angstrom. An atom that lacks a hydrogen has too few
+    bonds for its valence, or too little valence for its bonds.
 
     Args:
       molecules: any number.
@@ -75,7 +102,7 @@ def features(molecules: Molecules, elements: Sequence[int]) -> np.ndarray:
 
 
 def _others(molecules, rows, elements):
-    """[len(rows), any]: bonds, nearest distances, parts, electrons modulo 2, lengths of bonds."""
+    """[len(rows), any]: the features but counts of atoms, in the order of their names."""
     graph = molecules.graph(rows)
     distance, bonded = graph.edges.T
     kind = np.searchsorted(elements, graph.nodes[:, 0])
@@ -109,14 +136,26 @@ def _others(molecules, rows, elements):
     extremes = np.full([2, len(rows), size], np.nan)
     np.fmin.at(extremes[0], (owner, kind), nearest)
     np.fmax.at(extremes[1], (owner, kind), nearest)
-    return np.c_[bonds, *extremes, parts, electrons, *lengths]
+
+    radius = RADIUS[graph.nodes[:, 0].astype(int)]
+    free = radius[graph.senders] + radius[graph.receivers] - distance
+    valence = np.bincount(graph.receivers, np.exp(free / _SOFTNESS), minlength=len(kind))
+    degree = np.bincount(graph.receivers, bonded, minlength=len(kind)).astype(int)
+    num_kinds = size * (_MOST_BONDS + 1)
+    place = owner * num_kinds + kind * (_MOST_BONDS + 1) + np.minimum(degree, _MOST_BONDS)
+    presence = np.bincount(place, minlength=len(rows) * num_kinds) > 0
+    valences = np.full([2, len(rows) * num_kinds], np.nan)
+    np.fmin.at(valences[0], place, valence)
+    np.fmax.at(valences[1], place, valence)
+    environments = [values.reshape(len(rows), -1) for values in (presence, *valences)]
+    return np.c_[bonds, *extremes, parts, electrons, *lengths, *environments]
 
 
 def training_ranges(train: Molecules, elements: Sequence[int]) -> np.ndarray:
     """Returns the smallest and the largest value of each feature, [2, num_features] float32.
 
-    Ranges of distances are wider by 0.05 angstrom on both sides. A feature that no training
-    molecule has is NaN.
+    Ranges of distances are wider by 0.05 angstrom on both sides; those of bond valences by 0.2, and
+    leave out one of 10,000 molecules on both sides. A feature that no training molecule has is NaN.
 
     Args:
       train: the training molecules, at least one.
@@ -124,8 +163,14 @@ def training_ranges(train: Molecules, elements: Sequence[int]) -> np.ndarray:
     """
     values = features(train, elements)
     ranges = np.stack([np.fmin.reduce(values), np.fmax.reduce(values)])
-    is_distance = [name.endswith("angstrom") for name in feature_names(elements)]
-    ranges += np.outer([-_TOLERANCE, _TOLERANCE], is_distance)
+    for column, name in enumerate(feature_names(elements)):
+        if name.endswith("angstrom"):
+            ranges[:, column] += -_TOLERANCE, _TOLERANCE
+        elif _VALENCE in name and not np.isnan(ranges[0, column]):
+            known = np.sort(values[~np.isnan(values[:, column]), column])
+            odd = int(len(known) * _ODD_SHARE)
+            least, largest = known[odd], known[-1 - odd]
+            ranges[:, column] = least - _VALENCE_TOLERANCE, largest + _VALENCE_TOLERANCE
     return ranges.astype(np.float32)
 
 

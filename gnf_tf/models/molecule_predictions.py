@@ -15,6 +15,8 @@ from gnf_tf.models.intervals import Intervals
 
 __all__ = ["MoleculePredictions", "check_type"]
 
+_FAR = 100.0  # spreads between targets and a model's fit of them; levels of theory differ by less
+
 
 class MoleculePredictions:
     """The methods of `MoleculeRegressor` that apply a trained model.
@@ -157,6 +159,7 @@ class MoleculePredictions:
         if not len(validation):
             raise ValueError("`validation` must have molecules, got none")
         features = familiarity.features(validation, self.elements)
+        self.warn_of_other_targets(validation, "validation")
         predicted = self._predicted(validation, batch_size)
         errors = np.abs(predicted - validation.targets)
         self.intervals = Intervals.fit(self._difficulty(features, predicted), errors)
@@ -187,6 +190,26 @@ class MoleculePredictions:
                 f"`{argument}` must have the model's targets, {expected}, got {given or 'none'}"
             )
 
+    def warn_of_other_targets(self, molecules: datasets.Molecules, argument: str) -> None:
+        """Warns of targets that are not what the model was made for, by its least-squares fit.
+
+        Args:
+          molecules: any number, with the model's targets.
+          argument: name of the molecules in the warning.
+        """
+        if not len(molecules):
+            return
+        residuals = np.abs(molecules.targets - self.fitted(molecules))
+        away = np.median(residuals, axis=0) / self.spread
+        names = np.array(self.target_names)[away > _FAR]
+        if len(names):
+            warnings.warn(
+                f"the targets {', '.join(names)} of `{argument}` are {away.max():.0f} times the "
+                "spread of the model's targets from what it expects: check that they are of the "
+                "same kind (total energies in place of atomization energies, for example, are not)",
+                stacklevel=3,
+            )
+
     def unfamiliar(self, molecules: datasets.Molecules) -> np.ndarray:
         """Returns how unlike the training molecules the molecules are, [num_molecules] float64.
 
@@ -195,11 +218,13 @@ class MoleculePredictions:
         molecules of `for_data` and of every training since. The features are numbers of atoms
         and bonds by element; the smallest and largest distance of an atom to its nearest atom by
         element, and of bonded atoms by elements, whose ranges are widened by 0.05 angstrom; the
-        number of parts that no bond joins; and whether an electron has no partner, if there is no
-        charge. After training on molecules such as QM9's, it is positive for larger molecules,
-        bonds of other elements, stretched and broken bonds, several molecules at once, radicals,
-        ions of a single charge, and positions in a wrong unit. It says nothing about new
-        arrangements of familiar bonds, nor about isotopes, which are their element.
+        number of parts that no bond joins; whether an electron has no partner, if there is no
+        charge; and which numbers of bonds the atoms of an element have, with what bond valence, see
+        `familiarity.features`. After training on molecules such as QM9's, it is positive for larger
+        molecules, bonds of other elements, stretched and broken bonds, missing hydrogens, several
+        molecules at once, radicals, ions of a single charge, and positions in a wrong unit. It says
+        nothing about new arrangements of familiar bonds, nor about isotopes, which are their
+        element.
 
         Args:
           molecules: any number, of elements in `elements`.

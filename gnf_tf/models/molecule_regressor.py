@@ -151,10 +151,10 @@ class MoleculeRegressor(MoleculePredictions, saving.Model):
             "extent_weights": (extent_weights, (len(self.elements), num_targets)),
         }
         if training_ranges is not None:
-            names = np.array([familiarity.feature_names(self.elements)])
-            before = familiarity.sizes_and_distances(names, self.elements)  # all of older files
-            kept = before if np.shape(training_ranges)[-1:] == before.shape[1:] else names
-            shapes["training_ranges"] = (training_ranges, (2, kept.shape[1]))
+            *before, number = familiarity.feature_numbers(self.elements)
+            of_file = np.shape(training_ranges)[-1:]
+            number = next((older for older in before if of_file == (older,)), number)
+            shapes["training_ranges"] = (training_ranges, (2, number))
         for field, (values, shape) in shapes.items():
             if np.shape(values) != shape:
                 raise ValueError(f"`{field}` must have shape {shape}, got {np.shape(values)}")

@@ -17,7 +17,6 @@ from gnf_tf.training.objective import Objective, Settings
 __all__ = ["RegressionObjective", "RegressionSettings"]
 
 SHOWN = 500  # molecules in TensorBoard's figures
-FAR = 100.0  # spreads between targets and a model's fit of them; levels of theory differ by less
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +60,7 @@ class RegressionObjective(Objective):
         shares = self._target_shares(module.target_names, settings.target_weights)
         names = [f"mae/{name}" for name in module.target_names]
         maes = [tf_keras.metrics.Mean(name=name) for name in names]
+        module.warn_of_other_targets(train, "train")
         shown = validation.select(np.arange(min(len(validation), SHOWN)))
         # The batches are in float32, which is too coarse for what a total energy is the sum of.
         train, validation = (
@@ -68,7 +68,6 @@ class RegressionObjective(Objective):
             for data in (train, validation)
         )
         super().__init__(module, settings, seed, train, validation, maes)
-        self._warn_of_other_targets(train.targets)
         self._shares = shares
         self._shown = shown
         self.units = dict(zip(names, module.target_units, strict=True))
@@ -90,18 +89,6 @@ class RegressionObjective(Objective):
             for i, target in enumerate(self.module.target_names)
         }
         return tf.math.divide_no_nan(total, num_molecules), num_molecules, updates
-
-    def _warn_of_other_targets(self, residuals):
-        """Warns of targets that are not what the model was made for, by residuals of its fit."""
-        away = np.median(np.abs(residuals), axis=0) / self.module.spread
-        names = np.array(self.module.target_names)[away > FAR]
-        if len(names):
-            warnings.warn(
-                f"the targets {', '.join(names)} of `train` are {away.max():.0f} times the spread "
-                "of the model's targets from what it expects: check that they are of the same kind "
-                "(total energies in place of atomization energies, for example, are not)",
-                stacklevel=2,
-            )
 
     @staticmethod
     def _target_shares(names, weights):
