@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import gnf_tf
-from gnf_tf import distributions, graphs, models, networks, training
+from gnf_tf import datasets, distributions, graphs, models, networks, training
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.training import PositionObjective, PositionSettings
 from tests import cases, checks
@@ -393,3 +393,21 @@ def test_a_bound_needs_a_draw(model):
         model.log_prob(data(), num_samples=0, seed=0)
     with pytest.raises(ValueError, match="`num_samples` must be a whole number, got 2.5"):
         model.log_prob(data(), num_samples=2.5, seed=0)
+
+
+def test_molecules_have_graphs_of_positions_and_elements():
+    molecules = datasets.molecules_from_smiles(["CO", "N"])
+    with pytest.raises(ValueError, match="`train` must be graphs, such as `position_graph`"):
+        models.PositionFlow.for_data(molecules)
+    rows = np.array([1, 0])
+    graph = molecules.position_graph(rows)
+    expected = molecules.graph(rows)
+    np.testing.assert_array_equal(graph.nodes[:, :3], expected.nodes[:, 1:])
+    elements = np.array([1, 6, 7, 8])
+    np.testing.assert_array_equal(elements[graph.nodes[:, 3:].argmax(1)], expected.nodes[:, 0])
+    assert graph.nodes.shape[1] == 7 and graph.edges.shape == (len(expected.senders), 0)
+    assert molecules.position_graph(rows, [1, 6, 7, 8, 9]).nodes.shape[1] == 8
+    with pytest.raises(ValueError, match="molecule 0 has the element O"):
+        molecules.position_graph(rows, [1, 6, 7])
+    flow = models.PositionFlow.for_data(graph, config=SMALL)
+    assert flow.attribute_size == 4 and np.isfinite(flow.log_prob(graph, seed=0)).all()

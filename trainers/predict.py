@@ -20,7 +20,7 @@ import pathlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -54,7 +54,9 @@ class Config:
     """file to be written, .csv, or graphs with a suffix that gnf_tf.datasets.write_graphs knows"""
     seed: options.Seed = 0
     """seed of samples and of an encoder's noise"""
-    coverage: float | None = None
+    coverage: (
+        Annotated[float, options.Rule("in (0, 0.999]", lambda value: 0 < value <= 0.999)] | None
+    ) = None
     """share of true values within intervals, such as 0.9, for a MoleculeRegressor: the output then
     has two more columns for each target, the ends of its intervals"""
     constraint: decoding.ConstraintName | None = None

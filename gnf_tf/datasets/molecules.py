@@ -174,7 +174,8 @@ class Molecules:
     def graph(self, rows: np.ndarray) -> GraphsTuple:
         """The molecules with the numbers `rows` in one GraphsTuple of NumPy arrays.
 
-        Each pair of different atoms has an edge in each direction.
+        Each pair of different atoms has an edge in each direction. A `models.MoleculeRegressor`
+        sees molecules so; use `position_graph` for a `models.PositionFlow`.
 
         - nodes: [num_nodes, 4] float32, the atomic number, and the position in angstrom relative to
           the molecule's center of nuclear charge.
@@ -205,6 +206,35 @@ class Molecules:
             n_node=n_node.astype(np.int32),
             n_edge=(n_node * (n_node - 1)).astype(np.int32),
         )
+
+    def position_graph(
+        self, rows: np.ndarray, elements: Sequence[int] | None = None
+    ) -> GraphsTuple:
+        """The molecules with the numbers `rows` as a `models.PositionFlow` takes them.
+
+        >>> hydride = Molecules([2], [3, 1], [[0, 0, 0], [0, 0, 1.6]], [[]], (), (), [0])
+        >>> hydride.position_graph(np.array([0])).nodes[:, 3:].tolist()  # H or Li
+        [[0.0, 1.0], [1.0, 0.0]]
+
+        Args:
+          rows: numbers of molecules.
+          elements: ascending atomic numbers; default: those of all these molecules, not only of
+            `rows`.
+
+        Returns:
+          An edge in each direction between each pair of atoms, without features, and nodes
+          [num_nodes, 3 + len(elements)] float32: the position in angstrom relative to the center of
+          nuclear charge, and 1 for the element of the atom and 0 for the others.
+
+        Raises:
+          ValueError: if a molecule has another element.
+        """
+        known = np.unique(self.atomic_numbers).tolist() if elements is None else elements
+        self.element_counts(known)  # raises for other elements
+        graph = self.graph(rows)
+        is_element = graph.nodes[:, :1] == np.asarray(known)
+        nodes = np.concatenate([graph.nodes[:, 1:], is_element], axis=1, dtype=np.float32)
+        return graph.replace(nodes=nodes, edges=np.zeros([len(graph.senders), 0], np.float32))
 
     def _owners(self):
         """[num_atoms], the row number of the molecule of each atom."""

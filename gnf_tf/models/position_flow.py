@@ -124,14 +124,18 @@ class PositionFlow(saving.Model):
 
         Args:
           train: the training graphs; their nodes have positions in the first `dimension` columns.
+            `datasets.Molecules.position_graph` makes them of molecules.
           dimension: number of coordinates of a position.
           config: sizes and choices.
 
         Raises:
-          ValueError: if `train` has no graph, its nodes are narrower than `dimension`, or all its
-            nodes are at the mean position of their graph, or near the limits of float32.
+          ValueError: if `train` has no graph or is something else, its nodes are narrower than
+            `dimension`, or all its nodes are at the mean position of their graph, or near the
+            limits of float32.
         """
         options.check_argument("dimension", options.Count, dimension)
+        if isinstance(train, datasets.Molecules):
+            raise ValueError("`train` must be graphs, such as `position_graph` of these Molecules")
         whole = datasets.GraphRows(train).whole
         node_size, edge_size = whole.nodes.shape[1], whole.edges.shape[1]
         if node_size < dimension:
