@@ -348,6 +348,38 @@ def test_attributes_that_do_not_matter_are_not_read(tmp_path):
     assert set(found.labels.tolist()) == {-1} and not found.train.any()
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".json", "folder"])
+def test_classes_that_a_file_lacks_are_given_by_their_names(suffix, tmp_path):
+    """As those of a model, for graphs that are held out."""
+    graph = nx.path_graph(3)
+    for node in graph:
+        graph.nodes[node].update(features=[node, 1.0], label="ac"[node % 2])
+    path = tmp_path / f"a{suffix}"
+    text = json.dumps(nx.node_link_data(graph, edges="edges"))
+    if suffix == ".npz":
+        save(path, SEVERAL, node_labels=["a", "c", "a", "a", "c"])
+    elif suffix == ".json":
+        path.write_text(text)
+    else:
+        path.mkdir()
+        (path / "b.json").write_text(text)
+    assert datasets.read_labeled_graphs(path).class_names == ("a", "c")
+    found = datasets.read_labeled_graphs(path, class_names=("a", "b", "c"))
+    assert found.class_names == ("a", "b", "c") and set(found.labels.tolist()) == {0, 2}
+    with pytest.raises(datasets.DataError, match="class_names"):
+        datasets.read_labeled_graphs(path, class_names=("a", "b"))
+    if suffix == ".json":
+        one = datasets.read_node_graph(path, class_names=("a", "b", "c"))
+        assert one.class_names == ("a", "b", "c") and one.labels.tolist() == [0, 2, 0]
+
+
+def test_given_names_of_classes_are_in_place_of_those_in_the_file(tmp_path):
+    path = save(tmp_path / "a.npz", ARRAYS, class_names=np.array(["p", "q"]))
+    assert datasets.read_node_graph(path).class_names == ("p", "q")
+    found = datasets.read_node_graph(path, class_names=["x", "y", "z"])
+    assert found.class_names == ("x", "y", "z")
+
+
 @pytest.mark.parametrize("dtype", ["u8", "i8", "u4", "i2"])
 def test_whole_numbers_of_any_type(dtype, tmp_path):
     names = ("n_nodes", "n_edges", "edges", "node_labels")

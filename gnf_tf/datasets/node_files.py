@@ -55,6 +55,7 @@ def read_node_graph(
     path: str | os.PathLike,
     *,
     labeled: bool = True,
+    class_names: Sequence[str] | None = None,
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
 ) -> LabeledGraph:
@@ -77,6 +78,8 @@ def read_node_graph(
       path: path of the file.
       labeled: whether labels and sets matter. Otherwise the result has none, whatever the file has,
         for a model to predict the labels.
+      class_names: see `node_graph`; in place of those in the file. Give those of a model, if labels
+        are names and the file need not have a node of each class.
       fractions: see `node_graph`.
       seed: see `node_graph`.
 
@@ -86,12 +89,14 @@ def read_node_graph(
     """
     random_parts(2**20, fractions)
     options: dict[str, Any] = {"fractions": fractions, "seed": seeds.whole_number(seed)}
+    if class_names is not None:
+        options["class_names"] = class_names
     path = user_path(path)
     if path.suffix.lower() == ".npz":
         found = _named(path, read_npz(path), _NAMES if labeled else _UNLABELED)
         names = {argument: name for argument, (name, _) in found.items()}
         with _data_errors(path, names):
-            return node_graph(**{key: value for key, (_, value) in found.items()}, **options)
+            return node_graph(**{key: value for key, (_, value) in found.items()} | options)
     graphs = read_attributed_graphs(path, [".npz"])
     if len(graphs) != 1:
         raise DataError(f"the data file {path} must hold one graph, got {len(graphs)}")
@@ -102,7 +107,12 @@ def read_node_graph(
         return node_graph_from_networkx(graphs[0], **options)
 
 
-def read_labeled_graphs(path: str | os.PathLike, *, labeled: bool = True) -> LabeledGraphs:
+def read_labeled_graphs(
+    path: str | os.PathLike,
+    *,
+    labeled: bool = True,
+    class_names: Sequence[str] | None = None,
+) -> LabeledGraphs:
     """Several graphs with labeled nodes from a file or a folder.
 
     Use this to train on some graphs and predict others, and `read_node_graph` for one graph. The
@@ -120,6 +130,7 @@ def read_labeled_graphs(path: str | os.PathLike, *, labeled: bool = True) -> Lab
       path: path of the file or the folder.
       labeled: whether the labels matter. Otherwise no node has one in the result, whatever the file
         has, for a model to predict them.
+      class_names: see `read_node_graph`; not for the files of PPI, which have their own.
 
     Raises:
       DataError: if the file is missing or damaged, or has no such graphs.
@@ -127,11 +138,11 @@ def read_labeled_graphs(path: str | os.PathLike, *, labeled: bool = True) -> Lab
     path = user_path(path)
     suffix = path.suffix.lower()
     if suffix != ".npz" and path.is_dir():
-        return _read_folder(path, labeled)
+        return _read_folder(path, labeled, class_names)
     if suffix != ".npz":
         graphs = _read_attributed(path, [".npz"], labeled)
         with _data_errors(path):
-            return labeled_graphs_from_networkx(graphs)
+            return labeled_graphs_from_networkx(graphs, class_names=class_names)
     arrays = read_npz(path)
     needed, optional = _ARRAYS if labeled else (_ARRAYS[0], ())
     missing = set(needed) - set(arrays)
@@ -140,7 +151,10 @@ def read_labeled_graphs(path: str | os.PathLike, *, labeled: bool = True) -> Lab
     names = {"n_node": "n_nodes", "n_edge": "n_edges"}
     names |= {"features": "node_attributes", "labels": "node_labels"}
     with _data_errors(path, names):
-        return _from_arrays(*(arrays[name] for name in needed), *(arrays.get(n) for n in optional))
+        found: dict[str, Any] = {name: arrays.get(name) for name in (*needed, *optional)}
+        if class_names is not None:
+            found["class_names"] = class_names
+        return _from_arrays(**found)
 
 
 def _read_attributed(path, others, labeled):
@@ -152,7 +166,7 @@ def _read_attributed(path, others, labeled):
     return graphs
 
 
-def _read_folder(folder, labeled):
+def _read_folder(folder, labeled, class_names):
     files = files_in(folder)
     if any(file.name == "ppi.zip" or file.name.endswith("_feats.npy") for file in files):
         return _joined([ppi(split, data_dir=folder) for split in MASKS])
@@ -162,11 +176,12 @@ def _read_folder(folder, labeled):
         )
     parts = [_read_attributed(file, (), labeled) for file in files]
     try:
-        return labeled_graphs_from_networkx([graph for part in parts for graph in part])
+        every = [graph for part in parts for graph in part]
+        return labeled_graphs_from_networkx(every, class_names=class_names)
     except ValueError as error:
         for file, part in zip(files, parts, strict=True):
             with _data_errors(file):  # which names the file, if one is wrong by itself
-                labeled_graphs_from_networkx(part)
+                labeled_graphs_from_networkx(part, class_names=class_names)
         raise DataError(f"the files of {folder} have wrong content: {error}") from error
 
 

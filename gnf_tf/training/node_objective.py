@@ -283,7 +283,7 @@ def check_nodes(name: str, data: Any, marked: str, module: NodeClassifier) -> No
     if data.class_names != shown:
         raise ValueError(
             f"`{name}` must have the model's classes, {', '.join(names)}, got "
-            f"{', '.join(data.class_names)}"
+            f"{', '.join(data.class_names)}; give its reader `class_names`"
         )
     width = (data.graph.nodes if isinstance(data, LabeledGraph) else data.features).shape[1]
     if width != module.input_size:
