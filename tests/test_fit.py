@@ -200,6 +200,24 @@ def test_interrupted_again_before_it_goes_on_an_epoch_has_its_metrics(
         assert found == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_global_policy_of_16_bits_does_not_scale_the_loss(molecules):
+    class Ask(tf_keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            optimizers.append(type(self.model.optimizer))
+
+    optimizers = []
+    policy = tf_keras.mixed_precision.global_policy()
+    for name in ("float32", "mixed_float16"):
+        tf_keras.mixed_precision.set_global_policy(name)
+        try:
+            training.fit(
+                new_model(molecules[0]), *molecules, epochs=1, callbacks=[Ask()], **SETTINGS
+            )
+        finally:
+            tf_keras.mixed_precision.set_global_policy(policy)
+    assert optimizers[0] is optimizers[1]
+
+
 def test_a_folder_belongs_to_one_training(molecules, tmp_path):
     """Of these data, this model, these settings."""
     train, validation = molecules
