@@ -40,6 +40,7 @@ _NOT_ANGSTROM = (
     *("nm", "nanometer", "nanometers", "pm", "picometer", "picometers", "m", "meter", "meters"),
     *("crystal", "fractional", "direct", "alat"),
 )
+_HEAD = re.compile(">[^<]*<(.*)>")  # of a data item in an sdf file
 _UNITS = re.compile("((length|distance|position|coordinate|coord|pos)s?_?)?units?", re.IGNORECASE)
 # In a comment without fields, such as "coordinates in bohr" or "Units: bohr".
 _IN_BOHR = re.compile(
@@ -344,7 +345,7 @@ def _sdf(path):
 def _data_items(lines, row, end):
     """(line, name, text) of each data item of a molecule; the text ends before a blank line."""
     while row < end:
-        match = re.match(r">[^<]*<(.*)>", lines[row])
+        match = _HEAD.match(lines[row])
         row += 1
         if match:
             text = list(itertools.takewhile(_is_data, lines[row:end]))
@@ -353,13 +354,16 @@ def _data_items(lines, row, end):
 
 
 def _is_data(line):
-    return line.strip() and not line.startswith("$$$$")
+    # A blank line before the next item may be missing.
+    return line.strip() and not line.startswith("$$$$") and not _HEAD.match(line)
 
 
 def _problem(molecule):
     """What is wrong with a molecule of an sdf file as the end of a sentence, or None."""
     if molecule is None or not molecule.GetNumAtoms():
-        return "can't be read by rdkit, expected a mol block with atoms"
+        return (
+            "can't be read by rdkit, expected a mol block, with numbers of atoms in its fourth line"
+        )
     for atom in molecule.GetAtoms():
         if not atom.GetAtomicNum():
             return f"has {atom.GetSymbol()!r} as atom {atom.GetIdx()}, expected an element"
