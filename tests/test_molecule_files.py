@@ -403,7 +403,7 @@ WRONG_FILES = [
     (
         "sdf",
         block() + "$$$$\n\n" + block() + "$$$$\n",
-        "line 12: molecule 1 can't be read by rdkit, expected a mol block, with numbers of atoms in",
+        "line 12: molecule 1 can't be read by rdkit, expected a mol block, with numbers of",
     ),
     ("sdf", block() + "$$$$\n" + block()[:150], "molecule 1 doesn't end in $$$$"),
     ("sdf", block() + "> <e>\n-40.4", "line 12: molecule 0 doesn't end in $$$$"),
@@ -491,9 +491,3 @@ def test_lone_coordinates_may_be_like_masses_and_flags(tmp_path):
         path.write_text(f"2\n\n{rows}\n")
         first = [float(cell) for cell in rows.split()[1:4]]
         np.testing.assert_allclose(datasets.read_molecules(path).positions[0], first)
-
-
-def test_data_items_without_a_blank_line_between_them(tmp_path):
-    path = tmp_path / "a.sdf"
-    path.write_text(block() + ">  <E>\n-76.4\n>  <F>\n3\n\n$$$$\n")
-    np.testing.assert_allclose(datasets.read_molecules(path, ["E", "F"]).targets, [[-76.4, 3]])

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from gnf_tf.datasets.conformers import Atoms
-from gnf_tf.datasets.text_files import number, read_table, short, wrong_line
+from gnf_tf.datasets.text_files import finite, number, read_table, short, with_exponent, wrong_line
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
-__all__ = ["Record", "any_case", "read_targets", "titles"]
+__all__ = ["Record", "any_case", "distinct_fields", "read_targets", "titles"]
 
 _TITLES = ("id", "name", "title", "index", "molecule", "molecule_id", "mol_id")
 
@@ -37,6 +37,25 @@ def any_case(names: Collection[str], name: str) -> str | None:
     """The name among `names`, or else the first that differs in case alone, or None."""
     same = [other for other in names if other.lower() == name.lower()]
     return name if name in same else next(iter(same), None)
+
+
+def distinct_fields(
+    path: pathlib.Path, items: Iterable[tuple[int, str, str]]
+) -> tuple[dict[str, str], dict[str, int]]:
+    """({name: text}, {name: line}) of the fields of a molecule, each (line, name, text).
+
+    Raises:
+      DataError: if two fields of one name have different texts, and are not the same number.
+    """
+    fields: dict[str, str] = {}
+    places: dict[str, int] = {}
+    for line, name, text in items:
+        before = fields.get(name, text)  # the same text twice may be a formula: O=C=O O=C=O
+        numbers = [finite(with_exponent(value)) for value in (before, text)]
+        if before != text and (None in numbers or numbers[0] != numbers[1]):
+            raise wrong_line(path, line, f"the field `{name}` is given for the second time")
+        fields[name], places[name] = text, line
+    return fields, places
 
 
 def read_targets(

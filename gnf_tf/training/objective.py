@@ -139,8 +139,7 @@ class Objective(tf_keras.Model, abc.ABC):
           validation: the validation data, as `batches` takes them.
           metrics: metrics that `batch_loss` updates besides the loss.
         """
-        # A global policy of 16 bits would scale the loss, though the model computes as it does.
-        super().__init__(dtype=tf.float32)
+        super().__init__(dtype=tf.float32)  # a global policy of 16 bits would scale the loss
         self.module = module
         self.settings = settings
         self.seed = seed
