@@ -179,6 +179,7 @@ def test_what_is_kept_does_not_outlive_what_a_users_network_holds():
         def __init__(self, size):
             super().__init__()
             self.gain = tf.Variable(tf.ones([size]), trainable=False)
+            self.others = [tf.Variable(v, trainable=False) for v in ("a", [True], 3, 1.5j)]
 
         def __call__(self, graph):
             total = tf.reduce_sum(graph.nodes, axis=-1, keepdims=True)
@@ -187,8 +188,10 @@ def test_what_is_kept_does_not_outlive_what_a_users_network_holds():
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
     gnf = gnf_tf.GNF(1, 4, make_conditioner=Scaled, normalization=None)
     alive = gnf.forward(graph)
+    assert gnf.forward(graph).nodes is alive.nodes
     for variable in gnf.non_trainable_variables:
-        variable.assign(tf.fill(variable.shape, 0.3))
+        if variable.dtype == tf.float32:
+            variable.assign(tf.fill(variable.shape, 0.3))
     found, expected = gnf.forward(graph).nodes, gnf.forward(checks.copied(graph)).nodes
     np.testing.assert_array_equal(found, expected)
     assert np.abs(alive.nodes - found).max() > 0.01

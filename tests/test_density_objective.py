@@ -185,8 +185,15 @@ WORDS = {
 }
 
 
+# Held-out and validation sets of own data are parts of the data.
+OWN = {
+    "test_sets": density.Config.test_sets,
+    "settings": density.Settings(batch_size=8, execution="eager"),
+}
+
+
 def make_config(run_dir, preset="quick", **changes):
-    values = WORDS | {"run_dir": run_dir} | changes
+    values = WORDS | {"run_dir": run_dir} | (OWN if "data" in changes else {}) | changes
     return density.resolve(dataclasses.replace(density.PRESETS[preset], **values))
 
 
