@@ -30,7 +30,7 @@ _NOT_ANGSTROM = (
     *("crystal", "fractional", "direct", "alat"),
 )
 _UNITS = re.compile("((length|distance|position|coordinate|coord|pos)s?_?)?units?", re.IGNORECASE)
-# In a comment without fields, such as "coordinates in bohr" or "Units: bohr".
+# In the words of a comment, such as "coordinates in bohr" or "Units: bohr".
 _IN_BOHR = re.compile(
     r"\b(coord(inate)?s?|positions?|geometry|lengths?|distances?|units?)\b[^=,;]*\bbohrs?\b",
     re.IGNORECASE,
