@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import itertools
 import json
 import math
 import os
@@ -394,14 +395,18 @@ def test_a_folder_that_cannot_be_written_is_named(molecules, tmp_path, monkeypat
         "create_file_writer": tf.summary,
         "flush": type(tf.summary.create_file_writer(str(tmp_path / "writer"))),
     }
-    for name, error in full.items():
+    # TensorBoard's writers flush as a training begins, and after batches and epochs.
+    for name, error, good in [(*item, 0) for item in full.items()] + [
+        ("flush", full["flush"], good) for good in range(1, 7)
+    ]:
         with monkeypatch.context() as patch:
             owner = owners[name]
-            patch.setattr(owner, name, mock.Mock(side_effect=error))
+            errors = itertools.chain([None] * good, itertools.repeat(error))
+            patch.setattr(owner, name, mock.Mock(side_effect=errors))
             with pytest.raises(
-                UserError, match=f"can't write .*{name}: (x; )?No space left on device"
+                UserError, match=f"can't write .*{good}{name}: (x; )?No space left on device"
             ):
-                train(tmp_path / name)
+                train(tmp_path / f"{good}{name}")
 
 
 def test_two_trainings_at_once_do_not_share_a_folder(molecules, tmp_path):

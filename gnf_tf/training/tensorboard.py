@@ -1,5 +1,6 @@
 """The summaries that TensorBoard shows, and the progress bar."""
 
+import contextlib
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Summaries", "show_figure", "write_projector", "write_scores"]
 
 TRAIN, VALIDATION = "train", "validation"  # two runs in TensorBoard, whose charts show both
-# More summaries than an epoch has: nothing is written before `flush`, whose errors are caught.
+# More summaries than an epoch has: nothing is written before `_writer`, which catches errors, ends.
 _MAX_QUEUE = 10_000
 
 
@@ -91,21 +92,29 @@ class Summaries(tf_keras.callbacks.Callback):
         rate = self.model.optimizer.learning_rate
         if isinstance(rate, tf_keras.optimizers.schedules.LearningRateSchedule):
             rate = rate(step)
-        with self._train.as_default(step=step):
+        with self._writer(self._train):
             tf.summary.scalar("training/learning_rate", rate)
             tf.summary.scalar("training/input_wait_share", self._objective.input_wait.share)
             for index, variable in enumerate(self._objective.trained):
                 tf.summary.histogram(f"weights/{index:03d}/{variable.name}", variable)
-        with self._validation.as_default(step=step), self._objective.averages_applied():
+        with self._writer(self._validation), self._objective.averages_applied():
             for name, value in self._objective.diagnose().items():
                 tf.summary.scalar(f"diagnostics/{name}", value)
             self._objective.summarize()
-        with writing(self._folder):
-            self._train.flush()
-            self._validation.flush()
+
+    @contextlib.contextmanager
+    def _writer(self, writer):
+        """In this context, summaries are those of the writer, which writes them at its end."""
+        default = writer.as_default(step=self.model.optimizer.iterations)
+        default.__enter__()
+        try:
+            yield
+        finally:
+            with writing(self._folder):
+                default.__exit__(None, None, None)
 
     def _write(self, writer, logs):
-        with writer.as_default(step=self.model.optimizer.iterations):
+        with self._writer(writer):
             for name, value in logs.items():
                 unit = self._objective.units.get(name)
                 tf.summary.scalar(name if unit is None else f"{name} [{unit}]", value)
