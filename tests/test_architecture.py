@@ -30,7 +30,7 @@ ALLOWED = {
     "reversible": {
         *("custom_gradient", "graphs", "options", "seeds", "substitution", "traces", "xla"),
     },
-    "bijectors": {"graphs", "networks", "options", "reversible", "seeds", "traces"},
+    "bijectors": {"graphs", "networks", "options", "reversible", "seeds"},
     "distributions": {"graphs", "networks", "reversible", "seeds"},
     "models": {
         "custom_gradient",

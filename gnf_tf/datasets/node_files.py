@@ -103,7 +103,8 @@ def read_node_graph(
     with _data_errors(path):
         if not labeled:
             whole = graphs_with_features(graphs)
-            return node_graph(whole.nodes.numpy(), np.stack([whole.senders, whole.receivers]))
+            edges = np.stack([whole.senders, whole.receivers])
+            return node_graph(whole.nodes.numpy(), edges, **options)
         return node_graph_from_networkx(graphs[0], **options)
 
 

@@ -159,7 +159,7 @@ class MoleculePredictions:
         if not len(validation):
             raise ValueError("`validation` must have molecules, got none")
         features = familiarity.features(validation, self.elements)
-        self.warn_of_other_targets(validation, "validation")
+        self.warn_of_other_targets(validation.targets - self.fitted(validation), "validation")
         predicted = self._predicted(validation, batch_size)
         errors = np.abs(predicted - validation.targets)
         self.intervals = Intervals.fit(self._difficulty(features, predicted), errors)
@@ -190,17 +190,14 @@ class MoleculePredictions:
                 f"`{argument}` must have the model's targets, {expected}, got {given or 'none'}"
             )
 
-    def warn_of_other_targets(self, molecules: datasets.Molecules, argument: str) -> None:
-        """Warns of targets that are not what the model was made for, by its least-squares fit.
+    def warn_of_other_targets(self, residuals: np.ndarray, argument: str) -> None:
+        """Warns of targets that are not what the model was made for.
 
         Args:
-          molecules: any number, with the model's targets.
+          residuals: [num_molecules, num_targets] for any molecules, their targets minus `fitted`.
           argument: name of the molecules in the warning.
         """
-        if not len(molecules):
-            return
-        residuals = np.abs(molecules.targets - self.fitted(molecules))
-        away = np.median(residuals, axis=0) / self.spread
+        away = np.median(np.abs(residuals), axis=0) / self.spread
         names = np.array(self.target_names)[away > _FAR]
         if len(names):
             warnings.warn(

@@ -60,13 +60,13 @@ class RegressionObjective(Objective):
         shares = self._target_shares(module.target_names, settings.target_weights)
         names = [f"mae/{name}" for name in module.target_names]
         maes = [tf_keras.metrics.Mean(name=name) for name in names]
-        module.warn_of_other_targets(train, "train")
         shown = validation.select(np.arange(min(len(validation), SHOWN)))
         # The batches are in float32, which is too coarse for what a total energy is the sum of.
         train, validation = (
             dataclasses.replace(data, targets=data.targets - module.fitted(data))
             for data in (train, validation)
         )
+        module.warn_of_other_targets(train.targets, "train")
         super().__init__(module, settings, seed, train, validation, maes)
         self._shares = shares
         self._shown = shown

@@ -73,11 +73,9 @@ class Summaries(tf_keras.callbacks.Callback):
                 tf.summary.create_file_writer(str(folder / side), _MAX_QUEUE)
                 for side in (TRAIN, VALIDATION)
             )
-            writer = tf.summary.create_file_writer(str(folder))
-            with writer.as_default(step=0):
-                hp.hparams(plain, trial_id="/".join(folder.parts[-3:]))
-                tf.summary.text("configuration", f"| option | value |\n| --- | --- |\n{rows}")
-            writer.close()
+        with _summaries_of(folder, step=0):
+            hp.hparams(plain, trial_id="/".join(folder.parts[-3:]))
+            tf.summary.text("configuration", f"| option | value |\n| --- | --- |\n{rows}")
 
     def on_train_batch_end(self, batch, logs=None):
         if batch % max(1, self.params["steps"] // 20) == 0:
@@ -120,6 +118,16 @@ class Summaries(tf_keras.callbacks.Callback):
                 tf.summary.scalar(name if unit is None else f"{name} [{unit}]", value)
 
 
+@contextlib.contextmanager
+def _summaries_of(folder, step):
+    """In this context, summaries are those of the run folder."""
+    with writing(folder):
+        writer = tf.summary.create_file_writer(str(folder))
+        with writer.as_default(step=step):
+            yield
+        writer.close()
+
+
 def write_scores(folder: pathlib.Path, scores: Mapping[str, float], step: int) -> None:
     """Writes final scores as scalars of the run folder, for the HPARAMS page.
 
@@ -131,12 +139,9 @@ def write_scores(folder: pathlib.Path, scores: Mapping[str, float], step: int) -
     Raises:
       UserError: if the folder can't be written.
     """
-    with writing(folder):
-        writer = tf.summary.create_file_writer(str(folder))
-        with writer.as_default(step=step):
-            for name, value in scores.items():
-                tf.summary.scalar(name, value)
-        writer.close()
+    with _summaries_of(folder, step):
+        for name, value in scores.items():
+            tf.summary.scalar(name, value)
 
 
 def show_figure(folder: pathlib.Path, name: str, figure: "Figure", step: int) -> None:
@@ -153,12 +158,9 @@ def show_figure(folder: pathlib.Path, name: str, figure: "Figure", step: int) ->
     """
     from gnf_tf import plots
 
-    with writing(folder):
+    with _summaries_of(folder, step):
         figure.savefig(folder / f"{name}.png", dpi=110)
-        writer = tf.summary.create_file_writer(str(folder))
-        with writer.as_default(step=step):
-            tf.summary.image(name, plots.to_image(figure))
-        writer.close()
+        tf.summary.image(name, plots.to_image(figure))
 
 
 def write_projector(
