@@ -133,6 +133,21 @@ def test_every_format_gives_the_same_molecules(name, write, made):
     assert molecules.targets.shape == (2, 0) and molecules.target_names == ()
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_titles_are_read_with_the_molecules(name, write):
+    expected = None if name == "numbered" else NAMES
+    assert datasets.read_molecules(write(name)).titles == expected
+
+
+def test_smiles_strings_are_titles_where_a_file_has_none(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("smiles,name,id\nO,water,\nC,,\n")
+    assert datasets.read_molecules(path).titles == ("water", "C")
+    path.write_text("smiles\nO\nC\n")
+    assert datasets.read_molecules(path).titles == ("O", "C")
+    assert datasets.molecules_from_smiles(["O"]).titles == ("O",)
+
+
 @pytest.mark.parametrize("name", WITH_FIELDS)
 def test_fields_of_a_file_are_targets(name, write):
     molecules = datasets.read_molecules(write(name), ["gap", "energy [kcal/mol]"])

@@ -133,6 +133,16 @@ def test_rows_are_chosen_by_number_or_mask_and_what_is_neither_is_named():
             molecules.select(rows)
 
 
+def test_titles_stay_with_their_molecules():
+    molecules = Molecules(**arrays(), titles=["water", "methane", "HF"])
+    assert molecules.select([2, 0]).titles == ("HF", "water")
+    assert molecules.select(molecules.n_atoms == 5).titles == ("methane",)
+    assert Molecules(**arrays()).select([0]).titles is None
+    for titles, message in ((["water"], "3 texts, got 1"), ([1, 2, 3], "a sequence of texts")):
+        with pytest.raises(ValueError, match=f"`titles` must be {message}"):
+            Molecules(**arrays(), titles=titles)
+
+
 def test_molecules_are_compared_by_identity():
     molecules = Molecules(**arrays())
     assert molecules == molecules and molecules != Molecules(**arrays())

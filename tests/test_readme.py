@@ -54,4 +54,4 @@ def test_own_molecules_to_predictions(tmp_path):
             importlib.import_module(script.removesuffix(".py").replace("/", ".")).main()
     with open(tmp_path / "predictions.csv", newline="") as file:
         heads, *rows = csv.reader(file)
-    assert heads == ["molecule", "energy [eV]", "unfamiliar"] and len(rows) == 30
+    assert heads == ["molecule", "title", "energy [eV]", "unfamiliar"] and len(rows) == 30

@@ -319,6 +319,33 @@ def test_an_element_in_no_training_molecule_is_an_error_before_training(
     assert not (tmp_path / "run").exists()
 
 
+def test_columns_of_the_molecules_own_table_are_targets(monkeypatch, capsys, tmp_path):
+    """Beside a column of text; a run belongs to its targets; answers have the titles."""
+    path, run = tmp_path / "mine.csv", tmp_path / "run"
+    smiles = ["C" * k for k in range(1, 11)]
+    rows = [f"{text},alkane,{k},{-k}" for k, text in enumerate(smiles)]
+    path.write_text("\n".join(["smiles,note,logS [1],gap (eV)", *rows]))
+    trainer = importlib.import_module("trainers.qm9")
+    words = [*CASES[0].words, *EAGER, "--data", path, "--run-dir", run, "--epochs", 1]
+    main(monkeypatch, trainer, *words, "--targets", "gap", "logS")
+    main(monkeypatch, predict, run / "model.npz", path, "--out", tmp_path / "answers.csv")
+    with open(tmp_path / "answers.csv", newline="") as file:
+        heads, *found = csv.reader(file)
+    assert heads == ["molecule", "title", "gap [eV]", "logS [1]", "unfamiliar"]
+    assert [row[1] for row in found] == smiles
+    line = fails(monkeypatch, capsys, trainer, *words, "--targets", "logS")
+    assert "holds a run with targets_digest = ['gap', 'logS'], not ['logS']" in line
+    for given, message in (
+        ([path], "line 2: expected a finite number as `note`, got 'alkane'"),
+        (["logD"], "expected a field `logD`, got"),
+        (["gap", "gap"], "--targets: `targets` must be distinct names"),
+        ([], "--targets must be given"),
+    ):
+        words[-3] = tmp_path / "new"
+        line = fails(monkeypatch, capsys, trainer, *words, "--targets", *given)
+        assert message in line and not words[-3].exists()
+
+
 def test_a_weight_of_no_target_is_an_error_before_training(monkeypatch, capsys, tmp_path):
     words, _ = CASES[0].own(tmp_path)
     words += ["--target-weights", "dipol", 2.0, "--run-dir", tmp_path / "run"]

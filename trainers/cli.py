@@ -78,6 +78,10 @@ class Options:
         """The name of the training data in results."""
         return self.dataset if self.data is None else str(self.data)
 
+    def contents(self) -> dict[str, Any]:
+        """Returns digests of the user's files: a run belongs to their contents, not to paths."""
+        return {} if self.data is None else {"data_digest": digest(self.data)}
+
     def placed(self, *names: str, **changes: Any) -> Self:
         """Returns the options with a run folder, which is named after the run unless it was given.
 
@@ -273,12 +277,9 @@ def once(
     # A run whose model was deleted is finished again, from its last checkpoint.
     is_done = path.exists() and (config.run_dir / "model.npz").exists()
     data = None if is_done else load()
-    # A run belongs to the contents of the user's files, not to their paths.
-    files = {name: getattr(config, name, None) for name in ("data", "targets")}
-    digests = {f"{name}_digest": digest(file) for name, file in files.items() if file}
     own = config.run_dir / CONFIG
     is_new = not own.exists()
-    open_run(config.run_dir, flat(config) | digests, name=CONFIG, free=FREE)
+    open_run(config.run_dir, flat(config) | config.contents(), name=CONFIG, free=FREE)
     if data is None:
         return read_json(path)
     try:

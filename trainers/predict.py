@@ -5,14 +5,14 @@
     python trainers/predict.py runs/density/seed0/model.npz sets.csv --out log_probs.csv
     python trainers/predict.py runs/generation/seed0/model.npz 1000 --out graphs.g6
 
-A MoleculeRegressor predicts targets of molecules; the column "unfamiliar" is above 0 for a molecule
-unlike the training molecules. A NodeClassifier predicts classes of nodes and their probabilities. A
-GraphDensity computes log-densities of node features in nats, where low ones indicate anomalies; if
---out is a file of graphs, it samples new features for the input's graphs, which are written without
-self loops. A PositionFlow does the same with positions. A GraphGenerator generates a number of
-graphs, or graphs of the sizes of the input's; if --out is a csv file, it computes log-densities of
-the embeddings of the input's graphs, or, if trainers/autoencoder.py trained the auto-encoder alone,
-how well it reconstructs each graph.
+A MoleculeRegressor predicts targets of molecules, beside their titles or SMILES strings; the column
+"unfamiliar" is above 0 for a molecule unlike the training molecules. A NodeClassifier predicts
+classes of nodes and their probabilities. A GraphDensity computes log-densities of node features in
+nats, where low ones indicate anomalies; if --out is a file of graphs, it samples new features for
+the input's graphs, which are written without self loops. A PositionFlow does the same with
+positions. A GraphGenerator generates a number of graphs, or graphs of the sizes of the input's; if
+--out is a csv file, it computes log-densities of the embeddings of the input's graphs, or, if
+trainers/autoencoder.py trained the auto-encoder alone, how well it reconstructs each graph.
 """
 
 import dataclasses
@@ -126,7 +126,8 @@ def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
     for message in {str(warning.message): None for warning in caught}:
         print(f"warning: {message}", file=sys.stderr)
     # A list, because targets may be named "unfamiliar", or "gap" and "gap lower".
-    table = [
+    table = [] if molecules.titles is None else [pd.Series(molecules.titles, name="title")]
+    table += [
         pd.Series(values[:, i], name=f"{name}{end}{f' [{unit}]' if unit else ''}")
         for i, (name, unit) in enumerate(zip(model.target_names, model.target_units, strict=True))
         for end, values in columns.items()

@@ -11,7 +11,7 @@ import functools
 import pathlib
 import sys
 import warnings
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 if __name__ == "__main__":  # Python adds the folder of a script to its path, not the project's
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -23,6 +23,7 @@ from gnf_tf import datasets, options, plots, training
 from gnf_tf.datasets import Molecules
 from gnf_tf.datasets.molecules import SYMBOLS
 from gnf_tf.errors import UserError
+from gnf_tf.files import user_path
 from gnf_tf.models import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.composition import composition
 from gnf_tf.training import RegressionSettings, distribution
@@ -44,8 +45,9 @@ class Config(cli.Options):
     """The options of the trainer; one that is not given has the preset's value."""
 
     dataset: ClassVar[str] = "qm9"
-    targets: cli.Path = None
-    """csv file with a row of targets for each molecule of --data"""
+    targets: tuple[str, ...] = ()
+    """csv file with a row of targets for each molecule of --data; or names of fields of --data,
+    such as columns of a csv file"""
     readouts: dict[str, str] = dataclasses.field(default_factory=dict)
     """pairs of a target and its read-out (scalar, dipole, extent or gap), as in "--readouts moment
     dipole"; default: those of QM9's mu [D], r2 [bohr^2] and gap [eV], and scalar for all others"""
@@ -67,6 +69,18 @@ class Config(cli.Options):
     """mirrored uses all GPUs of a machine; multi-worker those of several, each with a TF_CONFIG"""
     network: Annotated[RegressorConfig, cli.FLAT] = RegressorConfig(num_vectors=16, message_size=24)
     settings: Annotated[RegressionSettings, cli.FLAT] = RegressionSettings(learning_rate=4e-3)
+
+    @property
+    def target_source(self) -> pathlib.Path | tuple[str, ...]:
+        """The targets as `datasets.read_molecules` takes them: a file, or names."""
+        is_file = len(self.targets) == 1 and self.targets[0].lower().endswith(".csv")
+        return user_path(self.targets[0]) if is_file else self.targets
+
+    def contents(self) -> dict[str, Any]:
+        """See `cli.Options`."""
+        source = self.target_source
+        found = cli.digest(source) if isinstance(source, pathlib.Path) else list(source)
+        return super().contents() | ({"targets_digest": found} if found else {})
 
 
 ALL = {"train_size": None, "validation_size": None, "test_size": None}
@@ -93,9 +107,9 @@ def resolve(config: Config) -> Config:
     Raises:
       UserError: naming the option, its value and what was expected.
     """
-    if config.targets is not None and config.data is None:
+    if config.targets and config.data is None:
         raise UserError(
-            f"--targets needs --data, whose molecules they are of, got {config.targets}"
+            f"--targets needs --data, whose molecules they are of, got {' '.join(config.targets)}"
         )
     sizes = ("train_size", "validation_size", "test_size")
     config.check_source(PRESETS[config.preset], "target", *sizes, "data_dir")
@@ -109,9 +123,10 @@ def load(config: Config) -> tuple[Molecules, Molecules, Molecules]:
       UserError: for a size that a split does not have, or molecules without targets.
     """
     if config.data is not None:
-        molecules = datasets.read_molecules(config.data, targets=config.targets)
-        if not molecules.target_names:
+        if not config.targets:
             raise UserError(f"--targets must be given, for {config.data} has none to learn")
+        with report.as_options("targets"):
+            molecules = datasets.read_molecules(config.data, config.target_source)
         with report.as_options("fractions"):
             parts = molecules.split(config.fractions, seed=config.seed)
         unseen = set(molecules.atomic_numbers.tolist()) - set(parts[0].atomic_numbers.tolist())

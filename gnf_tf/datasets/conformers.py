@@ -33,7 +33,7 @@ _SEED = 1  # seed of the embedding, fixed so that a SMILES string has one geomet
 
 
 def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
-    """Molecules from SMILES strings, with approximate 3-D positions and without targets.
+    """Molecules from SMILES strings, their titles, with approximate positions, without targets.
 
     rdkit adds the hydrogens, embeds the atoms with ETKDGv3 and a fixed seed, and optimizes the
     positions with the force field MMFF94, or with UFF if MMFF94 lacks parameters, such as those of
@@ -56,7 +56,8 @@ def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
     """
     if isinstance(smiles, str):
         raise ValueError(f"`smiles` must be a sequence of strings, got {smiles!r}")
-    return from_atoms(conformers(list(smiles)))
+    atoms = conformers(list(smiles))
+    return from_atoms(atoms, titles=smiles)
 
 
 class SmilesError(ValueError):
@@ -74,6 +75,7 @@ def from_atoms(
     targets: np.ndarray | None = None,
     names: Sequence[str] = (),
     units: Sequence[str] = (),
+    titles: Sequence[str] | None = None,
 ) -> Molecules:
     """Molecules from the atoms of each, numbered from 0; see `Molecules`.
 
@@ -95,6 +97,7 @@ def from_atoms(
         target_names=tuple(names),
         target_units=tuple(units),
         index=np.arange(len(atoms)),
+        titles=titles,
     )
 
 

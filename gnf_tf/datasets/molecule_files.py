@@ -59,7 +59,8 @@ def read_molecules(
         or in the list: "energy [eV]" or "energy (eV)", the latter with a space; log(P) is a name.
 
     Returns:
-      The molecules in the order of the file, with `index` 0, 1, ...
+      The molecules in the order of the file, with `index` 0, 1, ... and with their titles, or their
+      SMILES strings if the file has no titles.
 
     Raises:
       ValueError: if `targets` is neither a csv file nor a list of distinct names.
@@ -88,7 +89,12 @@ def read_molecules(
     for record, (_, positions, _) in zip(records, atoms, strict=True):
         if len(set(map(tuple, positions.astype(np.float32).tolist()))) < len(positions):
             raise wrong_line(path, record.line, "two atoms of this molecule have the same position")
-    return from_atoms(atoms, values, names, units)
+    named = [record.title or _smiles(record) for record in records]
+    return from_atoms(atoms, values, names, units, named if any(named) else None)
+
+
+def _smiles(record):
+    return record.atoms if isinstance(record.atoms, str) else ""
 
 
 def _csv(path):

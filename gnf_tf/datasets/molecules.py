@@ -68,6 +68,7 @@ class Molecules:
       target_names: the name of each column of `targets`; distinct.
       target_units: the unit of each column of `targets`.
       index: [num_molecules] int64, the number of each molecule in its data set.
+      titles: the name of each molecule, or its SMILES string; None if they have none.
 
     Raises:
       ValueError: if shapes do not agree, a number of atoms is below 1, an atomic number or a
@@ -82,12 +83,16 @@ class Molecules:
     target_names: tuple[str, ...]
     target_units: tuple[str, ...]
     index: np.ndarray
+    titles: tuple[str, ...] | None = None
 
     def __post_init__(self):
         given = {field: _array(field, getattr(self, field)) for field in _DTYPES}
-        texts = {field: _texts(field, getattr(self, field)) for field in _TEXTS}
+        fields = _TEXTS if self.titles is None else [*_TEXTS, "titles"]
+        texts = {field: _texts(field, getattr(self, field)) for field in fields}
         vars(self).update(texts)
         _check(given, self.target_names, self.target_units)
+        if self.titles is not None and len(self.titles) != len(self):
+            raise ValueError(f"`titles` must be {len(self)} texts, got {len(self.titles)}")
         vars(self).update((k, v.astype(_DTYPES[k], copy=False)) for k, v in given.items())
 
     def __len__(self) -> int:
@@ -118,6 +123,9 @@ class Molecules:
             targets=self.targets[rows],
             index=self.index[rows],
         )
+        if self.titles is not None:
+            kept = np.arange(len(self))[rows].tolist()
+            vars(chosen).update(titles=tuple(self.titles[row] for row in kept))
         return chosen
 
     @property
