@@ -33,7 +33,7 @@ _SEED = 1  # seed of the embedding, fixed so that a SMILES string has one geomet
 
 
 def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
-    """Molecules from SMILES strings, their titles, with approximate positions, without targets.
+    """Molecules from SMILES strings, with approximate 3-D positions and without targets.
 
     rdkit adds the hydrogens, embeds the atoms with ETKDGv3 and a fixed seed, and optimizes the
     positions with the force field MMFF94, or with UFF if MMFF94 lacks parameters, such as those of
@@ -47,7 +47,7 @@ def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
     ([3, 8], (1, 6, 8))
 
     Args:
-      smiles: one string for each molecule.
+      smiles: one string for each molecule, which becomes its title.
 
     Raises:
       ValueError: if rdkit can't parse, embed or optimize a molecule, or a string has several
@@ -97,7 +97,7 @@ def from_atoms(
         target_names=tuple(names),
         target_units=tuple(units),
         index=np.arange(len(atoms)),
-        titles=titles,
+        titles=None if titles is None else tuple(titles),
     )
 
 
