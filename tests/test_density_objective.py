@@ -238,7 +238,7 @@ def test_own_graphs_are_compared_with_a_gaussian(tmp_path):
     assert "floor" not in table and "a Gaussian" in table
 
 
-@pytest.mark.parametrize("preset", ["quick", "paper", "best"])
+@pytest.mark.parametrize("preset", ["quick", "paper"])  # best is quick with more and wider steps
 @pytest.mark.parametrize("name", ["gnf", "realnvp"])
 def test_presets_start_near_the_data(name, preset):
     """Built, and one step taken; a realnvp's nodes are independent, a gnf's are not."""

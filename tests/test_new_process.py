@@ -1,4 +1,7 @@
-"""A model file, loaded in another process, gives the same numbers to the bit."""
+"""A model file, loaded in another process, gives the same numbers to the bit.
+
+And data have the same digest there, by which a run is resumed.
+"""
 
 import pathlib
 import subprocess
@@ -8,6 +11,7 @@ import networkx as nx
 import numpy as np
 
 from gnf_tf import datasets, models
+from gnf_tf.training.fit import digest
 from tests import test_graph_density, test_node_classifier, test_positions
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -46,8 +50,12 @@ def numbers(model):
     return np.concatenate([np.ravel(answer) for answer in answers])
 
 
+WORDS = {f"word {i}" for i in range(20)}  # their order depends on the process
+
+
 def answer_all(folder):
-    """For each model file of the folder, a file of its numbers."""
+    """For each model file of the folder, a file of its numbers; and the digest of WORDS."""
+    (pathlib.Path(folder) / "digest").write_text(digest([WORDS, {"a": 1}]))
     for path in pathlib.Path(folder).glob("*.npz"):
         np.save(path.with_suffix(".npy"), numbers(models.load(path)))
 
@@ -60,3 +68,4 @@ def test_a_file_gives_the_same_numbers_to_the_bit(tmp_path):
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=ROOT)
     for name, model in made.items():
         np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), numbers(model), name)
+    assert (tmp_path / "digest").read_text() == digest([WORDS, {"a": 1}])
