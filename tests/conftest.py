@@ -1,9 +1,6 @@
-"""What concerns the tests' seconds and memory: how XLA compiles, and where and when files run."""
+"""What concerns the tests' seconds: how programs are compiled, and in which order files run."""
 
-import concurrent.futures
 import gc
-import inspect
-import multiprocessing
 import os
 
 import pytest
@@ -14,14 +11,14 @@ import pytest
 # with the fused loops that users have. Flags of the user's own replace this one.
 QUICK_XLA = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", QUICK_XLA)  # before TensorFlow is imported
+# To make oneDNN's kernels takes longer than such small matrices take with Eigen's.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 # What TensorFlow traces are many objects and few cycles: at Python's thresholds, searching them for
 # cycles takes 4 % of the seconds.
 gc.set_threshold(100_000, 20, 50)
 
-# So that no process works on one of them while the others have finished. XLA's programs stay in
-# the memory of a process; the files that compile most come first, each to a process of its own,
-# and then those whose work is done by processes of their own.
+# So that no process works on one of them while the other has finished.
 LONGEST = (
     "test_trainers",
     "test_reversible_inputs",
@@ -42,12 +39,6 @@ LONGEST = (
 )
 
 
-def keep_half_steps(patch=setattr):
-    from gnf_tf.reversible import half_step  # TensorFlow reads `XLA_FLAGS` as it is imported
-
-    patch(half_step, "_HALF_STEPS", {})
-
-
 @pytest.fixture(scope="module")
 def kept_half_steps():
     """Keeps what is traced of a layer for later tests of a file, whose layers are often alike.
@@ -55,32 +46,8 @@ def kept_half_steps():
     Otherwise it is freed with the model of each test.
     """
     with pytest.MonkeyPatch.context() as patch:
-        keep_half_steps(patch.setattr)
+        patch.setattr("gnf_tf.reversible.half_step._HALF_STEPS", {})
         yield
-
-
-@pytest.fixture(scope="module")
-def process(request):
-    """The process in which the tests of a file run that use this fixture, see below.
-
-    It is for files that compile much: later files don't have its memory on top of theirs.
-    """
-    prepare = keep_half_steps if "kept_half_steps" in request.fixturenames else None
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, spawn, prepare) as executor:
-        yield executor
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem):
-    """Runs a test that uses the fixture `process` there, with its other arguments."""
-    arguments = pyfuncitem.funcargs
-    if "process" not in arguments:
-        return None
-    names = inspect.signature(pyfuncitem.obj).parameters
-    kept = {name: arguments[name] for name in names}
-    arguments["process"].submit(pyfuncitem.obj, **kept).result()
-    return True
 
 
 @pytest.fixture(scope="module")

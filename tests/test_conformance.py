@@ -13,7 +13,7 @@ import gnf_tf
 from gnf_tf import graphs
 from tests import cases, checks
 
-pytestmark = pytest.mark.usefixtures("process", "kept_half_steps")
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
 
 CHECKS = (
     checks.round_trip,

@@ -48,9 +48,12 @@ def test_every_set_is_of_simple_connected_graphs_of_its_sizes(sets, name):
 @pytest.mark.parametrize("name", datasets.GRAPH_SETS)
 def test_split_is_of_80_and_20_percent(sets, name):
     number = SETS[name][0]
-    train, test = (datasets.GRAPH_SETS[name](split) for split in ("train", "test"))
-    assert len(train) == number * 8 // 10 and len(train) + len(test) == number
-    assert [edges(g) for g in train + test] == [edges(g) for g in sets[name]]
+    first = number * 8 // 10
+    # Of the large graphs, which take long to draw, the shorter part alone.
+    for split in ("test",) if name in ("community", "stochastic_blocks") else ("train", "test"):
+        part = sets[name][:first] if split == "train" else sets[name][first:]
+        assert list(map(edges, datasets.GRAPH_SETS[name](split))) == list(map(edges, part))
+    assert len(sets[name]) == number
     with pytest.raises(ValueError, match="`split` must be 'train', 'test' or 'all', got 'valid'"):
         datasets.GRAPH_SETS[name]("valid")
 

@@ -17,7 +17,7 @@ from gnf_tf.substitution import created_variables
 from tests import cases, checks
 from tests.checks import EXECUTIONS
 
-pytestmark = pytest.mark.usefixtures("process", "kept_half_steps")
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
 
 NUM_STEPS = 3
 

@@ -1,7 +1,6 @@
 """Every notebook runs from top to bottom in its quick mode, and is kept with its outputs."""
 
 import json
-import os
 import pathlib
 
 import matplotlib
@@ -20,15 +19,15 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-@pytest.mark.usefixtures("process")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_in_quick_mode(path):
+def test_runs_in_quick_mode(path, monkeypatch):
     """The cells are plain Python: no kernel is needed.
 
     Nor is a process for each size whose memory is measured, as `test_benchmarks` starts them.
     """
-    os.environ["GNF_QUICK"] = "1"
-    processes.in_process = lambda worker, *arguments, limit_mb: worker(*arguments)
+    monkeypatch.setenv("GNF_QUICK", "1")
+    run_here = lambda worker, *arguments, limit_mb: worker(*arguments)  # noqa: E731
+    monkeypatch.setattr(processes, "in_process", run_here)
     matplotlib.use("agg")
     names: dict = {"__name__": "__main__"}
     for cell in code_cells(path):

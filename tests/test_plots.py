@@ -154,21 +154,21 @@ def test_graph_gallery_unfolds_a_grid(side):
 
 
 LARGE = {
-    "tree": nx.barabasi_albert_graph(4000, 1, seed=0),
-    "star": nx.star_graph(4000),
-    "parts": nx.gnp_random_graph(4000, 2e-4, seed=0),
-    "empty": nx.empty_graph(4000),
+    "tree": nx.barabasi_albert_graph(2000, 1, seed=0),
+    "star": nx.star_graph(2000),
+    "parts": nx.gnp_random_graph(2000, 4e-4, seed=0),
+    "empty": nx.empty_graph(2000),
 }
 
 
 @pytest.mark.parametrize("name", LARGE)
 def test_a_large_graph_costs_no_matrix_of_its_nodes(name):
-    """Such a matrix has 128 MB; the layout by all distances holds several, and cubes them."""
+    """Such a matrix has 32 MB; the layout by all distances holds several, and cubes them."""
     graph = LARGE[name]
     tracemalloc.start()
     try:
         one, two = (plots.graph_gallery({"a": [graph]}, columns=1).axes[0] for _ in range(2))
-        assert tracemalloc.get_traced_memory()[1] < 100e6
+        assert tracemalloc.get_traced_memory()[1] < 30e6
     finally:
         tracemalloc.stop()
     places = offsets(one)

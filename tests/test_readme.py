@@ -16,7 +16,6 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.usefixtures("process")
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
 def test_python_block(code, tmp_path):
     """In a folder where it may save files."""
@@ -41,7 +40,6 @@ def test_commands_set_up_what_they_need(marker, job):
     assert command == f"{set_up} && {job}"
 
 
-@pytest.mark.usefixtures("process")
 def test_own_molecules_to_predictions(tmp_path):
     """The chemist's two commands, in a folder with such files."""
     [block] = re.findall(r"```bash\n([^`]*--data[^`]*)```", README)

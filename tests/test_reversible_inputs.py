@@ -21,7 +21,7 @@ from gnf_tf.substitution import held_values, substituted
 from tests import cases
 from tests.checks import EXECUTIONS
 
-pytestmark = pytest.mark.usefixtures("process", "kept_half_steps")
+pytestmark = pytest.mark.usefixtures("kept_half_steps")
 
 WIDTH = 2
 
