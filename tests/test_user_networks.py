@@ -1,5 +1,6 @@
 """Networks of users' own classes, which look at themselves in ways that ours do not."""
 
+import copy
 import functools
 import itertools
 from typing import NamedTuple
@@ -218,6 +219,107 @@ def test_the_same_numbers_in_a_loop(name):
     looped, plain = net(True), net(False)
     expected = plain(graph).nodes
     np.testing.assert_allclose(tf.function(looped)(graph).nodes, expected, rtol=1e-4, atol=1e-5)
+
+
+class Settings:
+    """A user's object without weights."""
+
+    def __init__(self):
+        self.scale = 1.0
+
+    def __setitem__(self, key, value):
+        self.scale = value
+
+    def __float__(self):
+        return self.scale
+
+
+HELD = {
+    "dict": (dict.fromkeys([0], 1.0), lambda held: held[0]),
+    "list": ([1.0], lambda held: held[0]),
+    "array": (np.ones(1, np.float32), lambda held: held[0]),
+    "object": (Settings(), float),
+}
+
+
+@pytest.mark.parametrize("execution", checks.EXECUTIONS)
+@pytest.mark.parametrize("name", HELD)
+def test_what_is_changed_in_place_is_changed_in_this_network_alone(name, execution):
+    """And in no other of the same structure, of this model or another, which share programs."""
+    held, read = HELD[name]
+
+    class Holding(Own):
+        def make(self, size, scale):
+            self.w, self.held = weight(size), copy.deepcopy(held)
+
+        def get(self):
+            return self.w * read(self.held)
+
+    made = []
+
+    def make(size):
+        made.append(Holding(size, None))
+        return made[-1]
+
+    tf.random.set_seed(0)
+    gnf, other = (gnf_tf.GNF(2, 4, make_conditioner=make, normalization=None) for _ in range(2))
+
+    def found(gnf):
+        run = checks.EXECUTIONS[execution](functools.partial(answers, gnf))
+        return tf.nest.flatten(run(GRAPH.replace(nodes=tf.identity(GRAPH.nodes))))
+
+    before = found(gnf), found(other)
+    made[0].held[0] = 3.0
+    for a, b in zip(found(other), before[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    expected = tf.nest.flatten(answers(gnf.copy(memory="stored"), GRAPH))
+    for a, b in zip(found(gnf), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+    assert max(np.abs(a - b).max() for a, b in zip(expected, before[0], strict=True)) > 0.1
+
+
+def of_gradients(w):
+    """A network of the gradient of an energy."""
+
+    @tf.function
+    def slope(x, w):
+        return tf.gradients(tf.reduce_sum(tf.sin(tf.matmul(x, w))), x)[0]
+
+    return lambda graph: graph.replace(nodes=tf.matmul(tf.sin(slope(graph.nodes, w)), w))
+
+
+def mapped(w):
+    return lambda graph: graph.replace(nodes=tf.vectorized_map(tf.sin, tf.matmul(graph.nodes, w)))
+
+
+@pytest.mark.parametrize("make", [of_gradients, mapped])
+def test_networks_may_trace_functions(make):
+    graph = cases.mixed_graph(tf.float32).replace(edges=None, globals=None)
+    gnf = gnf_tf.GNF(1, 4, make_conditioner=lambda size: make(weight(size)), normalization=None)
+    found = [answers(gnf.copy(memory=memory), graph) for memory in ("reversible", "stored")]
+    for a, b in zip(*map(tf.nest.flatten, found), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    assert np.abs(found[0][0] - graph.nodes).max() > 0.1
+
+
+@pytest.mark.parametrize("options", [{}, {"unconnected_gradients": "zero"}])
+def test_tapes_of_a_networks_own_are_refused(options):
+    """They would record nothing, and the gradient be None or 0."""
+
+    def make(size):
+        w = weight(size)
+
+        def network(graph):
+            with tf.GradientTape() as tape:
+                tape.watch(graph.nodes)
+                energy = tf.reduce_sum(tf.sin(tf.matmul(graph.nodes, w)))
+            slope = tape.gradient(energy, graph.nodes, **options)
+            return graph.replace(nodes=tf.matmul(slope, w))
+
+        return network
+
+    with pytest.raises(ValueError, match="must give a network without a tf.GradientTape of its"):
+        gnf_tf.GNF(1, 4, make_conditioner=make)
 
 
 def test_what_python_knows_is_read_at_each_trace():

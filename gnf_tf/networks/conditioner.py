@@ -139,7 +139,9 @@ def make_variables(
       ValueError: if the network uses a variable that can't be found, or makes new ones at each
         call; or for what `reversible` forbids.
     """
-    with tf.init_scope(), created_variables() as created:
+    # The scope stops recording, which networks with tapes of their own don't survive.
+    scope = contextlib.nullcontext() if tf.executing_eagerly() else tf.init_scope()
+    with scope, created_variables() as created:
         # The watcher sees trainable variables only, but also where operations are fused.
         with record.VariableWatcher() as watcher:
             result = evaluate()
@@ -151,11 +153,15 @@ def make_variables(
         operations: set[str] = set()
         handles: dict[int, tf.Tensor] = {}  # of the variables that are used
         tensors: dict[int, tf.Tensor] = {}  # float tensors that were there before
+        num_run = 0
         now = tf.constant(0)._id  # eager tensors are numbered as they are made
 
-        def observe(operation, inputs, *_):
+        def observe(operation, inputs, *_, **unused):  # the latter as functions are traced
+            del unused
+            nonlocal num_run
             if operation in ("DestroyResourceOp", b"DestroyResourceOp"):
                 return  # Python frees an object that has nothing to do with the network
+            num_run += 1
             _operations(operation, operations)
             handles.update((id(x), x) for x in inputs if x.dtype == tf.resource)
             older = (x for x in inputs if x.dtype.is_floating and getattr(x, "_id", now) < now)
@@ -165,6 +171,8 @@ def make_variables(
         try:
             with _training_phase() if reversible else contextlib.nullcontext():
                 evaluate()
+                if reversible and not description.is_pure:
+                    _check_tapeless(argument, evaluate, lambda: num_run)
         finally:
             op_callbacks.remove_op_callback(observe)
     if len(created) > num_created:
@@ -191,6 +199,31 @@ def _training_phase():
         warnings.simplefilter("ignore")  # users are to hand `training` over, which we can't do here
         with contextlib.nullcontext() if keras is None else keras.backend.learning_phase_scope(1):
             yield
+
+
+def _check_tapeless(argument, evaluate, num_run):
+    """Raises if the network computes something else where tapes don't record.
+
+    That is how a reversible stack runs, so that no tape around it keeps what it computes.
+
+    Args:
+      argument: see `make_variables`.
+      evaluate: see `make_variables`.
+      num_run: returns how many operations were run, at first by one evaluation.
+    """
+    before = num_run()
+    try:
+        with record.stop_recording():
+            evaluate()
+        is_same, cause = num_run() == 2 * before, None
+    except Exception as error:
+        is_same, cause = False, error
+    if not is_same:
+        raise ValueError(
+            f"`{argument}` must give a network without a tf.GradientTape of its own, which records "
+            "nothing while a reversible stack computes; take this gradient by tf.gradients in a "
+            "tf.function"
+        ) from cause
 
 
 def _check_repeatable(argument, operations):

@@ -69,9 +69,10 @@ class HalfStep:
         """Keeps a layer that stands for all those of its structure, without its values.
 
         It is a copy, since the attributes of the layer itself can be assigned others later; but
-        models of Keras, which keep records of their parts, are not copied.
+        models of Keras, which keep records of their parts, are not copied. See `_is_intact`.
         """
         self._layer, self._held = layer, description.values
+        self._structure = description.structure
         self._is_pure = description.is_pure
         self.sums_along_edges = True  # as far as is known: whether it needs the order of edges
         self._compiled: dict[Hashable, tuple[Callable[..., Any], list[tf.Variable]]] = {}
@@ -84,16 +85,25 @@ class HalfStep:
         with tf.init_scope() if are_eager else contextlib.nullcontext():
             self._held = [_stand_in(value) for value in values]
             self._layer = substituted(layer, dict(zip(map(id, values), self._held, strict=True)))
+            self._structure = described(self._layer).structure
 
     @classmethod
     def of(cls, layer: ReversibleLayer) -> tuple["HalfStep", list[tf.Variable | tf.Tensor]]:
         """The half step that `layer` shares with others like it, and the values that it holds."""
         description = described(layer)
         half_step = _HALF_STEPS.get(description.structure)
-        if half_step is None:
+        if half_step is None or not half_step._is_intact():
             half_step = _HALF_STEPS[description.structure] = cls(layer, description)
         getattr(layer, "__dict__", {})[_ATTRIBUTE] = half_step
         return half_step, description.values
+
+    def _is_intact(self):
+        """Whether the layer that is kept is still as it was.
+
+        Its containers, arrays and objects without values are those of the layer that it was made
+        of, and a user's code may change them in place, for that layer alone.
+        """
+        return self._is_pure or described(self._layer).structure == self._structure
 
     def __deepcopy__(self, memo: Any) -> "HalfStep":
         """The copy of a layer has the same structure, and so the same half step."""
