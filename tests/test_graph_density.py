@@ -370,3 +370,30 @@ def test_ranks_widen_the_input_of_each_network_where_a_node_sees_all(attention, 
         for frequencies in (0, 3)
     )
     assert with_ranks - size == added
+
+
+def test_conditions_in_other_units_are_standardized(tmp_path):
+    """Globals in kelvin and lengths in picometers; of usual ones nothing changes."""
+    rng, graph = np.random.default_rng(0), graphs.fully_connected([4] * 20, 2)
+    edges, of_graph = rng.normal(size=[len(graph.senders), 1]), rng.normal(size=[20, 1])
+    edges, of_graph = ((x - x.mean()) / x.std() for x in (edges, of_graph))
+    usual = graph.replace(
+        nodes=tf.constant(rng.normal(size=[80, 2]), tf.float32),
+        edges=tf.constant(edges, tf.float32),
+        globals=tf.constant(of_graph, tf.float32),
+    )
+    given = usual.replace(edges=150.0 + 20.0 * usual.edges, globals=300.0 + 20.0 * usual.globals)
+    made = [
+        models.GraphDensity.for_data(data, models.DensityConfig(**SMALL)) for data in (usual, given)
+    ]
+    assert made[0].edge_units is None and made[0].global_units is None
+    for i, (one, other) in enumerate(zip(*(m.trainable_variables for m in made), strict=True)):
+        one.assign_add(0.3 * tf.random.stateless_normal(one.shape, [i, 7]))
+        other.assign(one)
+    found = made[1].log_prob(given)
+    np.testing.assert_allclose(found, made[0].log_prob(usual), rtol=1e-3, atol=1e-3)
+    for field in ("edges", "globals"):
+        other = usual.replace(**{field: -getattr(usual, field)})
+        assert np.abs(made[0].log_prob(other) - found).max() > 0.01
+    made[1].save(tmp_path / "model.npz")
+    np.testing.assert_array_equal(models.load(tmp_path / "model.npz").log_prob(given), found)

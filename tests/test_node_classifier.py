@@ -315,3 +315,33 @@ def test_one_class_is_nothing_to_learn(several):
         data = datasets.node_graph(np.eye(4), [[0, 1, 2], [1, 2, 3]], [1, -1, 1, 1], train=[0, 2])
     with pytest.raises(ValueError, match="at least two classes, got '.*' alone; a label -1 means"):
         models.NodeClassifier.for_data(data)
+
+
+@pytest.mark.parametrize("node_size", [4, None])
+def test_features_in_other_units_are_standardized(node_size, tmp_path):
+    """A year tells as much as the years since then; of usual features nothing changes."""
+    rng, (offset, scale) = np.random.default_rng(0), ([0.0, 2000.0, 0.0], [1.0, 30.0, 1e5])
+    usual = rng.normal(size=[40, 3])
+    usual[:, 1:] = (usual[:, 1:] - usual[:, 1:].mean(axis=0)) / usual[:, 1:].std(axis=0)
+    usual = np.c_[usual, np.zeros(40)]
+    given = np.c_[usual[:, :3] * scale + offset, np.full(40, 300.0)]  # one is constant
+    edges = rng.integers(40, size=[2, 80])
+    networks = [datasets.node_graph(x, edges, rng.integers(3, size=40)) for x in (usual, given)]
+    config = models.ClassifierConfig(**SMALL | {"node_size": node_size})
+    made = [models.NodeClassifier.for_data(network, config) for network in networks]
+    assert made[0].feature_units is None
+    np.testing.assert_allclose(made[1].feature_units[:, 0], [0.0, 1.0])
+    for variable, same in zip(randomized(made[1]).variables, made[0].variables, strict=True):
+        same.assign(variable)
+    expected, found = (m.predict_proba(x) for m, x in zip(made, networks, strict=True))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    made[1].save(tmp_path / "model.npz")
+    np.testing.assert_array_equal(
+        models.load(tmp_path / "model.npz").predict_proba(networks[1]), found
+    )
+
+
+@pytest.mark.parametrize("units", [np.ones([2, 2]), np.zeros([2, 3]), [[0, 0, np.nan], [1, 1, 1]]])
+def test_wrong_units_are_named(units):
+    with pytest.raises(ValueError, match=r"`feature_units` must be finite offsets .*\(2, 3\), got"):
+        models.NodeClassifier(3, NAMES, feature_units=units)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gnf_tf import bijectors, graphs, networks, options, reversible
 from gnf_tf.models import flow_parts
+from gnf_tf.models.scales import in_units
 
 __all__ = ["DensityConfig", "make_flow"]
 
@@ -66,7 +67,13 @@ class DensityConfig:
 
 
 def make_flow(
-    config: DensityConfig, mean: np.ndarray, scale: np.ndarray, edge_size: int, global_size: int
+    config: DensityConfig,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    edge_size: int,
+    global_size: int,
+    edge_units: np.ndarray | None = None,
+    global_units: np.ndarray | None = None,
 ) -> bijectors.GNF:
     """Makes a GNF whose first step standardizes the node features: (x - mean) / scale.
 
@@ -76,13 +83,16 @@ def make_flow(
       scale: [node_size], positive, divides the features.
       edge_size: width of the edge features.
       global_size: width of the global features.
+      edge_units: [2, edge_size], offset and scale by which the networks standardize edge features,
+        see `scales.units_of`; None: they don't.
+      global_units: the same of the globals.
     """
     return _StandardizedGNF(
         mean,
         scale,
         num_steps=config.num_steps,
         node_size=len(mean),
-        make_conditioner=functools.partial(_make_conditioner, config),
+        make_conditioner=functools.partial(_make_conditioner, config, edge_units, global_units),
         coupling=flow_parts.coupling(config),
         normalization=None if config.normalization == "none" else config.normalization,
         mean_scaling=config.mean_scaling and config.attention != "none",
@@ -93,7 +103,7 @@ def make_flow(
     )
 
 
-def _make_conditioner(config, output_size):
+def _make_conditioner(config, edge_units, global_units, output_size):
     """Makes the network of a coupling, which is the identity or close to it at initialization."""
     attends = config.attention != "none"
     to_all = config.attention == "all"
@@ -124,7 +134,8 @@ def _make_conditioner(config, output_size):
         network = networks.MLP(
             (*hidden, output_size), activation=tf.nn.leaky_relu, output_scale=0.0
         )
-    network = _Conditioned(network, config.conditioner == "message_passing")
+    sees_edges = config.conditioner == "message_passing"
+    network = _Conditioned(network, sees_edges, edge_units, global_units)
     if to_all and config.rank_frequencies:
         network = networks.Ranked(network, config.rank_frequencies)
     return network
@@ -164,13 +175,16 @@ class _Standardization(reversible.ReversibleLayer):
 class _Conditioned(snt.Module):
     """A network that gets globals as further node features, and edge features if it uses them."""
 
-    def __init__(self, network, sees_edges):
+    def __init__(self, network, sees_edges, edge_units, global_units):
         super().__init__(name="conditioned")
         self._network, self._sees_edges = network, sees_edges
+        self._edge_units, self._global_units = edge_units, global_units
 
     def __call__(self, graph):
         if graph.globals.shape[-1]:
-            of_graph = graphs.to_nodes(graph.globals, graph)
+            of_graph = graphs.to_nodes(in_units(graph.globals, self._global_units), graph)
             graph = graph.replace(nodes=tf.concat([graph.nodes, of_graph], axis=-1))
-        edges = graph.edges if self._sees_edges else graph.edges[:, :0]
+        edges = graph.edges[:, :0]
+        if self._sees_edges:
+            edges = in_units(graph.edges, self._edge_units)
         return self._network(graph.replace(edges=edges, globals=graph.globals[:, :0]))

@@ -13,7 +13,7 @@ from gnf_tf import datasets, distributions, graphs, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import chunking, flow_parts, saving
 from gnf_tf.models.density_flow import DensityConfig, make_flow
-from gnf_tf.models.scales import check_scales
+from gnf_tf.models.scales import check_scales, check_units, units_of
 from gnf_tf.networks.conditioner import sample_graph
 
 __all__ = ["DensityConfig", "GraphDensity"]
@@ -54,6 +54,8 @@ class GraphDensity(saving.Model):
         mean: np.ndarray | None = None,
         scale: np.ndarray | None = None,
         config: DensityConfig | None = None,
+        edge_units: np.ndarray | None = None,
+        global_units: np.ndarray | None = None,
         name: str = "graph_density",
     ):
         """Makes the flow and its variables; `for_data` derives the arguments from graphs.
@@ -65,6 +67,9 @@ class GraphDensity(saving.Model):
           mean: [node_size], mean of each node feature; default: zeros.
           scale: [node_size], positive, standard deviation of each node feature; default: ones.
           config: sizes and choices; an `attention` of None means "edges".
+          edge_units: [2, edge_size], offset and scale by which the networks standardize edge
+            features, see `scales.units_of`; None: they don't.
+          global_units: the same of the globals.
           name: name of the module.
 
         Raises:
@@ -87,7 +92,10 @@ class GraphDensity(saving.Model):
                 raise ValueError(f"`{field}` must be {node_size} finite numbers, got {values}")
         if not (self.scale > 0).all():
             raise ValueError(f"`scale` must be positive, got {self.scale}")
-        self.gnf = make_flow(config, self.mean, self.scale, edge_size, global_size)
+        self.edge_units = check_units("edge_units", edge_units, edge_size)
+        self.global_units = check_units("global_units", global_units, global_size)
+        units = (self.edge_units, self.global_units)
+        self.gnf = make_flow(config, self.mean, self.scale, edge_size, global_size, *units)
         signature = graphs.specs(sample_graph(node_size, edge_size, global_size))
         self._log_prob, self._to_data = (
             tf.function(function, input_signature=[signature], autograph=False)
@@ -99,6 +107,8 @@ class GraphDensity(saving.Model):
         cls, train: Graphs | datasets.PointSets, config: DensityConfig | None = None
     ) -> Self:
         """Makes a model for graphs with the feature widths, means and deviations of `train`.
+
+        Of edge features and globals, those are standardized that have values beyond 10 in size.
 
         Args:
           train: the training graphs: a GraphsTuple, or networkx graphs with node attributes
@@ -120,14 +130,16 @@ class GraphDensity(saving.Model):
             is_set = config.attention is None and _is_fully_connected(whole)
             config = _resolved(config, edge_size, is_set)
             mean, scale = _moments(whole.nodes) if node_size > 1 else (None, None)
-            model = cls(node_size, edge_size, global_size, mean, scale, config)
+            units = units_of(whole.edges), units_of(whole.globals)
+            model = cls(node_size, edge_size, global_size, mean, scale, config, *units)
         if config.normalization == "act_norm":
             model.gnf.initialize(model.some_of(train))
         return model
 
     def arguments(self) -> dict[str, Any]:
         """See `saving.Model.arguments`."""
-        names = ("node_size", "edge_size", "global_size", "mean", "scale")
+        sizes = ("node_size", "edge_size", "global_size")
+        names = (*sizes, "mean", "scale", "edge_units", "global_units")
         return {name: getattr(self, name) for name in names}
 
     def distribution(self, topology: Graphs) -> tfp.distributions.TransformedDistribution:

@@ -1,28 +1,25 @@
 """Node classification from features and edges, by reversible message passing (section 4)."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, Self, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Self
 
-import networkx as nx
 import numpy as np
 import tensorflow as tf
 
 from gnf_tf import graphs, networks, options
 from gnf_tf.datasets import LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.labeled_graphs import check_names, check_several_classes
-from gnf_tf.datasets.node_graphs import graphs_with_features
 from gnf_tf.graphs import GraphsTuple
-from gnf_tf.models import saving
+from gnf_tf.models import saving, scales
 from gnf_tf.models.grevnet import GRevNet
 from gnf_tf.models.neumann_rbp import NeumannRBP
+from gnf_tf.models.node_inputs import Graphs, node_graphs
 from gnf_tf.networks.dropout import dropout
 from gnf_tf.networks.linear import Linear
 from gnf_tf.options import OptionError
 
-__all__ = ["ClassifierConfig", "Graphs", "NodeClassifier"]
-
-Graphs: TypeAlias = GraphsTuple | LabeledGraph | LabeledGraphs | nx.Graph | Sequence[nx.Graph]
+__all__ = ["ClassifierConfig", "NodeClassifier"]
 
 # With more message passing steps, each step is scaled by _FEW_STEPS / num_steps.
 _FEW_STEPS = 5
@@ -133,6 +130,7 @@ class NodeClassifier(saving.Model):
         class_names: Sequence[str],
         multi_label: bool = False,
         config: ClassifierConfig = ClassifierConfig(),
+        feature_units: np.ndarray | None = None,
         name: str = "node_classifier",
     ):
         """Makes the network and its variables; `for_data` derives the arguments from data.
@@ -142,6 +140,8 @@ class NodeClassifier(saving.Model):
           class_names: [num_classes] distinct names of the classes or labels.
           multi_label: whether a node has any number of labels in place of one class.
           config: sizes and choices; the attribute `config` has its defaults filled in.
+          feature_units: [2, input_size], offset and scale by which node features are standardized,
+            see `scales.units_of`; None: they are not.
           name: name of the module.
 
         Raises:
@@ -153,6 +153,7 @@ class NodeClassifier(saving.Model):
         chosen: Any = self.checked_config(config).resolved()
         self.config = config = chosen
         self.input_size = int(input_size)
+        self.feature_units = scales.check_units("feature_units", feature_units, self.input_size)
         self.class_names = check_names(class_names)
         if not self.class_names:
             raise ValueError("`class_names` must be at least one, got none")
@@ -190,6 +191,8 @@ class NodeClassifier(saving.Model):
     ) -> Self:
         """Makes a model for the feature width and the classes or labels of `train`.
 
+        It standardizes the features that have values beyond 10 in size, such as years.
+
         Args:
           train: the training data.
           config: sizes and choices.
@@ -202,7 +205,8 @@ class NodeClassifier(saving.Model):
             raise ValueError(f"`train` must be a LabeledGraph or LabeledGraphs, got {kind}")
         nodes = train.graph.nodes if isinstance(train, LabeledGraph) else train.features
         check_several_classes(train)
-        return cls(nodes.shape[1], train.class_names, train.is_multi_label, config)
+        units = scales.units_of(nodes)
+        return cls(nodes.shape[1], train.class_names, train.is_multi_label, config, units)
 
     def arguments(self) -> dict[str, Any]:
         """See `saving.Model.arguments`."""
@@ -210,6 +214,7 @@ class NodeClassifier(saving.Model):
             "input_size": self.input_size,
             "class_names": self.class_names,
             "multi_label": self.multi_label,
+            "feature_units": self.feature_units,
         }
 
     def _make_conditioner(self, output_size):
@@ -258,7 +263,8 @@ class NodeClassifier(saving.Model):
           graph: one or more graphs.
           seed: int32 [2], seed of the dropout in training; None: no dropout.
         """
-        nodes = dropout(graph.nodes, self.config.feature_dropout, seed)
+        nodes = scales.in_units(graph.nodes, self.feature_units)
+        nodes = dropout(nodes, self.config.feature_dropout, seed)
         return nodes if self.embed is None else tf.nn.relu(self.embed(nodes))
 
     def start(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> GraphsTuple:
@@ -319,7 +325,7 @@ class NodeClassifier(saving.Model):
 
         Arguments and errors: see `predict`.
         """
-        for part in _parts(graph):
+        for part in node_graphs(graph):
             part = graphs.fill_missing(part)
             if part.nodes.dtype.is_floating:
                 part = part.map(lambda v: tf.cast(v, tf.float32), ("nodes", "edges", "globals"))
@@ -372,27 +378,3 @@ class NodeClassifier(saving.Model):
         """
         logits = self._answers(graph)[1]
         return logits > 0 if self.multi_label else logits.argmax(axis=1).astype(np.int32)
-
-
-def _parts(graph):
-    """Yields GraphsTuples of one or more graphs."""
-    graph = graph.graph if isinstance(graph, LabeledGraph) else graph
-    if isinstance(graph, GraphsTuple):
-        return [graph]
-    if isinstance(graph, LabeledGraphs):
-        return (graph.graph(row)[0] for row in range(len(graph)))
-    is_list = isinstance(graph, Iterable) and not isinstance(graph, nx.Graph | str)
-    members = list(graph) if is_list else [graph]
-    if not all(isinstance(member, nx.Graph) for member in members):
-        kinds = ", ".join(sorted({type(member).__name__ for member in members}))
-        raise ValueError(
-            "`graph` must be a GraphsTuple, LabeledGraph, LabeledGraphs or networkx graphs, got "
-            f"{'a list of ' if is_list else ''}{kinds}"
-        )
-    return [graphs_with_features([_without_loops(member) for member in members])] if members else []
-
-
-def _without_loops(graph):
-    graph = nx.Graph(graph)
-    graph.remove_edges_from(list(nx.selfloop_edges(graph)))
-    return graph

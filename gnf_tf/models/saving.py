@@ -21,8 +21,10 @@ _FORMAT = "gnf_tf.model 1"
 _HEADER, _STATISTICS, _WEIGHTS = "header", "statistics/", "weights/"
 # Arguments that files of earlier versions lack, by class; the constructor knows their values there.
 _LATER = {
+    "GraphDensity": {"edge_units", "global_units"},
     "GraphGenerator": {"stage", "draws_edges"},
     "MoleculeRegressor": {"readouts", "extent_weights", "training_ranges"},
+    "NodeClassifier": {"feature_units"},
 }
 
 
