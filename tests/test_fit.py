@@ -341,6 +341,8 @@ def test_numbers_of_numpy_resume_the_same_run(finished, molecules):
         ("history.json", None),
         ("history.json", b"{}"),
         ("history.json", b"[]"),
+        ("history.json", b"[1]"),
+        ("history.json", b"[{}]"),
         ("training.json", b"[]"),
         ("checkpoints/checkpoint", b""),
         ("checkpoints/checkpoint", b"model_che"),
@@ -356,6 +358,28 @@ def test_a_damaged_file_is_named(name, content, finished, molecules, tmp_path):
     again = {"epochs": 1, "folder": tmp_path / "run", **SETTINGS}
     with pytest.raises(UserError, match=f"{name}.*choose another run folder"):
         training.fit(new_model(molecules[0]), *molecules, **again)
+
+
+def test_a_damaged_checkpoint_costs_an_epoch(molecules, tmp_path):
+    """There are two; training goes on from the one before, and says so."""
+
+    def train():
+        settings = {"epochs": 2, "folder": tmp_path, **SETTINGS}
+        return training.fit(new_model(molecules[0]), *molecules, **settings).history
+
+    expected = train()
+    parts = sorted((tmp_path / "checkpoints").glob("ckpt-*.data*"))
+    assert len(parts) == 2
+    parts[1].write_bytes(parts[1].read_bytes()[:10])
+    with pytest.warns(UserWarning, match="ckpt-2 can't be read .*goes on from the one before it"):
+        found = train()
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values, rel=1e-4), name
+    assert train() == found
+    for part in parts:
+        part.write_bytes(b"")
+    with pytest.raises(UserError, match="ckpt-. can't be read .*choose another run folder"):
+        train()
 
 
 def test_a_model_of_other_statistics_does_not_get_the_weights(finished, molecules):
@@ -493,6 +517,8 @@ def test_digests_tell_data_apart(molecules):
     values += [nx.Graph(features=[1.0]), nx.Graph(features=[2.0])]
     assert len({digest(value) for value in values}) == len(values)
     assert digest(molecules[0]) == digest(molecules[0].select(np.arange(24)))
+    titled = dataclasses.replace(molecules[0], titles=["a"] * 24)
+    assert digest(molecules[0]) == digest(titled)  # titles don't change a training
 
 
 class Opaque:

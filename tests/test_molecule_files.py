@@ -145,7 +145,19 @@ def test_smiles_strings_are_titles_where_a_file_has_none(tmp_path):
     assert datasets.read_molecules(path).titles == ("water", "C")
     path.write_text("smiles\nO\nC\n")
     assert datasets.read_molecules(path).titles == ("O", "C")
-    assert datasets.molecules_from_smiles(["O"]).titles == ("O",)
+    assert datasets.molecules_from_smiles(text for text in ["O"]).titles == ("O",)
+
+
+@pytest.mark.parametrize("header", [",smiles", "index,smiles", "mol_id,smiles"])
+def test_numbers_of_rows_are_no_titles(header, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{header}\n0,O\n1,C\n")
+    assert datasets.read_molecules(path).titles == ("O", "C")
+    path.write_text(f"{header},name,id\n0,O,water,w\n1,C,methane,m\n")
+    assert datasets.read_molecules(path).titles == ("w", "m")
+    path = tmp_path / "mine.xyz"
+    path.write_text(EXTENDED.replace("e=1", "index=0 name=a id=7"))
+    assert datasets.read_molecules(path).titles == ("7",)
 
 
 @pytest.mark.parametrize("name", WITH_FIELDS)

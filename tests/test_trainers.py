@@ -168,13 +168,32 @@ def test_a_model_that_was_deleted_comes_back(finished, monkeypatch, tmp_path):
         pytest.skip("the others keep their files as these do")
     shutil.copytree(finished.run_dir, tmp_path / "run")
     model = tmp_path / "run" / finished.case.folder / "model.npz"
-    model.unlink()
+    if finished.case.folder == "":
+        model.write_bytes(model.read_bytes()[:100])  # a damaged file is as good as none
+    else:
+        model.unlink()
     with monkeypatch.context() as patch:
         stopping(patch, lambda state: True)  # no step is taken again
         main(patch, finished.module, *finished.words, "--run-dir", tmp_path / "run")
     again, before = models.load(model), models.load(finished.folder / "model.npz")
     for a, b in zip(again.variables, before.variables, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"rows": null}'])
+def test_damaged_results_are_computed_again(content, finished, monkeypatch, tmp_path):
+    """Or a training that is intact would be given up."""
+    if finished.case.trainer != "qm9":
+        pytest.skip("the others keep their results as this one does")
+    shutil.copytree(finished.run_dir, tmp_path / "run")
+    (tmp_path / "run" / "results.json").write_text(content)
+    with monkeypatch.context() as patch:
+        stopping(patch, lambda state: True)  # no step is taken again
+        main(patch, finished.module, *finished.words, "--run-dir", tmp_path / "run")
+    found, expected = (
+        read_json(path / "results.json") for path in (tmp_path / "run", finished.run_dir)
+    )
+    assert found["rows"] == expected["rows"]
 
 
 def test_tensorboard_compares_runs(finished):

@@ -19,7 +19,7 @@ import numpy as np
 
 from gnf_tf import graphs, plots, training
 from gnf_tf.models import GraphGenerator
-from trainers import cli, generator_options, report
+from trainers import cli, generator_options, report, runner
 from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 from trainers.generator_options import Options as Config
@@ -76,7 +76,7 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
 def main() -> None:
     """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    summary = cli.train(config, load, train_and_evaluate, lambda config, runs: {})
+    summary = runner.train(config, load, train_and_evaluate, lambda config, runs: {})
     lines = generator_options.reconstruction_lines(summary["runs"])
     if config.data is None:
         lines.append(f"paper, test: {PAPER}")

@@ -21,7 +21,7 @@ from gnf_tf.datasets import LabeledGraph
 from gnf_tf.errors import DataError, UserError
 from gnf_tf.models import ClassifierConfig
 from gnf_tf.training import NodeSettings
-from trainers import cli, node_report, report
+from trainers import cli, node_report, report, runner
 from trainers.node_report import train_and_evaluate
 
 # Table 1 of the paper, test accuracy; it has no results for Citeseer.
@@ -127,7 +127,7 @@ def load(config: Config, seed: int) -> tuple[LabeledGraph, ...]:
 def main() -> None:
     """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__, {"neumann_rbp": node_report.neumann_rbp}))
-    summary = cli.train(config, load, train_and_evaluate, node_report.summarize)
+    summary = runner.train(config, load, train_and_evaluate, node_report.summarize)
     report.show(config, node_report.table(summary), "graph.npz")
 
 

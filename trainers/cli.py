@@ -1,6 +1,5 @@
-"""Command lines of the trainers: options, errors of one line, and one model for each seed."""
+"""Command lines of the trainers: options, and errors of one line."""
 
-import contextlib
 import dataclasses
 import difflib
 import functools
@@ -23,7 +22,6 @@ from gnf_tf.datasets.npz_graphs import marked_as_test
 from gnf_tf.datasets.splits import random_parts
 from gnf_tf.datasets.tu_files import tu_name
 from gnf_tf.errors import DataError, UserError
-from gnf_tf.training import distribution, environment, open_run, read_json, write_json
 
 __all__ = [
     "FLAT",
@@ -32,22 +30,14 @@ __all__ = [
     "command_line",
     "digest",
     "flat",
-    "once",
     "parse",
-    "replicas",
     "run",
-    "train",
 ]
 
 Config = TypeVar("Config", bound="Options")
 FLAT = tyro.conf.arg(name="")  # the options of a nested dataclass get no prefix
 Preset = Literal["quick", "paper", "best"]
 Path = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")]
-# A run may be resumed with other values of these options, because they change no result.
-FREE = ("run_dir", "data_dir", "data", "targets", "checkpoint_minutes", "strategy")
-
-CONFIG = "config.json"  # the options of the run that a folder holds
-
 TOO_LITTLE_MEMORY = "there is too little memory; smaller sizes or batches may help"
 AGAIN = """The same command resumes an interrupted run, and prints a finished run's table again. The
 trained model is the file model.npz in the run folder, or in its folder of each seed, for
@@ -261,46 +251,6 @@ def flat(config: Any) -> dict[str, Any]:
     return values
 
 
-def once(
-    config: Config, load: Callable[[], tuple], compute: Callable[..., dict[str, Any]]
-) -> dict[str, Any]:
-    """Returns the content of results.json in the run folder, `compute(*load())`, computed once.
-
-    It is computed again if results.json or the model is missing.
-
-    Raises:
-      UserError: if the folder can't be written, or holds a run with other options.
-    """
-    path = config.run_dir / "results.json"
-    _refuse_others(config, f"seed*/{CONFIG}")
-    # Data are loaded first, so that an error in them leaves no folder behind.
-    # A run whose model was deleted is finished again, from its last checkpoint.
-    is_done = path.exists() and (config.run_dir / "model.npz").exists()
-    data = None if is_done else load()
-    own = config.run_dir / CONFIG
-    is_new = not own.exists()
-    open_run(config.run_dir, flat(config) | config.contents(), name=CONFIG, free=FREE)
-    if data is None:
-        return read_json(path)
-    try:
-        return write_json(path, compute(*data) | environment())
-    except Exception:
-        # Without a training, the folder is free for a run with other options.
-        if is_new and list(config.run_dir.iterdir()) == [own]:
-            own.unlink()
-            config.run_dir.rmdir()
-        raise
-
-
-def _refuse_others(config, pattern):
-    """Trainers with --seeds keep their runs in folders of the run folder, the others in itself."""
-    if any(config.run_dir.glob(pattern)):
-        raise UserError(
-            f"the run folder {config.run_dir} holds a run of another trainer; choose another run "
-            "folder"
-        )
-
-
 def digest(path: pathlib.Path) -> str:
     """Returns eight hexadecimal digits of the contents of the files that are read for a path.
 
@@ -321,53 +271,6 @@ def digest(path: pathlib.Path) -> str:
     for file in files:
         value = zlib.crc32(file.read_bytes(), value)
     return f"{value:08x}"
-
-
-def train(
-    config: Config,
-    load: Callable[[Config, int], tuple],
-    train_and_evaluate: Callable[..., dict[str, Any]],
-    summarize: Callable[[Config, list[dict[str, Any]]], dict[str, Any]],
-) -> dict[str, Any]:
-    """Trains one model for each seed, in a folder for each, and summarizes their results.
-
-    A seed whose folder has results and a model is not trained again.
-
-    Args:
-      config: options with `seeds`. `load` and `train_and_evaluate` get them with one seed, and
-        the folder of that seed as run folder.
-      load: function of the options and the seed, which returns data.
-      train_and_evaluate: function of the options, the seed and the data, which returns the
-        content of results.json in the seed's folder.
-      summarize: function of `config` and the results of all seeds, which returns a summary.
-
-    Returns:
-      The content of results.json in the run folder: the summary, and `runs`, the results of all
-      seeds.
-    """
-    _refuse_others(config, CONFIG)
-    with replicas(config) as config:
-        runs = []
-        for seed, folder in zip(config.seeds, config.folders(), strict=True):
-            one = dataclasses.replace(config, seeds=(seed,), run_dir=folder)
-            make, compute = (functools.partial(f, one, seed) for f in (load, train_and_evaluate))
-            runs.append({"seed": seed} | once(one, make, compute))
-        shared = {"dataset": config.title, "preset": config.preset, "seeds": config.seeds}
-        summary = shared | summarize(config, runs) | {"runs": runs}
-        return write_json(config.run_dir / "results.json", summary)
-
-
-@contextlib.contextmanager
-def replicas(config: Config) -> Iterator[Config]:
-    """In this context, models are made on all replicas, see `distribution.joined`."""
-    values = {name: value for name, value in flat(config).items() if name not in FREE}
-    with distribution.joined(
-        getattr(config, "strategy", "none"),
-        config.run_dir,
-        batch_size=config.settings.batch_size,
-        values=values,
-    ) as folder:
-        yield dataclasses.replace(config, run_dir=folder)
 
 
 def run(main: Callable[[], None]) -> None:

@@ -27,7 +27,7 @@ from gnf_tf.errors import UserError
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import DensityConfig, GraphDensity
 from gnf_tf.training import DensitySettings
-from trainers import cli, report
+from trainers import cli, report, runner
 
 # Table 2 of the paper.
 PAPER = {
@@ -289,7 +289,7 @@ def table(summary: dict) -> str:
 def main() -> None:
     """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    summary = cli.train(config, load, train_and_evaluate, summarize)
+    summary = runner.train(config, load, train_and_evaluate, summarize)
     text = f"{summary['runs'][0]['test_sets']} held-out sets\n{table(summary)}"
     report.show(config, text, "more.csv")
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from gnf_tf import metrics, options, plots, seeds, training
 from gnf_tf.models import GraphGenerator
-from trainers import cli, generator_options, report
+from trainers import cli, generator_options, report, runner
 from trainers.generator_options import PAPER as PAPER_OPTIONS
 from trainers.generator_options import PAPER_TRAINING, Network, Training, load
 
@@ -203,7 +203,7 @@ def demands(summary: dict) -> str:
 def main() -> None:
     """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    summary = cli.train(config, load, train_and_evaluate, summarize)
+    summary = runner.train(config, load, train_and_evaluate, summarize)
     report.show(config, table(summary), "1000", "graphs.g6")
 
 

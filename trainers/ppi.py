@@ -23,7 +23,7 @@ from gnf_tf.datasets import LabeledGraphs
 from gnf_tf.errors import UserError
 from gnf_tf.models import ClassifierConfig
 from gnf_tf.training import NodeSettings, distribution
-from trainers import cli, node_report, report
+from trainers import cli, node_report, report, runner
 from trainers.node_report import train_and_evaluate
 
 PAPER = "paper: gnn 0.78, grevnet 0.76, neumann_rbp 0.70"  # table 1, micro F1
@@ -130,7 +130,7 @@ def _is_of_ppi(file):
 def main() -> None:
     """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__, {"neumann_rbp": node_report.neumann_rbp}))
-    summary = cli.train(config, load, train_and_evaluate, node_report.summarize)
+    summary = runner.train(config, load, train_and_evaluate, node_report.summarize)
     report.show(config, node_report.table(summary), "graphs.npz")
 
 

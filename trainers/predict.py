@@ -103,11 +103,14 @@ def main() -> None:
                 f"got {out}"
             )
         answer = ask(model, config)
-        if isinstance(answer, pd.DataFrame):
-            with whole_file(out) as file:
-                answer.to_csv(file)
-        else:
-            datasets.write_graphs(out, answer)
+        try:
+            if isinstance(answer, pd.DataFrame):
+                with whole_file(out) as file:
+                    answer.to_csv(file)
+            else:
+                datasets.write_graphs(out, answer)
+        except OSError as error:
+            raise UserError(f"can't write {out}: {error.strerror or error}") from error
     except ValueError as error:
         raise UserError(str(error)) from error
     print(f"{len(answer)} {'rows' if out.suffix.lower() == CSV else 'graphs'} written to {out}")

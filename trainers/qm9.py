@@ -27,7 +27,7 @@ from gnf_tf.files import user_path
 from gnf_tf.models import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.composition import composition
 from gnf_tf.training import RegressionSettings, distribution
-from trainers import cli, report
+from trainers import cli, report, runner
 
 # Table 1 of the paper, in the order of TARGETS. The paper does not state units; by magnitude they
 # are the units of TARGETS. Its models see bonds, not distances.
@@ -249,9 +249,9 @@ def table(results: dict, config: Config) -> str:
 def main() -> None:
     """Runs the command line."""
     config = resolve(cli.parse(PRESETS, __doc__))
-    with cli.replicas(config) as own:
+    with runner.replicas(config) as own:
         work = (functools.partial(f, own) for f in (load, train_and_evaluate))
-        results = cli.once(own, *work)
+        results = runner.once(own, *work)
     report.show(config, table(results, config), "more.xyz")
 
 

@@ -56,8 +56,8 @@ def molecules_from_smiles(smiles: Sequence[str]) -> Molecules:
     """
     if isinstance(smiles, str):
         raise ValueError(f"`smiles` must be a sequence of strings, got {smiles!r}")
-    atoms = conformers(list(smiles))
-    return from_atoms(atoms, titles=smiles)
+    smiles = list(smiles)
+    return from_atoms(conformers(smiles), titles=smiles)
 
 
 class SmilesError(ValueError):

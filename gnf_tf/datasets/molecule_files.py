@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gnf_tf.datasets.conformers import SmilesError, conformers, from_atoms
-from gnf_tf.datasets.molecule_targets import Record, read_targets, titles
+from gnf_tf.datasets.molecule_targets import Record, are_counted, read_targets, title_of
 from gnf_tf.datasets.molecules import Molecules
 from gnf_tf.datasets.sdf_files import read_sdf
 from gnf_tf.datasets.text_files import read_table, short, wrong_line
@@ -32,7 +32,8 @@ def read_molecules(
     - `.sdf`, `.mol`: read by rdkit, with the data items as fields. All atoms, also hydrogens, must
       have 3-D positions. Between molecules, a line `$$$$` is needed.
     - `.csv`: a table with a column `smiles`; `molecules_from_smiles` makes the positions. All
-      columns are fields; the column `id`, or another one of a title, is the title.
+      columns are fields; the column `id`, or another one of a title, is the title, and `index` if
+      there is no other.
 
     An element is a symbol, also D or T, or an atomic number. Positions are in angstrom, each
     coordinate within 1000 of 0. If molecules have a net charge in an `.sdf` file, a SMILES string
@@ -59,8 +60,8 @@ def read_molecules(
         or in the list: "energy [eV]" or "energy (eV)", the latter with a space; log(P) is a name.
 
     Returns:
-      The molecules in the order of the file, with `index` 0, 1, ... and with their titles, or their
-      SMILES strings if the file has no titles.
+      The molecules in the order of the file, with `index` 0, 1, ... and with their titles, or
+      SMILES strings where a csv file has no titles but the numbers of rows.
 
     Raises:
       ValueError: if `targets` is neither a csv file nor a list of distinct names.
@@ -89,12 +90,16 @@ def read_molecules(
     for record, (_, positions, _) in zip(records, atoms, strict=True):
         if len(set(map(tuple, positions.astype(np.float32).tolist()))) < len(positions):
             raise wrong_line(path, record.line, "two atoms of this molecule have the same position")
-    named = [record.title or _smiles(record) for record in records]
-    return from_atoms(atoms, values, names, units, named if any(named) else None)
+    return from_atoms(atoms, values, names, units, _displayed(records))
 
 
-def _smiles(record):
-    return record.atoms if isinstance(record.atoms, str) else ""
+def _displayed(records):
+    """The title of each molecule, or its SMILES string if it has none but its number; or None."""
+    found = [record.title for record in records]
+    if isinstance(records[0].atoms, str):
+        is_number = are_counted(found)
+        found = [record.atoms if is_number else record.title or record.atoms for record in records]
+    return found if any(found) else None
 
 
 def _csv(path):
@@ -102,11 +107,7 @@ def _csv(path):
     columns = [name for name in header if name.lower() == "smiles"]
     if len(columns) != 1:
         raise wrong_line(path, 1, f"expected one column `smiles`, got {short(', '.join(header))}")
-    named = titles(header)
-    return [
-        Record(line, cells[named[0]] if named else "", cells, cells[columns[0]])
-        for line, cells in rows
-    ]
+    return [Record(line, title_of(cells), cells, cells[columns[0]]) for line, cells in rows]
 
 
 _READERS = {".xyz": read_xyz, ".sdf": read_sdf, ".mol": read_sdf, ".csv": _csv}

@@ -13,9 +13,17 @@ from gnf_tf.datasets.text_files import finite, number, read_table, short, with_e
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
-__all__ = ["Record", "any_case", "distinct_fields", "read_targets", "titles"]
+__all__ = [
+    "Record",
+    "any_case",
+    "are_counted",
+    "distinct_fields",
+    "read_targets",
+    "title_of",
+    "titles",
+]
 
-_TITLES = ("id", "name", "title", "index", "molecule", "molecule_id", "mol_id")
+_TITLES = ("id", "name", "title", "molecule", "molecule_id", "mol_id", "index")
 
 
 class Record(NamedTuple):
@@ -31,6 +39,12 @@ class Record(NamedTuple):
 def titles(names: Sequence[str]) -> list[str]:
     """The names, among those of fields, of the title of a molecule."""
     return [name for name in names if name.lower() in _TITLES]
+
+
+def title_of(fields: Mapping[str, str]) -> str:
+    """The title in the fields of a molecule, `id` before others and `index` last; "" for none."""
+    names = sorted(titles([*fields]), key=lambda name: _TITLES.index(name.lower()))
+    return next((fields[name] for name in names if fields[name]), "")
 
 
 def any_case(names: Collection[str], name: str) -> str | None:
@@ -91,6 +105,7 @@ def read_targets(
         rows = [(record.line, record.fields) for record in records]
         places = [record.places for record in records]
     line, fields = rows[0]
+    line = 1 if source.suffix.lower() == ".csv" else line  # that of the names of columns
     keys = [_key(source, line, fields, name) for name in wanted]
     values = np.zeros([len(rows), len(keys)])
     for row, (line, fields) in enumerate(rows):
@@ -140,14 +155,14 @@ def _target_file(path, records, source):
         )
     if not named:
         _check_same(path, records, source, rows, ["smiles"], "no column has titles")
-    elif named[0].lower() == "index" or _are_counted([cells[named[0]] for _, cells in rows]):
+    elif named[0].lower() == "index" or are_counted([cells[named[0]] for _, cells in rows]):
         # Numbers of rows, which may be those of another order.
         others = ["smiles", *named[1:]]
         _check_same(path, records, source, rows, others, f"both have one `{named[0]}`")
     return columns, rows
 
 
-def _are_counted(texts):
+def are_counted(texts: Sequence[str]) -> bool:
     """Whether they are the numbers of rows, from 0 or 1."""
     return any({str(k) for k in range(first, first + len(texts))} == set(texts) for first in (0, 1))
 

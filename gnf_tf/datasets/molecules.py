@@ -83,7 +83,7 @@ class Molecules:
     target_names: tuple[str, ...]
     target_units: tuple[str, ...]
     index: np.ndarray
-    titles: tuple[str, ...] | None = None
+    titles: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"trains": False})
 
     def __post_init__(self):
         given = {field: _array(field, getattr(self, field)) for field in _DTYPES}
@@ -272,9 +272,10 @@ def _array(field, values):
 
 def _texts(field, values):
     is_sequence = isinstance(values, Iterable) and not isinstance(values, str)
-    if not is_sequence or not all(isinstance(text, str) for text in values):
+    texts = tuple(values) if is_sequence else ()
+    if not is_sequence or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"`{field}` must be a sequence of texts, got {values!r:.200}")
-    return tuple(map(str, values))
+    return tuple(map(str, texts))
 
 
 def _check(given, target_names, target_units):

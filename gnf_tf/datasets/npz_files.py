@@ -64,7 +64,9 @@ def arrays_of(path: os.PathLike | str, content: bytes) -> Arrays:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: _loaded(file, name) for name in file}
+            # What macOS adds to an archive that it packs is left out.
+            names = [name for name in file if not name.startswith(("__MACOSX/", "."))]
+            arrays = {name: _loaded(file, name) for name in names}
     except (
         *(OSError, TypeError, ValueError, EOFError, MemoryError, RuntimeError, SyntaxError),
         *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),

@@ -7,7 +7,13 @@ import re
 import numpy as np
 
 from gnf_tf.datasets.conformers import Atoms
-from gnf_tf.datasets.molecule_targets import Record, any_case, distinct_fields, titles
+from gnf_tf.datasets.molecule_targets import (
+    Record,
+    any_case,
+    distinct_fields,
+    title_of,
+    titles,
+)
 from gnf_tf.datasets.molecules import FARTHEST, SYMBOLS
 from gnf_tf.datasets.text_files import (
     finite,
@@ -88,8 +94,7 @@ def _frame(path, row, comment, lines):
         )
     properties = any_case(fields, "Properties")
     title = "" if properties else comment.split("\t")[0].strip()
-    for name in titles(fields)[:1]:
-        title = fields[name]
+    title = title_of(fields) or title
     columns = _columns(path, row + 2, fields.pop(properties, None))
     cells = [line.split() for line in lines]
     if columns[2] is None and all(len(atom) > 4 for atom in cells):  # the second would be x

@@ -290,7 +290,9 @@ def _draw_curves(history, loss_name, path):
 
 def _digest_of_arguments(model):
     arguments = model.arguments().items()
-    return digest({k: _rounded(v) for k, v in arguments if k not in model.found_arguments})
+    # An argument of a later version is None for a model that does not need it.
+    known = {k: v for k, v in arguments if v is not None and k not in model.found_arguments}
+    return digest({name: _rounded(value) for name, value in known.items()})
 
 
 def _rounded(values):
@@ -303,7 +305,10 @@ def _rounded(values):
 
 
 def digest(data: Any) -> str:
-    """Returns a checksum of data, eight hexadecimal digits, over all arrays that they contain."""
+    """Returns a checksum of data, eight hexadecimal digits, over all arrays that they contain.
+
+    Fields of a dataclass whose metadata say `trains=False` are left out.
+    """
     value = 0
     for part in _parts(data):
         value = zlib.crc32(part, value)
@@ -312,7 +317,8 @@ def digest(data: Any) -> str:
 
 def _parts(data: Any) -> Iterator[bytes]:
     if dataclasses.is_dataclass(data):
-        data = [getattr(data, field.name) for field in dataclasses.fields(data)]
+        fields = [f.name for f in dataclasses.fields(data) if f.metadata.get("trains", True)]
+        data = [getattr(data, name) for name in fields]
     elif hasattr(data, "adj"):  # networkx
         kind = [data.is_directed(), data.is_multigraph()]
         data = [kind, data.graph, list(data.nodes.data()), list(data.edges.data())]

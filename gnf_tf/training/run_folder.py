@@ -22,7 +22,16 @@ import tensorflow as tf
 from gnf_tf.errors import UserError
 from gnf_tf.files import json_value, whole_file
 
-__all__ = ["alone", "environment", "number", "open_run", "read_json", "write_json", "writing"]
+__all__ = [
+    "alone",
+    "environment",
+    "number",
+    "open_run",
+    "read_json",
+    "without_nodes",
+    "write_json",
+    "writing",
+]
 
 
 def write_json(path: pathlib.Path, value: Any) -> Any:
@@ -117,8 +126,12 @@ def writing(folder: pathlib.Path) -> Iterator[None]:
         # TensorFlow's writers have their own classes for a full disk or a missing folder.
         reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
         reason = next(iter((reason or "").splitlines()), "") or str(error)
-        reason = re.sub(r"\{\{.*?\}\} ?", "", reason)  # names of nodes in TensorFlow's program
-        raise UserError(f"can't write the run folder {folder}: {reason}") from error
+        raise UserError(f"can't write the run folder {folder}: {without_nodes(reason)}") from error
+
+
+def without_nodes(message: str) -> str:
+    """Returns a message of TensorFlow's without the names of nodes in its program."""
+    return re.sub(r"\{\{.*?\}\} ?", "", message)
 
 
 @contextlib.contextmanager

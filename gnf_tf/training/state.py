@@ -2,6 +2,7 @@
 
 import pathlib
 import time
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,7 @@ import tf_keras
 from gnf_tf.errors import UserError
 from gnf_tf.training import distribution
 from gnf_tf.training.objective import Objective
-from gnf_tf.training.run_folder import number, read_json, write_json, writing
+from gnf_tf.training.run_folder import number, read_json, without_nodes, write_json, writing
 
 __all__ = ["TrainingState"]
 
@@ -57,8 +58,7 @@ class TrainingState(tf_keras.callbacks.Callback):
                 wait_share=self.wait_share,
             )
             self._manager = self._opened(state, folder / "checkpoints")
-            if self._manager.latest_checkpoint:
-                self._restore(state, self._manager.latest_checkpoint)
+            self._resume(state)
         self._metrics = [v.numpy() for v in self._metric_variables()] if self.done_steps else []
         self._saved = time.monotonic()
 
@@ -73,12 +73,28 @@ class TrainingState(tf_keras.callbacks.Callback):
         # Without this error, the training would begin again.
         raise UserError(f"{current} is damaged; choose another run folder")
 
+    def _resume(self, state):
+        """From the last checkpoint that can be read, if there is one."""
+        last, *others = self._manager.checkpoints[::-1] or [None]
+        if last is None:
+            return
+        try:
+            self._restore(state, last)
+        except UserError as error:
+            if not others:
+                raise
+            self._restore(state, others[0])
+            warnings.warn(
+                f"{str(error).partition(';')[0]}; training goes on from the one before it",
+                stacklevel=2,
+            )
+
     def _restore(self, state, path):
         try:
             state.restore(path).assert_existing_objects_matched()
         except (tf.errors.OpError, AssertionError, IndexError) as error:
             # A truncated file raises an IndexError.
-            reason = str(error).strip().splitlines()[0]
+            reason = without_nodes(str(error).strip().splitlines()[0])
             raise UserError(
                 f"the checkpoint {path} can't be read ({reason}); choose another run folder"
             ) from error
@@ -86,7 +102,10 @@ class TrainingState(tf_keras.callbacks.Callback):
             return
         path = self._folder / "history.json"
         epochs = read_json(path) if path.exists() else []
-        if not isinstance(epochs, list) or len(epochs) < self.next_epoch:
+        is_history = isinstance(epochs, list) and all(
+            isinstance(epoch, dict) and {"loss", "val_loss"} <= epoch.keys() for epoch in epochs
+        )
+        if not is_history or len(epochs) < self.next_epoch:
             raise UserError(
                 f"{path} lacks metrics of the {self.next_epoch} epochs of the checkpoint; choose "
                 "another run folder"
