@@ -76,9 +76,13 @@ class Description(NamedTuple):
     the values that they hold: their types and code are the same, their attributes have the same
     names, and so on with all parts. Parts of unknown types, and the globals of functions, are equal
     only if they are the same objects."""
-    is_pure: bool
-    """Whether no type or function that it consists of is of a user's own, whose Python may do more
-    than compute tensors."""
+    packages: frozenset[str]
+    """Names of the packages of all types and functions that it consists of."""
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether none is of a user's own, whose Python may do more than compute tensors."""
+        return self.packages <= _PURE
 
 
 def described(root: Any) -> Description:
@@ -107,7 +111,7 @@ def described(root: Any) -> Description:
                 packages.add(str(defined.__module__).partition(".")[0])
                 structure.append((_kind(item), len(parts)))
                 pending.extend(reversed(parts))
-    return Description(values, tuple(structure), packages <= _PURE)
+    return Description(values, tuple(structure), frozenset(packages))
 
 
 def substituted(root: Any, values: Mapping[int, Any]) -> Any:

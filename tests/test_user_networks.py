@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sonnet as snt
 import tensorflow as tf
+import tf_keras
 
 import gnf_tf
 from gnf_tf import graphs
@@ -276,6 +277,32 @@ def test_what_is_changed_in_place_is_changed_in_this_network_alone(name, executi
     for a, b in zip(found(gnf), expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
     assert max(np.abs(a - b).max() for a, b in zip(expected, before[0], strict=True)) > 0.1
+
+
+@pytest.mark.parametrize("execution", checks.EXECUTIONS)
+def test_keras_networks_without_an_input_shape(execution):
+    """They build themselves anew for other numbers of rows; and what changes in one stays there."""
+    made = []
+
+    def make(size):
+        dense = tf_keras.layers.Dense
+        made.append(tf_keras.Sequential([dense(6, activation="tanh"), dense(size)]))
+        return lambda graph, network=made[-1]: graph.replace(nodes=network(graph.nodes))
+
+    tf_keras.utils.set_random_seed(0)
+    gnf, other = (gnf_tf.GNF(2, 4, make_conditioner=make, normalization=None) for _ in range(2))
+
+    def agrees(gnf):
+        graph = GRAPH.replace(nodes=tf.identity(GRAPH.nodes))
+        found = checks.EXECUTIONS[execution](functools.partial(answers, gnf))(graph)
+        expected = answers(gnf.copy(memory="stored"), GRAPH)
+        for a, b in zip(*map(tf.nest.flatten, (found, expected)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+
+    agrees(gnf)
+    made[0].layers[0].activation = tf.nn.relu
+    agrees(gnf)
+    agrees(other)
 
 
 def of_gradients(w):
