@@ -84,6 +84,11 @@ class Description(NamedTuple):
         """Whether none is of a user's own, whose Python may do more than compute tensors."""
         return self.packages <= _PURE
 
+    @property
+    def has_keras(self) -> bool:
+        """Whether a part is of tf_keras or Keras, whose models keep records of their parts."""
+        return bool(self.packages & {"keras", "tf_keras"})
+
 
 def described(root: Any) -> Description:
     """See `Description`."""

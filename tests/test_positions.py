@@ -388,6 +388,45 @@ def test_edges_and_globals_may_be_none():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_attributes_and_edges_in_other_units_are_standardized(tmp_path):
+    """Masses and lengths in picometers; of usual ones nothing changes."""
+    rng, graph = np.random.default_rng(0), graphs.fully_connected([4] * 20, 5)
+    nodes, edges = rng.normal(size=[80, 5]), rng.normal(size=[len(graph.senders), 1])
+    nodes[:, 3:] = np.clip(nodes[:, 3:], -3, 3)
+    for values in (nodes[:, 3:], edges):
+        values -= values.mean(axis=0)
+        values /= values.std(axis=0)
+    usual, given = (
+        graph.replace(
+            nodes=tf.constant(nodes * [1, 1, 1, 1, size] + [0, 0, 0, 0, shift], tf.float32),
+            edges=tf.constant(size * edges + shift, tf.float32),
+        )
+        for size, shift in ((1.0, 0.0), (20.0, 150.0))
+    )
+    made = [models.PositionFlow.for_data(one, config=SMALL) for one in (usual, given)]
+    assert made[0].attribute_units is None and made[0].edge_units is None
+    np.testing.assert_allclose(made[1].attribute_units, [[0, 150], [1, 20]], rtol=1e-5)
+    for i, (one, other) in enumerate(zip(*(m.trainable_variables for m in made), strict=True)):
+        one.assign_add(0.3 * tf.random.stateless_normal(one.shape, [i, 7]))
+        other.assign(one)
+    found = made[1].log_prob(given, num_samples=1, seed=0)
+    expected = made[0].log_prob(usual, num_samples=1, seed=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    for other in (
+        usual.replace(edges=-usual.edges),
+        usual.replace(nodes=usual.nodes * [1.0, 1.0, 1.0, 1.0, -1.0]),
+    ):
+        changed = made[0].log_prob(other, num_samples=1, seed=0)
+        assert np.abs(changed - expected).max() > 0.01
+    drawn = [
+        m.sample(one, seed=1).nodes[:, :3] for m, one in zip(made, (usual, given), strict=True)
+    ]
+    np.testing.assert_allclose(*drawn, rtol=1e-3, atol=1e-3)
+    made[1].save(tmp_path / "model.npz")
+    loaded = models.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(loaded.log_prob(given, num_samples=1, seed=0), found)
+
+
 def test_a_bound_needs_a_draw(model):
     with pytest.raises(ValueError, match="`num_samples` must be at least 1, got 0"):
         model.log_prob(data(), num_samples=0, seed=0)

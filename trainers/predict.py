@@ -103,17 +103,21 @@ def main() -> None:
                 f"got {out}"
             )
         answer = ask(model, config)
-        try:
-            if isinstance(answer, pd.DataFrame):
-                with whole_file(out) as file:
-                    answer.to_csv(file)
-            else:
-                datasets.write_graphs(out, answer)
-        except OSError as error:
-            raise UserError(f"can't write {out}: {error.strerror or error}") from error
+        _write(out, answer)
     except ValueError as error:
         raise UserError(str(error)) from error
     print(f"{len(answer)} {'rows' if out.suffix.lower() == CSV else 'graphs'} written to {out}")
+
+
+def _write(path, answer):
+    try:
+        if isinstance(answer, pd.DataFrame):
+            with whole_file(path) as file:
+                answer.to_csv(file)
+        else:
+            datasets.write_graphs(path, answer)
+    except OSError as error:
+        raise UserError(f"can't write {path}: {error.strerror or error}") from error
 
 
 def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:

@@ -6,13 +6,14 @@ import math
 from typing import Any, Literal, Self
 
 import numpy as np
+import sonnet as snt
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from gnf_tf import bijectors, datasets, distributions, graphs, networks, options, seeds
 from gnf_tf.graphs import GraphsTuple
 from gnf_tf.models import chunking, flow_parts, saving
-from gnf_tf.models.scales import check_scales
+from gnf_tf.models.scales import check_scales, check_units, in_units, units_of
 from gnf_tf.networks.conditioner import sample_graph
 
 __all__ = ["PositionConfig", "PositionFlow"]
@@ -71,6 +72,8 @@ class PositionFlow(saving.Model):
         edge_size: int = 0,
         scale: float = 1.0,
         config: PositionConfig | None = None,
+        attribute_units: np.ndarray | None = None,
+        edge_units: np.ndarray | None = None,
         name: str = "position_flow",
     ):
         """Makes the flow and its variables; `for_data` derives the arguments from graphs.
@@ -81,10 +84,13 @@ class PositionFlow(saving.Model):
           edge_size: width of the edge features.
           scale: unit of the positions within the flow, positive.
           config: sizes and choices.
+          attribute_units: [2, attribute_size], offset and scale by which the networks standardize
+            attributes, see `scales.units_of`; None: they don't.
+          edge_units: the same of edge features, [2, edge_size].
           name: name of the module.
 
         Raises:
-          ValueError: if a size or the scale is out of its range.
+          ValueError: if a size, the scale or the units are out of their range.
         """
         super().__init__(name=name)
         options.check_argument("dimension", options.Count, dimension)
@@ -93,11 +99,13 @@ class PositionFlow(saving.Model):
         self.config = config = self.checked_config(config)
         self.dimension, self.attribute_size, self.edge_size = dimension, attribute_size, edge_size
         self.scale = float(scale)
+        self.attribute_units = check_units("attribute_units", attribute_units, attribute_size)
+        self.edge_units = check_units("edge_units", edge_units, edge_size)
         self.gnf = bijectors.GNF(
             config.num_steps,
             2 * dimension,
             make_conditioner=functools.partial(
-                networks.PositionMessages, config.width, output_scale=0.1 / config.num_steps
+                _make_conditioner, config, self.attribute_units, self.edge_units
             ),
             coupling=bijectors.VectorAffine(),
             normalization=None,
@@ -121,6 +129,8 @@ class PositionFlow(saving.Model):
         cls, train: GraphsTuple, dimension: int = 3, config: PositionConfig | None = None
     ) -> Self:
         """Makes a model for graphs with the widths of `train`, and the size of their positions.
+
+        Attributes and edge features that have values beyond 10 in size are standardized.
 
         Args:
           train: the training graphs; their nodes have positions in the first `dimension` columns.
@@ -152,11 +162,13 @@ class PositionFlow(saving.Model):
         if not scale:
             raise ValueError("`train` must have a graph of nodes at different positions, got none")
         check_scales({"the deviation of the positions": scale})
-        return cls(dimension, node_size - dimension, edge_size, scale, config)
+        units = units_of(whole.nodes[:, dimension:]), units_of(whole.edges)
+        return cls(dimension, node_size - dimension, edge_size, scale, config, *units)
 
     def arguments(self) -> dict[str, Any]:
         """See `saving.Model.arguments`."""
         names = ("dimension", "attribute_size", "edge_size", "scale")
+        names += ("attribute_units", "edge_units")
         return {name: getattr(self, name) for name in names}
 
     def distribution(self, topology: GraphsTuple) -> tfp.distributions.TransformedDistribution:
@@ -304,3 +316,29 @@ class PositionFlow(saving.Model):
         graph = self.gnf.inverse(latent, **self._conditions(attributes))
         positions = graph.nodes[:, self.dimension :]
         return self.scale * (positions - graphs.mean_nodes(positions, graph))
+
+
+def _make_conditioner(config, attribute_units, edge_units, output_size):
+    network = networks.PositionMessages(
+        config.width, output_size, output_scale=0.1 / config.num_steps
+    )
+    if attribute_units is None and edge_units is None:
+        return network
+    return _InUnits(network, attribute_units, edge_units)
+
+
+class _InUnits(snt.Module):
+    """A network that gets attributes, the last columns of the nodes, and edges standardized."""
+
+    def __init__(self, network, attribute_units, edge_units):
+        super().__init__(name="in_units")
+        self._network = network
+        self._attribute_units, self._edge_units = attribute_units, edge_units
+
+    def __call__(self, graph):
+        size = 0 if self._attribute_units is None else self._attribute_units.shape[1]
+        positions, attributes = tf.split(graph.nodes, [graph.nodes.shape[1] - size, size], axis=1)
+        nodes = tf.concat([positions, in_units(attributes, self._attribute_units)], axis=1)
+        return self._network(
+            graph.replace(nodes=nodes, edges=in_units(graph.edges, self._edge_units))
+        )

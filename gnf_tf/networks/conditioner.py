@@ -115,7 +115,7 @@ def make_conditioner_variables(
             f"{given} must give a network with nodes of width {output_size}, one row a node; 2 "
             f"nodes gave shape {shape}"
         )
-    if described(network).packages & {"keras", "tf_keras"}:
+    if described(network).has_keras:
         # A Sequential without an input shape builds itself anew for another number of rows. In a
         # graph it would keep tensors that are out of scope in the next.
         network(graphs.batch([sample, sample]))

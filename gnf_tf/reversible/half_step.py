@@ -76,8 +76,7 @@ class HalfStep:
         self._is_pure = description.is_pure
         self.sums_along_edges = True  # as far as is known: whether it needs the order of edges
         self._compiled: dict[Hashable, tuple[Callable[..., Any], list[tf.Variable]]] = {}
-        modules = {type(part).__module__.split(".")[0] for part in getattr(layer, "submodules", ())}
-        if modules & {"keras", "tf_keras"}:
+        if description.has_keras:
             return
         values = description.values
         are_eager = all(isinstance(x, tf.Variable) or hasattr(x, "numpy") for x in values)
@@ -85,7 +84,8 @@ class HalfStep:
         with tf.init_scope() if are_eager else contextlib.nullcontext():
             self._held = [_stand_in(value) for value in values]
             self._layer = substituted(layer, dict(zip(map(id, values), self._held, strict=True)))
-            self._structure = described(self._layer).structure
+            if not self._is_pure:  # else it is never compared
+                self._structure = described(self._layer).structure
 
     @classmethod
     def of(cls, layer: ReversibleLayer) -> tuple["HalfStep", list[tf.Variable | tf.Tensor]]:

@@ -16,6 +16,10 @@ from gnf_tf.training.run_folder import number, read_json, without_nodes, write_j
 __all__ = ["TrainingState"]
 
 
+class _DamagedError(Exception):
+    """A checkpoint can't be resumed from."""
+
+
 class TrainingState(tf_keras.callbacks.Callback):
     """Keeps the best weights, stops early, and with a folder saves checkpoints and resumes.
 
@@ -75,19 +79,18 @@ class TrainingState(tf_keras.callbacks.Callback):
 
     def _resume(self, state):
         """From the last checkpoint that can be read, if there is one."""
-        last, *others = self._manager.checkpoints[::-1] or [None]
-        if last is None:
+        errors = []
+        for path in reversed(self._manager.checkpoints):
+            try:
+                self._restore(state, path)
+            except _DamagedError as error:
+                errors.append(error)
+                continue
+            for damage in errors:
+                warnings.warn(f"{damage}; training goes on from the one before it", stacklevel=2)
             return
-        try:
-            self._restore(state, last)
-        except UserError as error:
-            if not others:
-                raise
-            self._restore(state, others[0])
-            warnings.warn(
-                f"{str(error).partition(';')[0]}; training goes on from the one before it",
-                stacklevel=2,
-            )
+        if errors:
+            raise UserError(f"{errors[0]}; choose another run folder") from errors[0]
 
     def _restore(self, state, path):
         try:
@@ -95,9 +98,7 @@ class TrainingState(tf_keras.callbacks.Callback):
         except (tf.errors.OpError, AssertionError, IndexError) as error:
             # A truncated file raises an IndexError.
             reason = without_nodes(str(error).strip().splitlines()[0])
-            raise UserError(
-                f"the checkpoint {path} can't be read ({reason}); choose another run folder"
-            ) from error
+            raise _DamagedError(f"the checkpoint {path} can't be read ({reason})") from error
         if not self.next_epoch:
             return
         path = self._folder / "history.json"
@@ -106,9 +107,8 @@ class TrainingState(tf_keras.callbacks.Callback):
             isinstance(epoch, dict) and {"loss", "val_loss"} <= epoch.keys() for epoch in epochs
         )
         if not is_history or len(epochs) < self.next_epoch:
-            raise UserError(
-                f"{path} lacks metrics of the {self.next_epoch} epochs of the checkpoint; choose "
-                "another run folder"
+            raise _DamagedError(
+                f"{path} lacks metrics of the {self.next_epoch} epochs of the checkpoint"
             )
         # The history may have an epoch whose checkpoint was not completed.
         self.history = [
