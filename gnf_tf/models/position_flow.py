@@ -167,8 +167,8 @@ class PositionFlow(saving.Model):
 
     def arguments(self) -> dict[str, Any]:
         """See `saving.Model.arguments`."""
-        names = ("dimension", "attribute_size", "edge_size", "scale")
-        names += ("attribute_units", "edge_units")
+        sizes = ("dimension", "attribute_size", "edge_size")
+        names = (*sizes, "scale", "attribute_units", "edge_units")
         return {name: getattr(self, name) for name in names}
 
     def distribution(self, topology: GraphsTuple) -> tfp.distributions.TransformedDistribution:
