@@ -1,6 +1,7 @@
 """What bijectors keep of earlier calls in eager mode, and when it no longer counts."""
 
 import concurrent.futures
+import copy
 
 import numpy as np
 import pytest
@@ -36,8 +37,11 @@ def test_what_is_kept_is_evaluated_once(kept, monkeypatch):
     flow.log_prob(checks.copied(graph))
     assert len(calls) == 1
     with tf.GradientTape():
-        flow.log_prob(flow.sample(seed=2))
+        flow.experimental_sample_and_log_prob(seed=2)
     assert len(calls) == 2
+    with tf.GradientTape(), tf.GradientTape(persistent=True):
+        flow.log_prob(graph)
+    assert len(calls) == 3
 
 
 def test_what_is_kept_does_not_outlive_the_weights(kept):
@@ -291,3 +295,99 @@ def test_a_condition_that_changes_is_noticed_whatever_holds_it():
     expected = gnf.forward(checks.copied(graph), conditional_input=tf.fill([5, 1], 3.0))
     np.testing.assert_allclose(found.nodes, expected.nodes, rtol=1e-6)
     assert np.abs(found.nodes - alive.nodes).max() > 0.01
+
+
+@pytest.mark.parametrize("make", ["constructed", "copied"])
+def test_bijectors_of_equal_arguments_have_results_of_their_own(make):
+    """TFP takes bijectors for equal whose constructors got the same; their weights differ."""
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    one = gnf_tf.GNF(1, 4)
+    other = copy.deepcopy(one) if make == "copied" else gnf_tf.GNF(1, 4)
+    shaken(one)
+    assert one != other and one == one and len({one, other, one}) == 2
+    flows = [
+        tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
+        for gnf in (one, other)
+    ]
+    expected = [flow.log_prob(checks.copied(graph)) for flow in flows]
+    assert np.abs(expected[0] - expected[1]).max() > 0.01
+    both = tf.function(lambda graph: [flow.log_prob(graph) for flow in flows])(graph)
+    with tf.GradientTape() as tape:
+        alive = one.forward(graph), other.forward(graph)
+        found = [flow.log_prob(graph) for flow in flows]
+    assert all(g is not None for g in tape.gradient(found[1], other.trainable_variables))
+    for values in (both, found, [flow.log_prob(graph) for flow in flows]):
+        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
+    # A copy of the one with the other's weights undoes what that one does, and no other does.
+    assert np.abs(other.inverse(alive[0]).nodes - graph.nodes).max() > 0.01
+    chained = tfb.Chain([tfb.Invert(one), other]).forward(graph)
+    assert np.abs(chained.nodes - graph.nodes).max() > 0.01
+    with pytest.raises(NotImplementedError):
+        tfd.kl_divergence(*flows)
+
+
+def late_watch(log_prob, graph):
+    with tf.GradientTape() as tape:
+        log_prob(graph)
+        tape.watch(graph.nodes)
+        return tape.gradient(log_prob(graph), graph.nodes)
+
+
+def inner_tape(log_prob, graph):
+    with tf.GradientTape():
+        log_prob(graph)
+        with tf.GradientTape() as tape:
+            tape.watch(graph.nodes)
+            found = log_prob(graph)
+        return tape.gradient(found, graph.nodes)
+
+
+def inner_tapes_of_a_persistent_one(log_prob, graph):
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(graph.nodes)
+        for _ in range(2):
+            with tf.GradientTape() as tape:
+                tape.watch(graph.nodes)
+                found = log_prob(graph)
+            gradient = tape.gradient(found, graph.nodes)
+        return gradient, outer.gradient(tf.reduce_sum(gradient**2), graph.nodes)
+
+
+def accumulator(log_prob, graph):
+    with tf.GradientTape():
+        log_prob(graph)
+        with tf.autodiff.ForwardAccumulator(graph.nodes, tf.ones_like(graph.nodes)) as made:
+            found = log_prob(graph)
+        return made.jvp(found)
+
+
+def of_a_sample(log_prob, graph):
+    """By the sample itself, not by what it was made of."""
+    with tf.GradientTape() as tape:
+        drawn = log_prob.__self__.sample(seed=1)
+        drawn = graph.replace(nodes=drawn.nodes)
+        found = log_prob(drawn)
+    return tape.gradient(found, drawn.nodes)
+
+
+@pytest.mark.parametrize("is_compiled", [False, True], ids=["eager", "function"])
+@pytest.mark.parametrize(
+    "use", [late_watch, inner_tape, inner_tapes_of_a_persistent_one, accumulator, of_a_sample]
+)
+def test_what_is_kept_hides_nothing_from_a_tape_that_has_not_recorded_it(use, is_compiled):
+    graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
+    gnf = shaken(gnf_tf.GNF(1, 4, normalization="act_norm"))
+    prior = gnf_tf.NodePrior(graph)
+    kept = tfd.TransformedDistribution(prior, tfb.Invert(gnf))
+    never_kept = Fresh(prior, tfb.Invert(gnf))
+    run = tf.function(use) if is_compiled else use
+    found, expected = run(kept.log_prob, graph), run(never_kept.log_prob, graph)
+    for one, other in zip(*map(tf.nest.flatten, (found, expected)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+class Fresh(tfd.TransformedDistribution):
+    """Of each input it evaluates a copy, so that nothing is kept."""
+
+    def log_prob(self, graph):
+        return super().log_prob(checks.copied(graph))

@@ -41,8 +41,10 @@ class GraphBijector(tfp.bijectors.Bijector):
     Value and log-determinant are computed together. TFP's cache keeps the log-determinant while the
     value is in use, so that `log_prob` evaluates each network once, and a sample needs no further
     evaluation. What is kept counts only until a variable changes, within the tape that recorded
-    it, and, in a `tf.function`, within the branch or the body of the loop. (A `tfb.Chain` has a
-    cache of its own, which does not notice any of it; give it a copy,
+    it, and, in a `tf.function`, within the branch or the body of the loop. Within a tape,
+    `log_prob` of a sample evaluates again, where `experimental_sample_and_log_prob` does not, and
+    within several tapes, or a persistent one, each `log_prob` does. (A `tfb.Chain` has a cache of
+    its own, which does not notice any of it; give it a copy,
     `graph.replace(nodes=tf.identity(graph.nodes))`, to evaluate it anew.)
     """
 
@@ -94,6 +96,13 @@ class GraphBijector(tfp.bijectors.Bijector):
             parameters=parameters,
             name=name,
         )
+
+    # TFP compares the arguments of constructors, which say nothing of the weights, and its cache
+    # would give one bijector what another one has computed.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
 
     @property
     def node_size(self) -> int:

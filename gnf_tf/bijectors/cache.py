@@ -7,7 +7,7 @@ import weakref
 
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
-from tensorflow.python.eager import record
+from tensorflow.python.eager import record, tape
 from tensorflow_probability.python.internal import cache_util
 
 __all__ = ["Cache"]
@@ -36,9 +36,10 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
     finds outside may be outdated in its second iteration.
 
     TFP finds entries by the identity of tensors. Between two calls, variables change, and a tape
-    gets no gradient of what another tape has recorded. So an entry counts only with the variables
-    of when it was made, for a tape that follows it, and while its result is in use: in eager mode
-    it has the values of the variables, which would pile up with the inputs.
+    gets no gradient of what another tape has recorded, nor by a tensor that it watches since. So an
+    entry counts only with the variables of when it was made, for the one tape that recorded it, and
+    while its result is in use: in eager mode it has the values of the variables, which would pile
+    up with the inputs.
     """
 
     def __get__(self, bijector, bijector_class=None):
@@ -54,30 +55,42 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
 
     def inverse_log_det(self, y, **kwargs):
         """log|det| of the inverse, with which `inverse` is found or computed."""
-        made = self.inverse(y, **kwargs)
-        log_det = super()._attributes(y, self._inverse_name, **kwargs)["ildj"]
-        del made  # and with it the attributes, if nobody else uses it
-        return log_det
+        return self._log_det(y, self._inverse_name, self._forward_name, **kwargs)
 
     def forward_log_det(self, x, **kwargs):
         """log|det| of the forward map, with which `forward` is found or computed."""
-        made = self.forward(x, **kwargs)
-        log_det = super()._attributes(x, self._forward_name, **kwargs)["ildj"]
-        del made
-        return -log_det
+        return -self._log_det(x, self._forward_name, self._inverse_name, **kwargs)
+
+    def _log_det(self, input, forward_name, inverse_name, **kwargs):
+        self._forget_outdated(input, forward_name, kwargs, is_log_det=True)
+        made = super()._lookup(input, forward_name, inverse_name, **kwargs)
+        log_det = super()._attributes(input, forward_name, **kwargs)["ildj"]
+        del made  # and with it the attributes, if nobody else uses it
+        return log_det
 
     def _lookup(self, input, forward_name, inverse_name, **kwargs):
         self._forget_outdated(input, forward_name, kwargs)
         return super()._lookup(input, forward_name, inverse_name, **kwargs)
 
     def _attributes(self, input, fn_name, **kwargs):
-        self._forget_outdated(input, fn_name, kwargs)
+        self._forget_outdated(input, fn_name, kwargs, is_log_det=True)
         return super()._attributes(input, fn_name, **kwargs)
 
-    def _forget_outdated(self, input, fn_name, kwargs):
+    def _forget_outdated(self, input, fn_name, kwargs, is_log_det=False):
         subkey = (self.bijector, self.bijector_class, fn_name, kwargs)
         entry = self.storage.get(cache_util.WeakStructRef(input, subkey))
-        if entry is not None and entry.attributes and not _is_current(**entry.attributes):
+        if entry is None or not entry.attributes:
+            return
+        is_made = entry.attributes.get("made_by", fn_name) != fn_name
+        given = entry.output_ref() if is_made else input
+        if (
+            _output(**entry.attributes) is None
+            or not _is_same_state(**entry.attributes)
+            or (
+                record.could_possibly_record()
+                and not _is_recorded(is_made, is_log_det, _tensors(given, kwargs), entry.attributes)
+            )
+        ):
             entry.input_ref.cancel()
             del self.storage[entry.input_ref]
 
@@ -87,21 +100,65 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
         # The watcher sees those that are trained only.
         variables = [*watcher.watched_variables(), *self.bijector.untrained_variables]
         states = list(map(_state, variables))
-        made = weakref.ref(output.nodes, lambda _: attributes.clear())
-        attributes.update(variables=variables, states=states, made=made)
+        outputs = output.nodes, attributes["ildj"]
+        attributes.update(
+            made_by=fn_name,
+            made=weakref.ref(output.nodes, lambda _: attributes.clear()),
+            recorded=_recorded(_tensors(input, kwargs), variables, outputs),
+            variables=variables,
+            states=states,
+        )
         return output
 
 
-def _is_current(ildj, made=None, variables=(), states=()):
-    """Whether the variables are the same, and a tape that records has recorded what was made."""
-    nodes = made and made()
-    if nodes is None:  # only TFP, which computed it then, has the log-determinant
-        return False
-    if record.could_possibly_record():
-        if not pywrap_tfe.TFE_Py_TapeSetPossibleGradientTypes([ildj, nodes]):
-            return False
+def _output(made=None, **unused):
+    """What was made, if it is in use; else only TFP, which computed it, has the log-determinant."""
+    del unused
+    return made and made()
+
+
+def _is_same_state(variables=(), states=(), **unused):
+    """Whether the variables are as they were."""
+    del unused
     is_same = _is_same_value if tf.executing_eagerly() else operator.eq
     return all(is_same(_state(v), state) for v, state in zip(variables, states, strict=True))
+
+
+def _is_recorded(is_made, is_log_det, inputs, attributes):
+    """Whether what records now has recorded the entry.
+
+    Args:
+      is_made: whether the entry is asked about its output, as `log_prob` does for the
+        log-determinant. The value of the other direction is then the input, and no tape knows how
+        it depends on the output.
+      is_log_det: whether the log-determinant is asked for.
+      inputs: the tensors that the entry was made of.
+      attributes: those of the entry.
+    """
+    if is_made and not is_log_det:
+        return False
+    for variable in attributes["variables"]:
+        if variable.trainable:
+            tape.variable_accessed(variable)  # a tape watches what is read
+    outputs = _output(**attributes), attributes["ildj"]
+    now = _recorded(inputs, attributes["variables"], outputs)
+    # Of several tapes TensorFlow does not tell whether they are the same. An output that nobody
+    # else has seen is recorded by the same ones.
+    return now == attributes["recorded"] and (is_made or _SEVERAL not in now)
+
+
+_SEVERAL = 2  # tapes or accumulators, or a persistent tape
+
+
+def _tensors(graph, arguments):
+    return [x for x in tf.nest.flatten((graph, arguments)) if tf.is_tensor(x)]
+
+
+def _recorded(inputs, variables, outputs):
+    """By how many tapes each input and variable is watched, and the outputs: 0, 1 or `_SEVERAL`."""
+    inputs = [*inputs, *(getattr(v, "_primary", v).handle for v in variables)]
+    count = pywrap_tfe.TFE_Py_TapeSetPossibleGradientTypes
+    return [*(count([x]) for x in inputs), count(outputs)]
 
 
 def _state(variable):

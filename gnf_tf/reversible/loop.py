@@ -23,7 +23,9 @@ class Loop(tf.Module):
     XLA runs it as a loop too where that saves memory or compilation, if its layers are alike.
 
     Attributes:
-      stacked: one variable [num_steps, ...] for each variable of the layers.
+      stacked: one variable [num_steps, ...] for each variable that the layers of a step make, and
+        one tensor for each tensor that they hold and that differs between steps.
+      shared: the variables that the layers of all steps hold in common.
     """
 
     def __init__(
@@ -42,31 +44,35 @@ class Loop(tf.Module):
         Raises:
           ValueError: if `num_steps` is below 1; for a variable that is not trainable, or that is
             not found in the layers (see `gnf_tf.substitution`): the loop could not update it, or
-            not replace it by the weights of each step; for layers that differ from step to step.
+            not replace it by the weights of each step; for layers that differ from step to step;
+            for a variable of some steps that others do not have.
         """
         super().__init__(name=name)
         if num_steps < 1:
             raise ValueError(f"`num_steps` must be at least 1, got {num_steps}")
         self._num_steps = num_steps
-        values = []
-        structures = set()
         with tf.init_scope():
-            for _ in range(num_steps):
-                layers, variables, structure = _made(make_layers)
-                structures.add(structure)
-                values.append([variable.numpy() for variable in variables])
-            if len(structures) > 1:
+            made = [_made(make_layers) for _ in range(num_steps)]
+            layers, created, description = made[-1]
+            if any(of_step.structure != description.structure for _, _, of_step in made):
                 raise ValueError(
                     "`make_layers` must give equal layers each time, got some that differ in "
                     "more than the values of their variables"
                 )
-            self.stacked = [
-                tf.Variable(tf.stack(each), name=variable.name.partition(":")[0])
-                for variable, each in zip(variables, zip(*values, strict=True), strict=True)
-            ]
+            own = {id(variable) for _, of_step, _ in made for variable in of_step}
+            columns = list(zip(*(of_step.values for _, _, of_step in made), strict=True))
+            shared = [c for c in columns if _is_shared(c, own)]
+            order = {id(variable): i for i, variable in enumerate(created)}
+            different = sorted(
+                (c for c in columns if not _is_shared(c, own)),
+                key=lambda c: order.get(id(c[-1]), len(order)),
+            )
+            self.stacked = [_stacked(column, own) for column in different]
+        self.shared = [c[0] for c in shared if isinstance(c[0], tf.Variable)]
+        replaced = [column[-1] for column in different]
         # The layers of the last step serve for all steps, with weights substituted. A function
         # holds them, where neither `tf.Module` nor a checkpoint finds the variables replaced.
-        self._template = lambda: (layers, variables)
+        self._template = lambda: (layers, replaced)
 
     @property
     def num_steps(self) -> int:
@@ -79,13 +85,13 @@ class Loop(tf.Module):
         return self._template()[0]
 
     @property
-    def replaced(self) -> Sequence[tf.Variable]:
-        """The variables of `layers`, in the place of which the `stacked` weights are used."""
+    def replaced(self) -> Sequence[tf.Variable | tf.Tensor]:
+        """The values that `layers` hold, in the place of which the `stacked` ones are used."""
         return self._template()[1]
 
 
 def _made(make_layers):
-    """New layers, their variables, and what they are besides."""
+    """New layers, the variables that were made for them, and their description."""
     with created_variables() as created:
         layers = tuple(make_layers())
     description = described(layers)
@@ -93,7 +99,27 @@ def _made(make_layers):
     for variable in created:
         if id(variable) not in held or not variable.trainable:
             raise _not_replaceable([variable])
-    return layers, created, description.structure
+    return layers, created, description
+
+
+def _is_shared(column, own):
+    """Whether all steps hold the same object; a single one shares nothing that it has made."""
+    is_one = all(value is column[0] for value in column)
+    return is_one and (len(column) > 1 or id(column[0]) not in own)
+
+
+def _stacked(column, own):
+    """The values of all steps as one; a variable, if they are variables of theirs."""
+    if not any(isinstance(value, tf.Variable) for value in column):
+        return tf.stack(column)
+    ids = set(map(id, column))
+    if len(ids) < len(column) or not ids <= own:
+        raise ValueError(
+            "`make_layers` must give each step variables of its own, or all the same ones, got "
+            f"{', '.join(sorted({value.name for value in column}))} in some steps"
+        )
+    name = column[-1].name.partition(":")[0]
+    return tf.Variable(tf.stack([value.numpy() for value in column]), name=name)
 
 
 def _not_replaceable(variables):
