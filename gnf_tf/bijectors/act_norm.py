@@ -5,6 +5,8 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
 from gnf_tf.bijectors.base import GraphLayer
+from gnf_tf.bijectors.units import is_rounding, unit_of
+from gnf_tf.graphs.segments import exact
 
 __all__ = ["GraphActNorm"]
 
@@ -68,14 +70,13 @@ class GraphActNorm(GraphLayer):
         graph = self._checked_graph(graphs.fill_missing(graph), check_values=True)
         if graph.nodes.shape[0] < 2:
             raise ValueError(f"`graph` must have at least 2 nodes, got {graph.nodes.shape[0]}")
-        # Moments in units of the largest value, since the square of a huge one would overflow.
-        unit = tf.maximum(tf.reduce_max(tf.abs(graph.nodes), axis=0), 1.0)
-        mean, variance = tf.nn.moments(graph.nodes / unit, axes=[0])
-        # The variance of a constant is not exactly 0 after rounding.
-        tiny = 1e-10 * (tf.square(1.0 / unit) + tf.square(mean))
-        log_scale = tf.where(variance > tiny, -0.5 * tf.math.log(variance) - tf.math.log(unit), 0.0)
-        self.log_scale.assign(log_scale)
-        self.shift.assign(-mean * unit * tf.exp(log_scale))
+        nodes = exact(graph.nodes)
+        unit = unit_of(nodes)
+        mean, variance = tf.nn.moments(nodes / unit, axes=[0])
+        is_constant = is_rounding(variance, tf.square(mean))
+        log_scale = tf.where(is_constant, 0.0, -0.5 * tf.math.log(variance) - tf.math.log(unit))
+        self.log_scale.assign(tf.cast(log_scale, self.log_scale.dtype))
+        self.shift.assign(tf.cast(-mean * unit * tf.exp(log_scale), self.shift.dtype))
 
     def condition(self, kept, graph, **unused):
         """(log_scale, shift), each [node_size]."""

@@ -74,11 +74,17 @@ class GraphBatchNorm(GraphLayer):
         self._padded = padded
         self.log_scale = tf.Variable(tf.zeros([node_size], dtype), name="log_scale")
         self.shift = tf.Variable(tf.zeros([node_size], dtype), name="shift")
+        # Each replica has averages of its own, as in Keras; what is read and saved is their mean.
+        of_replicas = {
+            "trainable": False,
+            "synchronization": tf.VariableSynchronization.ON_READ,
+            "aggregation": tf.VariableAggregation.MEAN,
+        }
         self.moving_mean = tf.Variable(
-            tf.zeros([node_size], dtype), trainable=False, name="moving_mean"
+            tf.zeros([node_size], dtype), name="moving_mean", **of_replicas
         )
         self.moving_variance = tf.Variable(
-            tf.ones([node_size], dtype), trainable=False, name="moving_variance"
+            tf.ones([node_size], dtype), name="moving_variance", **of_replicas
         )
 
     def condition(self, kept, graph, *, is_training, **unused):

@@ -46,9 +46,11 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
         bound = super().__get__(bijector, bijector_class)
         if not tf.executing_eagerly():
             graph = tf.compat.v1.get_default_graph()
-            if not hasattr(graph, "_gnf_tf_cache"):
-                graph._gnf_tf_cache = cache_util.EphemeralDict()
-            bound.storage = graph._gnf_tf_cache
+            if not hasattr(graph, "_gnf_tf_caches"):
+                graph._gnf_tf_caches = {}
+            # Replicas, whose variables differ, trace one graph in threads of their own.
+            thread = threading.get_ident()
+            bound.storage = graph._gnf_tf_caches.setdefault(thread, cache_util.EphemeralDict())
         elif record.could_possibly_record():
             bound.storage = _RECORDED.entries
         return bound

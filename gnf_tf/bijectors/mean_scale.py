@@ -5,7 +5,8 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
 from gnf_tf.bijectors.base import GraphLayer
-from gnf_tf.graphs.segments import is_half
+from gnf_tf.bijectors.units import is_rounding, unit_of
+from gnf_tf.graphs.segments import exact
 
 __all__ = ["GraphMeanScale"]
 
@@ -73,16 +74,14 @@ class GraphMeanScale(GraphLayer):
         num_nodes = graph.nodes.shape[0]
         if num_nodes < 1:
             raise ValueError("`graph` must have at least 1 node, got none")
-        graph = graph.replace(nodes=_exact(graph.nodes))
+        graph = graph.replace(nodes=exact(graph.nodes))
         num_graphs = tf.math.count_nonzero(graph.n_node, dtype=graph.nodes.dtype)
-        # In units of the largest value, since the square of a huge one would overflow.
-        unit = tf.maximum(tf.reduce_max(tf.abs(graph.nodes), axis=0), 1.0)
+        unit = unit_of(graph.nodes)
         nodes = graph.nodes / unit
         # The sum over nodes has the mean of a graph n_node times.
         size = tf.reduce_sum(tf.square(graphs.mean_nodes(nodes, graph)), axis=0) / num_graphs
-        # A mean of 0 is not exactly 0 after rounding.
-        tiny = 1e-10 * (tf.square(1.0 / unit) + tf.reduce_mean(tf.square(nodes), axis=0))
-        log_scale = tf.where(size > tiny, -0.5 * tf.math.log(size) - tf.math.log(unit), 0.0)
+        is_zero = is_rounding(size, tf.reduce_mean(tf.square(nodes), axis=0))
+        log_scale = tf.where(is_zero, 0.0, -0.5 * tf.math.log(size) - tf.math.log(unit))
         self.log_scale.assign(tf.cast(log_scale, self.log_scale.dtype))
 
     def condition(self, kept, graph, **unused):
@@ -103,12 +102,7 @@ class GraphMeanScale(GraphLayer):
 
 def _scaled(x, log_scale, graph):
     # Each node has an equal share in the log-determinant of its graph.
-    total = _exact(tf.reduce_sum(log_scale))
+    total = exact(tf.reduce_sum(log_scale))
     log_det = total / graphs.to_nodes(tf.cast(graph.n_node, total.dtype), graph)
     moved = tf.math.expm1(log_scale) * graphs.mean_nodes(x, graph)
     return x + moved, tf.cast(log_det, x.dtype)
-
-
-def _exact(values):
-    """16-bit values in float32, which has the number of nodes and its reciprocal."""
-    return tf.cast(values, tf.float32) if is_half(values) else values

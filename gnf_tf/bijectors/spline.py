@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from gnf_tf import options
+from gnf_tf.graphs.segments import exact
 
 __all__ = ["Spline"]
 
@@ -57,8 +58,11 @@ class Spline:
         self.num_params = 3 * num_bins - 1
 
     def parameters(self, raw):
-        """(bin widths, bin heights, inner slopes): [num_nodes, width, K], K and K - 1."""
-        raw = tf.transpose(raw, [0, 2, 1])
+        """(bin widths, bin heights, inner slopes): [num_nodes, width, K], K and K - 1.
+
+        Those of 16-bit values are in float32: the sum of the bins is inexact in 16 bits.
+        """
+        raw = tf.transpose(exact(raw), [0, 2, 1])
         k = self._num_bins
         widths, heights, slopes = tf.split(raw, [k, k, k - 1], axis=-1)
         slopes = tf.nn.softplus(slopes + math.log(math.e - 1.0))
@@ -75,16 +79,18 @@ class Spline:
     def forward(self, x, params):
         """(y, log(dy/dx)), both [num_nodes, width]."""
         widths, heights, slopes = params
+        given, x = x, exact(x)
         x0, width, y0, height, d0, d1 = self._bin_of(x, widths, heights, slopes)
         xi = tf.clip_by_value((self._inside(x) - x0) / width, 0.0, 1.0)
         u0, u1 = d0 * width / height, d1 * width / height
         eta = (tf.square(xi) + u0 * xi * (1.0 - xi)) / _denominator(xi, u0, u1)
         log_slope = _log_slope(xi, u0, u1, height / width)
-        return self._placed(x, y0 + height * eta, log_slope)
+        return self._placed(given, y0 + height * eta, log_slope)
 
     def inverse(self, y, params):
         """(x, log(dx/dy)), both [num_nodes, width]."""
         widths, heights, slopes = params
+        given, y = y, exact(y)
         y0, height, x0, width, d0, d1 = self._bin_of(y, heights, widths, slopes)
         eta = tf.clip_by_value((self._inside(y) - y0) / height, 0.0, 1.0)
         u0, u1 = d0 * width / height, d1 * width / height
@@ -92,7 +98,7 @@ class Spline:
         root = tf.sqrt(tf.square(q) + 4.0 * eta * (1.0 - eta))
         t = tf.where(q >= 0.0, q, -q) + root  # not tf.abs, whose gradient at 0 is 0
         xi = tf.where(q >= 0.0, 2.0 * eta / (2.0 * eta + t), t / (t + 2.0 * (1.0 - eta)))
-        return self._placed(y, x0 + width * xi, -_log_slope(xi, u0, u1, height / width))
+        return self._placed(given, x0 + width * xi, -_log_slope(xi, u0, u1, height / width))
 
     def _inside(self, x):
         """x, but 0 where x is outside: the gradient of the unused branch must be finite."""
@@ -101,6 +107,7 @@ class Spline:
     def _placed(self, x, value, log_slope):
         """The value and log-slope of the spline where x is inside; else those of the identity."""
         inside = tf.abs(x) < self._bound
+        value, log_slope = tf.cast(value, x.dtype), tf.cast(log_slope, x.dtype)
         return tf.where(inside, value, x), tf.where(inside, log_slope, tf.zeros_like(x))
 
     def _bin_of(self, x, sizes, other_sizes, slopes):

@@ -1,6 +1,5 @@
 """Conversion between the concatenated graphs of a batch and dense blocks, one block per graph."""
 
-import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -99,11 +98,14 @@ class Blocks(NamedTuple):
         def moved(blocks):
             rows = tf.reshape(blocks, [-1, *blocks.shape[2:]])
             inside = _expand(self.is_inside, blocks.shape.rank - 2)
-            cut = _expand(self.is_cut_node, blocks.shape.rank - 2)
-            outside = tf.where(cut, tf.constant(math.nan, blocks.dtype), 0)
+            outside = _nan_where(_expand(self.is_cut_node, blocks.shape.rank - 2), blocks.dtype)
             return tf.where(inside, tf.gather(rows, self.row), outside), self.stack
 
         return moved(blocks)
+
+    def marked(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns values [n_graphs, ...], those of graphs that are too large as NaN (see `of`)."""
+        return values + _nan_where(_expand(self.is_cut, values.shape.rank - 1), values.dtype)
 
     def adjacency(self, graph: GraphsTuple, dtype: tf.DType = tf.float32) -> tf.Tensor:
         """The number of edges from a sender to a receiver: [n_graphs, size, size].
@@ -120,6 +122,14 @@ class Blocks(NamedTuple):
             tf.cast(is_inside, dtype), receiver * size + sender % size, n_graphs * size * size
         )
         return tf.reshape(counts, [n_graphs, size, size])
+
+
+def _nan_where(mask, dtype):
+    """NaN where the mask is True, and 0 elsewhere.
+
+    Without a constant NaN, at which `tf.debugging.enable_check_numerics` would stop.
+    """
+    return tf.sqrt(-tf.cast(mask, dtype))
 
 
 def _expand(mask, ndims):

@@ -12,6 +12,7 @@ from gnf_tf.custom_gradient import custom_gradient
 __all__ = [
     "EdgeOrder",
     "edge_graph_ids",
+    "exact",
     "gather",
     "is_half",
     "mean_nodes",
@@ -282,3 +283,8 @@ def _zero_after(values):
 def is_half(values: tf.Tensor) -> bool:
     """Whether values have 16 bits, of which sums are inexact, as are whole numbers above 256."""
     return values.dtype in (tf.bfloat16, tf.float16)
+
+
+def exact(values: tf.Tensor) -> tf.Tensor:
+    """16-bit values in float32, in which sums are precise; others as they are."""
+    return tf.cast(values, tf.float32) if is_half(values) else values

@@ -324,7 +324,7 @@ class GraphAutoEncoder(snt.Module):
         distance = squares[0][:, :, tf.newaxis] + squares[1][:, tf.newaxis, :]
         distance -= 2.0 * tf.matmul(receivers, senders, transpose_b=True)
         logits = -self._temperature * (self._distance_scale * distance - 1.0)
-        return tf.where(blocks.is_cut[:, tf.newaxis, tf.newaxis], math.nan, logits)
+        return blocks.marked(logits)
 
     def _pairs(self, graph):
         """Returns adjacency and pair weights, each [n_graphs, size (receiver), size (sender)]."""
@@ -338,7 +338,7 @@ class GraphAutoEncoder(snt.Module):
         pairs = is_node[:, :, tf.newaxis] * is_node[:, tf.newaxis, :]
         pairs *= 1.0 - tf.eye(blocks.size, dtype=dtype)
         # Under XLA a graph of more than `max_num_nodes` nodes must give NaN, see `encode`.
-        pairs = tf.where(blocks.is_cut[:, tf.newaxis, tf.newaxis], math.nan, pairs)
+        pairs = blocks.marked(pairs)
         return tf.minimum(edges, 1.0), pairs if self.directed else 0.5 * pairs
 
     def cross_entropy(self, graph: GraphsTuple) -> tf.Tensor:

@@ -274,7 +274,8 @@ class GraphGenerator(saving.Model):
         """
         found = self.topologies(graph)
         whole = graphs.fill_missing(found.graph(np.arange(len(found))))
-        return self._decoded(self.auto_encoder.encode(whole, seed=seed), seed)
+        of_noise, of_edges = tf.unstack(tf.random.split(seeds.as_pair(seed), 2))
+        return self._decoded(self.auto_encoder.encode(whole, seed=of_noise), of_edges)
 
     def _decoded(self, embedded, seed, draw_edges=None, **demanded):
         by_default = self.config.encoder == "flow" or self.config.embedding_noise > 0.0
