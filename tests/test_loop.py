@@ -119,6 +119,65 @@ def test_same_numbers_as_one_by_one(inverse, make, memory, execution):
         np.testing.assert_allclose(found, one_by_one, rtol=1e-8, atol=1e-10)
 
 
+class Scaled(snt.Module):
+    """A network of its own, with a gain and a mask that others may hold, too."""
+
+    def __init__(self, output_size, gain, mask):
+        super().__init__()
+        self.inner, self.gain, self.mask = cases.message_passing(output_size), gain, mask
+
+    def __call__(self, graph):
+        graph = self.inner(graph)
+        return graph.replace(nodes=self.gain * self.mask * tf.sin(graph.nodes))
+
+
+def shared_gain():
+    gain, mask = tf.Variable(0.5, dtype=tf.float64), tf.constant(0.3, tf.float64)
+    return lambda output_size: Scaled(output_size, gain, mask)
+
+
+def shared_network():
+    network = cases.message_passing(cases.NODE_SIZE)
+    return lambda output_size: network
+
+
+def masks():
+    one, made = tf.constant(1.0, tf.float64), itertools.count(1)
+    return lambda output_size: Scaled(output_size, one, tf.constant(0.2 * next(made), tf.float64))
+
+
+@pytest.mark.parametrize("execution", ["eager", "xla"])
+@pytest.mark.parametrize("make, num_shared", [(shared_gain, 1), (shared_network, 9), (masks, 0)])
+def test_what_steps_share_and_what_they_hold_apart(make, num_shared, execution):
+    """Variables that all steps hold are trained and saved once; tensors may differ by step."""
+    maker, steps = make(), []
+
+    def make_step():
+        steps.append(make_few_layers(maker))
+        return steps[-1]
+
+    with created_variables() as created:
+        loop = reversible.Loop(make_step, NUM_STEPS)
+    shared = {variable.ref() for variable in loop.shared}
+    assert len(shared) == num_shared
+    assert len(loop.trainable_variables) == len(loop.stacked) + num_shared > 0
+    layers = [layer for step in steps for layer in step]
+    held = {v.ref() for layer in layers for v in layer.trainable_variables}
+    own = [v for v in created if v.ref() in held - shared]
+    graph = cases.mixed_graph()
+    outputs, gradients = EXECUTIONS[execution](
+        lambda: outputs_and_gradients(loop, graph, [*loop.shared, *loop.stacked])
+    )()
+    expected, one_by_one = outputs_and_gradients(
+        layers, graph, [*loop.shared, *own], memory="stored"
+    )
+    each, of_steps = len(own) // NUM_STEPS, one_by_one[4 + num_shared :]
+    expected += one_by_one[: 4 + num_shared]
+    expected += [tf.stack(of_steps[i::each]) for i in range(each)]
+    for one, other in zip([*outputs, *gradients], expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-9)
+
+
 @pytest.mark.parametrize("memory", reversible.MEMORY_MODES)
 def test_program_does_not_grow_with_depth(memory):
     def size(num_steps):
@@ -341,9 +400,9 @@ def test_what_repeats():
     first, second = make_layers(), make_layers()
     found = repeated([*first, *second])
     assert all(a is b for a, b in zip(found.layers, first, strict=True)) and found.num_steps == 2
-    assert len(found.stacked) == len(found.replaced) and found.stacked[0].shape[0] == 2
+    assert len(found.weights) == len(found.replaced) and found.weights[0].shape[0] == 2
     same = repeated([*step, *step, *step])
-    assert same.num_steps == 3 and not same.stacked
+    assert same.num_steps == 3 and not same.weights
     assert repeated(step) is None
     assert repeated([*first, *second, first[0]]) is None
     assert repeated([*first, *make_layers(max_log_scale=1.0)]) is None
@@ -375,6 +434,10 @@ def test_bad_arguments():
     made = iter(range(4))
     with pytest.raises(ValueError, match="`make_layers` must give equal layers each time"):
         reversible.Loop(lambda: make_layers(max_log_scale=1.0 + next(made)), 2)
+    alternating = itertools.cycle([cases.message_passing(cases.NODE_SIZE) for _ in range(2)])
+    with pytest.raises(ValueError, match="variables of its own, or all the same ones, got .*w:0"):
+        layers = [make_few_layers(lambda _: next(alternating)) for _ in range(2)]
+        reversible.Loop(iter([*layers, layers[0]]).__next__, 3)
     for option in ("batch_norm", "share_weights"):
         with pytest.raises(ValueError, match="`loop` must be False"):
             gnf_tf.models.GRevNet(2, cases.NODE_SIZE, loop=True, **{option: True})

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
@@ -23,8 +24,7 @@ class Loop(tf.Module):
     XLA runs it as a loop too where that saves memory or compilation, if its layers are alike.
 
     Attributes:
-      stacked: one variable [num_steps, ...] for each variable that the layers of a step make, and
-        one tensor for each tensor that they hold and that differs between steps.
+      stacked: one variable [num_steps, ...] for each variable that the layers of a step make.
       shared: the variables that the layers of all steps hold in common.
     """
 
@@ -67,7 +67,10 @@ class Loop(tf.Module):
                 (c for c in columns if not _is_shared(c, own)),
                 key=lambda c: order.get(id(c[-1]), len(order)),
             )
-            self.stacked = [_stacked(column, own) for column in different]
+            of_steps = [_stacked(column, own) for column in different]
+        # Those that are not made by a step, its tensors, come last.
+        self.stacked = [value for value in of_steps if isinstance(value, tf.Variable)]
+        self._constants = of_steps[len(self.stacked) :]
         self.shared = [c[0] for c in shared if isinstance(c[0], tf.Variable)]
         replaced = [column[-1] for column in different]
         # The layers of the last step serve for all steps, with weights substituted. A function
@@ -86,8 +89,13 @@ class Loop(tf.Module):
 
     @property
     def replaced(self) -> Sequence[tf.Variable | tf.Tensor]:
-        """The values that `layers` hold, in the place of which the `stacked` ones are used."""
+        """The values that `layers` hold, in the place of which the `weights` are used."""
         return self._template()[1]
+
+    @property
+    def weights(self) -> Sequence[tf.Variable | tf.Tensor]:
+        """The `stacked` variables, then tensors that differ between steps, stacked likewise."""
+        return [*self.stacked, *self._constants]
 
 
 def _made(make_layers):
@@ -103,9 +111,16 @@ def _made(make_layers):
 
 
 def _is_shared(column, own):
-    """Whether all steps hold the same object; a single one shares nothing that it has made."""
-    is_one = all(value is column[0] for value in column)
-    return is_one and (len(column) > 1 or id(column[0]) not in own)
+    """Whether all steps hold the same object, or equal tensors.
+
+    A single step shares nothing that it has made.
+    """
+    if all(value is column[0] for value in column):
+        return len(column) > 1 or id(column[0]) not in own
+    if any(isinstance(value, tf.Variable) for value in column):
+        return False
+    first, *others = (value.numpy() for value in column)
+    return all(np.array_equal(first, other) for other in others)
 
 
 def _stacked(column, own):
@@ -114,9 +129,10 @@ def _stacked(column, own):
         return tf.stack(column)
     ids = set(map(id, column))
     if len(ids) < len(column) or not ids <= own:
+        names = sorted({value.name for value in column if isinstance(value, tf.Variable)})
         raise ValueError(
             "`make_layers` must give each step variables of its own, or all the same ones, got "
-            f"{', '.join(sorted({value.name for value in column}))} in some steps"
+            f"{', '.join(names)} in some steps"
         )
     name = column[-1].name.partition(":")[0]
     return tf.Variable(tf.stack([value.numpy() for value in column]), name=name)
@@ -136,7 +152,7 @@ class Repeated(NamedTuple):
     sequence: Sequence[ReversibleLayer]
     period: int
     replaced: Sequence[tf.Variable | tf.Tensor]
-    stacked: Sequence[tf.Tensor]
+    weights: Sequence[tf.Tensor]
 
     @property
     def layers(self) -> Sequence[ReversibleLayer]:
@@ -173,8 +189,8 @@ def repeated(layers: Sequence[ReversibleLayer]) -> Repeated | None:
             if any(a is not b for a, b in zip(column, values, strict=True)):
                 return None  # one object in the first step, several in another
     different = [c for c in columns.values() if any(value is not c[0] for value in c)]
-    stacked = [tf.stack([tf.convert_to_tensor(value) for value in c]) for c in different]
-    return Repeated(layers, period, [c[0] for c in different], stacked)
+    weights = [tf.stack([tf.convert_to_tensor(value) for value in c]) for c in different]
+    return Repeated(layers, period, [c[0] for c in different], weights)
 
 
 class Looped:
@@ -192,7 +208,7 @@ class Looped:
             seed=seed,
             replaced=repeated.replaced,
         )
-        weights = local(map(tf.convert_to_tensor, repeated.stacked))
+        weights = local(map(tf.convert_to_tensor, repeated.weights))
         self.tensors = [*self._inputs.tensors, *weights]
         self._num_steps = repeated.num_steps
         self._inverse = inverse
