@@ -22,7 +22,8 @@ import networkx as nx
 import numpy as np
 import tensorflow as tf
 
-from gnf_tf import datasets, models, training
+import gnf_tf
+from gnf_tf import datasets, graphs, models, training
 from gnf_tf.errors import UserError
 from gnf_tf.options import OptionError
 from gnf_tf.training import distribution
@@ -116,10 +117,32 @@ def refused(folder: pathlib.Path, name: str, strategy: str, **changes) -> None:
         (folder / f"{name}.txt").write_text(str(error))
 
 
+def moving_averages(folder: pathlib.Path) -> None:
+    """Writes those of a user's own loop: of each replica, and what is read outside."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        norm = gnf_tf.GraphBatchNorm(2)
+    graph = graphs.edgeless([6], 2).replace(nodes=tf.reshape(tf.range(12.0), [6, 2]))
+
+    def scaled():
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return graph.replace(nodes=graph.nodes * (1.0 + tf.cast(number, tf.float32)))
+
+    @tf.function
+    def train():
+        strategy.run(lambda: norm.forward(scaled(), is_training=True))
+        return strategy.run(lambda: norm.forward(graph).nodes)
+
+    outputs = strategy.experimental_local_results(train())
+    of_each = strategy.experimental_local_results(norm.moving_mean)
+    np.savez(folder / "moving.npz", of_each=of_each, read=norm.moving_mean.numpy(), outputs=outputs)
+
+
 def mirrored(folder: pathlib.Path) -> None:
     """Molecules, with XLA."""
     devices = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+    moving_averages(folder)
     refused(folder, "uneven", "mirrored", batch_size=15)
     run_qm9(folder / "qm9-mirrored", "mirrored", execution="xla")
 

@@ -163,3 +163,26 @@ def test_mixing_in_16_bits(dtype):
     np.testing.assert_allclose(
         tf.cast(back, tf.float32), tf.cast(graph.nodes, tf.float32), atol=resolution
     )
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-6, 1.0, 1e25])
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_initialize_in_any_unit(dtype, scale):
+    """Features may be small, or far from 0 beside their deviation; a constant stays one."""
+    rng = np.random.default_rng(0)
+    far = 1.0 + (1e-7 if dtype == tf.float64 else 1e-3) * rng.normal(size=200)
+    columns = [rng.normal(size=200), far, np.full(200, 0.1)]
+    graph = graphs.edgeless([5] * 40, 3, dtype=dtype).replace(
+        nodes=tf.constant(scale * np.stack(columns, axis=1), dtype)
+    )
+    norm = gnf_tf.GraphActNorm(3, dtype=dtype)
+    norm.initialize(graph)
+    made = norm.forward(graph)
+    tolerance = 1e-5 if dtype == tf.float64 else 1e-3  # 1 + 1e-3 x has 13 bits of x
+    np.testing.assert_allclose(np.std(made.nodes, axis=0)[:2], 1.0, rtol=tolerance)
+    assert norm.log_scale[2] == 0.0 and np.abs(made.nodes[:, 2]).max() < 1e-6 * scale
+    centered = graph.replace(nodes=graph.nodes - tf.reduce_mean(graph.nodes, axis=0))
+    means = gnf_tf.bijectors.GraphMeanScale(3, dtype=dtype)
+    means.initialize(centered)
+    found = graphs.mean_nodes(centered.nodes, centered)[:, 0] * tf.exp(means.log_scale[0])
+    np.testing.assert_allclose(np.mean(5 * np.square(found)), 1.0, rtol=1e-4)

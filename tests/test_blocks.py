@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gnf_tf import graphs, networks
+from gnf_tf import graphs, models, networks
 
 MEMBERS = [nx.path_graph(3), nx.empty_graph(0), nx.star_graph(4), nx.cycle_graph(4)]
 SIZES = [3, 0, 5, 4]
@@ -165,3 +165,16 @@ def test_padding_of_any_size_is_none(use):
         found = run(lambda graph: nodes_of(call, graph), padded)
         np.testing.assert_allclose(found[:12], expected, atol=1e-5)
         assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "function"])
+def test_nothing_is_nan_where_every_graph_has_room(run):
+    """TensorFlow's search for NaN, by which users find theirs, stops at the first one."""
+    tf.debugging.enable_check_numerics()
+    try:
+        blocks = run(lambda graph: graphs.Blocks.of(graph, 9).unstack(tf.ones([3, 9, 2])))
+        np.testing.assert_array_equal(blocks(graphs.edgeless([3, 5, 2], 2)), 1.0)
+        model = models.GraphGenerator.for_data([nx.path_graph(4), nx.cycle_graph(5)])
+        assert np.isfinite(run(model.log_prob)(graphs.from_networkx([nx.path_graph(4)]))).all()
+    finally:
+        tf.debugging.disable_check_numerics()

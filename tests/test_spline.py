@@ -228,3 +228,17 @@ def test_reversible_gradients_are_finite_and_those_of_stored_activations():
     assert np.isfinite(training_gradients("reversible", tf.float32)).all()
     actual, expected = (training_gradients(m, tf.float64) for m in reversible.MEMORY_MODES)
     assert np.linalg.norm(actual - expected) < 1e-5 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("method", METHODS)
+def test_16_bit_values_are_those_of_float32_rounded(method, dtype):
+    """Bins and slopes are not: the sum of bins in 16 bits may exceed the bound."""
+    spline = bijectors.Spline()
+    raw = tf.cast(drawn_raw(spline, 2.0, tf.float32), dtype)
+    x = tf.cast(tf.random.stateless_uniform([len(raw), raw.shape[2]], [3, 4], -5.0, 5.0), dtype)
+    found = with_log_slope(spline, method, x, raw)
+    exact = with_log_slope(spline, method, tf.cast(x, tf.float32), tf.cast(raw, tf.float32))
+    for one, other in zip(found, exact, strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_array_equal(one, tf.cast(other, dtype))
