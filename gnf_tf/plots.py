@@ -60,15 +60,21 @@ def predicted_against_true(
         axis.plot(true[:, i], predicted[:, i], ".", markersize=2, alpha=0.4)
         name, unit = _plain(name), _plain(unit)
         axis.set_title(f"{name}  (MAE {error:.3g} {unit})", fontsize=9)
-        axis.set_xlabel(f"true [{unit}]", fontsize=8)
-        axis.set_ylabel(f"predicted [{unit}]", fontsize=8)
+        end = f" [{unit}]" if unit else ""
+        axis.set_xlabel(f"true{end}", fontsize=8)
+        axis.set_ylabel(f"predicted{end}", fontsize=8)
         axis.tick_params(labelsize=7)
     return figure
 
 
 def _plain(text):
-    """The text as it stands: matplotlib would read what is between two dollars as a formula."""
-    return text.replace("$", r"\$")
+    """The text as it stands.
+
+    matplotlib would read what is between two dollars as a formula, and leave what begins with an
+    underscore out of a legend.
+    """
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def calibration(coverages: Sequence[float], shares: np.ndarray, names: Sequence[str]) -> Figure:

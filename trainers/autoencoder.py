@@ -67,9 +67,9 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     ((stage, history),) = histories.items()
     results = generator_options.reconstruction(generator, train, test)
     figure = reconstruction_figure(generator, test[:SHOWN])
-    training.show_figure(config.run_dir, "reconstructed", figure, history.epochs)
+    training.show_figure(config.run_dir, "reconstructed", figure, history.steps)
     wrong = np.mean([draw["wrong_edges"] for draw in results["reconstruction_test"]])
-    training.write_scores(config.run_dir / stage, {"test/wrong_edges": wrong}, history.epochs)
+    training.write_scores(config.run_dir / stage, {"test/wrong_edges": wrong}, history.steps)
     return report.trained(history) | results
 
 

@@ -203,6 +203,7 @@ KINDS = {
     "FLOAT": "a number",
     "{None}|INT": "a whole number or None",
     "{None}|FLOAT": "a number or None",
+    "{None,True,False}": "True or False, or None",
     "INT [INT ...]": "whole numbers with blanks between them",
     "[INT [INT ...]]": "whole numbers with blanks between them",
     "FLOAT FLOAT FLOAT": "three numbers with blanks between them",

@@ -171,8 +171,8 @@ def train_and_evaluate(
     else:
         reference = {"gaussian": metrics.gaussian_nll(train.nodes, test.nodes)}
     figure = training.samples_figure(model, shown)
-    training.show_figure(config.run_dir, "sets", figure, history.epochs)
-    training.write_scores(config.run_dir, {"test/nll [nats per node]": nll}, history.epochs)
+    training.show_figure(config.run_dir, "sets", figure, history.steps)
+    training.write_scores(config.run_dir, {"test/nll [nats per node]": nll}, history.steps)
     scores = {"nll": nll, "standard_error": error, "test_sets": len(test.n_node)}
     return scores | reference | report.trained(history)
 

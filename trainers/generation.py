@@ -107,7 +107,7 @@ def train_and_evaluate(config: Config, seed: int, *sets: list) -> dict:
     results["decoded_connected"] = metrics.validity(encoded, metrics.is_connected)
     for name, members in (("train", train), ("test", test)):
         results[f"likelihood_{name}"] = likelihood(generator, members, seed)
-    step = histories[generator.stage].epochs
+    step = histories[generator.stage].steps
     for name, draw, shown in (
         ("graphs", plots.graph_gallery, SHOWN),
         ("statistics", plots.graph_statistics, None),

@@ -60,9 +60,9 @@ def train_and_evaluate(
     model = NodeClassifier.for_data(train, config.network)
     history = report.fit(model, train, validation, config, seed)
     validated = training.evaluate_nodes(model, validation, "validation")
-    tested = training.evaluate_nodes(model, test, "test", config.run_dir, history.epochs)
+    tested = training.evaluate_nodes(model, test, "test", config.run_dir, history.steps)
     score = _score_of(tested)
-    training.write_scores(config.run_dir, {f"test/{score}": tested[score]}, history.epochs)
+    training.write_scores(config.run_dir, {f"test/{score}": tested[score]}, history.steps)
     results = {f"validation_{name}": value for name, value in validated.items()}
     return report.trained(history) | results | {f"test_{k}": v for k, v in tested.items()}
 

@@ -7,12 +7,13 @@
 
 A MoleculeRegressor predicts targets of molecules, beside their titles or SMILES strings; the column
 "unfamiliar" is above 0 for a molecule unlike the training molecules. A NodeClassifier predicts
-classes of nodes and their probabilities. A GraphDensity computes log-densities of node features in
-nats, where low ones indicate anomalies; if --out is a file of graphs, it samples new features for
-the input's graphs, which are written without self loops. A PositionFlow does the same with
-positions. A GraphGenerator generates a number of graphs, or graphs of the sizes of the input's; if
---out is a csv file, it computes log-densities of the embeddings of the input's graphs, or, if
-trainers/autoencoder.py trained the auto-encoder alone, how well it reconstructs each graph.
+classes of nodes and their probabilities, beside the names that the file gives them. A GraphDensity
+computes log-densities of node features in nats, where low ones indicate anomalies; if --out is a
+file of graphs, it samples new features for the input's graphs, which are written without self
+loops. A PositionFlow does the same with positions. A GraphGenerator generates a number of graphs,
+or graphs of the sizes of the input's; if --out is a csv file, it computes log-densities of the
+embeddings of the input's graphs, or, if trainers/autoencoder.py trained the auto-encoder alone, how
+well it reconstructs each graph.
 """
 
 import dataclasses
@@ -147,14 +148,16 @@ def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
 def classify(model: models.NodeClassifier, config: Config) -> pd.DataFrame:
     """Predicts the classes or labels of nodes, and their probabilities."""
     network = _read_nodes(config.input)
-    names, predicted = np.array(model.class_names), model.predict(network)
-    columns = [f"p({name})" for name in names]
+    classes, predicted = np.array(model.class_names), model.predict(network)
+    columns = [f"p({name})" for name in classes]
     table = pd.DataFrame(model.predict_proba(network), columns=columns)
     if model.multi_label:
-        table.insert(0, "labels", [" ".join(names[row]) for row in predicted])
+        table.insert(0, "labels", [" ".join(classes[row]) for row in predicted])
     else:
-        table.insert(0, "class", names[predicted])
+        table.insert(0, "class", classes[predicted])
     sizes = getattr(network, "n_node", [len(table)])
+    if (names := datasets.node_names(config.input)) is not None:
+        table.insert(0, "name", names)
     places = [(graph, node) for graph, size in enumerate(sizes) for node in range(size)]
     return table.set_index(pd.MultiIndex.from_tuples(places, names=["graph", "node"]))
 

@@ -184,8 +184,11 @@ def train_and_evaluate(
     figure.savefig(config.run_dir / "predicted_against_true.png", dpi=110)
     figure = plots.calibration(COVERAGES, shares, test.target_names)
     figure.savefig(config.run_dir / "calibration.png", dpi=110)
-    scores = {f"test/mae/{row['target']} [{row['unit']}]": row["mae"] for row in rows}
-    training.write_scores(config.run_dir, scores, history.epochs)
+    ends = [f" [{row['unit']}]" if row["unit"] else "" for row in rows]
+    scores = {
+        f"test/mae/{row['target']}{end}": row["mae"] for row, end in zip(rows, ends, strict=True)
+    }
+    training.write_scores(config.run_dir, scores, history.steps)
     counts = {"test_molecules": len(test), "unfamiliar": int((model.unfamiliar(test) > 0).sum())}
     return {"rows": rows} | counts | report.trained(history)
 

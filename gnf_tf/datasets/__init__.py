@@ -14,7 +14,7 @@ from gnf_tf.datasets.graph_rows import GraphRows, Topologies
 from gnf_tf.datasets.labeled_graphs import LabeledGraph, LabeledGraphs
 from gnf_tf.datasets.molecule_files import read_molecules
 from gnf_tf.datasets.molecules import Molecules
-from gnf_tf.datasets.node_files import read_labeled_graphs, read_node_graph
+from gnf_tf.datasets.node_files import node_names, read_labeled_graphs, read_node_graph
 from gnf_tf.datasets.node_graphs import (
     labeled_graphs_from_networkx,
     node_graph,
@@ -74,6 +74,7 @@ __all__ = [
     "node_batches",
     "node_graph",
     "node_graph_from_networkx",
+    "node_names",
     "plan_batches",
     "planar",
     "ppi",

@@ -11,7 +11,7 @@ import numpy as np
 
 from gnf_tf.datasets.attributed_graphs import check_widths, items, simple_graph
 from gnf_tf.datasets.contents import content_of, opened
-from gnf_tf.datasets.networkx_files import FORMATS, Format, listed, read_networkx
+from gnf_tf.datasets.networkx_files import EDGES, FORMATS, Format, listed, read_networkx
 from gnf_tf.datasets.npz_graphs import npz_content, read_npz_graphs
 from gnf_tf.datasets.random_graphs import GraphSplit
 from gnf_tf.datasets.tu_files import read_tu, tu_name
@@ -54,7 +54,8 @@ def read_graphs(path: str | os.PathLike, split: GraphSplit = "all") -> list[nx.G
       a line with the numbers of nodes and edges, must follow a #.
     - `NAME_A.txt`: a data set in TU Dortmund's format, with other files NAME_*.txt in its folder.
     - a folder or a `.zip`, including its subfolders: the only TU data set in it, or else all files,
-      in natural order (2 before 10). Hidden files, README and LICENSE are ignored.
+      in natural order (2 before 10). Hidden files, README and LICENSE are ignored. Lists of edges
+      and files of other formats in one folder are an error.
 
     The attributes "features" and "label" of nodes, edges and graphs are kept. Features are numbers
     or vectors; GraphML and GEXF hold a vector as a text, "[0.5, 1]". The "label" of a node in GML
@@ -121,6 +122,12 @@ def _read_folder(folder):
     if sets:
         [((_, name), file)] = sets.items()
         return _numbered(folder, read_tu(file.parent, name))
+    edge_lists = [file for file in files if FORMATS.get(_suffix(file)) is EDGES]
+    if 0 < len(edge_lists) < len(files):  # any text seems to be one
+        raise DataError(
+            f"{folder} holds files of other formats beside {edge_lists[0]}, which is read as a "
+            "list of edges; move one of them to another folder"
+        )
     named = [pair for file in files for pair in _read_file(file)]
     if not named:
         raise DataError(f"{folder} holds no graphs, expected files of {listed(_READ)}")
@@ -155,6 +162,10 @@ def _files(folder):
             yield child
 
 
+def _suffix(path):
+    return pathlib.PurePath(path.name).suffix.lower()
+
+
 def _natural(path):
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
@@ -162,7 +173,7 @@ def _natural(path):
 def _read_file(path):
     """(name, graph) of all graphs in a file."""
     content = content_of(path)
-    suffix = pathlib.PurePath(path.name).suffix.lower()
+    suffix = _suffix(path)
     if suffix == ".npz":
         return _numbered(path, read_npz_graphs(path, content, "all"))
     if suffix not in FORMATS:

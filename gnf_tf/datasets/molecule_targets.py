@@ -37,14 +37,14 @@ class Record(NamedTuple):
 
 
 def titles(names: Sequence[str]) -> list[str]:
-    """The names, among those of fields, of the title of a molecule."""
-    return [name for name in names if name.lower() in _TITLES]
+    """The names, among those of fields, of the title of a molecule; `id` first, `index` last."""
+    found = [name for name in names if name.lower() in _TITLES]
+    return sorted(found, key=lambda name: _TITLES.index(name.lower()))
 
 
 def title_of(fields: Mapping[str, str]) -> str:
-    """The title in the fields of a molecule, `id` before others and `index` last; "" for none."""
-    names = sorted(titles([*fields]), key=lambda name: _TITLES.index(name.lower()))
-    return next((fields[name] for name in names if fields[name]), "")
+    """The title in the fields of a molecule; "" for none."""
+    return next((fields[name] for name in titles([*fields]) if fields[name]), "")
 
 
 def any_case(names: Collection[str], name: str) -> str | None:

@@ -2,27 +2,32 @@
 
 import codecs
 import decimal
-import functools
-import io
 import json
 import pathlib
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
 import networkx as nx
-import numpy as np
-from networkx.readwrite.gexf import GEXFReader
 
-from gnf_tf.datasets.attributed_graphs import items, vector
+from gnf_tf.datasets.attributed_graphs import vector
 from gnf_tf.datasets.contents import AnyPath, content_of
-from gnf_tf.datasets.text_files import finite, plain
+from gnf_tf.datasets.graph_markup import (
+    check_number,
+    plain_graph,
+    read_gexf,
+    read_gml,
+    read_graphml,
+    write_gml,
+    write_graphml,
+)
+from gnf_tf.datasets.text_files import finite
 from gnf_tf.errors import DataError
 
 __all__ = [
     "ATTRIBUTED",
+    "EDGES",
     "FORMATS",
     "Format",
     "listed",
@@ -95,90 +100,6 @@ def _write_sparse6(graphs):
     return b"".join(nx.to_sparse6_bytes(graph, header=False) for graph in graphs)
 
 
-def _read_graphml(content):
-    # This is networkx.read_graphml, which returns the first graph only.
-    header = f'<graphml xmlns="{nx.GraphMLReader.NS_GRAPHML}">'
-    content = content.replace(b"<graphml>", header.encode())
-    graphs = list(_strict(nx.GraphMLReader())(string=content))
-    _check_declared(content, graphs)
-    return list(map(_with_defaults, graphs))
-
-
-# What a reader of XML refuses, and "\r", which it replaces by "\n".
-_NOT_IN_XML = re.compile("[\0-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
-
-
-def _write_graphml(graphs):
-    writer = nx.GraphMLWriter()
-    for index, graph in enumerate(graphs):
-        for what, data in (member for members in items(graph).values() for member in members):
-            label = data.get("label")
-            if isinstance(label, str) and _NOT_IN_XML.search(label):
-                raise ValueError(
-                    f"{what} of graph {index} has the label {label!r:.80}, with control characters "
-                    "that GraphML doesn't hold; use .json"
-                )
-        writer.add_graph_element(_plain(graph, str))
-        writer.attributes.clear()  # otherwise those of earlier graphs are written again
-    file = io.BytesIO()
-    writer.dump(file)
-    return file.getvalue()
-
-
-def _read_gexf(content):
-    graphs = [_strict(GEXFReader())(io.BytesIO(content))]
-    _check_declared(content, graphs)
-    return list(map(_with_defaults, graphs))
-
-
-def _with_defaults(graph):
-    """The graph with the defaults of attributes where they count; networkx only lists them."""
-    for name, members in (("node_default", graph.nodes), ("edge_default", graph.edges)):
-        defaults = graph.graph.pop(name, {})
-        for member in members if defaults else ():
-            for attribute, value in defaults.items():
-                members[member].setdefault(attribute, value)
-    return graph
-
-
-def _strict(reader):
-    """A reader of networkx, now without what only Python reads as a number, such as 1_0."""
-    for name, kind in reader.python_type.items():
-        if kind in (int, float):
-            reader.python_type[name] = functools.partial(_converted, kind)
-    return reader
-
-
-def _converted(kind, value):
-    # A default has been converted before.
-    return plain(value, kind) if isinstance(value, str) else kind(value)
-
-
-def _check_declared(content, graphs):
-    """Raises a ValueError for repeated and missing nodes: networkx merges and adds them."""
-    declared = sum(
-        str(element.tag).rpartition("}")[2] == "node" and "id" in element.attrib
-        for element in ElementTree.fromstring(content).iter()
-    )
-    _check_number(declared, sum(map(len, graphs)), "it")
-
-
-def _check_number(declared, found, what):
-    if declared != found:
-        raise ValueError(
-            f"{what} lists {declared} nodes with an id, but ids and edges name {found} nodes"
-        )
-
-
-def _read_gml(content):
-    return [nx.parse_gml(content.decode("utf-8-sig").splitlines(), label="id")]
-
-
-def _write_gml(graphs):
-    (graph,) = graphs
-    return "\n".join([*nx.generate_gml(_plain(graph, list)), ""]).encode("ascii")
-
-
 def _read_json(content):
     data = json.loads(content)
     data = data if isinstance(data, list) else [data]
@@ -205,7 +126,7 @@ def _node_link(index, data):
     if {"edges", "links"} <= data.keys():
         raise ValueError(f"graph {index} must have 'edges' or 'links', got both")
     graph = nx.node_link_graph(data, edges=key)
-    _check_number(len(data["nodes"]), len(graph), f"graph {index}")
+    check_number(len(data["nodes"]), len(graph), f"graph {index}")
     return graph
 
 
@@ -216,7 +137,7 @@ def _are_objects(values, keys):
 
 
 def _write_json(graphs):
-    data = [nx.node_link_data(_plain(graph, list), edges="edges") for graph in graphs]
+    data = [nx.node_link_data(plain_graph(graph, list), edges="edges") for graph in graphs]
     return json.dumps(data if len(data) > 1 else data[0]).encode()
 
 
@@ -284,7 +205,7 @@ def _check_spelling(rows):
             line_of.setdefault(name, line)
     names: dict[decimal.Decimal, str] = {}
     for name, line in line_of.items():
-        if re.fullmatch(r"[+-]?[0-9]+(\.0*)?", name):
+        if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,4})?", name):
             first = names.setdefault(decimal.Decimal(name), name)
             if first != name:
                 raise ValueError(
@@ -292,31 +213,16 @@ def _check_spelling(rows):
                 )
 
 
-def _plain(graph, vector):
-    """A copy of the graph in which vectors are converted by `vector` (to lists or texts)."""
-
-    def attributes(data):
-        return {
-            key: vector(value.tolist()) if isinstance(value, np.ndarray) else value
-            for key, value in data.items()
-        }
-
-    result = graph.__class__(**attributes(graph.graph))
-    result.add_nodes_from((node, attributes(data)) for node, data in graph.nodes(data=True))
-    result.add_edges_from((a, b, attributes(data)) for a, b, data in graph.edges(data=True))
-    return result
-
-
 _GRAPH6 = Format("graph6", _read_graph6, _write_graph6, {"several graphs"})
 _SPARSE6 = Format("sparse6", _read_graph6, _write_sparse6, {"several graphs"})
-_EDGES = Format("an edge list", _read_edges)
+EDGES = Format("an edge list", _read_edges)
 _GRAPHML = Format(
     "GraphML",
-    _read_graphml,
-    _write_graphml,
+    read_graphml,
+    write_graphml,
     {"several graphs", "directed edges", "features", "labels", "node labels"},
 )
-_GML = Format("GML", _read_gml, _write_gml, {"directed edges", "features"})
+_GML = Format("GML", read_gml, write_gml, {"directed edges", "features"})
 _JSON = Format("node-link JSON", _read_json, _write_json, _GRAPHML.holds | {"vector labels"})
 
 FORMATS = {
@@ -325,12 +231,12 @@ FORMATS = {
     ".s6": _SPARSE6,
     ".sparse6": _SPARSE6,
     ".graphml": _GRAPHML,
-    ".gexf": Format("GEXF", _read_gexf),
+    ".gexf": Format("GEXF", read_gexf),
     ".gml": _GML,
     ".json": _JSON,
-    ".edgelist": _EDGES,
-    ".edges": _EDGES,
-    ".txt": _EDGES,
+    ".edgelist": EDGES,
+    ".edges": EDGES,
+    ".txt": EDGES,
 }
 
 ATTRIBUTED = (".graphml", ".gexf", ".gml", ".json")  # the formats that hold attributes
@@ -363,8 +269,9 @@ def read_attributed_graphs(path: AnyPath, others: Sequence[str]) -> list[nx.Grap
     """The graphs of a .graphml, .gexf, .gml or node-link .json file with all their attributes.
 
     The attribute "features" may be a text that holds a vector, because GraphML has no vectors; it
-    is returned as the vector. The attribute "label" of a node is left out in GML and GEXF, where it
-    is the name of the node.
+    is returned as the vector. The attribute "label" of a node is left out where it is the name of
+    the node: in GML and GEXF, and in files of tools that draw graphs, where it is another text for
+    each of ten nodes or more.
 
     Args:
       path: path of the file.
@@ -379,9 +286,13 @@ def read_attributed_graphs(path: AnyPath, others: Sequence[str]) -> list[nx.Grap
             f"{path} has the suffix {suffix!r}, expected {listed([*others, *ATTRIBUTED])}"
         )
     graphs = read_networkx(path, content_of(path))
+    labels = [data.get("label") for graph in graphs for _, data in graph.nodes(data=True)]
+    are_names = suffix in (".gml", ".gexf") or (
+        all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels) >= 10
+    )
     for graph in graphs:
         for _, data in graph.nodes(data=True):
-            if suffix in (".gml", ".gexf"):
+            if are_names:
                 data.pop("label", None)
             if isinstance(data.get("features"), str):
                 found = vector(data["features"])

@@ -29,7 +29,7 @@ from gnf_tf.datasets.text_files import short
 from gnf_tf.errors import DataError
 from gnf_tf.files import user_path
 
-__all__ = ["read_labeled_graphs", "read_node_graph"]
+__all__ = ["node_names", "read_labeled_graphs", "read_node_graph"]
 
 # Argument of `node_graph` -> the names of its array, in this library and in others.
 _NAMES = {
@@ -71,8 +71,8 @@ def read_node_graph(
       with the prefix adj_ they are an adjacency matrix, which gives the edges. Without an array
       format the matrix is CSR. Other arrays are ignored.
     - `.graphml`, `.gexf`, `.gml`, `.json` (node-link): one graph with the attributes that
-      `node_graph_from_networkx` takes. In GML and GEXF, the attribute "label" is ignored, because
-      it is the name of a node.
+      `node_graph_from_networkx` takes. The attribute "label" is ignored where it is the name of a
+      node: in GML and GEXF, and where it is another text for each of ten nodes or more.
 
     Args:
       path: path of the file.
@@ -169,7 +169,7 @@ def _read_attributed(path, others, labeled):
 
 def _read_folder(folder, labeled, class_names):
     files = files_in(folder)
-    if any(file.name == "ppi.zip" or file.name.endswith("_feats.npy") for file in files):
+    if _are_of_ppi(files):
         return _joined([ppi(split, data_dir=folder) for split in MASKS])
     if not files:
         raise DataError(
@@ -184,6 +184,37 @@ def _read_folder(folder, labeled, class_names):
             with _data_errors(file):  # which names the file, if one is wrong by itself
                 labeled_graphs_from_networkx(part, class_names=class_names)
         raise DataError(f"the files of {folder} have wrong content: {error}") from error
+
+
+def _are_of_ppi(files):
+    return any(file.name == "ppi.zip" or file.name.endswith("_feats.npy") for file in files)
+
+
+def node_names(path: str | os.PathLike) -> list[str] | None:
+    """The names of the nodes that the readers of this module read, in the same order.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".gml") as file:
+    ...     print("graph [ node [ id 7 x 1 ] node [ id 3 x 2 ] ]", file=file, flush=True)
+    ...     node_names(file.name)
+    ['7', '3']
+
+    Args:
+      path: path of the file or the folder.
+
+    Returns:
+      What the file calls its nodes, as text, of all graphs one after another; or None for npz files
+      and those of PPI, whose nodes have no names.
+
+    Raises:
+      DataError: as for the readers, as far as the file is read.
+    """
+    path = user_path(path)
+    files = files_in(path) if path.is_dir() else [path]
+    if path.suffix.lower() == ".npz" or _are_of_ppi(files):
+        return None
+    graphs = (graph for file in files for graph in read_attributed_graphs(file, [".npz"]))
+    return [str(node) for graph in graphs for node in graph]
 
 
 def _joined(parts):

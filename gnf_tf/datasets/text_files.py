@@ -75,7 +75,7 @@ def read_table(
                 f"expected commas between the columns, got {separator!r} in {header[0]!r}",
             )
     if header[0] in ("", "Unnamed: 0"):  # as pandas reads the former and writes it again
-        header[0] = index
+        header[0] = index if index not in header[1:] else ""
     if not all(header[1:]) or len(set(header)) < len(header):
         raise wrong_line(
             path, first, f"expected a distinct name of each column, got {short(', '.join(header))}"
@@ -85,7 +85,11 @@ def read_table(
             raise wrong_line(path, line, f"expected {len(header)} cells, got {len(cells)}")
     if not rows:
         raise wrong_line(path, first, "expected rows below the names of the columns, got none")
-    return header, [(line, dict(zip(header, cells, strict=True))) for line, cells in rows]
+    # The numbers of rows are left out beside a column of that name.
+    start = 1 if index and not header[0] else 0
+    return header[start:], [
+        (line, dict(zip(header[start:], cells[start:], strict=True))) for line, cells in rows
+    ]
 
 
 def plain(text: str, kind: Callable[[str], float] = float) -> float:

@@ -35,6 +35,7 @@ class History:
     Attributes:
       history: values of each metric, one for each epoch; validation metrics have the prefix `val_`.
       epochs: number of epochs, less than requested if training stopped early.
+      steps: number of training steps.
       seconds: training time, including that before interruptions.
       best: smallest value of the validation metric that selects the best weights.
       input_wait_share: share of the time of training steps that was spent waiting for batches.
@@ -45,6 +46,7 @@ class History:
 
     history: dict[str, list[float]]
     epochs: int
+    steps: int
     seconds: float
     best: float
     input_wait_share: float
@@ -237,6 +239,7 @@ def _trained(objective, folder, run, hparams):
     return History(
         history={name: [epoch[name] for epoch in state.history] for name in names},
         epochs=state.next_epoch,
+        steps=int(objective.optimizer.iterations.numpy()),
         seconds=float(state.seconds.numpy()),
         best=float(state.best.numpy()),
         input_wait_share=float(state.wait_share.numpy()),

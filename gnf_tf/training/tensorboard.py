@@ -115,7 +115,7 @@ class Summaries(tf_keras.callbacks.Callback):
         with self._writer(writer):
             for name, value in logs.items():
                 unit = self._objective.units.get(name)
-                tf.summary.scalar(name if unit is None else f"{name} [{unit}]", value)
+                tf.summary.scalar(f"{name} [{unit}]" if unit else name, value)
 
 
 @contextlib.contextmanager
