@@ -504,3 +504,43 @@ def test_edges_and_links_at_once_are_refused(tmp_path):
     path.write_text(json.dumps({"nodes": nodes, "links": [link], "edges": []}))
     with pytest.raises(datasets.DataError, match="graph 0 must have 'edges' or 'links', got both"):
         datasets.read_graphs(path)
+
+
+def test_numbers_of_gml_without_a_point(tmp_path):
+    """As printf writes them; networkx takes the exponent for another attribute."""
+    (tmp_path / "a.gml").write_text("""graph [ # a "comment, 1e-05
+    node [ id 0 label "x 1e-05 y" features 2e-05 features 1E+20 features -3e0 ]
+    node [ id 1 features 3e-06 features 1 features +7e-2 ]
+    edge [ source 0 target 1 label 2e-05 ] ]""")
+    (graph,) = datasets.read_graphs(tmp_path / "a.gml")
+    features = [data["features"] for _, data in graph.nodes(data=True)]
+    np.testing.assert_array_equal(features, [[2e-5, 1e20, -3.0], [3e-6, 1.0, 0.07]])
+    assert list(graph.edges(data="label")) == [(0, 1, 2e-5)]
+
+
+@pytest.mark.parametrize("of", ['for="all"', ""])
+def test_defaults_of_keys_for_everything_count(tmp_path, of):
+    (tmp_path / "a.graphml").write_text(
+        f"""<graphml xmlns="http://graphml.graphdrawing.org/xmlns">
+        <key id="c" {of} attr.name="label" attr.type="string"><default>b</default></key>
+        <graph edgedefault="undirected"><node id="n0"><data key="c">a</data></node><node id="n1"/>
+        <edge source="n0" target="n1"/></graph></graphml>"""
+    )
+    (graph,) = datasets.read_graphs(tmp_path / "a.graphml")
+    assert dict(graph.nodes(data="label")) == {0: "a", 1: "b"} and graph.edges[0, 1]["label"] == "b"
+
+
+@pytest.mark.parametrize("one, other", [("100000", "1e+05"), ("1", "1.0e0"), ("1.5", "1.50")])
+def test_nodes_whose_number_is_written_in_two_ways_are_refused(tmp_path, one, other):
+    (tmp_path / "a.txt").write_text(f"{one} 2\n3 {other}\n")
+    with pytest.raises(datasets.DataError, match="line 2 has the node .* as in a line before"):
+        datasets.read_graphs(tmp_path / "a.txt")
+
+
+def test_a_text_beside_graphs_is_no_graph(tmp_path):
+    datasets.write_graphs(tmp_path / "a.json", [nx.path_graph(3)])
+    (tmp_path / "notes.txt").write_text("created 2024\n")
+    with pytest.raises(datasets.DataError, match="files of other formats beside .*notes.txt"):
+        datasets.read_graphs(tmp_path)
+    (tmp_path / "a.json").rename(tmp_path / "a.edges").write_text("1 2\n2 3\n")
+    assert [len(graph) for graph in datasets.read_graphs(tmp_path)] == [3, 2]

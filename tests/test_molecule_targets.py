@@ -101,17 +101,40 @@ def test_any_column_that_counts_the_rows_may_count_another_order(number, first, 
         datasets.read_molecules(path, targets)
 
 
-@pytest.mark.parametrize("column, texts", [("smiles", "OC"), ("id", "ab")])
-def test_numbers_of_rows_in_another_order_are_refused(column, texts, tmp_path):
+def test_numbers_of_rows_in_another_order_are_refused(tmp_path):
     """As pandas writes them after a merge; each row was taken for another molecule's."""
     path, targets = tmp_path / "mine.csv", tmp_path / "targets.csv"
-    path.write_text(",smiles,id\n0,O,a\n1,C,b\n")
-    targets.write_text(f",{column},a\n1,{texts[1]},2\n0,{texts[0]},1\n")
+    path.write_text(",smiles\n0,O\n1,C\n")
+    targets.write_text(",smiles,a\n1,C,2\n0,O,1\n")
     np.testing.assert_array_equal(datasets.read_molecules(path, targets).targets, [[1], [2]])
-    targets.write_text(f",{column},a\n0,{texts[1]},2\n1,{texts[0]},1\n")
-    message = f"line 2: `{column}` is '{texts[1]}', expected '{texts[0]}' .*both have one `index`"
-    with pytest.raises(datasets.DataError, match=message):
+    targets.write_text(",smiles,a\n0,C,2\n1,O,1\n")
+    with pytest.raises(datasets.DataError, match="line 2: `smiles` is 'C', expected 'O' .*`index`"):
         datasets.read_molecules(path, targets)
+
+
+@pytest.mark.parametrize("number", ["", "index"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_names_of_molecules_come_before_numbers_of_rows(number, order, tmp_path):
+    """pandas numbers the rows of a table that its user has sorted."""
+    path, targets = tmp_path / "mine.csv", tmp_path / "targets.csv"
+    path.write_text(",smiles,id\n0,O,a\n1,C,b\n")
+    names = "ab"[::order]
+    rows = [f"{row},{name},{'.ab'.index(name)}" for row, name in enumerate(names)]
+    targets.write_text("\n".join([f"{number},id,E", *rows, ""]))
+    np.testing.assert_array_equal(datasets.read_molecules(path, targets).targets, [[1], [2]])
+    # Of molecules without names only the numbers can be meant.
+    path.write_text("smiles\nO\nC\n")
+    found = datasets.read_molecules(path, targets).targets
+    np.testing.assert_array_equal(found, [[1], [2]][::order])
+
+
+def test_numbers_of_rows_beside_a_column_of_that_name(tmp_path):
+    """As `reset_index` leaves them."""
+    path = tmp_path / "mine.csv"
+    path.write_text(",index,smiles,y\n5,0,O,1\n4,1,C,2\n")
+    molecules = datasets.read_molecules(path, path)
+    np.testing.assert_array_equal(molecules.targets, [[1], [2]])
+    assert molecules.target_names == ("y",)
 
 
 def test_parentheses_without_a_space_are_of_the_name(tmp_path):

@@ -147,7 +147,7 @@ def _target_file(path, records, source):
     if not columns:
         raise wrong_line(source, 1, f"expected a column of targets, got {short(', '.join(header))}")
     if named and not source.samefile(path):
-        rows = _joined(path, records, source, rows, named[0])
+        rows, named = _joined_by_one(path, records, source, rows, named)
     if len(rows) != len(records):
         raise DataError(
             f"the data file {source} has {len(rows)} rows of targets, expected {len(records)}, one "
@@ -179,6 +179,19 @@ def _check_same(path, records, source, rows, columns, reason):
                     f"`{other}` is {short(cells[other])}, expected {short(record.fields[own])} as "
                     f"for the molecule in line {record.line} of {path}, because {reason}",
                 )
+
+
+def _joined_by_one(path, records, source, rows, columns):
+    """The rows in the order of the molecules by the first column that fits, and this one first."""
+    errors = []
+    for column in columns:
+        try:
+            joined = _joined(path, records, source, rows, column)
+        except DataError as error:
+            errors.append(error)
+        else:
+            return joined, [column, *(other for other in columns if other != column)]
+    raise errors[0]
 
 
 def _joined(path, records, source, rows, column):
