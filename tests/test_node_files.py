@@ -538,3 +538,40 @@ def test_features_of_any_name_in_files_folders_and_archives(tmp_path):
         sets = datasets.read_sets(path)
         assert sets.n_node.numpy().tolist() == [3, 2]
         assert sets.nodes.numpy().tolist() == expected + expected[:2]
+
+
+@pytest.mark.parametrize("suffix", [".graphml", ".json"])
+def test_labels_that_are_names_of_nodes_are_no_classes(suffix, tmp_path):
+    """Tools that draw graphs give each node a text; some nodes of a class have the same one."""
+    graph = nx.cycle_graph(10)
+    for node, data in graph.nodes(data=True):
+        data |= {"label": f"Person {node}", "class": "ab"[node % 2], "size": float(node)}
+    file = tmp_path / f"drawn{suffix}"
+    if suffix == ".graphml":
+        nx.write_graphml(graph, file)
+    else:
+        file.write_text(json.dumps(nx.node_link_data(graph, edges="edges")))
+    found = datasets.read_node_graph(file)
+    assert found.class_names == ("a", "b") and found.graph.nodes.shape == (10, 1)
+    for data in graph.nodes.values():
+        del data["class"]
+    nx.write_graphml(graph, tmp_path / "names.graphml")
+    assert (datasets.read_node_graph(tmp_path / "names.graphml").labels == -1).all()
+    graph.nodes[0]["label"] = "Person 1"
+    nx.write_graphml(graph, tmp_path / "classes.graphml")
+    assert len(datasets.read_node_graph(tmp_path / "classes.graphml").class_names) == 9
+
+
+def test_names_of_nodes_are_in_the_order_of_their_features(tmp_path):
+    data = {"nodes": [{"id": i, "x": float(i)} for i in (2, 0, 1)], "edges": []}
+    (tmp_path / "one.json").write_text(json.dumps(data))
+    names = datasets.node_names(tmp_path / "one.json")
+    found = datasets.read_node_graph(tmp_path / "one.json", labeled=False)
+    assert names == ["2", "0", "1"] and found.graph.nodes[:, 0].numpy().tolist() == [2.0, 0.0, 1.0]
+    folder = tmp_path / "several"
+    folder.mkdir()
+    nx.write_gml(nx.path_graph(["a", "b"]), folder / "10.gml")
+    (folder / "9.json").write_text(json.dumps(data))
+    assert datasets.node_names(folder) == ["2", "0", "1", "0", "1"]
+    np.savez(tmp_path / "arrays.npz", x=np.zeros([2, 1]), edges=np.zeros([2, 0], int))
+    assert datasets.node_names(tmp_path / "arrays.npz") is None

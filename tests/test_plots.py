@@ -30,6 +30,14 @@ def test_names_are_no_formulas():
     values = np.arange(4.0).reshape([2, 2])
     plots.to_image(plots.predicted_against_true(values, values, names, ["$^$", "eV"]))
     plots.to_image(plots.calibration([0.5, 0.9], values / 4, names))
+    figure = plots.calibration([0.5, 0.9], values / 4, ["_E", "mu"])
+    assert [text.get_text().strip() for text in figure.legends[0].get_texts()] == ["_E", "mu"]
+
+
+def test_what_has_no_unit_has_no_brackets():
+    values = np.arange(4.0).reshape([2, 2])
+    figure = plots.predicted_against_true(values, values, ["a", "b"], ["", "eV"])
+    assert [axis.get_xlabel() for axis in figure.axes[:2]] == ["true", "true [eV]"]
 
 
 def test_loss_curves():

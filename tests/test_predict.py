@@ -1,5 +1,6 @@
 """`trainers/predict.py` with models that no trainer makes, and with an unknown one."""
 
+import json
 import shutil
 import sys
 
@@ -145,3 +146,16 @@ def test_a_model_of_another_class_is_named(flow, monkeypatch, tmp_path):
     monkeypatch.delitem(predict.ANSWERS, models.PositionFlow)
     with pytest.raises(UserError, match=r"model.npz holds a PositionFlow, expected Molecule"):
         main(monkeypatch, *flow, "--out", tmp_path / "scores.csv")
+
+
+def test_nodes_have_their_names_beside_their_classes(monkeypatch, tmp_path):
+    """A file may list them in any order, so that a row number says little."""
+    nodes = [{"id": i, "x": float(i), "class": "ab"[i % 2]} for i in (2, 0, 1, 3)]
+    (tmp_path / "net.json").write_text(json.dumps({"nodes": nodes, "edges": []}))
+    network = datasets.read_node_graph(tmp_path / "net.json")
+    config = models.ClassifierConfig(num_steps=1, node_size=4)
+    models.NodeClassifier.for_data(network, config).save(tmp_path / "model.npz")
+    words = ("model.npz", "net.json", "--out", "classes.csv")
+    main(monkeypatch, *(word if word[0] == "-" else tmp_path / word for word in words))
+    table = pd.read_csv(tmp_path / "classes.csv")
+    assert table["name"].tolist() == [2, 0, 1, 3] and table["node"].tolist() == [0, 1, 2, 3]

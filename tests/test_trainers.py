@@ -209,8 +209,8 @@ def test_tensorboard_compares_runs(finished):
     assert "_hparams_/session_start_info" in found[finished.stage.name]
     found, images = events(finished.run_dir)
     assert set(finished.case.images) <= images
-    tags = {tag for run in found.values() for tag in run}
-    assert any(tag.startswith("test/") for tag in tags)
+    tests = [steps for run in found.values() for tag, steps in run.items() if tag[:5] == "test/"]
+    assert tests and all(of_score == steps[-1:] for of_score in tests)
 
 
 class StopError(Exception):
