@@ -544,3 +544,19 @@ def test_a_text_beside_graphs_is_no_graph(tmp_path):
         datasets.read_graphs(tmp_path)
     (tmp_path / "a.json").rename(tmp_path / "a.edges").write_text("1 2\n2 3\n")
     assert [len(graph) for graph in datasets.read_graphs(tmp_path)] == [3, 2]
+
+
+def test_types_of_gexf_1_3(tmp_path):
+    attributes = {"features": "listdouble", "label": "short"}
+    keys = "".join(f'<attribute id="{k}" title="{k}" type="{v}"/>' for k, v in attributes.items())
+    values = '<attvalues><attvalue for="{}" value="{}"/></attvalues>'.format
+    nodes = "".join(f'<node id="{i}">{values("features", [i + 0.5, 2])}</node>' for i in range(2))
+    edge = f'<edge source="0" target="1">{values("label", 3)}</edge>'
+    (tmp_path / "a.gexf").write_text(
+        '<gexf xmlns="http://gexf.net/1.3" version="1.3"><graph defaultedgetype="undirected">'
+        f'<attributes class="node">{keys}</attributes><attributes class="edge">{keys}</attributes>'
+        f"<nodes>{nodes}</nodes><edges>{edge}</edges></graph></gexf>"
+    )
+    (graph,) = datasets.read_graphs(tmp_path / "a.gexf")
+    np.testing.assert_array_equal(graph.nodes[1]["features"], [1.5, 2.0])
+    assert graph.edges[0, 1]["label"] == 3

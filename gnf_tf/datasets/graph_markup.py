@@ -57,9 +57,23 @@ def write_graphml(graphs: Sequence[nx.Graph]) -> bytes:
     return file.getvalue()
 
 
+# Types of GEXF 1.3 that networkx does not know; lists are texts, which may hold features.
+_FURTHER_TYPES = {
+    **dict.fromkeys(["short", "byte", "biginteger"], int),
+    "bigdecimal": float,
+    "char": str,
+    **{
+        f"list{kind}": str
+        for kind in ("integer", "long", "double", "float", "boolean", "short", "byte", "char")
+    },
+}
+
+
 def read_gexf(content: bytes) -> list[nx.Graph]:
     """The graph of a file; raises an exception of any type for other content."""
-    graphs = [_strict(GEXFReader())(io.BytesIO(content))]
+    reader = GEXFReader()
+    reader.python_type |= _FURTHER_TYPES
+    graphs = [_strict(reader)(io.BytesIO(content))]
     _check_declared(content, graphs)
     return list(map(_with_defaults, graphs))
 
