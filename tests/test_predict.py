@@ -1,5 +1,6 @@
 """`trainers/predict.py` with models that no trainer makes, and with an unknown one."""
 
+import copy
 import json
 import shutil
 import sys
@@ -159,3 +160,35 @@ def test_nodes_have_their_names_beside_their_classes(monkeypatch, tmp_path):
     main(monkeypatch, *(word if word[0] == "-" else tmp_path / word for word in words))
     table = pd.read_csv(tmp_path / "classes.csv")
     assert table["name"].tolist() == [2, 0, 1, 3] and table["node"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["density", "classifier"])
+def test_features_of_other_names_are_refused(kind, monkeypatch, tmp_path):
+    """Features are sorted by name, so that a renamed one would stand in the place of another."""
+    file, other = (tmp_path / name for name in ("train", "other"))
+    if kind == "density":
+        file, other = file.with_suffix(".csv"), other.with_suffix(".csv")
+        table = pd.DataFrame(np.random.default_rng(0).normal(size=[12, 2]), columns=["x", "y"])
+        table.insert(0, "set", np.repeat(range(4), 3))
+        table.to_csv(file, index=False)
+        table.rename(columns={"x": "z"}).to_csv(other, index=False)
+        config = models.DensityConfig(num_steps=1, width=4)
+        model = models.GraphDensity.for_data(datasets.read_sets(file), config)
+    else:
+        file, other = file.with_suffix(".gml"), other.with_suffix(".gml")
+        graph = nx.cycle_graph(6)
+        for node, data in graph.nodes(data=True):
+            data |= {"x": float(node), "y": node**2, "class": node % 2}
+        nx.write_gml(graph, file)
+        for data in graph.nodes.values():
+            data["z"] = data.pop("x")
+        nx.write_gml(graph, other)
+        config = models.ClassifierConfig(num_steps=1, node_size=4)
+        model = models.NodeClassifier.for_data(datasets.read_node_graph(file), config)
+    model.feature_names = datasets.feature_names(file)
+    assert copy.deepcopy(model).feature_names == model.feature_names == ("x", "y")
+    model.save(tmp_path / "model.npz")
+    main(monkeypatch, tmp_path / "model.npz", file, "--out", tmp_path / "out.csv")
+    with pytest.raises(UserError, match="features x, y, as in training, got y, z"):
+        main(monkeypatch, tmp_path / "model.npz", other, "--out", tmp_path / "made.csv")
+    assert not (tmp_path / "made.csv").exists()

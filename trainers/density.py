@@ -153,6 +153,8 @@ def train_and_evaluate(
     training.set_seed(seed)
     with report.as_options("data"):
         model = GraphDensity.for_data(train, config.network)
+        if config.data is not None:
+            model.feature_names = datasets.feature_names(config.data)
     print(f"seed {seed}; attention to {model.config.attention}; run folder {config.run_dir}")
     steps = config.steps // config.epochs
     if config.data is not None:

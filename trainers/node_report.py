@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from gnf_tf import metrics, options, training
+from gnf_tf import datasets, metrics, options, training
 from gnf_tf.datasets import LabeledGraph, LabeledGraphs
 from gnf_tf.models import ClassifierConfig, NodeClassifier
 from gnf_tf.training import NodeSettings
@@ -58,6 +58,8 @@ def train_and_evaluate(
     print(f"{config.title}, seed {seed}; run folder {config.run_dir}")
     training.set_seed(seed)
     model = NodeClassifier.for_data(train, config.network)
+    if config.data is not None:
+        model.feature_names = datasets.feature_names(config.data)
     history = report.fit(model, train, validation, config, seed)
     validated = training.evaluate_nodes(model, validation, "validation")
     tested = training.evaluate_nodes(model, test, "test", config.run_dir, history.steps)

@@ -110,6 +110,16 @@ def main() -> None:
     print(f"{len(answer)} {'rows' if out.suffix.lower() == CSV else 'graphs'} written to {out}")
 
 
+def _check_features(model, path):
+    """Raises an error if the features of a file have other names than those of training."""
+    names = datasets.feature_names(path)
+    if None not in (names, model.feature_names) and names != model.feature_names:
+        raise UserError(
+            f"the input must have the features {', '.join(model.feature_names)}, as in training, "
+            f"got {', '.join(names)}"
+        )
+
+
 def _write(path, answer):
     try:
         if isinstance(answer, pd.DataFrame):
@@ -147,6 +157,7 @@ def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
 
 def classify(model: models.NodeClassifier, config: Config) -> pd.DataFrame:
     """Predicts the classes or labels of nodes, and their probabilities."""
+    _check_features(model, config.input)
     network = _read_nodes(config.input)
     classes, predicted = np.array(model.class_names), model.predict(network)
     columns = [f"p({name})" for name in classes]
@@ -173,6 +184,7 @@ def score(
     model: models.GraphDensity | models.PositionFlow, config: Config
 ) -> pd.DataFrame | list[nx.Graph]:
     """Computes log-densities of node features, or samples new features."""
+    _check_features(model, config.input)
     sets = datasets.read_sets(config.input)
     if config.out.suffix.lower() == CSV:
         noise = {"seed": config.seed} if isinstance(model, models.PositionFlow) else {}

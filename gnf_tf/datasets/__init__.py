@@ -35,7 +35,7 @@ from gnf_tf.datasets.random_graphs import (
     stochastic_blocks,
     two_communities,
 )
-from gnf_tf.datasets.set_files import read_sets, set_names
+from gnf_tf.datasets.set_files import feature_names, read_sets, set_names
 from gnf_tf.datasets.splits import random_split
 from gnf_tf.datasets.subgraphs import subgraphs
 from gnf_tf.datasets.synthetic import POINT_SETS, PointSets, half_moons_6, mog, mog_ring
@@ -61,6 +61,7 @@ __all__ = [
     "community_small",
     "cora",
     "ego_small",
+    "feature_names",
     "grid",
     "half_moons_6",
     "independent_floor",

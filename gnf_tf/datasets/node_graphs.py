@@ -32,6 +32,7 @@ __all__ = [
     "SETS",
     "graphs_with_features",
     "labeled_graphs_from_networkx",
+    "names_of_features",
     "node_graph",
     "node_graph_from_networkx",
 ]
@@ -215,19 +216,7 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
     for index, graph in enumerate(graphs):
         if not len(graph):
             raise ValueError(f"graph {index} must have nodes, got none")
-    nodes = [data for graph in graphs for _, data in graph.nodes(data=True)]
-    own = "x" if any(np.ndim(data.get("x")) == 1 for data in nodes) else "features"
-    if any("features" in data for data in nodes):
-        own = "features"
-    names = [own]
-    if not any(own in data for data in nodes):
-        numeric = {
-            name
-            for data in nodes
-            for name, value in data.items()
-            if isinstance(value, numbers.Real | np.bool_)
-        }
-        names = sorted(numeric - {label, *LABELS, "split", *_mask_names(nodes)})
+    own, names = _feature_attributes(graphs, label)
     bare = []
     for index, graph in enumerate(graphs):
         bare.append(nx.Graph())
@@ -250,6 +239,29 @@ def graphs_with_features(graphs: Sequence[nx.Graph], *, label: str | None = None
             bare[-1].add_node(node, features=row)
         bare[-1].add_edges_from((a, b) for a, b in graph.edges())
     return from_networkx(bare)
+
+
+def _feature_attributes(graphs, label=None):
+    """(the attribute that would hold a vector, the attributes with the features of nodes)."""
+    nodes = [data for graph in graphs for _, data in graph.nodes(data=True)]
+    own = "x" if any(np.ndim(data.get("x")) == 1 for data in nodes) else "features"
+    if any("features" in data for data in nodes):
+        own = "features"
+    if any(own in data for data in nodes):
+        return own, [own]
+    numeric = {
+        name
+        for data in nodes
+        for name, value in data.items()
+        if isinstance(value, numbers.Real | np.bool_)
+    }
+    return own, sorted(numeric - {label, *LABELS, "split", *_mask_names(nodes)})
+
+
+def names_of_features(graphs: Sequence[nx.Graph]) -> tuple[str, ...] | None:
+    """The attributes that `graphs_with_features` takes for features; None for vectors."""
+    own, names = _feature_attributes(graphs)
+    return None if names == [own] else tuple(names)
 
 
 def _is_finite(value):

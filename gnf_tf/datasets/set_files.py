@@ -11,7 +11,7 @@ from gnf_tf.datasets.contents import opened
 from gnf_tf.datasets.graph_files import files_in, read_graphs
 from gnf_tf.datasets.labeled_graphs import check_features
 from gnf_tf.datasets.networkx_files import ATTRIBUTED, read_attributed_graphs
-from gnf_tf.datasets.node_graphs import graphs_with_features
+from gnf_tf.datasets.node_graphs import graphs_with_features, names_of_features
 from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.datasets.text_files import number, read_table, short, wrong_line
 from gnf_tf.errors import DataError
@@ -19,7 +19,7 @@ from gnf_tf.files import user_path
 from gnf_tf.graphs import GraphsTuple, fully_connected
 from gnf_tf.graphs.validation import as_float32
 
-__all__ = ["read_sets", "set_names"]
+__all__ = ["feature_names", "read_sets", "set_names"]
 
 _SET = "set"  # the column, or the array, with the set of each point
 
@@ -107,6 +107,44 @@ def set_names(path: str | os.PathLike) -> list[str] | None:
     return None if points is None else list(map(str, dict.fromkeys(points[1].tolist())))
 
 
+def feature_names(path: str | os.PathLike) -> tuple[str, ...] | None:
+    """The names of the node features that the readers of files return, in the same order.
+
+    Give them to a model, as its attribute `feature_names`, for `trainers/predict.py` to refuse
+    files with other features.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     print("set,y,x\\na,0,1", file=file, flush=True)
+    ...     feature_names(file.name)
+    ('x', 'y')
+
+    Args:
+      path: path of a file or a folder that `read_sets`, `read_node_graph` or `read_labeled_graphs`
+        reads.
+
+    Returns:
+      The names of the columns, or of the attributes of nodes; None where features are vectors.
+
+    Raises:
+      DataError: as for the readers, as far as the file is read.
+    """
+    path = user_path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        header, _ = read_table(path, index="")
+        return tuple(_features_of(header))
+    if suffix == ".zip" or path.is_dir():
+        graphs = _read_folder(path)
+    else:
+        graphs = read_attributed_graphs(path, []) if suffix in ATTRIBUTED else []
+    return names_of_features(graphs) if graphs else None
+
+
+def _features_of(header):
+    return sorted(name for name in header if name not in ("", _SET))
+
+
 def _read_points(path):
     """(features [num_points, F], the set of each point), or None for a path of graphs."""
     suffix = path.suffix.lower()
@@ -153,7 +191,7 @@ def _joined(features, sets):
 def _read_csv(path):
     """(features [num_points, F], the name of each point's set)."""
     header, rows = read_table(path, index="")
-    names = sorted(name for name in header if name not in ("", _SET))
+    names = _features_of(header)
     if _SET not in header or not names:
         raise wrong_line(
             path,

@@ -153,11 +153,14 @@ class Model(tf.Module, abc.ABC):
     Attributes:
       config: sizes and choices, a frozen dataclass, an instance of `config_class`.
       found_arguments: names of `arguments` that a training or a calibration finds.
+      feature_names: names of the node features, if somebody has given them; a record, which its
+        file keeps. The trainers set it for data whose features have names.
     """
 
     config_class: ClassVar[type]
     found_arguments: ClassVar[tuple[str, ...]] = ()
     config: Any
+    feature_names: tuple[str, ...] | None = None
     _classes: ClassVar[dict[str, type["Model"]]] = {}
 
     def __init_subclass__(cls, **kwargs):
@@ -187,6 +190,7 @@ class Model(tf.Module, abc.ABC):
         twin = memo[id(self)] = type(self)(**self.arguments(), config=self.config)
         for variable, value in zip(twin.variables, self.variables, strict=True):
             variable.assign(value)
+        twin.feature_names = self.feature_names
         return twin
 
     def save(self, path: str | os.PathLike) -> None:
@@ -206,6 +210,8 @@ class Model(tf.Module, abc.ABC):
             "config": dataclasses.asdict(self.config),
             "arguments": {k: v for k, v in arguments.items() if k not in statistics},
         }
+        if self.feature_names is not None:
+            header["feature_names"] = list(self.feature_names)
         write(path, header, statistics, self)
 
     @classmethod
@@ -257,6 +263,8 @@ def load(path: str | os.PathLike) -> Model:
             places = {f"weight_{place:04d}": name for place, name in names}
             weights = {places.get(key, key): values for key, values in weights.items()}
         assign(model, weights)
+        if (names := header.get("feature_names")) is not None:
+            model.feature_names = tuple(map(str, names))
     except (
         *(ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError),
         tf.errors.OpError,
