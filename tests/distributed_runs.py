@@ -131,9 +131,10 @@ def moving_averages(folder: pathlib.Path) -> None:
     @tf.function
     def train():
         strategy.run(lambda: norm.forward(scaled(), is_training=True))
-        return strategy.run(lambda: norm.forward(graph).nodes)
+        return [strategy.run(lambda: norm.forward(graph).nodes) for _ in range(4)]
 
-    outputs = strategy.experimental_local_results(train())
+    outputs = [*train(), strategy.run(lambda: norm.forward(graph).nodes)]
+    outputs = [strategy.experimental_local_results(output) for output in outputs]
     of_each = strategy.experimental_local_results(norm.moving_mean)
     np.savez(folder / "moving.npz", of_each=of_each, read=norm.moving_mean.numpy(), outputs=outputs)
 

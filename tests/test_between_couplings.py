@@ -186,3 +186,15 @@ def test_initialize_in_any_unit(dtype, scale):
     means.initialize(centered)
     found = graphs.mean_nodes(centered.nodes, centered)[:, 0] * tf.exp(means.log_scale[0])
     np.testing.assert_allclose(np.mean(5 * np.square(found)), 1.0, rtol=1e-4)
+
+
+def test_a_constant_is_no_infinity_on_the_way():
+    """At which TensorFlow's search for NaN and infinities would stop."""
+    graph = graphs.edgeless([3, 3], 2).replace(nodes=tf.constant([[1.0, 0.0]] * 6))
+    tf.debugging.enable_check_numerics()
+    try:
+        for norm in (gnf_tf.GraphActNorm(2), gnf_tf.bijectors.GraphMeanScale(2)):
+            norm.initialize(graph)
+            assert np.isfinite(norm.forward(graph).nodes).all()
+    finally:
+        tf.debugging.disable_check_numerics()

@@ -387,7 +387,7 @@ def test_what_is_kept_hides_nothing_from_a_tape_that_has_not_recorded_it(use, is
 
 
 class Fresh(tfd.TransformedDistribution):
-    """Of each input it evaluates a copy, so that nothing is kept."""
+    """It evaluates a copy of each input, so that nothing is kept."""
 
     def log_prob(self, graph):
         return super().log_prob(checks.copied(graph))

@@ -527,7 +527,8 @@ def test_defaults_of_keys_for_everything_count(tmp_path, of):
         <edge source="n0" target="n1"/></graph></graphml>"""
     )
     (graph,) = datasets.read_graphs(tmp_path / "a.graphml")
-    assert dict(graph.nodes(data="label")) == {0: "a", 1: "b"} and graph.edges[0, 1]["label"] == "b"
+    assert dict(graph.nodes(data="label")) == {0: "a", 1: "b"}
+    assert graph.edges[0, 1]["label"] == graph.graph["label"] == "b"
 
 
 @pytest.mark.parametrize("one, other", [("100000", "1e+05"), ("1", "1.0e0"), ("1.5", "1.50")])

@@ -422,6 +422,9 @@ def test_bad_arguments():
         reversible.run(loop, graph, graph.nodes[:, :1], memory="none")
     with pytest.raises(ValueError, match="trainable, and attributes .* got moving_mean"):
         reversible.Loop(lambda: [gnf_tf.GraphBatchNorm(2)], 2)
+    norm = gnf_tf.GraphBatchNorm(2)
+    with pytest.raises(ValueError, match="trainable, and attributes .* got moving_mean"):
+        reversible.Loop(lambda: [norm], 2)
 
     def found_and_called_by_two_ways(output_size):
         NETWORKS.append(cases.message_passing(output_size))
@@ -435,7 +438,7 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="`make_layers` must give equal layers each time"):
         reversible.Loop(lambda: make_layers(max_log_scale=1.0 + next(made)), 2)
     alternating = itertools.cycle([cases.message_passing(cases.NODE_SIZE) for _ in range(2)])
-    with pytest.raises(ValueError, match="variables of its own, or all the same ones, got .*w:0"):
+    with pytest.raises(ValueError, match="make the variables of each step, or .* got .*w:0"):
         layers = [make_few_layers(lambda _: next(alternating)) for _ in range(2)]
         reversible.Loop(iter([*layers, layers[0]]).__next__, 3)
     for option in ("batch_norm", "share_weights"):

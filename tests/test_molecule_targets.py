@@ -128,6 +128,14 @@ def test_names_of_molecules_come_before_numbers_of_rows(number, order, tmp_path)
     np.testing.assert_array_equal(found, [[1], [2]][::order])
 
 
+def test_a_wrong_name_is_not_replaced_by_another_column(tmp_path):
+    path, targets = tmp_path / "mine.csv", tmp_path / "targets.csv"
+    path.write_text("smiles,id,name\nO,a,x\nC,b,y\n")
+    targets.write_text(",id,name,E\n0,a,x,1\n1,c,y,2\n")
+    with pytest.raises(datasets.DataError, match="'c'"):
+        datasets.read_molecules(path, targets)
+
+
 def test_numbers_of_rows_beside_a_column_of_that_name(tmp_path):
     """As `reset_index` leaves them."""
     path = tmp_path / "mine.csv"

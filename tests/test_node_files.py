@@ -558,8 +558,12 @@ def test_labels_that_are_names_of_nodes_are_no_classes(suffix, tmp_path):
     nx.write_graphml(graph, tmp_path / "names.graphml")
     assert (datasets.read_node_graph(tmp_path / "names.graphml").labels == -1).all()
     graph.nodes[0]["label"] = "Person 1"
+    nx.write_graphml(graph, tmp_path / "namesakes.graphml")
+    assert (datasets.read_node_graph(tmp_path / "namesakes.graphml").labels == -1).all()
+    for node in graph:
+        graph.nodes[node]["label"] = f"class {node % 5}"
     nx.write_graphml(graph, tmp_path / "classes.graphml")
-    assert len(datasets.read_node_graph(tmp_path / "classes.graphml").class_names) == 9
+    assert len(datasets.read_node_graph(tmp_path / "classes.graphml").class_names) == 5
 
 
 def test_names_of_nodes_are_in_the_order_of_their_features(tmp_path):

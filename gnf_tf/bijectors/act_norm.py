@@ -5,8 +5,8 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
 from gnf_tf.bijectors.base import GraphLayer
-from gnf_tf.bijectors.units import is_rounding, unit_of
-from gnf_tf.graphs.segments import exact
+from gnf_tf.bijectors.units import is_rounding, largest_size
+from gnf_tf.graphs.segments import at_least_float32
 
 __all__ = ["GraphActNorm"]
 
@@ -70,11 +70,13 @@ class GraphActNorm(GraphLayer):
         graph = self._checked_graph(graphs.fill_missing(graph), check_values=True)
         if graph.nodes.shape[0] < 2:
             raise ValueError(f"`graph` must have at least 2 nodes, got {graph.nodes.shape[0]}")
-        nodes = exact(graph.nodes)
-        unit = unit_of(nodes)
+        nodes = at_least_float32(graph.nodes)
+        unit = largest_size(nodes)
         mean, variance = tf.nn.moments(nodes / unit, axes=[0])
         is_constant = is_rounding(variance, tf.square(mean))
-        log_scale = tf.where(is_constant, 0.0, -0.5 * tf.math.log(variance) - tf.math.log(unit))
+        # The logarithm of 0 would stop `tf.debugging.enable_check_numerics`.
+        log_size = 0.5 * tf.math.log(tf.where(is_constant, 1.0, variance)) + tf.math.log(unit)
+        log_scale = tf.where(is_constant, 0.0, -log_size)
         self.log_scale.assign(tf.cast(log_scale, self.log_scale.dtype))
         self.shift.assign(tf.cast(-mean * unit * tf.exp(log_scale), self.shift.dtype))
 

@@ -42,10 +42,11 @@ class GraphBijector(tfp.bijectors.Bijector):
     value is in use, so that `log_prob` evaluates each network once, and a sample needs no further
     evaluation. What is kept counts only until a variable changes, within the tape that recorded
     it, and, in a `tf.function`, within the branch or the body of the loop. Within a tape,
-    `log_prob` of a sample evaluates again, where `experimental_sample_and_log_prob` does not, and
-    within several tapes, or a persistent one, each `log_prob` does. (A `tfb.Chain` has a cache of
-    its own, which does not notice any of it; give it a copy,
-    `graph.replace(nodes=tf.identity(graph.nodes))`, to evaluate it anew.)
+    `log_prob` of a sample evaluates again, where `experimental_sample_and_log_prob` does not. The
+    log-determinant of what a call has computed has gradients by the input of that call and the
+    weights; ask for that of a copy, `graph.replace(nodes=tf.identity(graph.nodes))`, for gradients
+    by the output. (A `tfb.Chain` has a cache of its own, which does not notice any of this; give it
+    a copy, too, to evaluate it anew.)
     """
 
     # A list of variables that belong elsewhere.

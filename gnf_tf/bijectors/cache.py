@@ -4,6 +4,7 @@ import ctypes
 import operator
 import threading
 import weakref
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
@@ -20,10 +21,13 @@ class _Recorded(threading.local):
     """
 
     def __init__(self):
-        self.entries = cache_util.EphemeralDict()
+        self.tables: _Tables = weakref.WeakKeyDictionary()
 
 
+# Entries by the replica that made them: replicas, whose variables differ, ask about one tensor.
+_Tables = weakref.WeakKeyDictionary[Any, cache_util.EphemeralDict]
 _RECORDED = _Recorded()
+_OF_REPLICAS: _Tables = weakref.WeakKeyDictionary()
 
 
 class Cache(cache_util.BijectorCacheWithGreedyAttrs):
@@ -36,10 +40,13 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
     finds outside may be outdated in its second iteration.
 
     TFP finds entries by the identity of tensors. Between two calls, variables change, and a tape
-    gets no gradient of what another tape has recorded, nor by a tensor that it watches since. So an
-    entry counts only with the variables of when it was made, for the one tape that recorded it, and
-    while its result is in use: in eager mode it has the values of the variables, which would pile
-    up with the inputs.
+    gets no gradient of what another tape has recorded, nor by a tensor that it began to watch only
+    afterwards. So an entry counts only with the variables of when it was made, for the tape that
+    recorded it, and while its result is in use: in eager mode it has the values of the variables,
+    which would pile up with the inputs.
+
+    `log_prob` asks for the log-determinant of what it has just computed. That has gradients by the
+    input of the computation and the weights, but none by its output.
     """
 
     def __get__(self, bijector, bijector_class=None):
@@ -47,12 +54,12 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
         if not tf.executing_eagerly():
             graph = tf.compat.v1.get_default_graph()
             if not hasattr(graph, "_gnf_tf_caches"):
-                graph._gnf_tf_caches = {}
-            # Replicas, whose variables differ, trace one graph in threads of their own.
-            thread = threading.get_ident()
-            bound.storage = graph._gnf_tf_caches.setdefault(thread, cache_util.EphemeralDict())
+                graph._gnf_tf_caches = weakref.WeakKeyDictionary()
+            bound.storage = _table(graph._gnf_tf_caches)
         elif record.could_possibly_record():
-            bound.storage = _RECORDED.entries
+            bound.storage = _table(_RECORDED.tables)
+        elif tf.distribute.has_strategy():
+            bound.storage = _table(_OF_REPLICAS)
         return bound
 
     def inverse_log_det(self, y, **kwargs):
@@ -113,8 +120,14 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
         return output
 
 
+def _table(tables):
+    replica = tf.distribute.get_replica_context()
+    owner = tf.distribute.get_strategy() if replica is None else replica
+    return tables.setdefault(owner, cache_util.EphemeralDict())
+
+
 def _output(made=None, **unused):
-    """What was made, if it is in use; else only TFP, which computed it, has the log-determinant."""
+    """What was made, or None if nobody uses it any more, as for a log-determinant of TFP's own."""
     del unused
     return made and made()
 
@@ -144,8 +157,8 @@ def _is_recorded(is_made, is_log_det, inputs, attributes):
             tape.variable_accessed(variable)  # a tape watches what is read
     outputs = _output(**attributes), attributes["ildj"]
     now = _recorded(inputs, attributes["variables"], outputs)
-    # Of several tapes TensorFlow does not tell whether they are the same. An output that nobody
-    # else has seen is recorded by the same ones.
+    # Of several tapes TensorFlow does not tell whether they are the same. Those that know an output
+    # are taken for the ones that recorded it, since batch norm in training has no inverse.
     return now == attributes["recorded"] and (is_made or _SEVERAL not in now)
 
 

@@ -5,8 +5,8 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
 from gnf_tf.bijectors.base import GraphLayer
-from gnf_tf.bijectors.units import is_rounding, unit_of
-from gnf_tf.graphs.segments import exact
+from gnf_tf.bijectors.units import is_rounding, largest_size
+from gnf_tf.graphs.segments import at_least_float32
 
 __all__ = ["GraphMeanScale"]
 
@@ -74,14 +74,16 @@ class GraphMeanScale(GraphLayer):
         num_nodes = graph.nodes.shape[0]
         if num_nodes < 1:
             raise ValueError("`graph` must have at least 1 node, got none")
-        graph = graph.replace(nodes=exact(graph.nodes))
+        graph = graph.replace(nodes=at_least_float32(graph.nodes))
         num_graphs = tf.math.count_nonzero(graph.n_node, dtype=graph.nodes.dtype)
-        unit = unit_of(graph.nodes)
+        unit = largest_size(graph.nodes)
         nodes = graph.nodes / unit
         # The sum over nodes has the mean of a graph n_node times.
         size = tf.reduce_sum(tf.square(graphs.mean_nodes(nodes, graph)), axis=0) / num_graphs
         is_zero = is_rounding(size, tf.reduce_mean(tf.square(nodes), axis=0))
-        log_scale = tf.where(is_zero, 0.0, -0.5 * tf.math.log(size) - tf.math.log(unit))
+        # The logarithm of 0 would stop `tf.debugging.enable_check_numerics`.
+        log_size = 0.5 * tf.math.log(tf.where(is_zero, 1.0, size)) + tf.math.log(unit)
+        log_scale = tf.where(is_zero, 0.0, -log_size)
         self.log_scale.assign(tf.cast(log_scale, self.log_scale.dtype))
 
     def condition(self, kept, graph, **unused):
@@ -102,7 +104,7 @@ class GraphMeanScale(GraphLayer):
 
 def _scaled(x, log_scale, graph):
     # Each node has an equal share in the log-determinant of its graph.
-    total = exact(tf.reduce_sum(log_scale))
+    total = at_least_float32(tf.reduce_sum(log_scale))
     log_det = total / graphs.to_nodes(tf.cast(graph.n_node, total.dtype), graph)
     moved = tf.math.expm1(log_scale) * graphs.mean_nodes(x, graph)
     return x + moved, tf.cast(log_det, x.dtype)

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from gnf_tf import options
-from gnf_tf.graphs.segments import exact
+from gnf_tf.graphs.segments import at_least_float32
 
 __all__ = ["Spline"]
 
@@ -62,7 +62,7 @@ class Spline:
 
         Those of 16-bit values are in float32: the sum of the bins is inexact in 16 bits.
         """
-        raw = tf.transpose(exact(raw), [0, 2, 1])
+        raw = tf.transpose(at_least_float32(raw), [0, 2, 1])
         k = self._num_bins
         widths, heights, slopes = tf.split(raw, [k, k, k - 1], axis=-1)
         slopes = tf.nn.softplus(slopes + math.log(math.e - 1.0))
@@ -79,7 +79,7 @@ class Spline:
     def forward(self, x, params):
         """(y, log(dy/dx)), both [num_nodes, width]."""
         widths, heights, slopes = params
-        given, x = x, exact(x)
+        given, x = x, at_least_float32(x)
         x0, width, y0, height, d0, d1 = self._bin_of(x, widths, heights, slopes)
         xi = tf.clip_by_value((self._inside(x) - x0) / width, 0.0, 1.0)
         u0, u1 = d0 * width / height, d1 * width / height
@@ -90,7 +90,7 @@ class Spline:
     def inverse(self, y, params):
         """(x, log(dx/dy)), both [num_nodes, width]."""
         widths, heights, slopes = params
-        given, y = y, exact(y)
+        given, y = y, at_least_float32(y)
         y0, height, x0, width, d0, d1 = self._bin_of(y, heights, widths, slopes)
         eta = tf.clip_by_value((self._inside(y) - y0) / height, 0.0, 1.0)
         u0, u1 = d0 * width / height, d1 * width / height

@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["is_rounding", "unit_of"]
+__all__ = ["is_rounding", "largest_size"]
 
 
-def unit_of(values: tf.Tensor) -> tf.Tensor:
+def largest_size(values: tf.Tensor) -> tf.Tensor:
     """Returns the largest size of each column, [width]; 1 for a column of zeros.
 
     Args:

@@ -57,22 +57,20 @@ def write_graphml(graphs: Sequence[nx.Graph]) -> bytes:
     return file.getvalue()
 
 
-# Types of GEXF 1.3 that networkx does not know; lists are texts, which may hold features.
-_FURTHER_TYPES = {
-    **dict.fromkeys(["short", "byte", "biginteger"], int),
-    "bigdecimal": float,
-    "char": str,
-    **{
-        f"list{kind}": str
-        for kind in ("integer", "long", "double", "float", "boolean", "short", "byte", "char")
-    },
-}
+class _Types(dict):
+    """Python's types by those of GEXF; those that networkx does not know, such as lists, are texts.
+
+    A text may hold the vector of features.
+    """
+
+    def __missing__(self, name):
+        return {"short": int, "byte": int, "biginteger": int, "bigdecimal": float}.get(name, str)
 
 
 def read_gexf(content: bytes) -> list[nx.Graph]:
     """The graph of a file; raises an exception of any type for other content."""
     reader = GEXFReader()
-    reader.python_type |= _FURTHER_TYPES
+    reader.python_type = _Types(reader.python_type)
     graphs = [_strict(reader)(io.BytesIO(content))]
     _check_declared(content, graphs)
     return list(map(_with_defaults, graphs))
@@ -85,9 +83,12 @@ class _GraphMLReader(nx.GraphMLReader):
         graph = super().make_graph(graph_xml, graphml_keys, defaults, *outer)
         for key, value in defaults.items():
             of_key = graphml_keys[key]
+            name, value = of_key["name"], of_key["type"](value)
             if of_key["for"] in (None, "all"):
                 for members in ("node_default", "edge_default"):
-                    graph.graph[members].setdefault(of_key["name"], of_key["type"](value))
+                    graph.graph[members].setdefault(name, value)
+            if of_key["for"] in (None, "all", "graph"):
+                graph.graph.setdefault(name, value)
         return graph
 
 

@@ -182,16 +182,18 @@ def _check_same(path, records, source, rows, columns, reason):
 
 
 def _joined_by_one(path, records, source, rows, columns):
-    """The rows in the order of the molecules by the first column that fits, and this one first."""
-    errors = []
-    for column in columns:
-        try:
-            joined = _joined(path, records, source, rows, column)
-        except DataError as error:
-            errors.append(error)
-        else:
-            return joined, [column, *(other for other in columns if other != column)]
-    raise errors[0]
+    """The rows in the order of the molecules, and the columns, first that which tells the order.
+
+    Where the names of the first column are none of the molecules', row numbers serve.
+    """
+    first, *others = columns
+    try:
+        return _joined(path, records, source, rows, first), columns
+    except DataError:
+        numbers = [name for name in others if name.lower() == "index"]
+        if not numbers or any(any_case(record.fields, first) for record in records):
+            raise
+        return _joined(path, records, source, rows, numbers[0]), [*numbers, first]
 
 
 def _joined(path, records, source, rows, column):

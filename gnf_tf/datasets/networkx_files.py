@@ -269,9 +269,8 @@ def read_attributed_graphs(path: AnyPath, others: Sequence[str]) -> list[nx.Grap
     """The graphs of a .graphml, .gexf, .gml or node-link .json file with all their attributes.
 
     The attribute "features" may be a text that holds a vector, because GraphML has no vectors; it
-    is returned as the vector. The attribute "label" of a node is left out where it is the name of
-    the node: in GML and GEXF, and in files of tools that draw graphs, where it is another text for
-    each of ten nodes or more.
+    is returned as the vector. The attribute "label" of a node is left out in GML and GEXF, where it
+    is the name of the node.
 
     Args:
       path: path of the file.
@@ -286,13 +285,9 @@ def read_attributed_graphs(path: AnyPath, others: Sequence[str]) -> list[nx.Grap
             f"{path} has the suffix {suffix!r}, expected {listed([*others, *ATTRIBUTED])}"
         )
     graphs = read_networkx(path, content_of(path))
-    labels = [data.get("label") for graph in graphs for _, data in graph.nodes(data=True)]
-    are_names = suffix in (".gml", ".gexf") or (
-        all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels) >= 10
-    )
     for graph in graphs:
         for _, data in graph.nodes(data=True):
-            if are_names:
+            if suffix in (".gml", ".gexf"):
                 data.pop("label", None)
             if isinstance(data.get("features"), str):
                 found = vector(data["features"])

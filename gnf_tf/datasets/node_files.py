@@ -72,7 +72,8 @@ def read_node_graph(
       format the matrix is CSR. Other arrays are ignored.
     - `.graphml`, `.gexf`, `.gml`, `.json` (node-link): one graph with the attributes that
       `node_graph_from_networkx` takes. The attribute "label" is ignored where it is the name of a
-      node: in GML and GEXF, and where it is another text for each of ten nodes or more.
+      node: in GML and GEXF, and where it is a text, and at least nine in ten of ten labels or more
+      differ, as in files of tools that draw graphs.
 
     Args:
       path: path of the file.
@@ -100,6 +101,11 @@ def read_node_graph(
     graphs = read_attributed_graphs(path, [".npz"])
     if len(graphs) != 1:
         raise DataError(f"the data file {path} must hold one graph, got {len(graphs)}")
+    labels = [label for _, label in graphs[0].nodes(data="label") if label is not None]
+    are_texts = all(isinstance(label, str) for label in labels)
+    if are_texts and len(labels) >= 10 and len(set(labels)) >= 0.9 * len(labels):  # names
+        for data in graphs[0].nodes.values():
+            data.pop("label", None)
     with _data_errors(path):
         if not labeled:
             whole = graphs_with_features(graphs)

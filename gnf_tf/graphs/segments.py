@@ -11,8 +11,8 @@ from gnf_tf.custom_gradient import custom_gradient
 
 __all__ = [
     "EdgeOrder",
+    "at_least_float32",
     "edge_graph_ids",
-    "exact",
     "gather",
     "is_half",
     "mean_nodes",
@@ -285,6 +285,6 @@ def is_half(values: tf.Tensor) -> bool:
     return values.dtype in (tf.bfloat16, tf.float16)
 
 
-def exact(values: tf.Tensor) -> tf.Tensor:
+def at_least_float32(values: tf.Tensor) -> tf.Tensor:
     """16-bit values in float32, in which sums are precise; others as they are."""
     return tf.cast(values, tf.float32) if is_half(values) else values

@@ -1,5 +1,7 @@
 """Deep stacks: the same layers many times, in one loop over their weights."""
 
+import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -45,7 +47,7 @@ class Loop(tf.Module):
           ValueError: if `num_steps` is below 1; for a variable that is not trainable, or that is
             not found in the layers (see `gnf_tf.substitution`): the loop could not update it, or
             not replace it by the weights of each step; for layers that differ from step to step;
-            for a variable of some steps that others do not have.
+            for a variable that neither the step makes nor all steps have.
         """
         super().__init__(name=name)
         if num_steps < 1:
@@ -61,17 +63,20 @@ class Loop(tf.Module):
                 )
             own = {id(variable) for _, of_step, _ in made for variable in of_step}
             columns = list(zip(*(of_step.values for _, _, of_step in made), strict=True))
-            shared = [c for c in columns if _is_shared(c, own)]
+            is_shared = [_is_shared(column, own) for column in columns]
+            shared = list(itertools.compress(columns, is_shared))
             order = {id(variable): i for i, variable in enumerate(created)}
             different = sorted(
-                (c for c in columns if not _is_shared(c, own)),
+                itertools.compress(columns, map(operator.not_, is_shared)),
                 key=lambda c: order.get(id(c[-1]), len(order)),
             )
             of_steps = [_stacked(column, own) for column in different]
-        # Those that are not made by a step, its tensors, come last.
+        # Tensors come last, after the variables.
         self.stacked = [value for value in of_steps if isinstance(value, tf.Variable)]
         self._constants = of_steps[len(self.stacked) :]
         self.shared = [c[0] for c in shared if isinstance(c[0], tf.Variable)]
+        if fixed := [variable for variable in self.shared if not variable.trainable]:
+            raise _not_replaceable(fixed)
         replaced = [column[-1] for column in different]
         # The layers of the last step serve for all steps, with weights substituted. A function
         # holds them, where neither `tf.Module` nor a checkpoint finds the variables replaced.
@@ -113,7 +118,7 @@ def _made(make_layers):
 def _is_shared(column, own):
     """Whether all steps hold the same object, or equal tensors.
 
-    A single step shares nothing that it has made.
+    If there is one step only, the variables that it made are its own.
     """
     if all(value is column[0] for value in column):
         return len(column) > 1 or id(column[0]) not in own
@@ -131,8 +136,8 @@ def _stacked(column, own):
     if len(ids) < len(column) or not ids <= own:
         names = sorted({value.name for value in column if isinstance(value, tf.Variable)})
         raise ValueError(
-            "`make_layers` must give each step variables of its own, or all the same ones, got "
-            f"{', '.join(names)} in some steps"
+            "`make_layers` must make the variables of each step, or give all steps the same ones, "
+            f"got {', '.join(names)}"
         )
     name = column[-1].name.partition(":")[0]
     return tf.Variable(tf.stack([value.numpy() for value in column]), name=name)
