@@ -5,7 +5,7 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
 from gnf_tf.bijectors.base import GraphLayer
-from gnf_tf.bijectors.units import is_rounding, largest_size
+from gnf_tf.bijectors.units import largest_size, log_scale_to_one
 from gnf_tf.graphs.segments import at_least_float32
 
 __all__ = ["GraphActNorm"]
@@ -73,10 +73,7 @@ class GraphActNorm(GraphLayer):
         nodes = at_least_float32(graph.nodes)
         unit = largest_size(nodes)
         mean, variance = tf.nn.moments(nodes / unit, axes=[0])
-        is_constant = is_rounding(variance, tf.square(mean))
-        # The logarithm of 0 would stop `tf.debugging.enable_check_numerics`.
-        log_size = 0.5 * tf.math.log(tf.where(is_constant, 1.0, variance)) + tf.math.log(unit)
-        log_scale = tf.where(is_constant, 0.0, -log_size)
+        log_scale = log_scale_to_one(variance, unit, tf.square(mean))
         self.log_scale.assign(tf.cast(log_scale, self.log_scale.dtype))
         self.shift.assign(tf.cast(-mean * unit * tf.exp(log_scale), self.shift.dtype))
 

@@ -5,7 +5,7 @@ from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
 from gnf_tf.bijectors.base import GraphLayer
-from gnf_tf.bijectors.units import is_rounding, largest_size
+from gnf_tf.bijectors.units import largest_size, log_scale_to_one
 from gnf_tf.graphs.segments import at_least_float32
 
 __all__ = ["GraphMeanScale"]
@@ -80,10 +80,8 @@ class GraphMeanScale(GraphLayer):
         nodes = graph.nodes / unit
         # The sum over nodes has the mean of a graph n_node times.
         size = tf.reduce_sum(tf.square(graphs.mean_nodes(nodes, graph)), axis=0) / num_graphs
-        is_zero = is_rounding(size, tf.reduce_mean(tf.square(nodes), axis=0))
-        # The logarithm of 0 would stop `tf.debugging.enable_check_numerics`.
-        log_size = 0.5 * tf.math.log(tf.where(is_zero, 1.0, size)) + tf.math.log(unit)
-        log_scale = tf.where(is_zero, 0.0, -log_size)
+        total = tf.reduce_mean(tf.square(nodes), axis=0)
+        log_scale = log_scale_to_one(size, unit, total)
         self.log_scale.assign(tf.cast(log_scale, self.log_scale.dtype))
 
     def condition(self, kept, graph, **unused):

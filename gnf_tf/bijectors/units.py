@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["is_rounding", "largest_size"]
+__all__ = ["largest_size", "log_scale_to_one"]
 
 
 def largest_size(values: tf.Tensor) -> tf.Tensor:
@@ -16,11 +16,18 @@ def largest_size(values: tf.Tensor) -> tf.Tensor:
     return tf.where(largest > 0.0, largest, tf.ones_like(largest))
 
 
-def is_rounding(square: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
-    """Returns whether a mean square is no more than rounding leaves of values that cancel, bool.
+def log_scale_to_one(square: tf.Tensor, unit: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
+    """Returns the log-scales by which values get the mean square 1, [width].
+
+    They are 0 where the mean square is no more than rounding leaves of values that cancel: that of
+    a constant's deviations from its mean is not exactly 0.
 
     Args:
-      square: a mean square, such as the variance of a constant, which is not exactly 0.
-      total: the mean square of the values of which it is what remains, of the same shape.
+      square: mean squares of the values in units of `unit`, such as variances.
+      unit: the units, see `largest_size`.
+      total: mean squares of what the values are left of, in the same units.
     """
-    return square <= (100.0 * np.finfo(square.dtype.as_numpy_dtype).eps) ** 2 * total
+    is_zero = square <= (100.0 * np.finfo(square.dtype.as_numpy_dtype).eps) ** 2 * total
+    # The logarithm of 0 would stop `tf.debugging.enable_check_numerics`.
+    log_size = 0.5 * tf.math.log(tf.where(is_zero, 1.0, square)) + tf.math.log(unit)
+    return tf.where(is_zero, 0.0, -log_size)
