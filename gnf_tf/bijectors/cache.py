@@ -91,15 +91,14 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
         if entry is None or not entry.attributes:
             return
         is_made = entry.attributes.get("made_by", fn_name) != fn_name
-        given = entry.output_ref() if is_made else input
-        if (
-            _output(**entry.attributes) is None
-            or not _is_same_state(**entry.attributes)
-            or (
-                record.could_possibly_record()
-                and not _is_recorded(is_made, is_log_det, _tensors(given, kwargs), entry.attributes)
+        is_current = _output(**entry.attributes) is not None and _is_same_state(**entry.attributes)
+        if is_current and record.could_possibly_record():
+            given = entry.output_ref() if is_made else input
+            # The value for an output is the input, of which no tape knows how it depends on it.
+            is_current = (is_log_det or not is_made) and _is_recorded(
+                _tensors(given, kwargs), entry.attributes, is_made=is_made
             )
-        ):
+        if not is_current:
             entry.input_ref.cancel()
             del self.storage[entry.input_ref]
 
@@ -139,19 +138,15 @@ def _is_same_state(variables=(), states=(), **unused):
     return all(is_same(_state(v), state) for v, state in zip(variables, states, strict=True))
 
 
-def _is_recorded(is_made, is_log_det, inputs, attributes):
+def _is_recorded(inputs, attributes, *, is_made):
     """Whether what records now has recorded the entry.
 
     Args:
-      is_made: whether the entry is asked about its output, as `log_prob` does for the
-        log-determinant. The value of the other direction is then the input, and no tape knows how
-        it depends on the output.
-      is_log_det: whether the log-determinant is asked for.
       inputs: the tensors that the entry was made of.
       attributes: those of the entry.
+      is_made: whether the entry is asked about its output, as `log_prob` does for the
+        log-determinant.
     """
-    if is_made and not is_log_det:
-        return False
     for variable in attributes["variables"]:
         if variable.trainable:
             tape.variable_accessed(variable)  # a tape watches what is read
