@@ -4,7 +4,8 @@ import ctypes
 import operator
 import threading
 import weakref
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
@@ -28,6 +29,19 @@ class _Recorded(threading.local):
 _Tables = weakref.WeakKeyDictionary[Any, cache_util.EphemeralDict]
 _RECORDED = _Recorded()
 _OF_REPLICAS: _Tables = weakref.WeakKeyDictionary()
+
+
+class _Call(NamedTuple):
+    """What is known of the call that made an entry."""
+
+    fn_name: str
+    output: weakref.ref  # to the node features; None once nobody uses them any more
+    variables: Sequence[tf.Variable]
+    states: Sequence[Any]  # of the variables, see `_state`
+    recorded: Sequence[int]  # see `_recorded`
+
+
+_CALL = "call"  # its key among the attributes of an entry, beside "ildj"
 
 
 class Cache(cache_util.BijectorCacheWithGreedyAttrs):
@@ -90,13 +104,14 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
         entry = self.storage.get(cache_util.WeakStructRef(input, subkey))
         if entry is None or not entry.attributes:
             return
-        is_made = entry.attributes.get("made_by", fn_name) != fn_name
-        is_current = _output(**entry.attributes) is not None and _is_same_state(**entry.attributes)
+        call = entry.attributes.get(_CALL)  # not that of a log-determinant which TFP computed
+        is_current = call is not None and call.output() is not None and _is_same_state(call)
         if is_current and record.could_possibly_record():
-            given = entry.output_ref() if is_made else input
+            of_output = call.fn_name != fn_name
+            given = entry.output_ref() if of_output else input
             # The value for an output is the input, of which no tape knows how it depends on it.
-            is_current = (is_log_det or not is_made) and _is_recorded(
-                _tensors(given, kwargs), entry.attributes, is_made=is_made
+            is_current = (is_log_det or not of_output) and _is_recorded(
+                call, _tensors(given, kwargs), entry.attributes["ildj"], of_output=of_output
             )
         if not is_current:
             entry.input_ref.cancel()
@@ -109,13 +124,9 @@ class Cache(cache_util.BijectorCacheWithGreedyAttrs):
         variables = [*watcher.watched_variables(), *self.bijector.untrained_variables]
         states = list(map(_state, variables))
         outputs = output.nodes, attributes["ildj"]
-        attributes.update(
-            made_by=fn_name,
-            made=weakref.ref(output.nodes, lambda _: attributes.clear()),
-            recorded=_recorded(_tensors(input, kwargs), variables, outputs),
-            variables=variables,
-            states=states,
-        )
+        recorded = _recorded(_tensors(input, kwargs), variables, outputs)
+        made = weakref.ref(output.nodes, lambda _: attributes.clear())
+        attributes[_CALL] = _Call(fn_name, made, variables, states, recorded)
         return output
 
 
@@ -125,36 +136,29 @@ def _table(tables):
     return tables.setdefault(owner, cache_util.EphemeralDict())
 
 
-def _output(made=None, **unused):
-    """What was made, or None if nobody uses it any more, as for a log-determinant of TFP's own."""
-    del unused
-    return made and made()
-
-
-def _is_same_state(variables=(), states=(), **unused):
+def _is_same_state(call):
     """Whether the variables are as they were."""
-    del unused
     is_same = _is_same_value if tf.executing_eagerly() else operator.eq
-    return all(is_same(_state(v), state) for v, state in zip(variables, states, strict=True))
+    return all(is_same(_state(v), s) for v, s in zip(call.variables, call.states, strict=True))
 
 
-def _is_recorded(inputs, attributes, *, is_made):
-    """Whether what records now has recorded the entry.
+def _is_recorded(call, inputs, log_det, *, of_output):
+    """Whether what records now has recorded the call.
 
     Args:
-      inputs: the tensors that the entry was made of.
-      attributes: those of the entry.
-      is_made: whether the entry is asked about its output, as `log_prob` does for the
+      call: the call.
+      inputs: the tensors that were given to it.
+      log_det: the log-determinant that it computed.
+      of_output: whether the call is found by its output, as `log_prob` does for the
         log-determinant.
     """
-    for variable in attributes["variables"]:
+    for variable in call.variables:
         if variable.trainable:
             tape.variable_accessed(variable)  # a tape watches what is read
-    outputs = _output(**attributes), attributes["ildj"]
-    now = _recorded(inputs, attributes["variables"], outputs)
+    now = _recorded(inputs, call.variables, (call.output(), log_det))
     # Of several tapes TensorFlow does not tell whether they are the same. Those that know an output
     # are taken for the ones that recorded it, since batch norm in training has no inverse.
-    return now == attributes["recorded"] and (is_made or _SEVERAL not in now)
+    return now == call.recorded and (of_output or _SEVERAL not in now)
 
 
 _SEVERAL = 2  # tapes or accumulators, or a persistent tape
