@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import gnf_tf
-from gnf_tf import graphs
+from gnf_tf import graphs, networks
 from tests import checks
 
 pytestmark = pytest.mark.usefixtures("kept_half_steps")
@@ -17,11 +17,17 @@ pytestmark = pytest.mark.usefixtures("kept_half_steps")
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
+def make_gnf(**options):
+    """One step, with networks that are traced fast: what is kept does not depend on them."""
+    options = {"make_conditioner": lambda size: networks.MLP([size])} | options
+    return gnf_tf.GNF(1, 4, **options)
+
+
 @pytest.fixture
 def kept():
     """A flow and a graph, and a sample with its log-density, all of which are kept."""
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
-    gnf = gnf_tf.GNF(1, 4)
+    gnf = make_gnf()
     flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
     return gnf, flow, graph, flow.sample(seed=1)
 
@@ -107,7 +113,7 @@ def test_values_from_outside_a_tape_do_not_hide_the_weights_from_it(kept):
 def test_log_dets_are_those_of_the_weights_where_no_output_is_kept(coupling):
     """The input alone keeps its log-determinant, which is constant in additive couplings."""
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
-    gnf = gnf_tf.GNF(1, 4, coupling=coupling)
+    gnf = make_gnf(coupling=coupling)
 
     def gradients(graph):
         with tf.GradientTape() as tape:
@@ -190,7 +196,7 @@ def test_what_is_kept_does_not_outlive_what_a_users_network_holds():
             return graph.replace(nodes=self.gain * total)
 
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
-    gnf = gnf_tf.GNF(1, 4, make_conditioner=Scaled, normalization=None)
+    gnf = make_gnf(make_conditioner=Scaled, normalization=None)
     alive = gnf.forward(graph)
     assert gnf.forward(graph).nodes is alive.nodes
     for variable in gnf.non_trainable_variables:
@@ -240,7 +246,7 @@ def in_branches(gnf, log_prob, graph):
 )
 def test_a_function_uses_nothing_that_is_outdated_or_out_of_reach(use):
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
-    gnf, results = shaken(gnf_tf.GNF(1, 4)), []
+    gnf, results = shaken(make_gnf()), []
     flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
     weights = [variable.numpy() for variable in gnf.variables]
     for given in (lambda one: one, checks.copied):  # of which nothing is kept
@@ -259,7 +265,7 @@ def test_a_function_uses_nothing_that_is_outdated_or_out_of_reach(use):
 
 def test_a_function_evaluates_once_what_has_not_changed(monkeypatch):
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
-    gnf, calls = gnf_tf.GNF(1, 4), []
+    gnf, calls = make_gnf(), []
     flow = tfd.TransformedDistribution(gnf_tf.NodePrior(graph), tfb.Invert(gnf))
     run = gnf_tf.GNF._run
     monkeypatch.setattr(gnf_tf.GNF, "_run", lambda *a, **k: calls.append(1) or run(*a, **k))
@@ -287,7 +293,7 @@ def test_a_condition_that_changes_is_noticed_whatever_holds_it():
             return np.array(self.values, dtype)
 
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
-    gnf = shaken(gnf_tf.GNF(1, 4, conditional_size=1, normalization=None))
+    gnf = shaken(make_gnf(conditional_size=1, normalization=None))
     frame = Frame(np.zeros([5, 1], np.float32))
     alive = gnf.forward(graph, conditional_input=frame)
     frame.values[:] = 3
@@ -301,8 +307,8 @@ def test_a_condition_that_changes_is_noticed_whatever_holds_it():
 def test_bijectors_of_equal_arguments_have_results_of_their_own(make):
     """TFP takes bijectors for equal whose constructors got the same; their weights differ."""
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
-    one = gnf_tf.GNF(1, 4)
-    other = copy.deepcopy(one) if make == "copied" else gnf_tf.GNF(1, 4)
+    one = make_gnf()
+    other = copy.deepcopy(one) if make == "copied" else make_gnf()
     shaken(one)
     assert one != other and one == one and len({one, other, one}) == 2
     flows = [
@@ -376,7 +382,7 @@ def of_a_sample(log_prob, graph):
 )
 def test_what_is_kept_hides_nothing_from_a_tape_that_has_not_recorded_it(use, is_compiled):
     graph = graphs.fully_connected([3, 2], 4).replace(nodes=tf.random.normal([5, 4], seed=0))
-    gnf = shaken(gnf_tf.GNF(1, 4, normalization="act_norm"))
+    gnf = shaken(make_gnf(normalization="act_norm"))
     prior = gnf_tf.NodePrior(graph)
     kept = tfd.TransformedDistribution(prior, tfb.Invert(gnf))
     never_kept = Fresh(prior, tfb.Invert(gnf))

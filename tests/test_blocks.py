@@ -174,7 +174,8 @@ def test_nothing_is_nan_where_every_graph_has_room(run):
     try:
         blocks = run(lambda graph: graphs.Blocks.of(graph, 9).unstack(tf.ones([3, 9, 2])))
         np.testing.assert_array_equal(blocks(graphs.edgeless([3, 5, 2], 2)), 1.0)
-        model = models.GraphGenerator.for_data([nx.path_graph(4), nx.cycle_graph(5)])
+        config = models.GeneratorConfig(width=4, num_heads=1, encoder_steps=1, num_steps=1)
+        model = models.GraphGenerator.for_data([nx.path_graph(4), nx.cycle_graph(5)], config)
         assert np.isfinite(run(model.log_prob)(graphs.from_networkx([nx.path_graph(4)]))).all()
     finally:
         tf.debugging.disable_check_numerics()

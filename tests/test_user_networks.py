@@ -188,11 +188,11 @@ expected_answers = functools.cache(lambda name: answers(new_gnf(NETWORKS[name], 
 @pytest.mark.parametrize(
     "name, memory, mode",
     [
-        *itertools.product(NETWORKS, ["reversible"], ["eager", "xla"]),
+        *itertools.product(NETWORKS, ["reversible"], ["eager"]),
         # A function calls the half steps that eager mode compiles.
         *itertools.product(["Own", "Delegating", "Containers"], ["reversible"], ["function"]),
         # XLA gets equal steps as a loop, of stored activations too.
-        *itertools.product(["Own", "Submodules", "Sparse"], ["stored"], ["xla"]),
+        *itertools.product(["Own", "Sparse"], ["reversible", "stored"], ["xla"]),
     ],
 )
 def test_the_same_numbers_in_every_mode(name, memory, mode):
@@ -204,6 +204,24 @@ def test_the_same_numbers_in_every_mode(name, memory, mode):
     np.testing.assert_allclose(latent, expected[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(back, GRAPH.nodes, rtol=1e-3, atol=1e-4)
     for a, b in zip(found, expected[2], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_the_same_numbers_of_all_of_them_in_one_program():
+    def gnf(memory):
+        tf.random.set_seed(0)
+        kinds = itertools.cycle(NETWORKS.values())
+        return gnf_tf.GNF(
+            len(NETWORKS) // 2 + 1,
+            4,
+            make_conditioner=lambda size: next(kinds)(size, 0.7),
+            normalization=None,
+            memory=memory,
+        )
+
+    found = checks.EXECUTIONS["xla"](functools.partial(answers, gnf("reversible")))(GRAPH)
+    expected = answers(gnf("stored"), GRAPH)
+    for a, b in zip(*map(tf.nest.flatten, (found, expected)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
 
 
@@ -245,8 +263,9 @@ HELD = {
 }
 
 
-@pytest.mark.parametrize("execution", checks.EXECUTIONS)
-@pytest.mark.parametrize("name", HELD)
+@pytest.mark.parametrize(
+    "name, execution", [*itertools.product(HELD, ["eager"]), ("list", "function"), ("list", "xla")]
+)
 def test_what_is_changed_in_place_is_changed_in_this_network_alone(name, execution):
     """And in no other of the same structure, of this model or another, which share programs."""
     held, read = HELD[name]
@@ -292,7 +311,7 @@ def test_keras_networks_without_an_input_shape(execution):
         return lambda graph, network=made[-1]: graph.replace(nodes=network(graph.nodes))
 
     tf_keras.utils.set_random_seed(0)
-    gnf, other = (gnf_tf.GNF(2, 4, make_conditioner=make, normalization=None) for _ in range(2))
+    gnf, other = (gnf_tf.GNF(1, 4, make_conditioner=make, normalization=None) for _ in range(2))
 
     def agrees(gnf):
         graph = GRAPH.replace(nodes=tf.identity(GRAPH.nodes))

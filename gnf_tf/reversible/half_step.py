@@ -171,6 +171,8 @@ class HalfStep:
 
     def _call(self, function, inverse, is_training, states, seen, statistics=(), layer=None):
         """The result of `function`, and the variables that it found; compiled if it can be."""
+        if self._is_pure and not self._layer.has_statistics:
+            is_training = False  # makes no difference, and so one program will do
         rows = (states, seen.kept, seen.graph, seen.order, seen.conditional_input)
         others = (seen.seed, seen.values, statistics)
         row_tensors, other_tensors = tf.nest.flatten(rows), tf.nest.flatten(others)

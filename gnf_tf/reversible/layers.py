@@ -94,6 +94,11 @@ class ReversibleLayer:
     def update_statistics(self, *statistics: tf.Tensor) -> None:
         """Moves averages towards the statistics: called once for each run, where there are some."""
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether there may be statistics. Only then does a layer of this library use the phase."""
+        return type(self).statistics is not ReversibleLayer.statistics
+
 
 class Inverse(ReversibleLayer):
     """A layer in the inverse direction, so that the engine knows one direction only."""

@@ -217,9 +217,7 @@ class Looped:
         self.tensors = [*self._inputs.tensors, *weights]
         self._num_steps = repeated.num_steps
         self._inverse = inverse
-        self._has_statistics = is_training and any(
-            type(layer).statistics is not ReversibleLayer.statistics for layer in repeated.layers
-        )
+        self._has_statistics = is_training and any(x.has_statistics for x in repeated.layers)
         # Variables that layers read without holding them, as the trace of `forward` finds.
         self._read: Sequence[tf.Variable] = ()
 
