@@ -193,6 +193,14 @@ def test_stochastic_blocks_have_the_edges_of_their_recipe():
     np.testing.assert_allclose(mean_edges(made) - np.mean(across), 0.3 * 870, rtol=0.03)
 
 
+def test_numbers_of_any_kind_of_iterable_are_taken():
+    made = datasets.community_small(community_sizes=iter([6, 7]), num_per_size=1)
+    assert sorted(map(len, made)) == [12, 14]
+    assert len(datasets.grid(num_rows=(n for n in (2, 3)), num_columns={4})) == 2
+    blocks = {"num_blocks": iter([2]), "block_sizes": {20}}
+    assert len(datasets.stochastic_blocks(num_graphs=1, **blocks)[0]) == 40
+
+
 @pytest.mark.parametrize(
     "name, options, message",
     [

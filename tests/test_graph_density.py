@@ -99,6 +99,18 @@ def test_features_far_from_the_data_are_less_and_less_probable(case):
     assert not np.isnan(found).any() and (found[-1] == -np.inf).all()
 
 
+def test_weights_that_are_not_finite_are_named_and_not_taken_for_far_data(case):
+    _, model = case
+    weight = model.variables[0]
+    before = tf.identity(weight)
+    weight.assign(tf.fill(weight.shape, np.nan))
+    try:
+        with pytest.raises(ValueError, match=f"weights must be finite, got .* {weight.name}"):
+            model.log_prob(rings(3))
+    finally:
+        weight.assign(before)
+
+
 def test_samples_are_for_a_topology(case):
     """Which stays as it is, whatever its node features; a seed says which they are."""
     _, model = case

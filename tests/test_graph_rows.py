@@ -81,6 +81,12 @@ def test_values_that_float32_does_not_tell_apart(values, is_lost, tmp_path):
             np.testing.assert_array_equal(call(), features.astype(np.float32))
 
 
+def test_values_below_those_of_float32_need_another_unit():
+    graph = graphs.edgeless([9], 1).replace(nodes=1e-50 * np.arange(1.0, 10.0)[:, np.newaxis])
+    with pytest.raises(ValueError, match="node feature 0 has .* choose another unit"):
+        datasets.GraphRows(graph)
+
+
 @pytest.mark.parametrize("field", ["nodes", "edges", "globals"])
 @pytest.mark.parametrize("dtype", ["complex64", "<U3", "object", "datetime64[s]"])
 def test_features_that_are_no_real_numbers_are_named(field, dtype):

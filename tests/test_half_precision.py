@@ -192,3 +192,33 @@ def test_sums_over_nodes_have_32_bits(dtype, sizes):
         [np.asarray(size, dtype.as_numpy_dtype)] * 2 for size in sizes
     ]
     assert (graphs.mean_nodes(ones, graph).numpy() == 1.0).all()
+
+
+def test_sums_over_more_edges_than_float16_counts():
+    """Up to 65,504: of so many equal neighbors the mean is that of one, in every network."""
+    n, results = 66_000, []
+    for dtype in (tf.float32, tf.float16):
+        graph = graphs.GraphsTuple(
+            nodes=tf.ones([n + 1, 2], dtype),
+            edges=tf.zeros([n, 0], dtype),
+            globals=tf.zeros([1, 0], dtype),
+            senders=tf.range(1, n + 1),
+            receivers=tf.zeros([n], tf.int32),
+            n_node=[n + 1],
+            n_edge=[n],
+        )
+        made = []
+        for network in (
+            networks.AdditiveAttention(1, 2),
+            networks.DotProductAttention(1, 2),
+            networks.GraphConvolution(2, diagonal=True),
+        ):
+            tf.random.set_seed(0)
+            network(graph)
+            for i, variable in enumerate(network.variables):
+                variable.assign(tf.cast(tf.random.stateless_normal(variable.shape, [0, i]), dtype))
+            made.append(network(graph).nodes[0])
+        results.append(made)
+    for found, expected in zip(*reversed(results), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)
+        assert np.abs(expected).max() > 0.05

@@ -113,3 +113,13 @@ def test_whole_numbers_of_any_type_are_filled_in_as_int32(dtype):
     for one, other in zip(graphs.fill_missing(narrow), graph, strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "empty", [[], np.array([]), tf.zeros([0])], ids=["list", "array", "tensor"]
+)
+def test_no_edges_may_be_written_without_a_type(empty):
+    graph = graphs.edgeless([2, 1], 3).replace(senders=empty, receivers=empty)
+    filled = graphs.fill_missing(graph)
+    assert filled.senders.dtype == filled.receivers.dtype == tf.int32
+    assert [len(member) for member in graphs.to_networkx(graph)] == [2, 1]

@@ -80,6 +80,11 @@ def test_the_gaussian_is_the_data_s_own():
     found = metrics.gaussian_nll(points[:2000], points[2000:])
     np.testing.assert_allclose(found, entropy, atol=0.05)
     assert np.isnan(metrics.gaussian_nll(points[:, [0, 0]], points[:, [0, 0]]))
+    # In other units it changes by their logarithms.
+    other = points * [1e9, 1e-3]
+    np.testing.assert_allclose(
+        metrics.gaussian_nll(other[:2000], other[2000:]), found + 6 * np.log(10), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,9 +101,18 @@ def test_mean_and_deviation_by_hand(values, expected):
         (lambda: metrics.mean_and_deviation([]), "`values` must have at least one value, got none"),
         (lambda: metrics.over_runs([]), "`reports` must hold at least one report, got none"),
         (lambda: metrics.mean_per_node([1, 2], [1, 2, 3]), r"`values` and `n_node` .*\(2,\) and"),
-        (lambda: metrics.mean_per_node([], []), r"`n_node` must have nodes, got \[\]"),
+        (lambda: metrics.mean_per_node([], []), r"`n_node` must be numbers of nodes.* got \[\]"),
+        (lambda: metrics.mean_per_node([1, 2], [-1, 3]), r"`n_node` must be .* got \[-1, 3\]"),
         (
-            lambda: metrics.kernel_matrix(np.zeros(3), np.zeros([2, 3]), "degree"),
+            lambda: metrics.gaussian_nll(np.zeros([5, 2]), np.zeros([5, 1])),
+            r"`train` and `test` must have .* got shapes \(5, 2\) and \(5, 1\)",
+        ),
+        (
+            lambda: metrics.wrong_edges(np.full([2, 2], np.nan), np.zeros([2, 2])),
+            "must be a matrix of finite numbers, got NaN",
+        ),
+        (
+            lambda: metrics.kernel_matrix([0, 0, 0], [[0, 0, 0]] * 2, "degree"),
             r"`a` must be \[n, bins\], got shape \(3,\)",
         ),
     ],

@@ -199,6 +199,30 @@ def test_permanent_of_ones_is_the_factorial_and_far_entries_do_not_underflow():
     np.testing.assert_allclose(floors.log_permanent(far), expected, rtol=1e-12)
 
 
+def test_permanent_below_the_least_float_is_computed_in_logs():
+    """Rows that prefer one column, beside a matrix of an ordinary permanent, and of 0."""
+    small = np.array([[0.0, -700.0, -800.0], [0.0, -650.0, -900.0], [0.0, -600.0, -500.0]])
+    permutations = itertools.permutations(range(3))
+    expected = scipy.special.logsumexp([small[range(3), p].sum() for p in permutations])
+    found = floors.log_permanent(np.stack([small, np.zeros([3, 3]), np.full([3, 3], -np.inf)]))
+    np.testing.assert_allclose(found, [expected, math.log(6.0), -np.inf], rtol=1e-12)
+
+
+def test_the_mean_over_angles_is_as_fine_as_the_noise_asks():
+    centers = np.array([[5.0, 5.0], [-5.0, 5.0], [-5.0, -5.0], [5.0, -5.0]])
+    sets = datasets.PointSets((centers,), noise=0.02, max_angle=math.pi)
+    graph = sets.sample(5, seed=0, dtype=tf.float64)
+    found = datasets.log_prob(sets, graph)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(floors, "_LEAST_ANGLES", 60_000)
+        np.testing.assert_allclose(found, datasets.log_prob(sets, graph), atol=1e-3)
+    fine = datasets.PointSets((centers,), noise=1e-6, max_angle=math.pi)
+    with pytest.raises(
+        ValueError, match="`sets.noise` must be .* at least about 0.0009, got 1e-06"
+    ):
+        datasets.log_prob(fine, graph)
+
+
 @pytest.mark.parametrize(
     "name, exchangeable, independent, tolerance",
     [

@@ -38,7 +38,10 @@ __all__ = [
     "nll_floor",
 ]
 
-_NUM_ANGLES = 512  # enough: a set of radius 7 with noise 1 is as wide as about 40 of them
+# Angles of the midpoint rule: at least so many, and so many for each deviation of the angle given a
+# set. Of more than the last number, neither the time nor the memory would be small.
+_LEAST_ANGLES, _ANGLES_PER_DEVIATION, _MOST_ANGLES = 512, 4, 200_000
+_MOST_SUBSETS = 2**22  # entries of `log_permanent` at a time
 
 
 class Estimate(NamedTuple):
@@ -70,7 +73,7 @@ def nll_floor(sets: PointSets, num_samples: int = 2000, seed: int = 0) -> Estima
       seed: seed of the samples.
 
     Raises:
-      ValueError: if `num_samples` is below 2.
+      ValueError: if `num_samples` is below 2, or the noise too small for the mean over the angle.
     """
     rng = _generator(num_samples, seed)
     gaps = []
@@ -111,7 +114,8 @@ def log_prob(sets: PointSets, graph: GraphsTuple) -> np.ndarray:
       graph: the sets, with nodes [num_nodes, 2]; edges are ignored.
 
     Raises:
-      ValueError: if a set has a size that no set of `sets` has.
+      ValueError: if a set has a size that no set of `sets` has, or the noise is too small for the
+        mean over the angle.
     """
     rotated = {len(centers): _rotations(sets, centers) for centers in sets.centers}
     members = _members(graph)
@@ -140,30 +144,43 @@ def log_permanent(log_matrix: np.ndarray) -> np.ndarray:
     """The log of the permanent of exp(log_matrix), [..., n, n] -> [...].
 
     All terms of the permanent are positive, so that nothing cancels (in Ryser's formula terms
-    would). The recursion goes over the rows: after row i, an array of shape [2] * n holds, for each
-    subset of i columns, the sum over all ways to assign these columns to the first i rows. It takes
-    n^2 2^(n-1) operations, while the sum over all permutations takes n! n.
+    would); one that is too small for float64 is computed in logs. The recursion goes over the rows:
+    after row i, an array of shape [2] * n holds, for each subset of i columns, the sum over all
+    ways to assign these columns to the first i rows. It takes n^2 2^(n-1) operations, while the sum
+    over all permutations takes n! n.
 
     >>> round(float(np.exp(log_permanent(np.zeros([3, 3])))), 6)  # 3! permutations
     6.0
     """
-    n = log_matrix.shape[-1]
-    lead = log_matrix.shape[:-2]
     largest = log_matrix.max(axis=-1)  # each row is scaled so that its largest entry is 1
-    matrix = np.exp(log_matrix - largest[..., np.newaxis])
-    assigned = np.zeros([*lead, *[2] * n])  # index 1 on axis j: column j is in the subset
+    largest = np.where(np.isfinite(largest), largest, 0.0)
+    permanent = _permanent(np.exp(log_matrix - largest[..., np.newaxis]))
+    is_small = permanent < 1e-200  # some of its terms may be 0 in float64
+    result = np.log(np.where(is_small, 1.0, permanent)) + largest.sum(axis=-1)
+    if is_small.any():
+        # In logs, sums are products, and a sum takes ten times as long.
+        in_logs = _permanent(log_matrix[is_small], np.logaddexp, np.add, zero=-np.inf, one=0.0)
+        result = np.array(result)
+        result[is_small] = in_logs
+    return result
+
+
+def _permanent(matrix, add=np.add, multiply=np.multiply, zero=0.0, one=1.0):
+    """The permanent, see `log_permanent`, by the operations that are given."""
+    n, lead = matrix.shape[-1], matrix.shape[:-2]
+    assigned = np.full([*lead, *[2] * n], zero)  # index 1 on axis j: column j is in the subset
     no_column: Any = (..., *[0] * n)
     all_columns: Any = (..., *[1] * n)
-    assigned[no_column] = 1.0
+    assigned[no_column] = one
     for i in range(n):
-        after = np.zeros_like(assigned)
+        after = np.full_like(assigned, zero)
         for j in range(n):
             without_j: Any = (..., 0, *[slice(None)] * (n - 1 - j))
             with_j: Any = (..., 1, *[slice(None)] * (n - 1 - j))
             entry = matrix[..., i, j].reshape([*lead, *[1] * (n - 1)])
-            after[with_j] += assigned[without_j] * entry
+            after[with_j] = add(after[with_j], multiply(assigned[without_j], entry))
         assigned = after
-    return np.log(assigned[all_columns]) + largest.sum(axis=-1)
+    return assigned[all_columns]
 
 
 def _members(graph):
@@ -202,8 +219,17 @@ def _rotations(sets, centers):
     """[num_angles, n, 2], the centers rotated by the angles of the midpoint rule."""
     if not sets.max_angle:
         return centers[np.newaxis]
-    angles = (np.arange(_NUM_ANGLES) + 0.5) * sets.max_angle / _NUM_ANGLES
-    return _rotated(np.broadcast_to(centers, [_NUM_ANGLES, *centers.shape]), angles)
+    # Given a set, -log p(x | a) has the second derivative sum_j |c_j|^2 / sigma^2 at its angle.
+    deviation = sets.noise / max(np.linalg.norm(centers), np.finfo(float).tiny)
+    number = max(_LEAST_ANGLES, math.ceil(_ANGLES_PER_DEVIATION * sets.max_angle / deviation))
+    if number > _MOST_ANGLES:
+        least = sets.noise * number / _MOST_ANGLES
+        raise ValueError(
+            "`sets.noise` must be large enough for a mean over the angle, at least about "
+            f"{least:.1g}, got {sets.noise}"
+        )
+    angles = (np.arange(number) + 0.5) * sets.max_angle / number
+    return _rotated(np.broadcast_to(centers, [number, *centers.shape]), angles)
 
 
 def _log_components(points, centers, noise):
@@ -214,8 +240,12 @@ def _log_components(points, centers, noise):
 
 def _log_set_density(points, rotated, noise):
     """log p(x) of one set [n, 2]; `rotated` are the centers, [num_angles, n, 2]."""
-    log_p = log_permanent(_log_components(points, rotated, noise)) - math.lgamma(len(points) + 1)
-    return logsumexp(log_p) - math.log(len(rotated))
+    at_once = max(1, _MOST_SUBSETS >> len(points))
+    log_p = [
+        log_permanent(_log_components(points, rotated[i : i + at_once], noise))
+        for i in range(0, len(rotated), at_once)
+    ]
+    return logsumexp(np.concatenate(log_p)) - math.lgamma(len(points) + 1) - math.log(len(rotated))
 
 
 def _log_point_density(points, rotated, noise):

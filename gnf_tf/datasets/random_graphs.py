@@ -87,9 +87,8 @@ def community_small(
       ValueError: if an argument is out of its range.
     """
     _check("num_per_size", num_per_size)
-    _check_numbers("community_sizes", community_sizes)
-    sizes = [size for size in community_sizes for _ in range(num_per_size)]
-    return split_graphs(_relaxed_caves(sizes, keep_probability, seed), split)
+    sizes = np.repeat(_checked_numbers("community_sizes", community_sizes), num_per_size)
+    return split_graphs(_relaxed_caves(sizes.tolist(), keep_probability, seed), split)
 
 
 def community(
@@ -168,7 +167,7 @@ def two_communities(
       ValueError: if an argument is out of its range.
     """
     _check("num_graphs", num_graphs)
-    _check_numbers("num_nodes", num_nodes, least=2)
+    num_nodes = _checked_numbers("num_nodes", num_nodes, least=2)
     _check_probability("edge_probability", edge_probability)
     options.check_argument("link_share", options.NotNegative, link_share)
     rng = seeds.generator(seed)
@@ -214,7 +213,7 @@ def ego_small(
       DataError: if Citeseer's file in this package is missing or damaged.
     """
     _check("num_graphs", num_graphs)
-    _check_numbers("num_nodes", num_nodes)
+    num_nodes = _checked_numbers("num_nodes", num_nodes)
     if len(num_nodes) != 2 or num_nodes[0] > num_nodes[1]:
         raise ValueError(f"`num_nodes` must be the smallest and the largest size, got {num_nodes}")
     _check("radius", radius)
@@ -258,8 +257,8 @@ def grid(
       ValueError: if an argument is out of its range.
     """
     seeds.whole_number(seed)
-    _check_numbers("num_rows", num_rows)
-    _check_numbers("num_columns", num_columns)
+    num_rows = _checked_numbers("num_rows", num_rows)
+    num_columns = _checked_numbers("num_columns", num_columns)
     shapes = itertools.product(num_rows, num_columns)
     return split_graphs([_numbered(nx.grid_2d_graph(*shape)) for shape in shapes], split)
 
@@ -322,8 +321,8 @@ def stochastic_blocks(
       ValueError: if an argument is out of its range.
     """
     _check("num_graphs", num_graphs)
-    _check_numbers("num_blocks", num_blocks)
-    _check_numbers("block_sizes", block_sizes)
+    num_blocks = _checked_numbers("num_blocks", num_blocks)
+    block_sizes = _checked_numbers("block_sizes", block_sizes)
     _check_probability("inside_probability", inside_probability)
     _check_probability("between_probability", between_probability)
     rng, graphs = seeds.generator(seed), []
@@ -376,12 +375,13 @@ def _check(name, number, least=1):
         raise ValueError(f"`{name}` must be at least {least}, got {number}")
 
 
-def _check_numbers(name, numbers, least=1):
+def _checked_numbers(name, numbers, least=1):
     found = list(numbers) if isinstance(numbers, Iterable) else []
     for number in found:
         options.check_argument(name, int, number)
     if not found or min(found) < least:
         raise ValueError(f"`{name}` must be numbers of at least {least}, got {numbers}")
+    return found
 
 
 def _check_probability(name, value):

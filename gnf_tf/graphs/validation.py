@@ -45,9 +45,10 @@ def as_float32(what: str, values: Any) -> np.ndarray:
     if wrong.any():
         feature = int(wrong.argmax())
         low, high = ordered[lost[:, feature].argmax() :, feature][:2]
+        remedy = "choose another unit" if np.float32(low) == 0.0 else "subtract an offset first"
         raise ValueError(
             f"{what} feature {feature} has values that differ by less than float32 resolves, such "
-            f"as {low} and {high}: subtract an offset first"
+            f"as {low} and {high}: {remedy}"
         )
     return result
 

@@ -95,6 +95,8 @@ def _matrix(graph, which, order):
         raise ValueError(
             f"{which} must be a networkx graph or a matrix of numbers, got a {type(graph).__name__}"
         ) from error
+    if not np.isfinite(matrix).all():
+        raise ValueError(f"{which} must be a matrix of finite numbers, got NaN or infinity")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or (matrix != matrix.T).any():
         raise ValueError(f"{which} must be a symmetric matrix, got shape {matrix.shape}")
     return matrix

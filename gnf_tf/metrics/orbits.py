@@ -58,7 +58,7 @@ def orbit_counts(graphs: Graphs) -> np.ndarray:
     untailed = copies.untailed - 2 * off_chord - 2 * on_chord - 6 * complete
     tail = adjacency @ t - 2 * t - 2 * off_chord - 3 * complete
 
-    center = d * (d - 1) * (d - 2) // 6 - tailed - on_chord - complete
+    center = d * (d - 1) // 2 * (d - 2) // 3 - tailed - on_chord - complete
     leaf = adjacency @ ((d - 1) * (d - 2) // 2)
     leaf -= tail + untailed + 2 * off_chord + on_chord + 3 * complete
 

@@ -99,8 +99,8 @@ def mean_per_node(values: np.ndarray, n_node: np.ndarray) -> tuple[float, float]
             "`values` and `n_node` must have the shape [num_graphs], got shapes "
             f"{values.shape} and {n_node.shape}"
         )
-    if not n_node.sum() > 0:
-        raise ValueError(f"`n_node` must have nodes, got {n_node.tolist()}")
+    if not n_node.sum() > 0 or (n_node < 0).any():
+        raise ValueError(f"`n_node` must be numbers of nodes, not all 0, got {n_node.tolist()}")
     mean = values.sum() / n_node.sum()
     if len(values) < 2:
         return float(mean), float("nan")
@@ -119,13 +119,25 @@ def gaussian_nll(train: np.ndarray, test: np.ndarray) -> float:
 
     Returns:
       The mean, or NaN if the covariance is singular.
+
+    Raises:
+      ValueError: if the arguments have other shapes.
     """
-    train = np.asarray(train, np.float64)
+    train, test = np.asarray(train, np.float64), np.asarray(test, np.float64)
+    if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1]:
+        raise ValueError(
+            "`train` and `test` must have the shape [num_points, size], got shapes "
+            f"{train.shape} and {test.shape}"
+        )
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    # Without units: of features in very different ones, SciPy takes the small ones for constants.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        train, test = (train - mean) / deviation, (test - mean) / deviation
     try:
-        gaussian = stats.multivariate_normal(train.mean(axis=0), np.cov(train.T))
+        gaussian = stats.multivariate_normal(cov=np.cov(train.T))
     except (np.linalg.LinAlgError, ValueError):
         return float("nan")
-    return float(-gaussian.logpdf(test).mean())
+    return float(np.log(deviation).sum() - gaussian.logpdf(test).mean())
 
 
 def mean_and_deviation(values: Sequence[float | None]) -> tuple[float, float | None]:

@@ -86,9 +86,10 @@ def kernel_matrix(
     settings = _settings(statistic)
     if kernel not in KERNELS:
         raise ValueError(f"`kernel` must be one of {KERNELS}, got {kernel!r}")
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     for name, rows in (("a", a), ("b", b)):
-        if np.ndim(rows) != 2:
-            raise ValueError(f"`{name}` must be [n, bins], got shape {np.shape(rows)}")
+        if rows.ndim != 2:
+            raise ValueError(f"`{name}` must be [n, bins], got shape {rows.shape}")
     bins = max(a.shape[1], b.shape[1])
     a, b = (np.pad(x, [(0, 0), (0, bins - x.shape[1])]) for x in (a, b))
     if kernel == "gaussian_tv":

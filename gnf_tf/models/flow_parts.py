@@ -38,11 +38,17 @@ class _Density(tfp.distributions.TransformedDistribution):
         return super()._call_log_prob(graphs.fill_missing(GraphsTuple(*value)), name, **kwargs)
 
 
-def no_overflow(log_probs: np.ndarray) -> np.ndarray:
+def no_overflow(log_probs: np.ndarray, model: tf.Module) -> np.ndarray:
     """Returns log-densities of finite data, -inf in place of NaN.
 
     A difference of infinities makes a NaN, and only far from the data are there infinities.
+
+    Raises:
+      ValueError: for NaN if a weight of the model is not finite.
     """
+    for variable in model.variables if np.isnan(log_probs).any() else ():
+        if variable.dtype.is_floating and not np.isfinite(variable).all():
+            raise ValueError(f"the model's weights must be finite, got others in {variable.name}")
     return np.where(np.isnan(log_probs), np.float32(-np.inf), log_probs)
 
 

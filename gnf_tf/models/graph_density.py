@@ -177,7 +177,7 @@ class GraphDensity(saving.Model):
             "features".
 
         Raises:
-          ValueError: if `given` is malformed or does not fit the model.
+          ValueError: if `given` is malformed or does not fit the model, or weights are NaN.
         """
         if isinstance(given, list | tuple) and not given:
             return np.zeros([0], np.float32)
@@ -185,7 +185,7 @@ class GraphDensity(saving.Model):
         result = np.zeros([len(rows)], np.float32)
         for chunk in self._chunks(rows):
             result[chunk] = self._log_prob(flow_parts.tensors(rows.graph(chunk)))
-        return flow_parts.no_overflow(result)
+        return flow_parts.no_overflow(result, self)
 
     def sample(self, topology: Graphs, *, seed: seeds.Seed) -> GraphsTuple:
         """Returns `topology` with node features drawn from the density, in the units of the data.

@@ -256,8 +256,8 @@ class PositionFlow(saving.Model):
           seed: seed of all a, see `gnf_tf.seeds`.
 
         Raises:
-          ValueError: if `given` is malformed or does not fit the model, or K is no whole number
-            of at least 1.
+          ValueError: if `given` is malformed or does not fit the model, K is no whole number of at
+            least 1, or weights are NaN.
         """
         options.check_argument("num_samples", options.Count, num_samples)
         rows = self.rows(given)
@@ -266,7 +266,7 @@ class PositionFlow(saving.Model):
             graph = flow_parts.tensors(rows.graph(chunk))
             own = tf.random.fold_in(seeds.as_pair(seed), i)
             ratios = [self._log_prob(graph, tf.random.fold_in(own, k)) for k in range(num_samples)]
-            each = flow_parts.no_overflow(np.stack(ratios))
+            each = flow_parts.no_overflow(np.stack(ratios), self)
             result[chunk] = tf.reduce_logsumexp(each, axis=0) - math.log(num_samples)
         return result
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs, xla
+from gnf_tf.graphs.segments import at_least_float32
 from gnf_tf.networks.arguments import (
     check_activation,
     check_edge_size,
@@ -29,8 +30,9 @@ def _softmax_over_incoming(logits, receivers, num_nodes):
     """Softmax of [num_edges, num_heads] over the edges that share a receiver."""
     highest = tf.stop_gradient(tf.math.unsorted_segment_max(logits, receivers, num_nodes))
     weights = tf.exp(logits - tf.gather(highest, receivers))
-    total = graphs.scatter_sum(weights, receivers, num_nodes)
-    return weights / graphs.gather(total, receivers)
+    # Of many edges the sum is beyond what 16 bits hold.
+    total = graphs.scatter_sum(at_least_float32(weights), receivers, num_nodes)
+    return tf.cast(at_least_float32(weights) / graphs.gather(total, receivers), logits.dtype)
 
 
 class DotProductAttention(snt.Module):

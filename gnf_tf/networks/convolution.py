@@ -8,6 +8,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import graphs
+from gnf_tf.graphs.segments import at_least_float32
 from gnf_tf.networks.arguments import check_dtype, check_positive, check_rate
 from gnf_tf.networks.dropout import dropout
 from gnf_tf.networks.linear import output_layer
@@ -62,11 +63,14 @@ class GraphConvolution(snt.Module):
     def __call__(self, graph: GraphsTuple, seed: tf.Tensor | None = None) -> GraphsTuple:
         nodes = dropout(graph.nodes, self._dropout, seed)
         num_nodes = tf.shape(nodes)[0]
-        ones = tf.ones([tf.shape(graph.receivers)[0], 1], nodes.dtype)
+        # Degrees, and sums of many neighbors, are beyond what 16 bits hold.
+        sent = at_least_float32(nodes)
+        ones = tf.ones([tf.shape(graph.receivers)[0], 1], sent.dtype)
         weight = tf.math.rsqrt(1.0 + graphs.scatter_sum(ones, graph.receivers, num_nodes))
-        sent = weight * nodes
+        sent *= weight
         received = graphs.propagate(sent, graph.senders, graph.receivers)
-        return graph.replace(nodes=self._linear(weight * (sent + received)))
+        mixed = tf.cast(weight * (sent + received), nodes.dtype)
+        return graph.replace(nodes=self._linear(mixed))
 
 
 class _DiagonalLayer(snt.Module):
