@@ -2,14 +2,14 @@
 
 import functools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.eager import record
 from tensorflow.python.framework import ops
 
-__all__ = ["custom_gradient", "silu"]
+__all__ = ["custom_gradient", "local", "silu"]
 
 
 def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,6 +35,16 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args)
 
     return _freeing(tf.custom_gradient(unrecorded))
+
+
+def local(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
+    """The tensors in the graph that is being built, which may be the body of a loop or a branch.
+
+    A tensor of an outer graph enters an inner one at its first use. A gradient that is built in a
+    third graph, such as that of a gradient, could not find it there, and a tape that did not record
+    that use would miss it.
+    """
+    return list(tensors) if tf.executing_eagerly() else [tf.identity(x) for x in tensors]
 
 
 def _freeing(recorded):

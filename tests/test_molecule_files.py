@@ -355,7 +355,23 @@ WRONG_FILES = [
             ("Units", " Bohr; E = 1"),
         )
     ),
-    ("xyz", WATER.replace("\n\n", "\nUnits: bohr\n"), "angstrom, got the unit bohr"),
+    *(
+        ("xyz", WATER.replace("\n\n", f"\n{comment}\n"), f"angstrom, got the unit {unit}")
+        for comment, unit in (
+            ("Units: bohr", "bohr"),
+            ("Bohr", "Bohr"),
+            ("xyz (bohr)", "bohr"),
+            ("geom in Bohr", "Bohr"),
+            ("cartesian bohr", "bohr"),
+            ("atomic units", "atomic units"),
+            (" a.u. ", "a.u."),
+            ("units: a.u.", "a.u."),
+            ("input orientation, a.u.", "a.u."),
+            ("coordinates in nm", "nm"),
+            ("positions and forces in a.u.", "a.u."),
+            ("E = -76.4 coordinates [pm]", "pm"),
+        )
+    ),
     (
         "xyz",
         WATER.replace("O", "O 15.9949").replace("H", "H 1.00783"),
@@ -496,6 +512,12 @@ def test_a_folder_and_a_missing_file(make, message, tmp_path):
         ("step=1 E=-76.4 E=-76.40", {"E": -76.4}),
         ("id=a,b r2=35.2 bohr^2", {"r2": 35.2}),
         ("energies in bohr and a.u.", {}),
+        ("E = -76.4 a.u.", {"E": -76.4}),
+        ("optimized geometry, energy -76.4 a.u.", {}),
+        ("Au", {}),
+        ("coordinates of Au, PM7", {}),
+        ("geometry 3 nm away", {}),
+        ("coordinates in angstrom", {}),
     ],
 )
 def test_comments_of_other_programs(comment, fields, tmp_path):

@@ -24,9 +24,20 @@ WRONG_TARGETS = [
     ("name,a\nwater,1\n", "has no row with 'heavy' as `name`, for the molecule in line 6 of"),
     ("name;a\nwater;1\nheavy;2\n", "line 1: expected commas between the columns, got ';' in"),
     ("a\tb\n1\t1\n2\t2\n", "line 1: expected commas between the columns, got"),
+    ("# mine\na,b\n1,2\n3,4\n", "line 1: expected the names of the columns, got '# mine'"),
     ("", "is empty"),
     (b"a\n\xff\n", "line 2: expected text in UTF-8"),
 ]
+
+
+def test_the_line_that_tells_excel_the_separator_is_no_header(tmp_path):
+    path, targets = tmp_path / "mine.xyz", tmp_path / "targets.csv"
+    path.write_text(WATER * 2)
+    targets.write_text("sep=,\na,b\n1,2\n3,x\n")
+    with pytest.raises(datasets.DataError, match="line 4: expected a finite number as `b`"):
+        datasets.read_molecules(path, targets)
+    targets.write_text("sep=,\na,b\n1,2\n3,4\n")
+    np.testing.assert_array_equal(datasets.read_molecules(path, targets).targets, [[1, 2], [3, 4]])
 
 
 def test_a_second_molecule_of_one_title_cannot_be_joined(tmp_path):

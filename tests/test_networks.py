@@ -117,6 +117,29 @@ def test_gradients_are_those_of_finite_differences(name):
         np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("dtype", [tf.float64, tf.float16], ids=lambda dtype: dtype.name)
+@every_network
+def test_a_function_called_in_eager_mode_has_second_derivatives(name, dtype):
+    """TensorFlow differentiates the gradient in a third graph; of operations one by one in none."""
+    network, graph = make_network(name, dtype), cases.mixed_graph(dtype)
+
+    def product(loss):
+        with tf.GradientTape() as outer:
+            outer.watch(graph.nodes)
+            with tf.GradientTape() as inner:
+                inner.watch(graph.nodes)
+                value = loss(graph.nodes)
+            total = tf.reduce_sum(inner.gradient(value, graph.nodes) ** 2)
+        return outer.gradient(total, graph.nodes)
+
+    def loss(nodes):
+        return tf.reduce_sum(tf.sin(network(graph.replace(nodes=nodes)).nodes))
+
+    found, expected = product(tf.function(loss, autograph=False)), product(loss)
+    half = {"rtol": 0.1, "atol": 0.02 * np.abs(expected).max()}
+    np.testing.assert_allclose(found, expected, **({"rtol": 1e-9} if dtype is tf.float64 else half))
+
+
 @every_network
 def test_only_nodes_are_replaced(name):
     graph = cases.mixed_graph()

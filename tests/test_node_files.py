@@ -296,6 +296,18 @@ def test_several_graphs(labels, tmp_path):
     assert len(own) == 3 and found.is_multi_label == (np.ndim(labels) == 2)
 
 
+@pytest.mark.parametrize("labels", [[0, 1, -1, 1, 0], [3, 0, 1, 1, 2]])
+def test_one_class_a_node_may_be_a_column(labels, tmp_path):
+    """As OGB writes them; a name makes it the one of many labels."""
+    column = np.array(labels)[:, np.newaxis]
+    found = datasets.read_labeled_graphs(save(tmp_path / "a.npz", SEVERAL, node_labels=column))
+    assert found.labels.tolist() == labels
+    graph = datasets.node_graph(np.eye(5), np.array([[0], [1]]), column)
+    assert graph.labels.tolist() == labels and not graph.is_multi_label
+    binary = datasets.node_graph(np.eye(5), np.array([[0], [1]]), column == 1, class_names=["a"])
+    assert binary.is_multi_label and binary.labels.shape == (5, 1)
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".json", "folder"])
 def test_labels_that_are_to_be_predicted_may_be_unknown(suffix, tmp_path):
     """Each node may have any number of labels, which `LabeledGraphs` must know, if any matter."""

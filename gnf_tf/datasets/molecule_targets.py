@@ -228,8 +228,8 @@ def _joined(path, records, source, rows, column):
             raise wrong_line(
                 source,
                 line,
-                f"no molecule of {path} has {kind} {short(title)}; without the column `{column}`, "
-                "rows are in the molecules' order",
+                f"no molecule of {path} has {kind} {short(title)}; without the column that "
+                "names them, rows are in the molecules' order",
             )
     for title, record in record_of.items():
         if title not in row_of:

@@ -37,6 +37,8 @@ def as_labels(
         raise ValueError(
             f"`labels` must have shape [N] or [N, L] for N = {num_nodes} nodes, got {labels.shape}"
         )
+    if labels.ndim == 2 and labels.shape[1] == 1 and len(names) != 1:
+        labels = labels[:, 0]  # one class a node, as OGB writes them
     if labels.ndim == 1 and labels.dtype.kind in "OSU":
         labels, names = _from_names(labels, names)
     if labels.dtype.kind not in "biuf":

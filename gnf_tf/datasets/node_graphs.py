@@ -73,8 +73,9 @@ def node_graph(
         repeated edges.
       labels: [N], the class of each node: a whole number, or -1 for no class; or a name, or "" for
         no class. None, NA and NaN are no class either. Or [N, L] zeros and ones, which of L labels
-        each node has, or -1 in the whole row of a node whose labels are unknown. None if no node
-        has a label, as in a graph for prediction.
+        each node has, or -1 in the whole row of a node whose labels are unknown; [N, 1] are classes
+        too, unless `class_names` has one name. None if no node has a label, as in a graph for
+        prediction.
       train: the nodes to train on, as bool [N] or as numbers of nodes. The three sets are disjoint,
         and all their nodes have labels. If one of the three is given, the others default to none.
       validation: the nodes to validate on, as `train`.

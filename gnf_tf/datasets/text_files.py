@@ -59,7 +59,9 @@ def read_table(
         another number of cells than the header, or there is no row; or if semicolons, tabs or bars
         are between the columns.
     """
-    reader = csv.reader(io.StringIO(read_text(path)), strict=True)
+    # A first line such as "sep=," tells Excel what is between the columns.
+    text = re.sub(r"\Asep=.\n", "\n", read_text(path), flags=re.IGNORECASE)
+    reader = csv.reader(io.StringIO(text), strict=True)
     try:
         rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:
@@ -82,6 +84,10 @@ def read_table(
         )
     for line, cells in rows:
         if len(cells) != len(header):
+            if header[0].startswith("#"):
+                raise wrong_line(
+                    path, first, f"expected the names of the columns, got {short(header[0])}"
+                )
             raise wrong_line(path, line, f"expected {len(header)} cells, got {len(cells)}")
     if not rows:
         raise wrong_line(path, first, "expected rows below the names of the columns, got none")

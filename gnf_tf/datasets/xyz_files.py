@@ -36,11 +36,17 @@ _NOT_ANGSTROM = (
     *("crystal", "fractional", "direct", "alat"),
 )
 _UNITS = re.compile("((length|distance|position|coordinate|coord|pos)s?_?)?units?", re.IGNORECASE)
-# In the words of a comment, such as "coordinates in bohr" or "Units: bohr".
-_IN_BOHR = re.compile(
-    r"\b(coord(inate)?s?|positions?|geometry|lengths?|distances?|units?)\b[^=,;]*\bbohrs?\b",
-    re.IGNORECASE,
-)
+# In the words of a comment, such as "coordinates in bohr", "Units: a.u." or "bohr" alone; the unit
+# of another quantity, or of a number, says nothing of the positions. "Au" is gold.
+_LENGTHS = r"(?P<unit>bohrs?|a\.u\.?|atomic[ _]units?|nm|nanomet(er|re)s?|pm|picomet(er|re)s?)"
+_PLACES = r"(coord(inate)?s?|positions?|geom(etry)?|lengths?|distances?|units?|orientation|xyz)"
+_WORDS_OF_UNITS = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"\W*((in|xyz|cartesians?|geom(etry)?)\W+)*{_LENGTHS}\W*",
+        rf".*\b{_PLACES}\b((?!energ|charge|dipole|mass)[^=;\d])*\b{_LENGTHS}(?!\w).*",
+    )
+]
 # key=value in the comment line of an xyz frame; a value with spaces is quoted or in brackets. Pairs
 # may be followed by a comma or a semicolon.
 _PAIR = re.compile(
@@ -88,10 +94,10 @@ def _frame(path, row, comment, lines):
     ]
     fields, places = distinct_fields(path, _without_formulas(items))
     unit = next((fields[name] for name in fields if _UNITS.fullmatch(name)), "")
-    if unit.lower() in _NOT_ANGSTROM or _IN_BOHR.search(comment):
-        raise wrong_line(
-            path, row + 2, f"expected positions in angstrom, got the unit {unit or 'bohr'}"
-        )
+    words = next(filter(None, (one.fullmatch(comment) for one in _WORDS_OF_UNITS)), None)
+    if unit.lower() in _NOT_ANGSTROM or words:
+        found = words["unit"] if words else unit
+        raise wrong_line(path, row + 2, f"expected positions in angstrom, got the unit {found}")
     properties = any_case(fields, "Properties")
     title = "" if properties else comment.split("\t")[0].strip()
     title = title_of(fields) or title

@@ -6,7 +6,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import xla
-from gnf_tf.custom_gradient import custom_gradient
+from gnf_tf.custom_gradient import custom_gradient, local
 from gnf_tf.graphs.segments import edge_graph_ids, node_graph_ids, scatter_sum
 from gnf_tf.graphs.structure import INDEX_FIELDS
 
@@ -84,7 +84,7 @@ class Blocks(NamedTuple):
         def moved(per_node):
             taken = _expand(self.is_node, per_node.shape.rank - 1)
             blocks = tf.where(taken, tf.gather(per_node, self.node), 0)
-            return blocks, self.unstack
+            return blocks, lambda d_blocks: self._local().unstack(d_blocks)
 
         return moved(per_node)
 
@@ -99,9 +99,13 @@ class Blocks(NamedTuple):
             rows = tf.reshape(blocks, [-1, *blocks.shape[2:]])
             inside = _expand(self.is_inside, blocks.shape.rank - 2)
             outside = _nan_where(_expand(self.is_cut_node, blocks.shape.rank - 2), blocks.dtype)
-            return tf.where(inside, tf.gather(rows, self.row), outside), self.stack
+            moved = tf.where(inside, tf.gather(rows, self.row), outside)
+            return moved, lambda d_moved: self._local().stack(d_moved)
 
         return moved(blocks)
+
+    def _local(self):
+        return Blocks(*local(self))
 
     def marked(self, values: tf.Tensor) -> tf.Tensor:
         """Returns values [n_graphs, ...], those of graphs that are too large as NaN (see `of`)."""

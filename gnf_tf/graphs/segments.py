@@ -7,7 +7,7 @@ import tensorflow as tf
 from graph_nets.graphs import GraphsTuple
 
 from gnf_tf import xla
-from gnf_tf.custom_gradient import custom_gradient
+from gnf_tf.custom_gradient import custom_gradient, local
 
 __all__ = [
     "EdgeOrder",
@@ -94,14 +94,12 @@ def _ordered(index, order):
 
 
 def _local(index):
-    """The index, with its order, in the graph of operations that is being built.
-
-    The gradient of what is built there, such as that of a gradient, cannot reach another graph.
-    """
+    """The index, with its order, see `local`."""
     order = _order_of(index)
-    if order is None or tf.executing_eagerly():
-        return index
-    return _ordered(index, tuple(map(tf.identity, order)))
+    if order is not None and not tf.executing_eagerly():
+        return _ordered(index, tuple(local(order)))
+    (index,) = local([index])
+    return index
 
 
 def _order_of(index):
@@ -154,8 +152,8 @@ def _static_blocks(graph):
 def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """Returns `values[index]`, such as the nodes at the senders of all edges.
 
-    Unlike `tf.gather`, it has a gradient that XLA can compile with bounded memory, and that is
-    summed in float32 for values of 16 bits.
+    Unlike `tf.gather`, it has a gradient that XLA can compile with bounded memory, that is summed
+    in float32 for values of 16 bits, and that can be differentiated again in every graph.
 
     Args:
       values: [num_nodes, ...] float.
@@ -164,7 +162,7 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     Returns:
       [num_edges, ...].
     """
-    if not xla.is_compiling() and not is_half(values) and _order_of(index) is None:
+    if tf.executing_eagerly() and not is_half(values) and _order_of(index) is None:
         return tf.gather(values, index)
     # A static size is a Python number, since the gradient of a loop would store a tensor, which XLA
     # can't treat as a static shape.
@@ -181,7 +179,7 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
     """Sums the rows of `values` with equal index, such as the messages to each receiver.
 
     This is the transpose of `gather`. Unlike `tf.math.unsorted_segment_sum`, it needs bounded
-    memory under XLA, and sums values of 16 bits in float32.
+    memory under XLA, sums values of 16 bits in float32, and has second derivatives in every graph.
 
     Args:
       values: [num_edges, ...] float.
@@ -194,13 +192,15 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
     if is_half(values):
         return tf.cast(scatter_sum(tf.cast(values, tf.float32), index, size), values.dtype)
     order = _order_of(index)
-    if order is None and not xla.is_compiling():
+    if order is None and tf.executing_eagerly():
         return tf.math.unsorted_segment_sum(values, index, size)
 
     @custom_gradient
     def summed(values):
-        if order is None:
+        if order is None and xla.is_compiling():
             total = _sum_in_xla(values, index, size)
+        elif order is None:
+            total = tf.math.unsorted_segment_sum(values, index, size)
         else:
             total = tf.sparse.segment_sum(values, *order, num_segments=size)
         return total, lambda d_total: gather(d_total, _local(index))

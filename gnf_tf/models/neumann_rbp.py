@@ -8,12 +8,11 @@ from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import record
 
 from gnf_tf import bijectors, graphs, seeds
-from gnf_tf.custom_gradient import custom_gradient
+from gnf_tf.custom_gradient import custom_gradient, local
 from gnf_tf.graphs.structure import float_type
 from gnf_tf.networks import defaults
 from gnf_tf.networks.arguments import check_positive
 from gnf_tf.networks.conditioner import make_conditioner_variables
-from gnf_tf.reversible.gradient import local
 from gnf_tf.substitution import held_values, substituted
 
 __all__ = ["NeumannRBP"]

@@ -1,6 +1,6 @@
 """The gradient of reversible layers from their output: each is inverted, then differentiated."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -8,28 +8,19 @@ from graph_nets.graphs import GraphsTuple
 from tensorflow.python.eager import forwardprop_util
 
 from gnf_tf import xla
-from gnf_tf.custom_gradient import custom_gradient
+from gnf_tf.custom_gradient import custom_gradient, local
 from gnf_tf.graphs.segments import EdgeOrder
 from gnf_tf.graphs.structure import INDEX_FIELDS
 from gnf_tf.reversible.half_step import HalfStep, Seen
 from gnf_tf.reversible.layers import Halves, ReversibleLayer, delayed, join, split
 
-__all__ = ["Execution", "Inputs", "Step", "backward", "forward", "local", "reversible_gradient"]
+__all__ = ["Execution", "Inputs", "Step", "backward", "forward", "reversible_gradient"]
 
 
 _NO_SECOND = (
     "second derivatives through statistics of the nodes, as of batch normalization in training, "
     'need memory="stored"'
 )
-
-
-def local(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
-    """The tensors in the graph that is being built, which may be the body of a loop or a branch.
-
-    A tensor of an outer graph enters an inner one at its first use. A gradient that is built in a
-    third graph could not find it there, and a tape that did not record that use would miss it.
-    """
-    return list(tensors) if tf.executing_eagerly() else [tf.identity(x) for x in tensors]
 
 
 class Step(NamedTuple):

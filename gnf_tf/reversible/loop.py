@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-from gnf_tf.reversible.gradient import Inputs, backward, forward, local
+from gnf_tf.custom_gradient import local
+from gnf_tf.reversible.gradient import Inputs, backward, forward
 from gnf_tf.reversible.half_step import HalfStep
 from gnf_tf.reversible.layers import ReversibleLayer
 from gnf_tf.substitution import created_variables, described

@@ -1,6 +1,7 @@
 """Layers executed one by one, as many operations as there are layers."""
 
-from gnf_tf.reversible.gradient import Inputs, backward, forward, local
+from gnf_tf.custom_gradient import local
+from gnf_tf.reversible.gradient import Inputs, backward, forward
 
 __all__ = ["Unrolled"]
 
