@@ -300,7 +300,7 @@ def fill_missing(graph: GraphsTuple) -> GraphsTuple:
     fields = {"nodes": as_tensor("graph.nodes", graph.nodes)}
     for field in INDEX_FIELDS:
         value = as_tensor(f"graph.{field}", getattr(graph, field))
-        if value.shape == [0]:  # an empty list or array is float
+        if value.shape == [0] and value.dtype.is_floating:  # as an empty list or array is
             value = tf.zeros([0], tf.int32)
         if value.dtype.is_integer and value.dtype != tf.int32:
             value = tf.saturate_cast(tf.cast(value, tf.int64), tf.int32)
