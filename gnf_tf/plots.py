@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from gnf_tf import layouts
+from gnf_tf.headings import with_unit
 
 __all__ = [
     "calibration",
@@ -60,9 +61,8 @@ def predicted_against_true(
         axis.plot(true[:, i], predicted[:, i], ".", markersize=2, alpha=0.4)
         name, unit = _plain(name), _plain(unit)
         axis.set_title(f"{name}  (MAE {error:.3g} {unit})", fontsize=9)
-        end = f" [{unit}]" if unit else ""
-        axis.set_xlabel(f"true{end}", fontsize=8)
-        axis.set_ylabel(f"predicted{end}", fontsize=8)
+        axis.set_xlabel(with_unit("true", unit), fontsize=8)
+        axis.set_ylabel(with_unit("predicted", unit), fontsize=8)
         axis.tick_params(labelsize=7)
     return figure
 

@@ -21,6 +21,7 @@ ALLOWED = {
     "errors": set(),
     "options": set(),
     "files": set(),
+    "headings": set(),
     "seeds": set(),
     "substitution": set(),
     "traces": set(),
@@ -41,6 +42,7 @@ ALLOWED = {
         "datasets",
         "errors",
         "files",
+        "headings",
         "options",
         "substitution",
         "bijectors",
@@ -52,6 +54,7 @@ ALLOWED = {
         "errors",
         "files",
         "graphs",
+        "headings",
         "metrics",
         "models",
         "options",
@@ -62,7 +65,7 @@ ALLOWED = {
     "datasets": {"errors", "files", "graphs", "options", "seeds"},
     "metrics": {"graphs", "options", "seeds"},
     "layouts": set(),
-    "plots": {"graphs", "layouts"},
+    "plots": {"graphs", "headings", "layouts"},
 }
 
 

@@ -37,6 +37,7 @@ from gnf_tf.datasets.graph_files import WRITABLE, checked_graphs
 from gnf_tf.datasets.npz_files import read_npz
 from gnf_tf.errors import UserError
 from gnf_tf.files import user_path, whole_file
+from gnf_tf.headings import with_unit
 from gnf_tf.models import decoding
 from trainers import cli
 
@@ -146,7 +147,7 @@ def regress(model: models.MoleculeRegressor, config: Config) -> pd.DataFrame:
     # A list, because targets may be named "unfamiliar", or "gap" and "gap lower".
     table = [] if molecules.titles is None else [pd.Series(molecules.titles, name="title")]
     table += [
-        pd.Series(values[:, i], name=f"{name}{end}{f' [{unit}]' if unit else ''}")
+        pd.Series(values[:, i], name=with_unit(f"{name}{end}", unit))
         for i, (name, unit) in enumerate(zip(model.target_names, model.target_units, strict=True))
         for end, values in columns.items()
     ]

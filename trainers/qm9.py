@@ -24,6 +24,7 @@ from gnf_tf.datasets import Molecules
 from gnf_tf.datasets.molecules import SYMBOLS
 from gnf_tf.errors import UserError
 from gnf_tf.files import user_path
+from gnf_tf.headings import with_unit
 from gnf_tf.models import MoleculeRegressor, RegressorConfig
 from gnf_tf.models.composition import composition
 from gnf_tf.training import RegressionSettings, distribution
@@ -184,10 +185,7 @@ def train_and_evaluate(
     figure.savefig(config.run_dir / "predicted_against_true.png", dpi=110)
     figure = plots.calibration(COVERAGES, shares, test.target_names)
     figure.savefig(config.run_dir / "calibration.png", dpi=110)
-    ends = [f" [{row['unit']}]" if row["unit"] else "" for row in rows]
-    scores = {
-        f"test/mae/{row['target']}{end}": row["mae"] for row, end in zip(rows, ends, strict=True)
-    }
+    scores = {with_unit(f"test/mae/{row['target']}", row["unit"]): row["mae"] for row in rows}
     training.write_scores(config.run_dir, scores, history.steps)
     counts = {"test_molecules": len(test), "unfamiliar": int((model.unfamiliar(test) > 0).sum())}
     return {"rows": rows} | counts | report.trained(history)

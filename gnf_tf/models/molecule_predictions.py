@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from gnf_tf import datasets
 from gnf_tf.graphs import GraphsTuple
+from gnf_tf.headings import with_unit
 from gnf_tf.models import chunking, familiarity
 from gnf_tf.models.composition import composition
 from gnf_tf.models.intervals import Intervals
@@ -180,10 +181,7 @@ class MoleculePredictions:
         same_units = all("" in (own, other) or own == other for own, other in pairs)
         if molecules.target_names != self.target_names or not same_units:
             expected, given = (
-                ", ".join(
-                    f"{name} [{unit}]" if unit else name
-                    for name, unit in zip(of.target_names, of.target_units, strict=True)
-                )
+                ", ".join(map(with_unit, of.target_names, of.target_units))
                 for of in (self, molecules)
             )
             raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from gnf_tf.headings import with_unit
 from gnf_tf.training.objective import Objective
 from gnf_tf.training.run_folder import writing
 
@@ -114,8 +115,7 @@ class Summaries(tf_keras.callbacks.Callback):
     def _write(self, writer, logs):
         with self._writer(writer):
             for name, value in logs.items():
-                unit = self._objective.units.get(name)
-                tf.summary.scalar(f"{name} [{unit}]" if unit else name, value)
+                tf.summary.scalar(with_unit(name, self._objective.units.get(name)), value)
 
 
 @contextlib.contextmanager
