@@ -588,6 +588,14 @@ def test_names_of_nodes_are_in_the_order_of_their_features(tmp_path):
     folder.mkdir()
     nx.write_gml(nx.path_graph(["a", "b"]), folder / "10.gml")
     (folder / "9.json").write_text(json.dumps(data))
-    assert datasets.node_names(folder) == ["2", "0", "1", "0", "1"]
+    assert datasets.node_names(folder) == ["2", "0", "1", "a", "b"]
+    for labels, expected in ((["b", "a"], ["b", "a"]), (["a", "a"], ["4", "3"])):
+        graph = nx.Graph([(4, 3)])
+        for node, x, label in zip(graph, (1.0, 2.0), labels, strict=True):
+            graph.add_node(node, x=x, label=label)
+        nx.write_gexf(graph, tmp_path / "one.gexf")
+        assert datasets.node_names(tmp_path / "one.gexf") == expected
+        found = datasets.read_node_graph(tmp_path / "one.gexf", labeled=False)
+        assert found.graph.nodes[:, 0].numpy().tolist() == [1.0, 2.0]
     np.savez(tmp_path / "arrays.npz", x=np.zeros([2, 1]), edges=np.zeros([2, 0], int))
     assert datasets.node_names(tmp_path / "arrays.npz") is None

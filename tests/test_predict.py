@@ -49,12 +49,19 @@ def test_positions_are_scored_and_drawn(flow, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [["--coverage", 0.9], ["--coverage=0.5"], ["--constraint=planar"]]
+    "words",
+    [["--coverage", 0.9], ["--coverage=0.5"], ["--constraint=planar"], ["--connected", "False"]],
 )
 def test_options_of_other_models_are_refused(words, flow, monkeypatch, tmp_path):
     option = words[0].split("=")[0]
     with pytest.raises(UserError, match=f"{option} must be left out for a PositionFlow"):
         main(monkeypatch, *flow, "--out", tmp_path / "scores.csv", *words)
+
+
+def test_a_switch_is_true_or_false(flow, monkeypatch, tmp_path):
+    words = (*flow, "--out", tmp_path / "scores.csv", "--connected", "yes")
+    with pytest.raises(UserError, match="--connected must be True or False, or be .* got 'yes'"):
+        main(monkeypatch, *words)
 
 
 def test_generated_graphs_keep_a_constraint(monkeypatch, tmp_path):
@@ -65,7 +72,7 @@ def test_generated_graphs_keep_a_constraint(monkeypatch, tmp_path):
     datasets.write_graphs(given, [nx.path_graph(n) for n in (8, 5, 3)])
     for source in (9, given):
         for words, keeps in (
-            (["--connected", "True"], nx.is_connected),
+            (["--connected"], nx.is_connected),
             (["--constraint", "forest"], nx.is_forest),
         ):
             for given_words, expected in ([], False), (words, True):

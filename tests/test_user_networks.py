@@ -537,3 +537,12 @@ class OfNodes:
 def test_log_slopes_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="`forward` gave"):
         gnf_tf.GNF(1, 4, coupling=OfNodes(), normalization=None)
+
+
+def test_an_error_of_a_network_says_how_it_is_called():
+    """A layer of Keras takes features, and not a graph."""
+    with pytest.raises(ValueError, match="input") as caught:
+        gnf_tf.GNF(1, 4, make_conditioner=tf_keras.layers.Dense, normalization=None)
+    assert "`make_conditioner(4)` gave a network that is called with a GraphsTuple" in "".join(
+        caught.value.__notes__
+    )

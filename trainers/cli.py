@@ -25,6 +25,7 @@ from gnf_tf.errors import DataError, UserError
 
 __all__ = [
     "FLAT",
+    "SWITCH",
     "Options",
     "as_option",
     "command_line",
@@ -36,6 +37,22 @@ __all__ = [
 
 Config = TypeVar("Config", bound="Options")
 FLAT = tyro.conf.arg(name="")  # the options of a nested dataclass get no prefix
+
+
+def _as_switch(words):
+    if words in ([], ["True"], ["False"]):
+        return words != ["False"]
+    raise ValueError(f"expected True or False, got: {' '.join(words)!r}")
+
+
+# An option that may be given alone, or with True or False; by default it is None.
+SWITCH = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=(0, 1),
+    metavar="[True|False]",
+    instance_from_str=_as_switch,
+    is_instance=lambda value: value is None or isinstance(value, bool),
+    str_from_instance=lambda value: [str(value)],
+)
 Preset = Literal["quick", "paper", "best"]
 Path = Annotated[pathlib.Path | None, tyro.conf.arg(metavar="PATH")]
 TOO_LITTLE_MEMORY = "there is too little memory; smaller sizes or batches may help"
@@ -204,6 +221,7 @@ KINDS = {
     "{None}|INT": "a whole number or None",
     "{None}|FLOAT": "a number or None",
     "{None,True,False}": "True or False, or None",
+    "[True|False]": "True or False, or be given alone",
     "INT [INT ...]": "whole numbers with blanks between them",
     "[INT [INT ...]]": "whole numbers with blanks between them",
     "FLOAT FLOAT FLOAT": "three numbers with blanks between them",

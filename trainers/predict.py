@@ -9,11 +9,12 @@ A MoleculeRegressor predicts targets of molecules, beside their titles or SMILES
 "unfamiliar" is above 0 for a molecule unlike the training molecules. A NodeClassifier predicts
 classes of nodes and their probabilities, beside the names that the file gives them. A GraphDensity
 computes log-densities of node features in nats, where low ones indicate anomalies; if --out is a
-file of graphs, it samples new features for the input's graphs, which are written without self
-loops. A PositionFlow does the same with positions. A GraphGenerator generates a number of graphs,
-or graphs of the sizes of the input's; if --out is a csv file, it computes log-densities of the
-embeddings of the input's graphs, or, if trainers/autoencoder.py trained the auto-encoder alone, how
-well it reconstructs each graph.
+file of graphs, it samples new features for the input's graphs, which are written without the self
+loops that sets have: where messages go along edges, the file has other densities. A PositionFlow
+does the same with positions. A GraphGenerator generates a number of graphs, or graphs of the sizes
+of the input's; if --out is a csv file, it computes log-densities of the embeddings of the input's
+graphs, or, if trainers/autoencoder.py trained the auto-encoder alone, how well it reconstructs each
+graph.
 """
 
 import dataclasses
@@ -63,8 +64,9 @@ class Config:
     has two more columns for each target, the ends of its intervals"""
     constraint: decoding.ConstraintName | None = None
     """property that generated graphs keep, for a GraphGenerator; default: that of its training"""
-    connected: bool | None = None
-    """whether its graphs are connected; default: as in its training"""
+    connected: Annotated[bool | None, cli.SWITCH] = None
+    """whether its graphs are connected, --connected or --connected False; default: as in its
+    training"""
 
     def __post_init__(self):
         options.check(self)

@@ -269,8 +269,8 @@ def read_attributed_graphs(path: AnyPath, others: Sequence[str]) -> list[nx.Grap
     """The graphs of a .graphml, .gexf, .gml or node-link .json file with all their attributes.
 
     The attribute "features" may be a text that holds a vector, because GraphML has no vectors; it
-    is returned as the vector. The attribute "label" of a node is left out in GML and GEXF, where it
-    is the name of the node.
+    is returned as the vector. In GML and GEXF the attribute "label" is the name of a node: if the
+    labels of all nodes differ, the graph has them in place of the ids, and no such attribute.
 
     Args:
       path: path of the file.
@@ -285,11 +285,17 @@ def read_attributed_graphs(path: AnyPath, others: Sequence[str]) -> list[nx.Grap
             f"{path} has the suffix {suffix!r}, expected {listed([*others, *ATTRIBUTED])}"
         )
     graphs = read_networkx(path, content_of(path))
+    if suffix in (".gml", ".gexf"):
+        graphs = list(map(_with_labels_as_names, graphs))
     for graph in graphs:
         for _, data in graph.nodes(data=True):
-            if suffix in (".gml", ".gexf"):
-                data.pop("label", None)
             if isinstance(data.get("features"), str):
                 found = vector(data["features"])
                 data["features"] = data["features"] if found is None else found
     return graphs
+
+
+def _with_labels_as_names(graph):
+    labels = {node: str(data.pop("label", "")) for node, data in graph.nodes(data=True)}
+    are_distinct = len(set(labels.values())) == len(labels) and "" not in labels.values()
+    return nx.relabel_nodes(graph, labels) if are_distinct else graph

@@ -209,8 +209,9 @@ def node_names(path: str | os.PathLike) -> list[str] | None:
       path: path of the file or the folder.
 
     Returns:
-      What the file calls its nodes, as text, of all graphs one after another; or None for npz files
-      and those of PPI, whose nodes have no names.
+      What the file calls its nodes, as text, of all graphs one after another: their labels in GML
+      and GEXF, if these differ, and else their ids. None for npz files and those of PPI, whose
+      nodes have no names.
 
     Raises:
       DataError: as for the readers, as far as the file is read.

@@ -90,7 +90,11 @@ def make_conditioner_variables(
         raise ValueError(f"{given} must give a network, which can be called, got {network!r:.80}")
 
     def evaluate():
-        graph = network(sample)
+        try:
+            graph = network(sample)
+        except Exception as error:
+            error.add_note(f"{given} gave a network that is called with a GraphsTuple, as here")
+            raise
         output = getattr(graph, "nodes", None)
         if not tf.is_tensor(output):
             what = graph if output is None else output
