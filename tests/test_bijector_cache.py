@@ -19,7 +19,7 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 
 def make_gnf(**options):
     """One step, with networks that are traced fast: what is kept does not depend on them."""
-    options = {"make_conditioner": lambda size: networks.MLP([size])} | options
+    options = {"make_conditioner": lambda size: networks.MLP([size], output_scale=0.1)} | options
     return gnf_tf.GNF(1, 4, **options)
 
 

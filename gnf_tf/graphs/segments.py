@@ -153,7 +153,7 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """Returns `values[index]`, such as the nodes at the senders of all edges.
 
     Unlike `tf.gather`, it has a gradient that XLA can compile with bounded memory, that is summed
-    in float32 for values of 16 bits, and that can be differentiated again in every graph.
+    in float32 for values of 16 bits, and that is a tensor in every graph.
 
     Args:
       values: [num_nodes, ...] float.
@@ -162,8 +162,8 @@ def gather(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     Returns:
       [num_edges, ...].
     """
-    if tf.executing_eagerly() and not is_half(values) and _order_of(index) is None:
-        return tf.gather(values, index)
+    if not xla.is_compiling() and not is_half(values) and _order_of(index) is None:
+        return tf.gather(_with_dense_gradient(values), index)
     # A static size is a Python number, since the gradient of a loop would store a tensor, which XLA
     # can't treat as a static shape.
     size = tf.shape(values)[0] if values.shape[0] is None else values.shape[0]
@@ -179,7 +179,7 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
     """Sums the rows of `values` with equal index, such as the messages to each receiver.
 
     This is the transpose of `gather`. Unlike `tf.math.unsorted_segment_sum`, it needs bounded
-    memory under XLA, sums values of 16 bits in float32, and has second derivatives in every graph.
+    memory under XLA, and sums values of 16 bits in float32.
 
     Args:
       values: [num_edges, ...] float.
@@ -192,20 +192,26 @@ def scatter_sum(values: tf.Tensor, index: tf.Tensor, size: int | tf.Tensor) -> t
     if is_half(values):
         return tf.cast(scatter_sum(tf.cast(values, tf.float32), index, size), values.dtype)
     order = _order_of(index)
-    if order is None and tf.executing_eagerly():
-        return tf.math.unsorted_segment_sum(values, index, size)
+    if order is None and not xla.is_compiling():
+        return _with_dense_gradient(tf.math.unsorted_segment_sum(values, index, size))
 
     @custom_gradient
     def summed(values):
-        if order is None and xla.is_compiling():
+        if order is None:
             total = _sum_in_xla(values, index, size)
-        elif order is None:
-            total = tf.math.unsorted_segment_sum(values, index, size)
         else:
             total = tf.sparse.segment_sum(values, *order, num_segments=size)
         return total, lambda d_total: gather(d_total, _local(index))
 
     return summed(values)
+
+
+def _with_dense_gradient(values):
+    """The values, by whose gradient TensorFlow gets a tensor and no slices, as of a gather.
+
+    In a graph, it can't differentiate slices by a concatenation.
+    """
+    return values if tf.executing_eagerly() else tf.reshape(values, tf.shape(values))
 
 
 def _sum_in_xla(values, index, size):
