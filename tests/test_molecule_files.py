@@ -517,7 +517,8 @@ def test_a_folder_and_a_missing_file(make, message, tmp_path):
         ("Au", {}),
         ("coordinates of Au, PM7", {}),
         ("geometry 3 nm away", {}),
-        ("coordinates in angstrom", {}),
+        ("coordinates in angstrom, forces in a.u.", {}),
+        ("positions (Å), forces (atomic units)", {}),
     ],
 )
 def test_comments_of_other_programs(comment, fields, tmp_path):

@@ -44,7 +44,7 @@ _WORDS_OF_UNITS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"\W*((in|xyz|cartesians?|geom(etry)?)\W+)*{_LENGTHS}\W*",
-        rf".*\b{_PLACES}\b((?!energ|charge|dipole|mass)[^=;\d])*\b{_LENGTHS}(?!\w).*",
+        rf".*\b{_PLACES}\b((?!ang|å|energ|charge|dipole|mass)[^=;\d])*\b{_LENGTHS}(?!\w).*",
     )
 ]
 # key=value in the comment line of an xyz frame; a value with spaces is quoted or in brackets. Pairs
