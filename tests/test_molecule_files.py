@@ -514,6 +514,7 @@ def test_a_folder_and_a_missing_file(make, message, tmp_path):
         ("energies in bohr and a.u.", {}),
         ("E = -76.4 a.u.", {"E": -76.4}),
         ("optimized geometry, energy -76.4 a.u.", {}),
+        ("geometry, energies in a.u.", {}),
         ("Au", {}),
         ("coordinates of Au, PM7", {}),
         ("geometry 3 nm away", {}),
