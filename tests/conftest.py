@@ -6,10 +6,10 @@ import os
 import pytest
 
 # LLVM's optimizations take half of the seconds of a compilation, and the newer generators of fused
-# loops a quarter of what is left and more memory; a program in parts takes a tenth more than one
-# in a piece. All three are left out here and in the processes that
-# tests start, but for those of `test_benchmarks` that measure the memory of a step
-# with the fused loops that users have. Flags of the user's own replace this one.
+# loops a quarter of what is left and more memory; a program in parts takes a tenth more than one in
+# a piece. All three are left out here and in the processes that tests start, but for those of
+# `test_benchmarks` that measure the memory of a step with the fused loops that users have. Flags of
+# the user's own replace these.
 QUICK_XLA = (
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
     "--xla_cpu_parallel_codegen_split_count=1"

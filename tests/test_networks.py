@@ -118,8 +118,10 @@ def test_gradients_are_those_of_finite_differences(name):
 
 
 # Those with operations of their own whose gradients are ours, or are slices in TensorFlow.
-SECOND = ("additive", "convolution", "dot_product_edge_blocks", "messages_equivariant")
-SECOND += ("messages_positions", "ranked_dense", "transformer_dense")
+SECOND = (
+    *("additive", "convolution", "dot_product_edge_blocks", "messages_equivariant"),
+    *("messages_positions", "ranked_dense", "transformer_dense"),
+)
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,10 @@ def _ordered(index, order):
 
 def _local(index):
     """The index, with its order, see `local`."""
+    if tf.executing_eagerly():
+        return index
     order = _order_of(index)
-    if order is not None and not tf.executing_eagerly():
-        return _ordered(index, tuple(local(order)))
-    (index,) = local([index])
-    return index
+    return tf.identity(index) if order is None else _ordered(index, tuple(local(order)))
 
 
 def _order_of(index):
