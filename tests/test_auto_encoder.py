@@ -215,6 +215,19 @@ def test_the_distance_may_be_divided_by_the_root_of_the_width():
     np.testing.assert_allclose(scaled, plain, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("directed", [False, True])
+def test_what_all_nodes_of_a_graph_share_does_not_move_its_logits(directed):
+    """Its squares would take the digits of the distances, 1e6 in float32 all but one of ten."""
+    graph = embedded()
+    encoder = models.GraphAutoEncoder(4, SIZE, directed=directed)
+    nodes = tf.round(1024 * graph.nodes) / 1024  # exact in what is added
+    expected = encoder.edge_logits(graph.replace(nodes=nodes))
+    offset = tf.constant([512.0, -1024.0] * 2)
+    moved = encoder.edge_logits(graph.replace(nodes=nodes + offset))
+    for n, of_one, of_other in zip(graph.n_node, moved, expected, strict=True):
+        np.testing.assert_allclose(of_one[:n, :n], of_other[:n, :n], rtol=1e-5, atol=1e-4)
+
+
 def small_flow(size, conditional_size=0):
     """Along the edges, then to all, as the default one."""
 

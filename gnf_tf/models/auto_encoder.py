@@ -171,13 +171,9 @@ class GraphAutoEncoder(snt.Module):
                 )
 
     def _default_encoder(self, output_size: int) -> Network:
+        size = self.max_num_nodes
         return networks.GraphTransformer(
-            64,
-            output_size,
-            num_heads=8,
-            num_blocks=6,
-            output_scale=0.3,
-            max_num_nodes=self.max_num_nodes,
+            64, output_size, num_heads=8, num_blocks=6, output_scale=0.3, max_num_nodes=size
         )
 
     def checked(self, graph: GraphsTuple, node_size: int | None = None) -> GraphsTuple:
@@ -320,11 +316,13 @@ class GraphAutoEncoder(snt.Module):
         blocks = graphs.Blocks.of(graph, self.max_num_nodes)
         y = blocks.stack(decoded)
         senders, receivers = tf.split(y, 2, axis=-1) if self.directed else (y, y)
-        squares = [tf.reduce_sum(tf.square(part), axis=-1) for part in (receivers, senders)]
-        distance = squares[0][:, :, tf.newaxis] + squares[1][:, tf.newaxis, :]
+        # From the first node on: squares of what nodes share would take the distances' digits.
+        origin = tf.stop_gradient(receivers[:, :1])
+        senders, receivers = senders - origin, receivers - origin
+        distance = tf.reduce_sum(tf.square(receivers), axis=-1, keepdims=True)
+        distance += tf.reduce_sum(tf.square(senders), axis=-1)[:, tf.newaxis, :]
         distance -= 2.0 * tf.matmul(receivers, senders, transpose_b=True)
-        logits = -self._temperature * (self._distance_scale * distance - 1.0)
-        return blocks.marked(logits)
+        return blocks.marked(-self._temperature * (self._distance_scale * distance - 1.0))
 
     def _pairs(self, graph):
         """Returns adjacency and pair weights, each [n_graphs, size (receiver), size (sender)]."""
