@@ -196,6 +196,13 @@ def test_a_home_that_is_unknown_is_one_line(monkeypatch, capsys):
     assert error.startswith("error: --run-dir must be ") and error.count("\n") == 1
 
 
+@pytest.mark.parametrize("word", ["--directed", "--encode", "--steps-per-epoc"])
+def test_a_hidden_option_is_not_among_those_that_are_suggested(word, monkeypatch, capsys):
+    error = failure(monkeypatch, capsys, "generation", word)
+    shown = re.fullmatch(f"error: unknown options: {word}; (did you mean .*\\?)?.*\n", error)
+    assert shown and not re.search("--(directed|encoder|steps-per-epoch)\\?", shown[1] or "")
+
+
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_help_says_of_l2_what_the_loss_adds(trainer, monkeypatch, capsys):
     module = importlib.import_module(f"trainers.{trainer}")

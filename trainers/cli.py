@@ -9,7 +9,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar, get_type_hints
 
 import numpy as np
 import tensorflow as tf
@@ -209,9 +209,21 @@ def command_line(kind: type[Any], description: str, **arguments: Any) -> Any:
 
 
 def _parsed(kind, **arguments):
-    fields = flat(arguments.get("default")) or [field.name for field in dataclasses.fields(kind)]
-    with _errors.on_parse_error(functools.partial(_refuse, list(map(as_option, fields)))):
+    names = [as_option(name) for name in _shown(arguments.get("default", kind))]
+    with _errors.on_parse_error(functools.partial(_refuse, names)):
         return tyro.cli(kind, **arguments)
+
+
+def _shown(config):
+    """Yields the names of the options that the help page lists."""
+    hints = get_type_hints(
+        config if isinstance(config, type) else type(config), include_extras=True
+    )
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(value := getattr(config, field.name, None)):
+            yield from _shown(value)
+        elif tyro.conf.Suppress not in getattr(hints[field.name], "__metadata__", ()):
+            yield field.name
 
 
 # What tyro calls the kinds of values in a help page, in words.
