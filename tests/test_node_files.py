@@ -164,6 +164,36 @@ def test_files_that_are_none(read, tmp_path):
             read(tmp_path / f"{name}.npz")
 
 
+def test_labels_of_pytorch_geometric_are_beside_a_vector_alone(tmp_path):
+    """`to_networkx` writes x and y of nodes; where x is a number, both are features."""
+    path, graph = tmp_path / "graph.json", nx.path_graph(4)
+    for node, data in graph.nodes(data=True):
+        data |= {"x": [float(node), 1.0], "y": node % 2}
+
+    def found(labeled=True):
+        path.write_text(json.dumps(nx.node_link_data(graph, edges="edges")))
+        one = datasets.read_node_graph(path, labeled=labeled)
+        several = datasets.read_labeled_graphs(path, labeled=labeled)
+        np.testing.assert_array_equal(one.labels, several.labels)
+        np.testing.assert_array_equal(one.graph.nodes, several.features)
+        return several
+
+    np.testing.assert_array_equal(found().labels, [0, 1, 0, 1])
+    assert found().features.shape == (4, 2)
+    np.testing.assert_array_equal(found(labeled=False).labels, [-1] * 4)
+    for data in graph.nodes.values():
+        data["y"] = [1.0, 0.0] if data["y"] else [0.0, 0.0]
+    np.testing.assert_array_equal(found().labels, [[0, 0], [1, 0]] * 2)
+    nx.set_node_attributes(graph, {node: "abba"[node] for node in graph}, "class")
+    np.testing.assert_array_equal(found().labels, [0, 1, 1, 0])
+    for data in graph.nodes.values():
+        del data["class"]
+        data |= {"x": data["x"][0], "y": data["y"][0]}
+    np.testing.assert_array_equal(found(labeled=False).features[:, 0], range(4))
+    np.testing.assert_array_equal(found().features[:, 1], [0, 1, 0, 1])
+    np.testing.assert_array_equal(found().labels, [-1] * 4)
+
+
 def attributed():
     """The graph of ARRAYS, its features the numbers `a` and `b`."""
     graph = nx.Graph(ARRAYS["edges"].T.tolist())

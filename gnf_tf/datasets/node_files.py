@@ -15,9 +15,9 @@ from gnf_tf.datasets.networkx_files import ATTRIBUTED, listed, read_attributed_g
 from gnf_tf.datasets.node_arrays import as_labels_of_graphs, distinct_pairs
 from gnf_tf.datasets.node_graphs import (
     FRACTIONS,
-    LABELS,
     SETS,
     graphs_with_features,
+    label_attributes,
     labeled_graphs_from_networkx,
     node_graph,
     node_graph_from_networkx,
@@ -166,9 +166,10 @@ def read_labeled_graphs(
 
 def _read_attributed(path, others, labeled):
     graphs = read_attributed_graphs(path, others)
-    for graph in graphs if not labeled else ():
+    known = () if labeled else label_attributes(graphs)
+    for graph in graphs:
         for _, data in graph.nodes(data=True):
-            for name in LABELS:
+            for name in known:
                 data.pop(name, None)
     return graphs
 

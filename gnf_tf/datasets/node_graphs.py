@@ -28,9 +28,9 @@ from gnf_tf.graphs.validation import as_float32
 
 __all__ = [
     "FRACTIONS",
-    "LABELS",
     "SETS",
     "graphs_with_features",
+    "label_attributes",
     "labeled_graphs_from_networkx",
     "names_of_features",
     "node_graph",
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 FRACTIONS = (0.6, 0.2, 0.2)
-LABELS = ("class", "label")  # attributes with the class of a node; the first one found counts
+_LABELS = ("class", "label")  # attributes with the class of a node; the first one found counts
 # The sets, and what files and libraries call them.
 SETS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 
@@ -136,7 +136,7 @@ def node_graph_from_networkx(
       no node has one, all attributes that are numbers, in alphabetical order, without the label,
       "class", "label" and those of the sets.
     - labels: the attribute `label`, with values as in `node_graph`, or a vector of zeros and ones.
-      A node without this attribute has no label.
+      A node without this attribute has no label. PyTorch Geometric's is "y", beside the vector "x".
     - sets: the attribute "split", which is "train", "validation" ("valid", "val") or "test"; a node
       without it is in no set. Or the attributes "train_mask", "validation_mask" ("valid_mask",
       "val_mask") and "test_mask", or the same without "_mask", which are true or false. If no node
@@ -153,7 +153,8 @@ def node_graph_from_networkx(
     Args:
       graph: a graph with at least one node. The result has both directions of each edge, also if
         the graph is directed.
-      label: the attribute with the label; by default "class", or "label" if no node has a "class".
+      label: the attribute with the label; by default the first that a node has of "class", "label",
+        and, if features are a vector, "y".
       class_names: see `node_graph`.
       fractions: see `node_graph`.
       seed: see `node_graph`.
@@ -256,7 +257,13 @@ def _feature_attributes(graphs, label=None):
         for name, value in data.items()
         if isinstance(value, numbers.Real | np.bool_)
     }
-    return own, sorted(numeric - {label, *LABELS, "split", *_mask_names(nodes)})
+    return own, sorted(numeric - {label, *_LABELS, "split", *_mask_names(nodes)})
+
+
+def label_attributes(graphs: Sequence[nx.Graph]) -> tuple[str, ...]:
+    """The attributes that may hold the labels of nodes, the one that counts before others."""
+    own, names = _feature_attributes(graphs)
+    return (*_LABELS, "y") if names == [own] else _LABELS  # else "y" may be a coordinate
 
 
 def names_of_features(graphs: Sequence[nx.Graph]) -> tuple[str, ...] | None:
@@ -295,7 +302,8 @@ def _labels_of(graphs, label):
     """The labels of all nodes, None for a node without one."""
     nodes = [item for graph in graphs for item in graph.nodes(data=True)]
     if label is None:
-        label = next((name for name in LABELS if any(name in data for _, data in nodes)), "label")
+        known = label_attributes(graphs)
+        label = next((name for name in known if any(name in data for _, data in nodes)), "label")
     values = [data.get(label) for _, data in nodes]
     vectors = [value for value in values if isinstance(value, list | tuple) or np.ndim(value)]
     if vectors:
