@@ -80,17 +80,3 @@ def test_a_batch_with_a_huge_gradient_does_not_undo_a_training(new_model, monkey
         for weights in (found, train(new_model))
     ]
     assert 0 < changes[0] < 0.5 * changes[1]  # one step is by the momentum alone
-
-
-def test_a_training_of_an_earlier_version_goes_on(new_model, tmp_path, monkeypatch):
-    """Its checkpoints hold no outliers."""
-    checkpoint = tf.train.Checkpoint
-    earlier = lambda outliers=None, **others: checkpoint(**others)  # noqa: E731
-    with monkeypatch.context() as patch:
-        patch.setattr(tf.train, "Checkpoint", earlier)
-        expected = train(new_model, folder=tmp_path / "run")
-    paths = tf.train.get_checkpoint_state(tmp_path / "run" / "checkpoints")
-    names = [name for name, _ in tf.train.list_variables(paths.model_checkpoint_path)]
-    assert names and not [name for name in names if "outliers" in name]
-    for found, before in zip(train(new_model, folder=tmp_path / "run"), expected, strict=True):
-        np.testing.assert_array_equal(found, before)

@@ -51,19 +51,19 @@ class TrainingState(tf_keras.callbacks.Callback):
         # In the same checkpoint as `best`, so that the two always agree.
         self._best_weights = [tf.Variable(v, trainable=False) for v in objective.weights]
         if folder is not None:
-            needed = {
-                "model": objective,
-                "optimizer": objective.optimizer,
-                "epoch": self.epoch,
-                "best": self.best,
-                "best_weights": self._best_weights,
-                "wait": self.wait,
-                "seconds": self.seconds,
-                "wait_share": self.wait_share,
-            }
-            state = tf.train.Checkpoint(outliers=objective.outliers.variables, **needed)
+            state = tf.train.Checkpoint(
+                model=objective,
+                optimizer=objective.optimizer,
+                outliers=objective.outliers.variables,
+                epoch=self.epoch,
+                best=self.best,
+                best_weights=self._best_weights,
+                wait=self.wait,
+                seconds=self.seconds,
+                wait_share=self.wait_share,
+            )
             self._manager = self._opened(state, folder / "checkpoints")
-            self._resume(state, tf.train.Checkpoint(**needed))
+            self._resume(state)
         self._metrics = [v.numpy() for v in self._metric_variables()] if self.done_steps else []
         self._saved = time.monotonic()
 
@@ -78,12 +78,12 @@ class TrainingState(tf_keras.callbacks.Callback):
         # Without this error, the training would begin again.
         raise UserError(f"{current} is damaged; choose another run folder")
 
-    def _resume(self, state, needed):
+    def _resume(self, state):
         """From the last checkpoint that can be read, if there is one."""
         errors = []
         for path in reversed(self._manager.checkpoints):
             try:
-                self._restore(state, needed, path)
+                self._restore(state, path)
             except _DamagedError as error:
                 errors.append(error)
                 continue
@@ -93,10 +93,9 @@ class TrainingState(tf_keras.callbacks.Callback):
         if errors:
             raise UserError(f"{errors[0]}; choose another run folder") from errors[0]
 
-    def _restore(self, state, needed, path):
+    def _restore(self, state, path):
         try:
-            state.restore(path).expect_partial()  # earlier versions knew no outliers
-            needed.restore(path).assert_existing_objects_matched()
+            state.restore(path).assert_existing_objects_matched()
         except (tf.errors.OpError, AssertionError, IndexError) as error:
             # A truncated file raises an IndexError.
             reason = without_nodes(str(error).strip().splitlines()[0])
