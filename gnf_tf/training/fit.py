@@ -123,8 +123,8 @@ def fit(
     A `GraphGenerator` with the encoder "network" has two stages, its auto-encoder and then its
     flow, each with `epochs` epochs and a folder within the folder.
 
-    A gradient far beyond those of the steps before counts as 0, see `outliers.Outliers`; a warning
-    at the end says how many did.
+    A gradient far beyond those of the steps before counts as 0, see `outliers.Outliers`; a warning at
+    the end says how many did.
 
     Args:
       model: a `MoleculeRegressor`, `NodeClassifier`, `GraphDensity`, `PositionFlow` or
