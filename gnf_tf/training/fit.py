@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import os
 import sys
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -123,9 +122,6 @@ def fit(
     A `GraphGenerator` with the encoder "network" has two stages, its auto-encoder and then its
     flow, each with `epochs` epochs and a folder within the folder.
 
-    A gradient far beyond those of the steps before counts as 0, see `outliers.Outliers`; a warning at
-    the end says how many did.
-
     Args:
       model: a `MoleculeRegressor`, `NodeClassifier`, `GraphDensity`, `PositionFlow` or
         `GraphGenerator`.
@@ -239,18 +235,11 @@ def _trained(objective, folder, run, hparams):
     state.restore_best()
     objective.apply_averages()
     objective.finish()
-    steps = int(objective.optimizer.iterations.numpy())
-    if replaced := int(objective.outliers.count.numpy()):
-        warnings.warn(
-            f"the gradients of {replaced} of {steps} training steps counted as 0: their norms were "
-            "more than 20 times as large as `global_clipnorm` and as those of the steps before",
-            stacklevel=4,
-        )
     names = state.history[0] if state.history else ()
     return History(
         history={name: [epoch[name] for epoch in state.history] for name in names},
         epochs=state.next_epoch,
-        steps=steps,
+        steps=int(objective.optimizer.iterations.numpy()),
         seconds=float(state.seconds.numpy()),
         best=float(state.best.numpy()),
         input_wait_share=float(state.wait_share.numpy()),

@@ -15,8 +15,6 @@ from gnf_tf.models import saving
 from gnf_tf.training import distribution
 from gnf_tf.training.adam import cosine_adam
 from gnf_tf.training.input_wait import InputWait
-from gnf_tf.training.keras_formats import FORMAT_RULE, check_format
-from gnf_tf.training.outliers import Outliers
 from gnf_tf.training.packing import Packing
 
 __all__ = ["Objective", "Settings", "named", "step_seed"]
@@ -36,8 +34,7 @@ class Settings:
     """peak learning rate of Adam; the rate rises linearly in the first 5 % of the training steps,
     then falls to 0 as a cosine"""
     global_clipnorm: options.Positive = 4.0
-    """largest global norm of the gradient, which is scaled down to it; a norm 20 times as large as
-    this and as those of the steps before counts as 0"""
+    """largest global norm of the gradient, which is scaled down to it"""
     ema_decay: options.Share = 0.0
     """decay rate of the exponential moving average (EMA) of the weights, which replaces the weights
     after training; 0: no average"""
@@ -74,6 +71,19 @@ def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
     return tf.random.fold_in(seeds.as_pair(seed), step)
 
 
+_FORMAT_RULE = (
+    "`filepath` must be the prefix of a TensorFlow checkpoint, without a suffix .h5, .hdf5 or "
+    ".keras, since Keras's own formats store weights of Keras layers only, got "
+)
+
+
+def _check_format(filepath, save_format=None):
+    filepath = os.fspath(filepath)
+    is_keras = save_format not in (None, "tf", "tensorflow")
+    if is_keras or filepath.endswith((".h5", ".hdf5", ".keras")):
+        raise ValueError(f"{_FORMAT_RULE}{filepath!r}, save_format={save_format!r}")
+
+
 class Objective(tf_keras.Model, abc.ABC):
     """A Keras model that trains a model of `gnf_tf.models`, its attribute `module`.
 
@@ -102,7 +112,6 @@ class Objective(tf_keras.Model, abc.ABC):
       loss_name: description of the loss with its unit, for plots.
       units: units of metrics that have one, by name of the metric.
       input_wait: measures the time that training waits for batches.
-      outliers: replaces gradients far beyond others by 0, see `Outliers`.
     """
 
     settings_class: ClassVar[type] = Settings
@@ -303,7 +312,6 @@ class Objective(tf_keras.Model, abc.ABC):
         self._packing = Packing(self.trained)
         # The vector is no attribute of this model, whose checkpoints would hold the weights twice.
         self.optimizer.build([self._packing.vector])
-        self.outliers = Outliers(self.settings.global_clipnorm)
         self._differentiate, self._evaluate = self._differentiated, self.batch_loss
         if jit_compile and not alone:
             self._differentiate, self._evaluate = (
@@ -323,13 +331,12 @@ class Objective(tf_keras.Model, abc.ABC):
     def train_step(self, data):
         gradient, loss, weight, updates = self._differentiate(data)
         gradient = distribution.all_reduced(gradient, weight)
-        norm = tf.norm(gradient)
-        gradient = self.outliers.replaced(gradient, norm)
         vector = self._packing.vector
         vector.assign(self._packing.pack())  # others may have changed the variables
         self.optimizer.apply_gradients([(gradient, vector)], skip_gradients_aggregation=True)
         self._packing.assign(vector)
         self._update_averages()
+        norm = tf.norm(gradient)
         # The replicas have the same norm, and together count once.
         once = 1.0 / self.distribute_strategy.num_replicas_in_sync
         return self._update({"loss": (loss, weight), "gradient_norm": (norm, once)} | updates)
@@ -371,23 +378,23 @@ class Objective(tf_keras.Model, abc.ABC):
 
     def save_weights(self, filepath, overwrite=True, save_format=None, options=None):
         """Saves a TensorFlow checkpoint, see `tf_keras.Model`; other formats are a ValueError."""
-        check_format(filepath, save_format)
+        _check_format(filepath, save_format)
         super().save_weights(filepath, overwrite, save_format, options)
 
     def load_weights(self, filepath, skip_mismatch=False, by_name=False, options=None):
         """Loads a TensorFlow checkpoint, see `tf_keras.Model`; other formats are a ValueError."""
         # A single file, not a prefix of files, is in Keras's HDF5 format, whatever its name.
         is_hdf5 = os.path.isfile(filepath) and not os.path.exists(f"{os.fspath(filepath)}.index")
-        check_format(filepath, "h5" if is_hdf5 else None)
+        _check_format(filepath, "h5" if is_hdf5 else None)
         return super().load_weights(filepath, skip_mismatch, by_name, options)
 
     def save(self, filepath, overwrite=True, save_format=None, **kwargs):
         """Saves in TensorFlow's format, see `tf_keras.Model`; other formats are a ValueError."""
-        check_format(filepath, save_format)
+        _check_format(filepath, save_format)
         super().save(filepath, overwrite, save_format, **kwargs)
 
     def save_own_variables(self, store):
         """Raises a ValueError; `tf_keras.models.save_model` calls this for Keras's formats."""
-        raise ValueError(f"{FORMAT_RULE}one of these formats")
+        raise ValueError(f"{_FORMAT_RULE}one of these formats")
 
     load_own_variables = save_own_variables

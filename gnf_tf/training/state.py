@@ -54,7 +54,6 @@ class TrainingState(tf_keras.callbacks.Callback):
             state = tf.train.Checkpoint(
                 model=objective,
                 optimizer=objective.optimizer,
-                outliers=objective.outliers.variables,
                 epoch=self.epoch,
                 best=self.best,
                 best_weights=self._best_weights,

@@ -94,7 +94,6 @@ class Summaries(tf_keras.callbacks.Callback):
         with self._writer(self._train):
             tf.summary.scalar("training/learning_rate", rate)
             tf.summary.scalar("training/input_wait_share", self._objective.input_wait.share)
-            tf.summary.scalar("training/gradients_replaced", self._objective.outliers.count)
             for index, variable in enumerate(self._objective.trained):
                 tf.summary.histogram(f"weights/{index:03d}/{variable.name}", variable)
         with self._writer(self._validation), self._objective.averages_applied():
