@@ -24,7 +24,7 @@ from gnf_tf import datasets, models, training
 from gnf_tf.errors import UserError
 from gnf_tf.training.state import TrainingState
 from tests.trainer_cases import CASES
-from trainers import cli, density, ppi, predict
+from trainers import cli, density, ppi, predict, qm9, runner
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 IMAGE = 5  # least deviation of the pixels of a picture that isn't blank
@@ -180,13 +180,12 @@ def test_a_model_that_was_deleted_comes_back(finished, monkeypatch, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"rows": null}'])
-def test_damaged_results_are_computed_again(content, finished, monkeypatch, tmp_path):
+def test_damaged_results_are_computed_again(finished, monkeypatch, tmp_path):
     """Or a training that is intact would be given up."""
     if finished.case.trainer != "qm9":
         pytest.skip("the others keep their results as this one does")
     shutil.copytree(finished.run_dir, tmp_path / "run")
-    (tmp_path / "run" / "results.json").write_text(content)
+    (tmp_path / "run" / "results.json").write_text('{"rows": null}')
     with monkeypatch.context() as patch:
         stopping(patch, lambda state: True)  # no step is taken again
         main(patch, finished.module, *finished.words, "--run-dir", tmp_path / "run")
@@ -194,6 +193,28 @@ def test_damaged_results_are_computed_again(content, finished, monkeypatch, tmp_
         read_json(path / "results.json") for path in (tmp_path / "run", finished.run_dir)
     )
     assert found["rows"] == expected["rows"]
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "{}", "[]", '"command"', '{"rows": null}'])
+def test_results_are_computed_once_and_again_where_they_are_damaged(content, tmp_path):
+    config = dataclasses.replace(qm9.PRESETS["quick"], run_dir=tmp_path)
+    computed = []
+
+    def compute(number):
+        np.savez(tmp_path / "model.npz", weights=number)
+        computed.append(number)
+        return {"rows": number}
+
+    for _ in range(2):
+        assert runner.once(config, lambda: (7,), compute)["rows"] == 7
+    assert computed == [7]
+    results = tmp_path / "results.json"
+    results.unlink() if content is None else results.write_text(content)
+    for _ in range(2):
+        assert runner.once(config, lambda: (8,), compute)["rows"] == 8
+    (tmp_path / "model.npz").write_bytes(b"PK")
+    assert runner.once(config, lambda: (9,), compute)["rows"] == 9
+    assert computed == [7, 8, 9]
 
 
 def test_tensorboard_compares_runs(finished):
