@@ -5,7 +5,6 @@ import pathlib
 
 import matplotlib
 import pytest
-import tensorflow as tf
 
 from benchmarks import processes
 
@@ -20,15 +19,6 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-@pytest.fixture
-def executed_eagerly():
-    """Calls are too few for what is traced to be worth its seconds."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.mark.usefixtures("executed_eagerly")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_in_quick_mode(path, monkeypatch):
     """The cells are plain Python: no kernel is needed.
