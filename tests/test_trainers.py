@@ -360,7 +360,7 @@ def test_an_element_in_no_training_molecule_is_an_error_before_training(
     splits = ((seed, molecules.split(shares, seed=seed)) for seed in range(99))
     seed = next(seed for seed, (train, *_) in splits if 16 not in train.atomic_numbers)
     words += ["--fractions", *shares, "--seed", seed, "--run-dir", tmp_path / "run"]
-    line = fails(monkeypatch, capsys, importlib.import_module("trainers.qm9"), *words)
+    line = fails(monkeypatch, capsys, qm9, *words)
     assert f"the elements S in no training molecule of seed {seed}" in line
     assert not (tmp_path / "run").exists()
 
@@ -371,15 +371,14 @@ def test_columns_of_the_molecules_own_table_are_targets(monkeypatch, capsys, tmp
     smiles = ["C" * k for k in range(1, 11)]
     rows = [f"{text},alkane,{k},{-k}" for k, text in enumerate(smiles)]
     path.write_text("\n".join(["smiles,note,logS [1],gap (eV)", *rows]))
-    trainer = importlib.import_module("trainers.qm9")
     words = [*CASES[0].words, *EAGER, "--data", path, "--run-dir", run, "--epochs", 1]
-    main(monkeypatch, trainer, *words, "--targets", "gap", "logS")
+    main(monkeypatch, qm9, *words, "--targets", "gap", "logS")
     main(monkeypatch, predict, run / "model.npz", path, "--out", tmp_path / "answers.csv")
     with open(tmp_path / "answers.csv", newline="") as file:
         heads, *found = csv.reader(file)
     assert heads == ["molecule", "title", "gap [eV]", "logS [1]", "unfamiliar"]
     assert [row[1] for row in found] == smiles
-    line = fails(monkeypatch, capsys, trainer, *words, "--targets", "logS")
+    line = fails(monkeypatch, capsys, qm9, *words, "--targets", "logS")
     assert "holds a run with targets_digest = ['gap', 'logS'], not ['logS']" in line
     for given, message in (
         ([path], "line 2: expected a finite number as `note`, got 'alkane'"),
@@ -388,14 +387,14 @@ def test_columns_of_the_molecules_own_table_are_targets(monkeypatch, capsys, tmp
         ([], "--targets must be given"),
     ):
         words[-3] = tmp_path / "new"
-        line = fails(monkeypatch, capsys, trainer, *words, "--targets", *given)
+        line = fails(monkeypatch, capsys, qm9, *words, "--targets", *given)
         assert message in line and not words[-3].exists()
 
 
 def test_a_weight_of_no_target_is_an_error_before_training(monkeypatch, capsys, tmp_path):
     words, _ = CASES[0].own(tmp_path)
     words += ["--target-weights", "dipol", 2.0, "--run-dir", tmp_path / "run"]
-    line = fails(monkeypatch, capsys, importlib.import_module("trainers.qm9"), *words)
+    line = fails(monkeypatch, capsys, qm9, *words)
     assert "--target-weights must be weights of targets among" in line and "dipol" in line
 
 
@@ -414,7 +413,7 @@ def test_a_weight_of_no_target_is_an_error_before_training(monkeypatch, capsys, 
 def test_what_prevents_a_training_leaves_no_run_folder(own, message, monkeypatch, capsys, tmp_path):
     words, _ = CASES[0].own(tmp_path)
     words += [*own, "--run-dir", tmp_path / "run"]
-    line = fails(monkeypatch, capsys, importlib.import_module("trainers.qm9"), *words)
+    line = fails(monkeypatch, capsys, qm9, *words)
     assert message in line and not (tmp_path / "run").exists()
 
 
@@ -425,7 +424,7 @@ def test_a_part_without_labels_is_an_error_before_training(monkeypatch, capsys, 
     arrays["node_labels"][arrays["n_nodes"][0] :] = -1  # one graph has labels
     np.savez(path, **arrays)
     words += ["--run-dir", tmp_path / "run"]
-    line = fails(monkeypatch, capsys, importlib.import_module("trainers.ppi"), *words)
+    line = fails(monkeypatch, capsys, ppi, *words)
     assert "--data has labels at no node of the" in line
     assert not (tmp_path / "run").exists()
 
